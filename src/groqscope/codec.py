@@ -1,0 +1,226 @@
+"""A record as span attributes and events, and back: `decode(*encode(record)) == record`.
+
+Plain dictionaries on both sides; no OpenTelemetry, so that the audit reads what any transport stored. Field by field, by
+the tables of `semconv`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Final
+
+from groqscope import semconv
+from groqscope.semconv import Attribute, Event
+from groqscope.timeline import (
+    Attempt,
+    ExecutedTool,
+    ModelUsage,
+    Phases,
+    RateLimits,
+    RequestRecord,
+    ToolCall,
+    Usage,
+    UsageDelta,
+)
+from groqscope.timeline.packing import pack, unpack
+
+AttributeValue = str | int | float | bool | tuple[str, ...] | tuple[int, ...]
+Attributes = dict[str, AttributeValue]
+EventData = tuple[str, int, Attributes]
+"""Name, offset since issue in nanoseconds, attributes."""
+
+_NESTED: Final[Mapping[str, type]] = {"usage": Usage, "rate_limits": RateLimits, "phases": Phases}
+_ENTRIES: Final[Mapping[str, type]] = {
+    "usage_deltas": UsageDelta,
+    "tool_calls": ToolCall,
+    "executed_tools": ExecutedTool,
+    "attempts": Attempt,
+}
+_DEFAULTS: Final = {f.name: f.default for f in fields(RequestRecord)}
+_SKIPPED_WHEN_DEFAULT: Final = frozenset(
+    {"stream", "usage_deltas_dropped", "tool_calls_dropped", "attempts_dropped", "phases_clamped"}
+)
+"""Written only when they say something."""
+
+
+class NotARecord(ValueError):
+    """The attributes are not those of a record, or of a version that this one cannot read."""
+
+
+def encode(record: RequestRecord) -> tuple[Attributes, list[EventData]]:
+    """Write a record as attributes and events of its span. What is `None` is left out."""
+    attributes: Attributes = {semconv.RECORD: semconv.RECORD_VERSION}
+    for name, get, nanoseconds, skip in _PLAN:
+        value = get(record)
+        if value is None or value == () or (skip and not value):
+            continue
+        attributes[name] = value / 1e9 if nanoseconds else value
+    if record.timeline_us:
+        attributes[semconv.TIMELINE] = pack(record.timeline_us, record.timeline_stride)
+    if record.usage_models:
+        for attribute in semconv.USAGE_BREAKDOWN:
+            attributes[attribute.name] = tuple(getattr(m, attribute.field or "") for m in record.usage_models)
+    _derive(record, attributes)
+    return attributes, _events(record)
+
+
+def _derive(record: RequestRecord, attributes: Attributes) -> None:
+    attributes["groqscope.attempts"] = len(record.attempts) + record.attempts_dropped
+    tpot = record.tpot
+    if tpot is not None:
+        attributes["groqscope.tpot"] = tpot
+        if tpot:
+            attributes["groqscope.output_token_throughput"] = 1 / tpot
+    if record.executed_tools:
+        attributes["groq.executed_tools.types"] = tuple(t.type for t in record.executed_tools)
+        attributes["groq.executed_tools.count"] = len(record.executed_tools)
+
+
+def _events(record: RequestRecord) -> list[EventData]:
+    events: list[EventData] = []
+    if record.ttfc_ns is not None:
+        events.append((semconv.EVENT_FIRST_CHUNK.name, record.ttfc_ns, {}))
+    for event, when in _EVENT_TIMES:
+        for entry in getattr(record, event.field or ""):
+            attributes: Attributes = {}
+            for a, get in _EVENT_PLAN[event.name]:
+                value = get(entry)
+                if value is not None:
+                    attributes[a.name] = value / 1e9 if a.nanoseconds else value
+            at = when(entry)
+            events.append((event.name, record.duration_ns if at is None else at, attributes))
+    return events
+
+
+def _tool_call_at(call: ToolCall) -> int | None:
+    return None if call.first_delta_ns is None else call.first_delta_ns + (call.delta_ns or 0)
+
+
+_EVENT_TIMES: Final = (
+    (semconv.EVENT_ATTEMPT, lambda e: e.start_ns),
+    (semconv.EVENT_USAGE_DELTA, lambda e: e.time_ns),
+    (semconv.EVENT_TOOL_CALL, _tool_call_at),
+    (semconv.EVENT_EXECUTED_TOOL, lambda e: e.start_ns),
+)
+_EVENT_PLAN: Final = {e.name: [(a, attrgetter(a.field or "")) for a in e.attributes] for e in semconv.EVENTS}
+_PLAN: Final = [
+    (a.name, attrgetter(a.field or ""), a.nanoseconds, a.field in _SKIPPED_WHEN_DEFAULT)
+    for a in semconv.FIELDS
+    if a.name != semconv.TIMELINE
+]
+
+
+def decode(
+    attributes: Mapping[str, Any],
+    events: Iterable[tuple[str, Mapping[str, Any]]],
+    *,
+    start_unix_ns: int,
+    duration_ns: int,
+    trace_id: str | None,
+    span_id: str | None,
+    nested: bool,
+    service: str | None,
+) -> RequestRecord:
+    """Read a record back from the attributes and events of its span.
+
+    Numbers may have changed between int and double on the way (a collector writes 1.0 as 1): they are brought back to the
+    type of their field. Unknown attributes are passed over.
+
+    Raises:
+        NotARecord: `groqscope.record` is missing or newer than this version, or a value is of the wrong kind.
+    """
+    version = attributes.get(semconv.RECORD)
+    if not isinstance(version, int) or version > semconv.RECORD_VERSION:
+        raise NotARecord(f"groqscope.record is {version!r}; this version reads up to {semconv.RECORD_VERSION}")
+    values: dict[str, Any] = {}
+    nested_values: dict[str, dict[str, Any]] = {}
+    try:
+        for name, value in attributes.items():
+            target = _READERS.get(name)
+            if target is None:
+                continue
+            group, field, convert = target
+            (values if group is None else nested_values.setdefault(group, {}))[field] = convert(value)
+        if semconv.TIMELINE in attributes:
+            values["timeline_us"], values["timeline_stride"] = unpack(str(attributes[semconv.TIMELINE]))
+        values["usage_models"] = _usage_models(attributes)
+        for group, given in nested_values.items():
+            values[group] = _NESTED[group](**given)
+        for field, entries in _read_events(events).items():
+            values[field] = tuple(entries)
+        return RequestRecord(
+            start_unix_ns=start_unix_ns,
+            duration_ns=duration_ns,
+            trace_id=trace_id,
+            span_id=span_id,
+            nested=nested,
+            service=service,
+            **values,
+        )
+    except (TypeError, ValueError, OverflowError) as error:
+        raise NotARecord(f"a span that says it carries a record does not: {error}") from error
+
+
+def _usage_models(attributes: Mapping[str, Any]) -> tuple[ModelUsage, ...]:
+    columns = [attributes.get(a.name, ()) for a in semconv.USAGE_BREAKDOWN]
+    return tuple(
+        ModelUsage(model=str(m), input_tokens=int(i), output_tokens=int(o)) for m, i, o in zip(*columns, strict=True)
+    )
+
+
+def _read_events(events: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for name, attributes in events:
+        readers = _EVENT_READERS.get(name)
+        if readers is None:
+            continue
+        field, make, by_name = readers
+        values: dict[str, Any] = {}
+        usage: dict[str, Any] = {}
+        for key, value in attributes.items():
+            target = by_name.get(key)
+            if target is not None:
+                (usage if target[0] else values)[target[1]] = target[2](value)
+        if field == "usage_deltas":
+            values["usage"] = Usage(**usage)
+        found.setdefault(field, []).append(make(**values))
+    return found
+
+
+def _to_ns(value: Any) -> int:
+    return round(float(value) * 1e9)
+
+
+def _to_bool(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected a boolean, got {value!r}")
+    return value
+
+
+def _to_strings(value: Any) -> tuple[str, ...]:
+    return tuple(str(v) for v in value)
+
+
+def _converter(attribute: Attribute) -> Any:
+    if attribute.nanoseconds:
+        return _to_ns
+    return {"string": str, "int": int, "double": float, "boolean": _to_bool, "string[]": _to_strings}[attribute.type]
+
+
+def _readers(attributes: Iterable[Attribute]) -> dict[str, tuple[str | None, str, Any]]:
+    readers: dict[str, tuple[str | None, str, Any]] = {}
+    for attribute in attributes:
+        if attribute.field is None or attribute.name == semconv.TIMELINE:
+            continue
+        group, _, field = attribute.field.rpartition(".")
+        readers[attribute.name] = (group or None, field, _converter(attribute))
+    return readers
+
+
+def _event_reader(event: Event) -> tuple[str, type, dict[str, tuple[str | None, str, Any]]]:
+    field = event.field or ""
+    return field, _ENTRIES[field], _readers(event.attributes)
+
+
+_READERS: Final = _readers(semconv.FIELDS)
+_EVENT_READERS: Final = {e.name: _event_reader(e) for e in semconv.EVENTS if e.field}

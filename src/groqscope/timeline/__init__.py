@@ -1,0 +1,32 @@
+"""What happened when, and the record that follows from it: pure, without a clock, without I/O."""
+
+from groqscope.timeline._record import (
+    Attempt,
+    ExecutedTool,
+    ModelUsage,
+    Outcome,
+    Phases,
+    RateLimits,
+    RequestRecord,
+    ToolCall,
+    Usage,
+    UsageDelta,
+)
+from groqscope.timeline._timeline import Channel, RequestFacts, ResponseFacts, Timeline
+
+__all__ = [
+    "Attempt",
+    "Channel",
+    "ExecutedTool",
+    "ModelUsage",
+    "Outcome",
+    "Phases",
+    "RateLimits",
+    "RequestFacts",
+    "RequestRecord",
+    "ResponseFacts",
+    "Timeline",
+    "ToolCall",
+    "Usage",
+    "UsageDelta",
+]

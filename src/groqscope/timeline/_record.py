@@ -1,0 +1,295 @@
+"""RequestRecord: everything groqscope knows about one Groq request, frozen.
+
+The one data model of the project. Spans, metrics, reports and the caller's own code are views of it, and spans are read
+back into it. Its units: `*_ns` are integer nanoseconds (durations, or offsets from the moment the call was issued),
+`start_unix_ns` is the wall clock. What Groq reports in seconds stays the float it was. `None` means "not known" or "did
+not happen"; it is never written as 0.
+
+The names under which each field is exported stand in `groqscope.semconv.FIELDS`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+Outcome = Literal["completed", "closed", "abandoned", "cancelled", "error", "truncated"]
+"""How a request ended.
+
+`completed`: read to `[DONE]`, or left after every finish reason was seen. `closed`: `close()` or the end of a `with` block
+before that. `abandoned`: garbage-collected, or open when the process ended. `cancelled`: the task was cancelled. `error`:
+an exception reached the caller. `truncated`: the stream ended without `[DONE]`.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phases:
+    """The exact partition of a request's duration, in nanoseconds; `None` is a phase that did not happen.
+
+    In the order in which they happen, except `consume`, which is the sum of the caller's own turns. The boundaries stand
+    in `docs/phases.md`.
+    """
+
+    prepare: int | None = None
+    retry: int | None = None
+    pool_wait: int | None = None
+    connect: int | None = None
+    tls: int | None = None
+    send: int | None = None
+    queue: int | None = None
+    prefill: int | None = None
+    network: int | None = None
+    generate: int | None = None
+    receive: int | None = None
+    consume: int | None = None
+    finish: int | None = None
+
+    def items(self) -> Iterator[tuple[str, int]]:
+        """Yield name and length of each phase that happened, in order."""
+        for name in PHASE_NAMES:
+            length: int | None = getattr(self, name)
+            if length is not None:
+                yield name, length
+
+    def total(self) -> int:
+        """Sum up all phases: the duration of the request, to the nanosecond."""
+        return sum(length for _, length in self.items())
+
+    @property
+    def wait(self) -> int | None:
+        """The wait for the first token (not streamed: for the body), the SDK in control, as one stretch."""
+        parts = [p for p in (self.queue, self.prefill, self.network, self.generate) if p is not None]
+        return sum(parts) if parts else None
+
+
+PHASE_NAMES: tuple[str, ...] = tuple(f.name for f in fields(Phases))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One HTTP attempt inside the call; the SDK retries by itself."""
+
+    start_ns: int
+    """When the SDK began this attempt, since issue."""
+    duration_ns: int
+    """From its begin to its failure; for the attempt that answered, to the response headers."""
+    status: int | None = None
+    error_type: str | None = None
+    """Groq's error code, the HTTP status as text, or the exception's class name; `None` when the attempt succeeded."""
+    retry_after: float | None = None
+    """Seconds, as the `retry-after` header asked."""
+    backoff_ns: int | None = None
+    """How long the SDK then slept; `None` when nothing followed."""
+    connection_reused: bool | None = None
+    connect_ns: int | None = None
+    tls_ns: int | None = None
+    send_ns: int | None = None
+    wait_ns: int | None = None
+    """Request sent to response headers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """One tool call that the model made."""
+
+    index: int
+    choice: int = 0
+    id: str | None = None
+    name: str | None = None
+    deltas: int
+    arguments_size: int
+    """Bytes of UTF-8."""
+    arguments_valid: bool | None = None
+    """Whether the arguments are JSON; `None` when they were too long to keep."""
+    first_delta_ns: int | None = None
+    """First fragment, since issue. `None` when not streamed, as the next two."""
+    delta_ns: int | None = None
+    """First to last fragment: 0 when the call came whole."""
+    assembly_ns: int | None = None
+    """From the moment the caller asked for more after the chunk before, to the call's last fragment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutedTool:
+    """A tool that Groq ran on its side (compound systems)."""
+
+    index: int
+    type: str
+    start_ns: int | None = None
+    """When the call was announced in the stream, since issue; `None` when not streamed."""
+    duration_ns: int | None = None
+    """Announcement to output; `None` when one of them never came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Token counts and server-reported times (seconds) as Groq sends them in `usage`."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    queue_time: float | None = None
+    prompt_time: float | None = None
+    completion_time: float | None = None
+    total_time: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageDelta:
+    """What one chunk added to the usage known so far."""
+
+    chunk_index: int
+    time_ns: int
+    """When the chunk arrived, since issue."""
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUsage:
+    """One inner call of a compound system, from `usage_breakdown`."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimits:
+    """`x-ratelimit-*` of the answer: requests are per day, tokens per minute; resets in seconds."""
+
+    requests_limit: int | None = None
+    requests_remaining: int | None = None
+    requests_reset: float | None = None
+    tokens_limit: int | None = None
+    tokens_remaining: int | None = None
+    tokens_reset: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """One Groq request, from the call to the last moment in our code."""
+
+    # identity
+    operation: str = "chat"
+    trace_id: str | None = None
+    """32 hex digits; `None` when no span was recorded."""
+    span_id: str | None = None
+    nested: bool = False
+    """Inside somebody else's inference span, which tokens and cost are counted by."""
+    service: str | None = None
+    """`service.name` of the resource."""
+    request_id: str | None = None
+    """`req_…`, what Groq support asks for."""
+    response_id: str | None = None
+    region: str | None = None
+    start_unix_ns: int
+    duration_ns: int
+
+    # the request
+    model: str | None = None
+    stream: bool = False
+    server_address: str | None = None
+    server_port: int | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop_sequences: tuple[str, ...] = ()
+    seed: int | None = None
+    choice_count: int | None = None
+    output_type: str | None = None
+    reasoning_effort: str | None = None
+    reasoning_format: str | None = None
+    request_service_tier: str | None = None
+    tools: int | None = None
+    """How many tools were offered."""
+    messages: int | None = None
+    request_size: int | None = None
+    """Bytes of the request's body."""
+
+    # the answer
+    outcome: Outcome | None = "completed"
+    """`None` while it runs."""
+    error_type: str | None = None
+    status: int | None = None
+    stream_error: str | None = None
+    """`x_groq.error`."""
+    retry_after: float | None = None
+    """Seconds, from the answer's `retry-after`."""
+    finish_reasons: tuple[str, ...] = ()
+    response_model: str | None = None
+    response_service_tier: str | None = None
+    system_fingerprint: str | None = None
+    created: int | None = None
+    """Groq's own timestamp of the answer, Unix seconds."""
+    response_size: int | None = None
+    """Bytes of the body, when not streamed."""
+    audio_seconds: float | None = None
+    rate_limits: RateLimits = field(default_factory=RateLimits)
+
+    # tokens and money
+    usage: Usage = field(default_factory=Usage)
+    usage_deltas: tuple[UsageDelta, ...] = ()
+    usage_deltas_dropped: int = 0
+    usage_models: tuple[ModelUsage, ...] = ()
+    output_tokens_estimate: int | None = None
+    """Content and reasoning chunks seen, when usage never came; an estimate."""
+    cost: float | None = None
+    """US dollars."""
+
+    # the stream
+    chunks: int | None = None
+    content_chunks: int | None = None
+    reads: int | None = None
+    """Reads from the connection that brought chunks."""
+    stream_bytes: int | None = None
+    ttfc_ns: int | None = None
+    """First chunk of any kind, since issue."""
+    ttft_ns: int | None = None
+    """First generated token of any channel: content, reasoning or tool call."""
+    ttfrt_ns: int | None = None
+    """First reasoning token."""
+    ttfot_ns: int | None = None
+    """First answer token: content or tool call."""
+    last_chunk_ns: int | None = None
+    icl_p50_ns: int | None = None
+    icl_p99_ns: int | None = None
+    icl_max_ns: int | None = None
+    icl_excluded: int | None = None
+    """Gaps left out of the three above because the caller held control for the greater part of them."""
+    timeline_us: tuple[int, ...] = ()
+    """Arrival times of chunks, whole microseconds since issue; every `timeline_stride`-th."""
+    timeline_stride: int = 1
+
+    # tools
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_calls_dropped: int = 0
+    executed_tools: tuple[ExecutedTool, ...] = ()
+
+    # attempts and phases
+    attempts: tuple[Attempt, ...] = ()
+    attempts_dropped: int = 0
+    connection_reused: bool | None = None
+    phases: Phases = field(default_factory=Phases)
+    phases_clamped: bool = False
+    phases_unseen: tuple[str, ...] = ()
+
+    @property
+    def retries(self) -> int:
+        """HTTP attempts beyond the first."""
+        return max(0, len(self.attempts) + self.attempts_dropped - 1)
+
+    @property
+    def tpot(self) -> float | None:
+        """Seconds per output token after the first, the SDK in control; `None` below two tokens."""
+        tokens, receive = self.usage.output_tokens, self.phases.receive
+        if not self.stream or tokens is None or tokens < 2 or receive is None:  # noqa: PLR2004 - a gap needs two
+            return None
+        return receive / 1e9 / (tokens - 1)
+
+    @property
+    def output_token_throughput(self) -> float | None:
+        """Tokens per second while they came, 1 / `tpot`."""
+        tpot = self.tpot
+        return 1 / tpot if tpot else None

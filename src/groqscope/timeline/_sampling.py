@@ -1,0 +1,35 @@
+"""Samples of bounded size that are the same for the same observations: no randomness.
+
+Both keep every 2^k-th value; when the room is full, every second one goes and k grows.
+"""
+
+from collections.abc import Sequence
+
+
+class StrideSample:
+    """Every `stride`-th of the values added, at most `room` (an even number) of them."""
+
+    __slots__ = ("_room", "_skip", "stride", "values")
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._skip = 0
+        self.stride = 1
+        self.values: list[int] = []
+
+    def add(self, value: int) -> None:
+        """Add a value, or pass it over."""
+        if self._skip:
+            self._skip -= 1
+            return
+        if len(self.values) >= self._room:
+            del self.values[1::2]
+            self.stride *= 2
+        self.values.append(value)
+        self._skip = self.stride - 1
+
+
+def quantile(values: Sequence[int], q: float) -> int:
+    """Nearest-rank quantile of a non-empty sequence."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -(-int(q * 1000) * len(ordered) // 1000) - 1))]
