@@ -1,0 +1,319 @@
+"""The audit's results, frozen: everything a report shows, and nothing that it has to compute.
+
+Units: a `Distribution` of a duration is in nanoseconds, and `*_ns` fields are nanoseconds as in `RequestRecord`; shares
+are 0 to 1; cost is US dollars. `None` means "not known": too few values for the quantile, no price, no such phase. It is
+never written as 0.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from groqscope.timeline import RequestRecord
+
+AUDIT_VERSION = 1
+"""Version of the JSON form of these results, written as `schema_version`."""
+
+Unit = Literal["ns", "s", "tokens/s", "tokens", "bytes", "usd", "1", "share"]
+Certainty = Literal["slower", "faster", "cannot tell"]
+BudgetVerdict = Literal["ok", "over", "cannot tell"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """Quantiles of `n` values; one that `n` cannot support is `None` (p90 needs 10 values, p95 20, p99 100)."""
+
+    unit: Unit
+    n: int
+    total: float = 0.0
+    min: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    max: float | None = None
+    exact: bool = True
+    """`False` when the quantiles come from the sketch, within 1 % of the true value."""
+
+    @property
+    def mean(self) -> float | None:
+        """Arithmetic mean; `None` without values."""
+        return self.total / self.n if self.n else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseTotal:
+    """One phase, summed over the requests of a group."""
+
+    name: str
+    total_ns: int
+    share: float
+    """Of the group's summed durations (of requests that have phases)."""
+    requests: int
+    """In how many requests the phase happened."""
+    p50_ns: float | None = None
+    """Median over the requests in which it happened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSummary:
+    """All requests for one model; also used for the whole (`model` is then `None`)."""
+
+    model: str | None
+    requests: int
+    streamed: int = 0
+    errors: int = 0
+    """Outcome `error` or `truncated`."""
+    error_types: tuple[tuple[str, int], ...] = ()
+    """Error type and count, most frequent first."""
+    outcomes: tuple[tuple[str, int], ...] = ()
+    """Outcome and count, most frequent first."""
+    abandoned: int = 0
+    """Outcome `abandoned`, `closed` or `cancelled`: ended by the caller before the end."""
+    retries: int = 0
+    """HTTP attempts beyond the first, summed."""
+    retried: int = 0
+    """Requests with at least one retry."""
+    ttfc: Distribution
+    ttft: Distribution
+    ttfot: Distribution
+    duration: Distribution
+    tpot: Distribution
+    throughput: Distribution
+    """Output tokens per second while they came (1 / tpot)."""
+    phases: tuple[PhaseTotal, ...] = ()
+    """Phases that happened, in order."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    usage_unknown: int = 0
+    """Requests whose usage never came: not in the token counts."""
+    cost: float | None = None
+    """US dollars over the requests whose cost is known; `None` when none is."""
+    cost_unknown: int = 0
+    """Requests whose cost is not known: not in `cost`."""
+    tool_calls: int = 0
+    clamped: int = 0
+    """Requests whose reported times did not fit and were cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSummary:
+    """All calls of one tool."""
+
+    name: str | None
+    model: str | None = None
+    """`None`: over all models."""
+    calls: int
+    requests: int
+    assembly: Distribution
+    """How long the callers waited for a call (streamed requests only)."""
+    arguments_size: Distribution
+    invalid: int = 0
+    """Calls whose arguments are not JSON."""
+    unchecked: int = 0
+    """Calls whose arguments were too long to check."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """One reason why a request took as long as it did."""
+
+    code: str
+    """Stable name, for example `queue`, `cold_connection`, `retries`, `caller`, `reasoning`."""
+    ns: int
+    """How much time it took."""
+    share: float
+    """Of the request's duration."""
+    usual_ns: int | None = None
+    """Median of the same for this model in the same data; `None` when too few requests say."""
+    sentence: str
+    """What it was, for example `52 % in Groq's queue (1.2 s, usually 18 ms)`."""
+    advice: str
+    """What one can do about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Why one request took as long as it did; no causes where nothing stands out."""
+
+    sentence: str
+    causes: tuple[Cause, ...] = ()
+    """Biggest first."""
+    slow: bool = False
+    """Whether the request took longer than is usual for its model in the same data."""
+    usual_ns: int | None = None
+    """Median duration of completed requests for this model in the same data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupCause:
+    """One cause over all slow requests of a group."""
+
+    code: str
+    title: str
+    """For example `Groq's queue`."""
+    requests: int
+    """Slow requests in which it was named."""
+    ns: int
+    """Time it took in them."""
+    share: float
+    """Of the summed durations of all slow requests."""
+    usual_ns: int | None = None
+    sentence: str
+    advice: str
+    examples: tuple[str, ...] = ()
+    """Ids of the worst requests, for `groqscope audit ID`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """The causes over all slow requests, biggest share first."""
+
+    requests: int
+    slow: int
+    slow_ns: int
+    """Summed durations of the slow ones."""
+    unexplained: int
+    """Slow requests in which nothing stands out."""
+    causes: tuple[GroupCause, ...]
+    sentence: str
+    rule: str
+    """What counts as slow, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetResult:
+    """One budget, measured."""
+
+    expression: str
+    """As it was written."""
+    source: str
+    """Where it was written: `--budget`, `--goodput` or a file's name."""
+    measured: float | None
+    """In `unit`; `None` when there is nothing to measure."""
+    limit: float
+    operator: Literal["<", "<=", ">", ">="]
+    unit: Unit
+    n: int
+    verdict: BudgetVerdict
+    note: str = ""
+    """What stands in the way of a verdict, or which part of the data was used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How a statistic changed from A to B, with a 95 % bootstrap confidence interval of the ratio B / A."""
+
+    a: float | None
+    b: float | None
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    certainty: Certainty = "cannot tell"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonRow:
+    """One measure of one model in both sets."""
+
+    model: str | None
+    measure: str
+    """A field's name: `duration`, `ttfc`, `tpot`, `phase.queue`, …"""
+    unit: Unit
+    n_a: int
+    n_b: int
+    median: Change
+    p95: Change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two sets of requests, model by model."""
+
+    schema_version: int = AUDIT_VERSION
+    a: "Provenance"
+    b: "Provenance"
+    rows: tuple[ComparisonRow, ...]
+    only_a: tuple[str, ...] = ()
+    """Models that only A has."""
+    only_b: tuple[str, ...] = ()
+    sentence: str
+    method: str
+    """How the interval was made, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What was asked for, as words a report can print (`last 1h`, `model llama-3.3-70b-versatile`)."""
+
+    words: tuple[str, ...] = ()
+    listed: Literal["newest", "slowest"] = "newest"
+    by: str = "duration"
+    """The field by which `slowest` sorts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where the requests come from, and what the reader has to know about it."""
+
+    sources: tuple[str, ...]
+    """Files, directories or addresses, as given."""
+    files: int = 0
+    requests: int = 0
+    """Requests selected."""
+    read: int = 0
+    """Requests read before the selection."""
+    foreign: int = 0
+    """Of those selected, spans of other instrumentations, which lack phases."""
+    first_unix_ns: int | None = None
+    """Start of the earliest request selected."""
+    last_unix_ns: int | None = None
+    """Start of the latest."""
+    services: tuple[str, ...] = ()
+    selection: Selection = field(default_factory=Selection)
+    warnings: tuple[str, ...] = ()
+    """What could not be read, one sentence each."""
+    version: str = ""
+    """Of groqscope."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One request to be listed."""
+
+    record: RequestRecord
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """The overview: what `groqscope audit` shows."""
+
+    schema_version: int = AUDIT_VERSION
+    provenance: Provenance
+    sentence: str
+    """The verdict over all of it."""
+    total: ModelSummary
+    models: tuple[ModelSummary, ...]
+    """By summed duration, largest first."""
+    tools: tuple[ToolSummary, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    """The requests to list, newest first, or slowest first by `provenance.selection.by`."""
+    omitted: int = 0
+    """Requests selected but not listed."""
+    why: Why | None = None
+    budgets: tuple[BudgetResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAudit:
+    """One request: what `groqscope audit ID` shows."""
+
+    schema_version: int = AUDIT_VERSION
+    provenance: Provenance
+    record: RequestRecord
+    verdict: Verdict
+    usual: ModelSummary | None = None
+    """The same model's requests in the same data."""
