@@ -1,10 +1,10 @@
 """A record as span attributes and events, and back: `decode(*encode(record)) == record`.
 
-Plain dictionaries on both sides; no OpenTelemetry, so that the audit reads what any transport stored. Field by field, by
-the tables of `semconv`.
+Plain dictionaries on both sides; no OpenTelemetry, so that the audit reads what any transport stored. Field by field,
+by the tables of `semconv`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Final
@@ -96,11 +96,11 @@ def _tool_call_at(call: ToolCall) -> int | None:
     return None if call.first_delta_ns is None else call.first_delta_ns + (call.delta_ns or 0)
 
 
-_EVENT_TIMES: Final = (
-    (semconv.EVENT_ATTEMPT, lambda e: e.start_ns),
-    (semconv.EVENT_USAGE_DELTA, lambda e: e.time_ns),
+_EVENT_TIMES: Final[tuple[tuple[Event, Callable[[Any], int | None]], ...]] = (
+    (semconv.EVENT_ATTEMPT, attrgetter("start_ns")),
+    (semconv.EVENT_USAGE_DELTA, attrgetter("time_ns")),
     (semconv.EVENT_TOOL_CALL, _tool_call_at),
-    (semconv.EVENT_EXECUTED_TOOL, lambda e: e.start_ns),
+    (semconv.EVENT_EXECUTED_TOOL, attrgetter("start_ns")),
 )
 _EVENT_PLAN: Final = {e.name: [(a, attrgetter(a.field or "")) for a in e.attributes] for e in semconv.EVENTS}
 _PLAN: Final = [
@@ -123,8 +123,8 @@ def decode(
 ) -> RequestRecord:
     """Read a record back from the attributes and events of its span.
 
-    Numbers may have changed between int and double on the way (a collector writes 1.0 as 1): they are brought back to the
-    type of their field. Unknown attributes are passed over.
+    Numbers may have changed between int and double on the way (a collector writes 1.0 as 1): they are brought back to
+    the type of their field. Unknown attributes are passed over.
 
     Raises:
         NotARecord: `groqscope.record` is missing or newer than this version, or a value is of the wrong kind.

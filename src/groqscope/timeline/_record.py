@@ -15,9 +15,9 @@ from typing import Literal
 Outcome = Literal["completed", "closed", "abandoned", "cancelled", "error", "truncated"]
 """How a request ended.
 
-`completed`: read to `[DONE]`, or left after every finish reason was seen. `closed`: `close()` or the end of a `with` block
-before that. `abandoned`: garbage-collected, or open when the process ended. `cancelled`: the task was cancelled. `error`:
-an exception reached the caller. `truncated`: the stream ended without `[DONE]`.
+`completed`: read to `[DONE]`, or left after every finish reason was seen. `closed`: `close()` or the end of a `with`
+block before that. `abandoned`: garbage-collected, or open when the process ended. `cancelled`: the task was cancelled.
+`error`: an exception reached the caller. `truncated`: the stream ended without `[DONE]`.
 """
 
 
@@ -25,8 +25,8 @@ an exception reached the caller. `truncated`: the stream ended without `[DONE]`.
 class Phases:
     """The exact partition of a request's duration, in nanoseconds; `None` is a phase that did not happen.
 
-    In the order in which they happen, except `consume`, which is the sum of the caller's own turns. The boundaries stand
-    in `docs/phases.md`.
+    In the order in which they happen, except `consume`, which is the sum of the caller's own turns. The boundaries
+    stand in `docs/phases.md`.
     """
 
     prepare: int | None = None

@@ -1,27 +1,28 @@
 """Timeline: is told what happened when, and gives the record that follows.
 
 Rules
-    Time is monotonic nanoseconds, given with each observation; the timeline reads no clock. An observation that lies before
-    the one known last counts as simultaneous with it, so no phase is ever negative, whatever the order.
+    Time is monotonic nanoseconds, given with each observation; the timeline reads no clock. An observation that lies
+    before the one known last counts as simultaneous with it, so no phase is ever negative, whatever the order.
 
-    At every instant one stage is on. `_advance(t)` adds the time since the last boundary to the stage that is on; that is all
-    the accounting there is, and why the phases partition the duration exactly. Stages follow each other like this:
+    At every instant one stage is on. `_advance(t)` adds the time since the last boundary to the stage that is on; that
+    is all the accounting there is, and why the phases partition the duration exactly. Stages follow each other like
+    this:
 
-        PREPARE ─prepared→ POOL_WAIT ─connect→ CONNECT ─tls→ TLS ─send→ SEND ─sent→ WAIT ─first token→ RECEIVE ─last byte→ FINISH
-           ▲                                                                         └──────── last byte ─────────────────┘
+        PREPARE ─prepared→ POOL_WAIT ─connect→ CONNECT ─tls→ TLS ─send→ SEND ─sent→ WAIT ─first token→ RECEIVE
+           ▲                                                                         └───last byte──→ FINISH ←──┘
            └─ prepared again: everything since the first `prepared` becomes RETRY, and POOL_WAIT begins anew
 
     While the caller holds control (`returned` … `asked`) the stage is CONSUME, and the one before it is taken up again.
-    A proxy's CONNECT repeats send and wait before TLS: they become part of CONNECT. A redirect repeats send: the wait before it
-    becomes part of SEND. A transport without trace events stays in POOL_WAIT until it answers: that time becomes WAIT, and
-    the record says that the others were not seen.
+    A proxy's CONNECT repeats send and wait before TLS: they become part of CONNECT. A redirect repeats send: the wait
+    before it becomes part of SEND. A transport without trace events stays in POOL_WAIT until it answers: that time
+    becomes WAIT, and the record says that the others were not seen.
 
-    WAIT is split when the record is made, into what Groq reports (queue, prompt, and, not streamed, completion) and the rest.
+    WAIT is split when the record is made, into what Groq reports (queue, prompt, and, not streamed, completion) and the
+    rest.
 """
 
 from typing import Any, Final, TypedDict
 
-from groqscope.timeline.packing import fit
 from groqscope.timeline._record import (
     PHASE_NAMES,
     Attempt,
@@ -35,9 +36,11 @@ from groqscope.timeline._record import (
 )
 from groqscope.timeline._sampling import StrideSample, quantile
 from groqscope.timeline._tools import ToolAssembly
+from groqscope.timeline.packing import fit
 
 PREPARE, RETRY, POOL_WAIT, CONNECT, TLS, SEND, WAIT, RECEIVE, CONSUME, FINISH = range(10)
 _STAGES: Final = 10
+_FIRST_ERROR_STATUS: Final = 400
 _UNSEEN: Final = ("pool_wait", "connect", "tls", "send")
 
 MAX_ATTEMPTS = 16
@@ -104,7 +107,19 @@ class ResponseFacts(TypedDict, total=False):
 class _Attempt:
     """Boundaries of one attempt, as they come."""
 
-    __slots__ = ("backoff", "connect", "end", "error_type", "headers", "retry_after", "send", "sent", "start", "status", "tls")
+    __slots__ = (
+        "backoff",
+        "connect",
+        "end",
+        "error_type",
+        "headers",
+        "retry_after",
+        "send",
+        "sent",
+        "start",
+        "status",
+        "tls",
+    )
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -136,9 +151,9 @@ class Timeline:
         "_attempts_dropped",
         "_entered",
         "_gap_consumed",
+        "_gap_max",
         "_gaps",
         "_gaps_excluded",
-        "_gap_max",
         "_last_chunk",
         "_last_read",
         "_mark",
@@ -336,7 +351,7 @@ class Timeline:
             self._stage = self._resume
         self.asked_ns = t
 
-    def read(self, t: int, size: int) -> None:
+    def read(self, t: int, size: int) -> None:  # noqa: ARG002 - every observation has its time
         """A read brought `size` bytes."""
         self.bytes += size
 
@@ -371,8 +386,8 @@ class Timeline:
         """Count a read that brought chunks, and the gap before it.
 
         The gap between two reads is Groq's when the SDK waited for longer than the caller held control in it: then the
-        chunk came after the caller asked, and its arrival is known. Otherwise it may have lain there already, and the gap is
-        left out and counted.
+        chunk came after the caller asked, and its arrival is known. Otherwise it may have lain there already, and the
+        gap is left out and counted.
         """
         self.reads += 1
         previous = self._last_read
@@ -390,7 +405,13 @@ class Timeline:
         self._gap_consumed = 0
 
     def tool_delta(
-        self, t: int | None, choice: int, index: int | None, call_id: str | None, name: str | None, arguments: str | None
+        self,
+        t: int | None,
+        choice: int,
+        index: int | None,
+        call_id: str | None,
+        name: str | None,
+        arguments: str | None,
     ) -> None:
         """A fragment of a tool call, in the chunk observed last (`t` is its time, `None` when not streamed)."""
         start: int | None = None
@@ -400,7 +421,7 @@ class Timeline:
         self.tools.add(choice, index, call_id, name, arguments, start_ns=start, t_ns=t)
 
     def used(self, t: int, usage: Usage, models: tuple[ModelUsage, ...] = ()) -> None:
-        """Usage came, in the chunk observed last or in the body. Groq's usage is a total, so the delta is what it adds."""
+        """Usage came, in the chunk observed last or in the body: a total, so the delta is what it adds."""
         if models:
             self.usage_models = models
         previous, self.usage = self.usage, usage
@@ -415,7 +436,7 @@ class Timeline:
     # -- the end
 
     def end(self, t: int, outcome: Outcome) -> tuple[int, Outcome]:
-        """Settle when and how the request ended: the caller's last turn does not count, a finished answer is complete."""
+        """Settle when and how it ended: the caller's last turn does not count, a finished answer is complete."""
         if self._stage != CONSUME:
             self._advance(t)
         if outcome in ("closed", "abandoned") and len(self.finish_reasons) >= (self.request.get("choice_count") or 1):
@@ -423,7 +444,11 @@ class Timeline:
         return self._mark, outcome
 
     def record(
-        self, t: int | None = None, outcome: Outcome | None = None, error_type: str | None = None, cost: float | None = None
+        self,
+        t: int | None = None,
+        outcome: Outcome | None = None,
+        error_type: str | None = None,
+        cost: float | None = None,
     ) -> RequestRecord:
         """Make the record of what is known, up to `t` (while it runs) or to the moment `end` settled."""
         running = 0
@@ -491,7 +516,8 @@ class Timeline:
         return None if t is None else t - self._start
 
     def _estimate(self, outcome: Outcome | None) -> int | None:
-        # In recorded traffic a content or reasoning chunk is one output token; tool calls come whole, so they do not count.
+        # In recorded traffic a content or reasoning chunk is one output token; tool calls come whole, so they do not
+        # count.
         if not self.streaming or self.usage is not None or outcome is None or not self.content_chunks:
             return None
         return None if self.tools.anything else self.content_chunks
@@ -499,7 +525,8 @@ class Timeline:
     def _attempt(self, attempt: _Attempt, end: int, error_type: str | None) -> Attempt:
         stop = attempt.end if attempt.end is not None else attempt.headers if attempt.headers is not None else end
         last = attempt is self._attempts[-1]
-        failed = error_type if last and attempt.end is None and (attempt.status is None or attempt.status >= 400) else None  # noqa: PLR2004
+        open_end = last and attempt.end is None
+        failed = error_type if open_end and (attempt.status is None or attempt.status >= _FIRST_ERROR_STATUS) else None
         connect_end = _first(attempt.tls, attempt.send, stop)
         return Attempt(
             start_ns=attempt.start - self._start,

@@ -1,8 +1,8 @@
 """Tool calls put together from fragments, in bounded memory.
 
-A fragment belongs to the call with its (choice, index). A fragment without an index belongs to the call with its id, or, when
-the id is new or missing too, opens a new call or continues the last one. Groq sends a call whole, in one chunk; fragments,
-parallel calls and interleaving are handled all the same.
+A fragment belongs to the call with its (choice, index). A fragment without an index belongs to the call with its id,
+or, when the id is new or missing too, opens a new call or continues the last one. Groq sends a call whole, in one
+chunk; fragments, parallel calls and interleaving are handled all the same.
 """
 
 import json
