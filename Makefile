@@ -1,0 +1,58 @@
+# Everything a fresh machine needs is Python 3.11 or newer and make: each target sets up what it uses, once.
+
+PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p"; done))
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+RUN := $(VENV)/.run-stamp
+DEV := $(VENV)/.dev-stamp
+UV = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '%-16s %s\n' "$$t" "$$d"; done
+
+demo: $(RUN)  ## recorded Groq traffic, traced and audited in the terminal; no key, no network
+	@$(BIN)/groqscope demo
+
+test: $(DEV)  ## all tests but those of the bundled services
+	$(BIN)/python -m pytest -q -n 2 --ignore=tests/stack $(PYTEST_ARGS)
+
+check: $(DEV)  ## lint, format, types, and the arrows between rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-logo
+
+format: $(DEV)  ## mend what ruff can mend
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+
+lock: $(DEV)  ## pin the dependencies of pyproject.toml anew (takes the index of pip's and uv's own settings)
+	$(PIP) install uv
+	$(UV) --upgrade --all-extras --group dev -o requirements-dev.txt
+	$(UV) --extra pydantic-ai --extra simulator --group build -c requirements-dev.txt -o requirements.txt
+
+clean:  ## remove the environment and all caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "groqscope needs Python 3.11 or newer; none found. Install it, or: make PYTHON=/path/to/python" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
+
+$(RUN): requirements.txt pyproject.toml | $(BIN)/python
+	@echo "Installing groqscope into $(VENV) (once) ..."
+	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements-dev.txt pyproject.toml | $(BIN)/python
+	@echo "Installing the development environment into $(VENV) (once) ..."
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ $(RUN)
