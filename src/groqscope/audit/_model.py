@@ -15,7 +15,8 @@ AUDIT_VERSION = 1
 
 Unit = Literal["ns", "s", "tokens/s", "tokens", "bytes", "usd", "1", "share"]
 Certainty = Literal["slower", "faster", "cannot tell"]
-BudgetVerdict = Literal["ok", "over", "cannot tell"]
+BudgetVerdict = Literal["ok", "over", "cannot tell", "measured"]
+"""`measured`: there is no limit (goodput without one)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,10 +193,12 @@ class BudgetResult:
     """Where it was written: `--budget`, `--goodput` or a file's name."""
     measured: float | None
     """In `unit`; `None` when there is nothing to measure."""
-    limit: float
+    limit: float | None
+    """In `unit`; `None` when only measured."""
     operator: Literal["<", "<=", ">", ">="]
     unit: Unit
     n: int
+    """Values it was measured from."""
     verdict: BudgetVerdict
     note: str = ""
     """What stands in the way of a verdict, or which part of the data was used."""
@@ -203,7 +206,7 @@ class BudgetResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """How a statistic changed from A to B, with a 95 % bootstrap confidence interval of the ratio B / A."""
+    """How a statistic changed from A to B, with a bootstrap confidence interval of the ratio B / A."""
 
     a: float | None
     b: float | None
@@ -240,8 +243,10 @@ class Comparison:
     """Models that only A has."""
     only_b: tuple[str, ...] = ()
     sentence: str
+    confidence: float
+    """Of each interval; chosen so that all of them hold together with 95 %."""
     method: str
-    """How the interval was made, in words."""
+    """How the intervals were made, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
