@@ -216,6 +216,14 @@ DERIVED: Final[tuple[Attribute, ...]] = (
 )
 """Attributes of the record span that follow from the others."""
 
+SUMMARY: Final[tuple[Attribute, ...]] = (
+    _a("groqscope.requests", "int", None, "Groq requests inside this span", "{request}"),
+    _a("groqscope.attempts", "int", None, "HTTP attempts of the last of them", "{attempt}"),
+    _a(OUTCOME, "string", None, "Outcome of the last of them"),
+    _a("groqscope.ttft", "double", None, "Its time to the first generated token", "s"),
+)
+"""Written on somebody else's inference span, which encloses the record's."""
+
 EVENT_FIRST_CHUNK: Final = Event("groqscope.first_chunk", "The first chunk of a stream", ())
 EVENT_USAGE_DELTA: Final = Event(
     "groqscope.usage_delta",

@@ -1,0 +1,7 @@
+"""A record as OpenTelemetry spans and metrics, its cost, and, only when asked for, its content."""
+
+from groqscope.telemetry._content import Content, ContentPolicy
+from groqscope.telemetry._cost import price
+from groqscope.telemetry._telemetry import Begun, Telemetry
+
+__all__ = ["Begun", "Content", "ContentPolicy", "Telemetry", "price"]

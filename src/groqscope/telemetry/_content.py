@@ -1,0 +1,178 @@
+"""Prompts, completions and tool arguments: recorded only when asked for, then bounded and scrubbed.
+
+Form: the GenAI conventions' JSON schemas for `gen_ai.input.messages` and `gen_ai.output.messages` (role and parts).
+Switch: `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
+from opentelemetry.context import Context
+
+from groqscope import semconv
+from groqscope._version import __version__
+from groqscope.codec import Attributes
+from groqscope.timeline import RequestRecord
+
+VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_MODES: Final = {
+    "": (False, False),
+    "false": (False, False),
+    "no_content": (False, False),
+    "true": (True, False),
+    "span_only": (True, False),
+    "event_only": (False, True),
+    "span_and_event": (True, True),
+}
+_EVENT: Final = "gen_ai.client.inference.operation.details"
+
+
+@dataclass(frozen=True, slots=True)
+class ContentPolicy:
+    """Whether and how content is recorded."""
+
+    spans: bool = False
+    events: bool = False
+    max_characters: int = 2000
+    """Longest text of one part; longer ones are cut inside the JSON structure."""
+    max_messages: int = 64
+    scrub: Callable[[str], str] | None = None
+    """Applied to every text before it is cut."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is recorded."""
+        return self.spans or self.events
+
+    @classmethod
+    def from_environment(cls) -> "ContentPolicy":
+        """Read the conventions' switch; an unknown value means no content."""
+        spans, events = _MODES.get(os.environ.get(VARIABLE, "").strip().lower(), (False, False))
+        return cls(spans=spans, events=events)
+
+
+class Content:
+    """The messages of one request, bounded."""
+
+    def __init__(self, policy: ContentPolicy, body: Mapping[str, Any]) -> None:
+        self._policy = policy
+        messages: Any = body.get("messages") or ()
+        given = [m for m in messages if isinstance(m, Mapping)][-policy.max_messages :]
+        self._system = [p for m in given if m.get("role") == "system" for p in self._parts(m)]
+        self._input = [
+            {"role": str(m.get("role", "")), "parts": self._parts(m)} for m in given if m.get("role") != "system"
+        ]
+        self._tools = [t for t in body.get("tools") or () if isinstance(t, Mapping)][: policy.max_messages]
+        self._texts: dict[tuple[int, str], list[str]] = {}
+        self._kept: dict[tuple[int, str], int] = {}
+        self._calls: dict[tuple[int, int], dict[str, Any]] = {}
+        self._finish: dict[int, str] = {}
+
+    def text(self, choice: int, kind: str, text: str) -> None:
+        """Add generated text: `kind` is `text` or `reasoning`."""
+        kept = self._kept.get((choice, kind), 0)
+        room = self._policy.max_characters * 2 - kept
+        if room > 0:
+            self._texts.setdefault((choice, kind), []).append(text[:room])
+            self._kept[choice, kind] = kept + len(text)
+
+    def tool(self, choice: int, index: int, call_id: str | None, name: str | None, arguments: str | None) -> None:
+        """Add a fragment of a tool call."""
+        if (choice, index) not in self._calls and len(self._calls) >= self._policy.max_messages:
+            return
+        call = self._calls.setdefault((choice, index), {"type": "tool_call", "id": None, "name": None, "arguments": ""})
+        call["id"] = call["id"] or call_id
+        call["name"] = call["name"] or name
+        if arguments and len(call["arguments"]) <= self._policy.max_characters:
+            call["arguments"] += arguments
+
+    def finished(self, choice: int, reason: str) -> None:
+        """Note a choice's finish reason."""
+        self._finish[choice] = reason
+
+    def attributes(self) -> Attributes:
+        """Give the span attributes, each a JSON string."""
+        found: dict[str, Any] = {
+            "gen_ai.system_instructions": self._system,
+            "gen_ai.input.messages": self._input,
+            "gen_ai.output.messages": self._output(),
+            "gen_ai.tool.definitions": [self._scrubbed_json(t) for t in self._tools],
+        }
+        return {key: json.dumps(value, ensure_ascii=False) for key, value in found.items() if value}
+
+    def emit(self, record: RequestRecord, context: Context) -> None:
+        """Write the conventions' event, a log record with the same content."""
+        attributes: dict[str, Any] = {
+            semconv.OPERATION_NAME: record.operation,
+            semconv.PROVIDER_NAME: semconv.PROVIDER,
+            semconv.REQUEST_MODEL: record.model or "",
+            **self.attributes(),
+        }
+        get_logger(semconv.SCOPE, __version__, schema_url=semconv.SCHEMA_URL).emit(
+            LogRecord(
+                timestamp=record.start_unix_ns + record.duration_ns,
+                context=context,
+                severity_number=SeverityNumber.INFO,
+                event_name=_EVENT,
+                attributes=attributes,
+            )
+        )
+
+    def _output(self) -> list[dict[str, Any]]:
+        choices = sorted({c for c, _ in self._texts} | {c for c, _ in self._calls} | set(self._finish))
+        return [self._choice(choice) for choice in choices]
+
+    def _choice(self, choice: int) -> dict[str, Any]:
+        parts: list[dict[str, Any]] = []
+        for kind in ("reasoning", "text"):
+            pieces = self._texts.get((choice, kind))
+            if pieces:
+                parts.append({"type": kind, "content": self._clean("".join(pieces))})
+        for (owner, _), call in sorted(self._calls.items()):
+            if owner == choice:
+                parts.append({**call, "arguments": self._clean(call["arguments"])})
+        return {"role": "assistant", "parts": parts, "finish_reason": self._finish.get(choice, "")}
+
+    def _parts(self, message: Mapping[str, Any]) -> list[dict[str, Any]]:
+        parts: list[dict[str, Any]] = []
+        content = message.get("content")
+        if message.get("role") == "tool":
+            return [{"type": "tool_call_response", "id": message.get("tool_call_id"), "response": self._clean(str(content))}]
+        if isinstance(content, str):
+            parts.append({"type": "text", "content": self._clean(content)})
+        elif isinstance(content, list):
+            for item in content[: self._policy.max_messages]:
+                if isinstance(item, Mapping) and item.get("type") == "text":
+                    parts.append({"type": "text", "content": self._clean(str(item.get("text")))})
+                elif isinstance(item, Mapping) and item.get("type") == "image_url":
+                    parts.append(self._image(item))
+        for call in message.get("tool_calls") or ():
+            if isinstance(call, Mapping):
+                function: Any = call.get("function") or {}
+                arguments = self._clean(str(function.get("arguments", "")))
+                parts.append({"type": "tool_call", "id": call.get("id"), "name": function.get("name"), "arguments": arguments})
+        return parts
+
+    def _image(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        url = str((item.get("image_url") or {}).get("url", ""))
+        if url.startswith("data:"):
+            return {"type": "blob", "modality": "image", "mime_type": url[5:].partition(";")[0], "content": ""}
+        return {"type": "uri", "modality": "image", "uri": self._clean(url)}
+
+    def _scrubbed_json(self, tool: Mapping[str, Any]) -> dict[str, Any]:
+        function: Any = tool.get("function") or {}
+        return {
+            "type": str(tool.get("type", "function")),
+            "name": str(function.get("name", "")),
+            "description": self._clean(str(function.get("description") or "")),
+        }
+
+    def _clean(self, text: str) -> str:
+        if self._policy.scrub is not None:
+            text = self._policy.scrub(text)
+        limit = self._policy.max_characters
+        return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} characters more)"

@@ -1,0 +1,151 @@
+"""The record span and its children.
+
+The record span is begun by the tracer when the call is issued, so that samplers and processors see it, and filled in when the
+request has ended. Its children (phases, attempts, tool calls) lie in the past by then: they are handed to the span's own
+processors as finished spans, which costs a tenth of beginning and ending each, and is over before the record span ends, so
+that nothing is left behind when the application shuts its provider down next. A provider that is not the OpenTelemetry SDK's
+has no such processors and gets the record span alone, which carries the whole record anyway.
+"""
+
+import random
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
+
+from groqscope import semconv
+from groqscope.codec import Attributes, encode
+from groqscope.timeline import RequestRecord
+
+_OK = Status(StatusCode.UNSET)
+_random = random.Random()  # noqa: S311 - span ids need no secrecy
+
+
+class Child(NamedTuple):
+    """A span in the past: offsets since issue in nanoseconds."""
+
+    name: str
+    start_ns: int
+    duration_ns: int
+    attributes: Attributes
+    kind: SpanKind = SpanKind.INTERNAL
+    error: str | None = None
+
+
+def fill(span: Span, record: RequestRecord, extra: Attributes) -> None:
+    """Write the record on its span; the caller ends it."""
+    attributes, events = encode(record)
+    attributes.update(extra)
+    span.set_attributes(attributes)
+    for name, offset, event_attributes in events:
+        span.add_event(name, event_attributes, record.start_unix_ns + offset)
+    if record.outcome == "error":
+        span.set_status(Status(StatusCode.ERROR, record.error_type))
+
+
+def emit_children(span: Span, record: RequestRecord, *, phases: bool, url: str | None, method: str) -> None:
+    """Hand the record's children to the processors of its span."""
+    inner: Any = getattr(span, "span", span)
+    if not isinstance(inner, SdkSpan):
+        return
+    parent = inner.get_span_context()
+    if parent is None:
+        return
+    processor: Any = inner._span_processor  # noqa: SLF001 - the SDK offers no public way to hand over a finished span
+    for child in children(record, phases=phases, url=url, method=method):
+        start = record.start_unix_ns + child.start_ns
+        context = SpanContext(
+            parent.trace_id, _random.getrandbits(64) or 1, is_remote=False, trace_flags=parent.trace_flags, trace_state=parent.trace_state
+        )
+        processor.on_end(
+            ReadableSpan(
+                name=child.name,
+                context=context,
+                parent=parent,
+                resource=inner.resource,
+                attributes=child.attributes,
+                kind=child.kind,
+                status=_OK if child.error is None else Status(StatusCode.ERROR, child.error),
+                start_time=start,
+                end_time=start + child.duration_ns,
+                instrumentation_scope=inner.instrumentation_scope,
+            )
+        )
+
+
+def children(record: RequestRecord, *, phases: bool, url: str | None, method: str) -> Iterator[Child]:
+    """Give the children of a record, in the order in which they begin within their kind."""
+    if phases:
+        yield from _phases(record)
+    if len(record.attempts) > 1:
+        yield from _attempts(record, url, method)
+    for call in record.tool_calls:
+        if call.assembly_ns is None or call.first_delta_ns is None:
+            continue
+        end = call.first_delta_ns + (call.delta_ns or 0)
+        attributes: Attributes = {"groqscope.tool_call.index": call.index}
+        for key, value in ((semconv.TOOL_CALL_ID, call.id), (semconv.TOOL_NAME, call.name)):
+            if value is not None:
+                attributes[key] = value
+        attributes["groqscope.tool_call.assembly_time"] = call.assembly_ns / 1e9
+        attributes["groqscope.tool_call.first_delta_time"] = call.first_delta_ns / 1e9
+        attributes["groqscope.tool_call.delta_time"] = (call.delta_ns or 0) / 1e9
+        attributes["groqscope.tool_call.deltas"] = call.deltas
+        attributes["groqscope.tool_call.arguments_size"] = call.arguments_size
+        if call.arguments_valid is not None:
+            attributes["groqscope.tool_call.arguments_valid_json"] = call.arguments_valid
+        name = f"{semconv.SPAN_TOOL_CALL} {call.name}" if call.name else semconv.SPAN_TOOL_CALL
+        yield Child(name, end - call.assembly_ns, call.assembly_ns, attributes)
+    for tool in record.executed_tools:
+        if tool.start_ns is not None and tool.duration_ns is not None:
+            yield Child(
+                f"{semconv.SPAN_EXECUTED_TOOL} {tool.type}",
+                tool.start_ns,
+                tool.duration_ns,
+                {semconv.OPERATION_NAME: semconv.SPAN_EXECUTED_TOOL, semconv.TOOL_NAME: tool.type, semconv.TOOL_TYPE: "extension"},
+            )
+
+
+def _phases(record: RequestRecord) -> Iterator[Child]:
+    """The stretches that are contiguous; each begins where the one before it ends."""
+    at = 0
+    for name in ("prepare", "retry", "pool_wait", "connect", "tls", "send"):
+        length = getattr(record.phases, name)
+        if length is None:
+            continue
+        if name != "retry":
+            yield _phase(name, at, length)
+        at += length
+    if record.phases.wait is None:
+        return
+    end = record.duration_ns - (record.phases.finish or 0)
+    if record.ttft_ns is None:
+        yield _phase("wait", at, max(0, end - at))
+    else:
+        yield _phase("wait", at, max(0, record.ttft_ns - at))
+        yield _phase("stream", record.ttft_ns, max(0, (record.last_chunk_ns or end) - record.ttft_ns))
+
+
+def _phase(name: str, start: int, length: int) -> Child:
+    return Child(name, start, length, {semconv.PHASE: name})
+
+
+def _attempts(record: RequestRecord, url: str | None, method: str) -> Iterator[Child]:
+    for number, attempt in enumerate(record.attempts):
+        attributes: Attributes = {"http.request.method": method}
+        if url is not None:
+            attributes["url.full"] = url
+        for key, value in (
+            (semconv.SERVER_ADDRESS, record.server_address),
+            (semconv.SERVER_PORT, record.server_port),
+            (semconv.HTTP_STATUS, attempt.status),
+            (semconv.ERROR_TYPE, attempt.error_type),
+            (semconv.RETRY_AFTER, attempt.retry_after),
+        ):
+            if value is not None:
+                attributes[key] = value
+        if number:
+            attributes["http.request.resend_count"] = number
+        yield Child(method, attempt.start_ns, attempt.duration_ns, attributes, SpanKind.CLIENT, attempt.error_type)

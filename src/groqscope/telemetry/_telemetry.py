@@ -1,0 +1,154 @@
+"""Telemetry: begins a request's span and metrics, and ends them with its record."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry import metrics, trace
+from opentelemetry.context import Context
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import Span, SpanKind, TracerProvider
+
+from groqscope import semconv
+from groqscope._version import __version__
+from groqscope.codec import Attributes
+from groqscope.telemetry._content import Content, ContentPolicy
+from groqscope.telemetry._cost import warm_up
+from groqscope.telemetry._metrics import MetricAttributes, Metrics
+from groqscope.telemetry._spans import emit_children, fill
+from groqscope.timeline import RequestFacts, RequestRecord
+
+_INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
+_UTIL_GENAI: Final = "opentelemetry.genai.client.inference.context"
+_GENAI_OPERATIONS: Final = frozenset({"chat", "embeddings", "transcription", "translation", "speech"})
+"""Operations that are inference and so carry `gen_ai.operation.name`."""
+
+
+@dataclass(slots=True)
+class Begun:
+    """A request in flight, as telemetry sees it."""
+
+    span: Span
+    context: Context
+    """With the span current; for spans inside the call and for exemplars."""
+    outer: Span | None
+    """Somebody else's inference span around it."""
+    in_flight: MetricAttributes
+    url: str | None
+    method: str
+    recording: bool
+
+
+class Telemetry:
+    """One tracer and the instruments of one meter."""
+
+    def __init__(
+        self,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        *,
+        phase_spans: bool = True,
+        content: ContentPolicy | None = None,
+    ) -> None:
+        self._tracer = trace.get_tracer(semconv.SCOPE, __version__, tracer_provider, schema_url=semconv.SCHEMA_URL)
+        self.metrics = Metrics(metrics.get_meter(semconv.SCOPE, __version__, meter_provider, schema_url=semconv.SCHEMA_URL))
+        self._phase_spans = phase_spans
+        self.content = content or ContentPolicy.from_environment()
+
+    def begin(self, request: RequestFacts, start_unix_ns: int, *, url: str | None = None, method: str = "POST") -> Begun:
+        """Begin the span of a request, and write its identity into `request`."""
+        warm_up()
+        context = otel_context.get_current()
+        outer = _outer(context)
+        operation = request.get("operation", "chat")
+        nested = outer is not None and operation in _INFERENCE
+        model = request.get("model")
+        name = semconv.SPAN_NESTED if nested else operation
+        span = self._tracer.start_span(
+            f"{name} {model}" if model else name,
+            context,
+            SpanKind.INTERNAL if nested else SpanKind.CLIENT,
+            _at_creation(request, operation, nested=nested),
+            start_time=start_unix_ns,
+        )
+        identity = span.get_span_context()
+        recording = span.is_recording()
+        if identity.is_valid:
+            request["trace_id"] = format(identity.trace_id, "032x")
+            request["span_id"] = format(identity.span_id, "016x")
+        request["nested"] = nested
+        request["service"] = _service(span) if recording else None
+        context = trace.set_span_in_context(span, context)
+        in_flight = self.metrics.in_flight(operation, model)
+        self.metrics.started(in_flight, context)
+        return Begun(span, context, outer if nested else None, in_flight, url, method, recording)
+
+    def end(self, begun: Begun, record: RequestRecord, gaps: list[int], content: Content | None = None) -> None:
+        """End the span with the record on it, then record the metrics."""
+        if begun.recording:
+            extra: Attributes = content.attributes() if content is not None and self.content.spans else {}
+            fill(begun.span, record, extra)
+            if record.outcome == "error" and record.error_type is not None:
+                # Messages and stack traces can hold prompts and keys, so the event names the exception's type and no more.
+                begun.span.add_event(
+                    "exception", {"exception.type": record.error_type}, record.start_unix_ns + record.duration_ns
+                )
+            emit_children(begun.span, record, phases=self._phase_spans, url=begun.url, method=begun.method)
+        if begun.outer is not None and begun.outer.is_recording():
+            begun.outer.set_attributes(_summary(begun.outer, record))
+        begun.span.end(record.start_unix_ns + record.duration_ns)
+        self.metrics.ended(begun.in_flight, begun.context)
+        self.metrics.record(record, gaps, begun.context)
+        if content is not None and self.content.events:
+            content.emit(record, begun.context)
+
+
+def _at_creation(request: RequestFacts, operation: str, *, nested: bool) -> Attributes:
+    attributes: Attributes = {semconv.PROVIDER_NAME: semconv.PROVIDER, semconv.SYSTEM: semconv.PROVIDER}
+    if not nested and operation in _GENAI_OPERATIONS:
+        attributes[semconv.OPERATION_NAME] = operation
+    for key, value in (
+        (semconv.REQUEST_MODEL, request.get("model")),
+        (semconv.SERVER_ADDRESS, request.get("server_address")),
+        (semconv.SERVER_PORT, request.get("server_port")),
+    ):
+        if value is not None:
+            attributes[key] = value
+    return attributes
+
+
+def _outer(context: Context) -> Span | None:
+    """Find somebody else's inference span around the call."""
+    span = trace.get_current_span(context)
+    if not span.is_recording():
+        return None
+    if otel_context.get_value(_UTIL_GENAI, context) is not None:
+        return span
+    attributes: Any = getattr(span, "attributes", None) or {}
+    if attributes.get(semconv.RECORD) is not None:
+        return None
+    if attributes.get(semconv.OPERATION_NAME) in _INFERENCE:
+        return span
+    # OpenInference and OpenLLMetry mark theirs in ways of their own.
+    if attributes.get("openinference.span.kind") == "LLM" or attributes.get("llm.request.type") in ("chat", "completion"):
+        return span
+    return None
+
+
+def _service(span: Span) -> str | None:
+    resource: Any = getattr(span, "resource", None)
+    name = resource.attributes.get("service.name") if resource is not None else None
+    return name if isinstance(name, str) else None
+
+
+def _summary(outer: Span, record: RequestRecord) -> Attributes:
+    known: Any = getattr(outer, "attributes", None) or {}
+    before = known.get("groqscope.requests")
+    attributes: Attributes = {
+        "groqscope.requests": (before if isinstance(before, int) else 0) + 1,
+        "groqscope.attempts": len(record.attempts) + record.attempts_dropped,
+        semconv.OUTCOME: record.outcome or "",
+    }
+    if record.ttft_ns is not None:
+        attributes["groqscope.ttft"] = record.ttft_ns / 1e9
+    return attributes

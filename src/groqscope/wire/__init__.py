@@ -1,0 +1,19 @@
+"""Bytes of Groq's chat API to typed objects: server-sent events, chunks, and Groq's own headers.
+
+What comes out equals what the SDK would have built from the same bytes; tests hold the two side by side.
+"""
+
+from groqscope.wire._chunks import decode_chunk, decode_completion, warm_up
+from groqscope.wire._headers import RateLimitHeaders, parse_duration, rate_limits, retry_after
+from groqscope.wire._sse import SSEDecoder
+
+__all__ = [
+    "RateLimitHeaders",
+    "SSEDecoder",
+    "decode_chunk",
+    "decode_completion",
+    "parse_duration",
+    "rate_limits",
+    "retry_after",
+    "warm_up",
+]

@@ -1,0 +1,63 @@
+"""JSON payloads to the SDK's models, by pydantic-core instead of the SDK's construction: the same object in a tenth of the time.
+
+Strict validation accepts a subset of what the SDK's construction accepts, and there both give the same values; whatever it
+refuses is left to the SDK (`None` is returned). One difference is mended: validation counts unknown fields among the fields
+that were set, the SDK's construction does not, in those models that it constructs (chunk or completion, choice, delta or
+message; what hangs below an optional field it validates as well).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from groq.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import ValidationError
+
+_validate: dict[type, Callable[..., Any]] = {}
+
+
+def warm_up() -> None:
+    """Build the validators, which the SDK defers to the first use (about 10 ms)."""
+    for model in (ChatCompletionChunk, ChatCompletion):
+        model.model_rebuild()
+        _validate[model] = model.__pydantic_validator__.validate_json
+
+
+def decode_chunk(payload: bytes) -> ChatCompletionChunk | None:
+    """Decode one chunk; `None` where the SDK's own construction has to do it."""
+    chunk = _decoded(ChatCompletionChunk, payload)
+    if chunk is not None:
+        for choice in chunk.choices:
+            _mend(choice)
+            _mend(choice.delta)
+    return chunk
+
+
+def decode_completion(body: bytes) -> ChatCompletion | None:
+    """Decode an answer that was not streamed; `None` where the SDK's own construction has to do it."""
+    completion = _decoded(ChatCompletion, body)
+    if completion is not None:
+        for choice in completion.choices:
+            _mend(choice)
+            _mend(choice.message)
+    return completion
+
+
+def _decoded(model: type, payload: bytes) -> Any:
+    if model not in _validate:
+        warm_up()
+    try:
+        decoded = _validate[model](payload, strict=True)
+    except ValidationError:
+        return None
+    extra = decoded.__pydantic_extra__
+    if extra:
+        if extra.get("error"):
+            return None
+        decoded.__pydantic_fields_set__.difference_update(extra)
+    return decoded
+
+
+def _mend(model: Any) -> None:
+    extra = model.__pydantic_extra__
+    if extra:
+        model.__pydantic_fields_set__.difference_update(extra)

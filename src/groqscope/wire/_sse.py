@@ -1,0 +1,68 @@
+"""Server-sent events, pushed: bytes in, events out, for any cutting of the bytes.
+
+Groq writes every event as `data: ` + one line of JSON + a blank line. Such an event is handed out as its payload, still bytes,
+so that it is decoded once, straight into the chunk. Everything else (comments, `event:`, `id:`, several data lines, carriage
+returns) goes through the SDK's own line decoder, so that both see the same events.
+
+Source: WHATWG HTML, "Server-sent events", section 9.2.6.
+"""
+
+from groq._streaming import ServerSentEvent
+from groq._streaming import SSEDecoder as LineDecoder
+
+_PREFIX = b"data: "
+
+
+class SSEDecoder:
+    """Push parser; keeps at most the bytes of one unfinished event."""
+
+    __slots__ = ("_buffer", "_lines", "_returns")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._lines = LineDecoder()
+        self._returns = False
+        """A carriage return was seen: from here on, blocks end as the SDK ends them."""
+
+    def feed(self, data: bytes) -> list[bytes | ServerSentEvent]:
+        """Take bytes and give the events that are complete now: a payload, or the SDK's event where it is not a plain one.
+
+        Raises:
+            UnicodeDecodeError: an event that is not a plain one holds invalid UTF-8 (as the SDK).
+        """
+        if self._returns or b"\r" in data:
+            self._returns = True
+            return self._feed_with_returns(data)
+        if self._buffer:
+            data = self._buffer + data
+        *blocks, self._buffer = data.split(b"\n\n")
+        events: list[bytes | ServerSentEvent] = []
+        for block in blocks:
+            if block.startswith(_PREFIX) and b"\n" not in block:
+                events.append(block[6:])
+            else:
+                self._decode(block + b"\n\n", events)
+        return events
+
+    def end(self) -> list[bytes | ServerSentEvent]:
+        """Give what the end of the stream completes; an event without its blank line is not one."""
+        events: list[bytes | ServerSentEvent] = []
+        if self._buffer:
+            self._decode(self._buffer, events)
+            self._buffer = b""
+        return events
+
+    def _feed_with_returns(self, data: bytes) -> list[bytes | ServerSentEvent]:
+        events: list[bytes | ServerSentEvent] = []
+        for line in data.splitlines(keepends=True):
+            self._buffer += line
+            if self._buffer.endswith((b"\r\r", b"\n\n", b"\r\n\r\n")):
+                block, self._buffer = self._buffer, b""
+                self._decode(block, events)
+        return events
+
+    def _decode(self, block: bytes, events: list[bytes | ServerSentEvent]) -> None:
+        for line in block.splitlines():
+            event = self._lines.decode(line.decode("utf-8"))
+            if event is not None:
+                events.append(event)
