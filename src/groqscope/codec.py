@@ -6,8 +6,9 @@ by the tables of `semconv`.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from math import isfinite
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from groqscope import semconv
 from groqscope.semconv import Attribute, Event
@@ -15,6 +16,7 @@ from groqscope.timeline import (
     Attempt,
     ExecutedTool,
     ModelUsage,
+    Outcome,
     Phases,
     RateLimits,
     RequestRecord,
@@ -130,9 +132,9 @@ def decode(
         NotARecord: `groqscope.record` is missing or newer than this version, or a value is of the wrong kind.
     """
     version = attributes.get(semconv.RECORD)
-    if not isinstance(version, int) or version > semconv.RECORD_VERSION:
+    if not isinstance(version, int | float) or not 1 <= version <= semconv.RECORD_VERSION:
         raise NotARecord(f"groqscope.record is {version!r}; this version reads up to {semconv.RECORD_VERSION}")
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"outcome": None}
     nested_values: dict[str, dict[str, Any]] = {}
     try:
         for name, value in attributes.items():
@@ -164,7 +166,8 @@ def decode(
 def _usage_models(attributes: Mapping[str, Any]) -> tuple[ModelUsage, ...]:
     columns = [attributes.get(a.name, ()) for a in semconv.USAGE_BREAKDOWN]
     return tuple(
-        ModelUsage(model=str(m), input_tokens=int(i), output_tokens=int(o)) for m, i, o in zip(*columns, strict=True)
+        ModelUsage(model=_to_string(m), input_tokens=_to_int(i), output_tokens=_to_int(o))
+        for m, i, o in zip(*columns, strict=True)
     )
 
 
@@ -188,7 +191,26 @@ def _read_events(events: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, l
 
 
 def _to_ns(value: Any) -> int:
-    return round(float(value) * 1e9)
+    return round(_to_float(value) * 1e9)
+
+
+def _to_float(value: Any) -> float:
+    number = float(value)
+    if not isfinite(number):
+        raise ValueError(f"expected a finite number, got {value!r}")
+    return number
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, float) and not value.is_integer():
+        raise ValueError(f"expected a whole number, got {value!r}")
+    return int(value)
+
+
+def _to_string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, got {value!r}")
+    return value
 
 
 def _to_bool(value: Any) -> bool:
@@ -198,13 +220,31 @@ def _to_bool(value: Any) -> bool:
 
 
 def _to_strings(value: Any) -> tuple[str, ...]:
-    return tuple(str(v) for v in value)
+    if isinstance(value, str):
+        raise TypeError(f"expected a list of strings, got {value!r}")
+    return tuple(map(_to_string, value))
 
 
-def _converter(attribute: Attribute) -> Any:
-    if attribute.nanoseconds:
-        return _to_ns
-    return {"string": str, "int": int, "double": float, "boolean": _to_bool, "string[]": _to_strings}[attribute.type]
+def _to_outcome(value: Any) -> Outcome:
+    if value not in _OUTCOMES:
+        raise ValueError(f"expected an outcome, got {value!r}")
+    return value
+
+
+_OUTCOMES: Final = frozenset(get_args(Outcome))
+_CONVERTERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "string": _to_string,
+    "int": _to_int,
+    "double": _to_float,
+    "boolean": _to_bool,
+    "string[]": _to_strings,
+}
+
+
+def _converter(attribute: Attribute) -> Callable[[Any], Any]:
+    if attribute.name == semconv.OUTCOME:
+        return _to_outcome
+    return _to_ns if attribute.nanoseconds else _CONVERTERS[attribute.type]
 
 
 def _readers(attributes: Iterable[Attribute]) -> dict[str, tuple[str | None, str, Any]]:

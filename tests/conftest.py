@@ -1,0 +1,65 @@
+"""What holds for every test: no environment of the user's, no network but loopback, no instrumentation left behind."""
+
+import gc
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Machines that run these tests are shared: a slow example is not a failure.
+settings.register_profile("default", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=2_000)
+settings.load_profile(os.environ.get("GROQSCOPE_HYPOTHESIS_PROFILE", "default"))
+
+_LOOPBACK = {"127.0.0.1", "::1", "localhost", "0.0.0.0"}
+_OURS = ("OTEL_", "GROQ", "LOGFIRE_", "NO_COLOR", "FORCE_COLOR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Asynchronous tests run on asyncio, as the SDK's users do."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Settings of whoever runs the tests do not reach them; the local store is the test's own."""
+    for name in os.environ:
+        if name.upper().startswith(_OURS) and name != "GROQSCOPE_STACK_TOOLS":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("GROQSCOPE_HOME", str(tmp_path / "groqscope-home"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _only_loopback() -> Iterator[None]:
+    """A connection to anything but loopback fails the test that makes it."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and address[0] not in _LOOPBACK:
+            raise AssertionError(f"a test tried to connect to {address!r}")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _sdk_left_as_found() -> Iterator[None]:
+    """The SDK's seam is the same function after a test as before it."""
+    before = _seam()
+    yield
+    after = _seam()
+    gc.collect(0)  # a stream dropped by the test ends in the test
+
+    assert before in (None, after), "a test left the SDK instrumented"
+
+
+def _seam() -> tuple[object, ...] | None:
+    groq = sys.modules.get("groq")
+    return groq and tuple(getattr(c, n) for c in (groq.Groq, groq.AsyncGroq) for n in ("request", "_prepare_request"))
