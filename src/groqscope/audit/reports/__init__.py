@@ -1,0 +1,26 @@
+"""The audit's reports: what is known, as text, a page, JSON, CSV or Markdown.
+
+A renderer has one method, `render(report) -> str`, and the extension of the file it belongs into. None reads or writes
+anything, none computes a figure that another one shows differently. rich is imported with the terminal's renderer only.
+"""
+
+from typing import TYPE_CHECKING
+
+from groqscope.audit.reports._kinds import Report, Section
+from groqscope.audit.reports._look import Look, look_of
+
+if TYPE_CHECKING:
+    from groqscope.audit.reports._terminal import TerminalRenderer
+
+__all__ = ["Look", "Report", "Section", "TerminalRenderer", "look_of"]
+
+_LAZY = {"TerminalRenderer": "_terminal"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a renderer when it is asked for."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -1,0 +1,72 @@
+"""Tables of text that fit: the least important columns go first, and the reader is told which."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len
+
+from groqscope.audit.reports._page import FAINT, Page, Piece, pad
+
+
+@dataclass(slots=True, kw_only=True)
+class Column:
+    """One column."""
+
+    title: str
+    right: bool = True
+    keep: int = 5
+    """How important it is: columns with the smallest number are left out first."""
+    shrink: int = 0
+    """Cells to which it may be cut before any column is left out; 0: never cut."""
+    cells: list[Piece] = field(default_factory=list["Piece"])
+
+
+def draw_table(page: Page, columns: Sequence[Column], *, indent: int = 0, gap: int = 2, header: bool = True) -> None:
+    """Draw columns of equally many cells."""
+    columns = list(columns)
+    left_out: list[str] = []
+    widths = [_width(page, column) for column in columns]
+    while (excess := indent + sum(widths) + gap * (len(widths) - 1) - page.look.width) > 0:
+        if _shrink(columns, widths, excess):
+            continue
+        if len(columns) == 1:
+            break
+        drop = min(range(len(columns)), key=lambda i: (columns[i].keep, -i))
+        left_out.append(columns.pop(drop).title)
+        widths = [_width(page, column) for column in columns]
+    rows = len(columns[0].cells)
+    space = " " * gap
+    if header:
+        pieces: list[Piece] = [" " * indent]
+        for column, width in zip(columns, widths, strict=True):
+            pieces.append((pad(page.clean(column.title, width), width, right=column.right) + space, FAINT))
+        page.add(*pieces)
+    for row in range(rows):
+        pieces = [" " * indent]
+        for column, width in zip(columns, widths, strict=True):
+            cell = column.cells[row]
+            text, style = cell if isinstance(cell, tuple) else (cell, "")
+            pieces.append((pad(page.clean(text, width), width, right=column.right), style))
+            pieces.append(space)
+        page.add(*pieces)
+    if left_out and rows:
+        page.prose(f"too narrow for: {', '.join(reversed(left_out))}", indent=indent, label=" " * indent, style=FAINT)
+
+
+def _width(page: Page, column: Column) -> int:
+    texts = (cell[0] if isinstance(cell, tuple) else cell for cell in column.cells)
+    return max(cell_len(column.title), *(cell_len(page.clean(text)) for text in texts), 1)
+
+
+def _shrink(columns: Sequence[Column], widths: list[int], excess: int) -> bool:
+    """Cut the widest column that may be cut; tell whether one was."""
+    free = [
+        (widths[i] - column.shrink, i)
+        for i, column in enumerate(columns)
+        if column.shrink and widths[i] > column.shrink
+    ]
+    if not free:
+        return False
+    room, index = max(free)
+    widths[index] -= min(room, excess)
+    return True

@@ -1,0 +1,163 @@
+"""Numbers and names as a reader wants them: one unit a report, nothing invented, nothing that a terminal would obey."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+UNKNOWN: Final = "-"
+"""How a value that is not known is written; never 0."""
+
+UnitName = Literal["us", "ms", "s"]
+
+_HIDDEN: Final = frozenset(
+    code
+    for first, last in (
+        (0x00, 0x1F),
+        (0x7F, 0x9F),
+        (0xAD, 0xAD),
+        (0x61C, 0x61C),
+        (0x200B, 0x200F),
+        (0x2028, 0x202E),
+        (0x2060, 0x206F),
+        (0xD800, 0xDFFF),
+        (0xFEFF, 0xFEFF),
+    )
+    for code in range(first, last + 1)
+)
+"""Controls, invisible marks, changes of direction and lone surrogates: none of them reaches a terminal or a page."""
+
+
+def visible(text: str, *, limit: int | None = None) -> str:
+    r"""Write text from outside so that it is only seen: controls become `\x1b`, too much of it is cut."""
+    if limit is not None and len(text) > limit:
+        text = text[: max(1, limit - 1)] + "…"
+    if text.isprintable() and text.isascii():
+        return text
+    return "".join(_escaped(ord(char)) if ord(char) in _HIDDEN else char for char in text)
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - two digits suffice
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The unit of all durations of a report."""
+
+    name: UnitName
+    ns: int
+    decimals: int
+
+    @classmethod
+    def of(cls, name: UnitName) -> "Unit":
+        """Give the unit of this name."""
+        return _UNITS[name]
+
+    @classmethod
+    def fitting(cls, values: Iterable[float | None]) -> "Unit":
+        """Choose by the largest value, so that it has at most five digits before the point."""
+        largest = max((v for v in values if v is not None), default=0)
+        return _UNITS["s" if largest >= 60e9 else "ms" if largest >= 1e6 else "us"]  # noqa: PLR2004 - a minute, a millisecond
+
+    def text(self, ns: float | None) -> str:
+        """Write a duration without its unit; something that is not quite nothing is not written as 0."""
+        if ns is None:
+            return UNKNOWN
+        value = ns / self.ns
+        text = f"{value:,.{self.decimals}f}"
+        if ns > 0 and float(text.replace(",", "")) == 0:
+            return f"<{10**-self.decimals:.{self.decimals}f}"
+        return text
+
+    def full(self, ns: float | None) -> str:
+        """Write a duration with its unit."""
+        return UNKNOWN if ns is None else f"{self.text(ns)} {self.label}"
+
+    @property
+    def label(self) -> str:
+        """The unit's sign."""
+        return "µs" if self.name == "us" else self.name
+
+
+_UNITS: Final[dict[str, Unit]] = {
+    "us": Unit("us", 1_000, 1),
+    "ms": Unit("ms", 1_000_000, 1),
+    "s": Unit("s", 1_000_000_000, 3),
+}
+
+
+def share(part: float, whole: float) -> str:
+    """Write a share in per cent, cut rather than rounded, so that 99.96 % is not 100 %."""
+    if whole <= 0:
+        return UNKNOWN
+    permille = int(part / whole * 1000 + 1e-9)
+    return "<0.1%" if part > 0 and not permille else f"{permille / 10:.1f}%"
+
+
+def count(value: int | None, noun: str = "") -> str:
+    """Write a number of things: `1 chunk`, `2 chunks`."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,} {noun}{'' if value == 1 else 's'}" if noun else f"{value:,}"
+
+
+def rate(value: float | None) -> str:
+    """Write tokens per second."""
+    return UNKNOWN if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"  # noqa: PLR2004 - two digits are enough
+
+
+def money(usd: float | None) -> str:
+    """Write US dollars with two significant digits below a cent, cents above a dollar."""
+    if usd is None:
+        return UNKNOWN
+    if usd == 0:
+        return "$0"
+    if usd >= 1:
+        return f"${usd:,.2f}"
+    decimals = 4
+    while decimals < 9 and round(usd, decimals) * 10**decimals < 10:  # noqa: PLR2004 - digits
+        decimals += 1
+    return f"${usd:.{decimals}f}"
+
+
+def size(value: int | None) -> str:
+    """Write a number of bytes."""
+    if value is None:
+        return UNKNOWN
+    if value < 10_000:  # noqa: PLR2004 - five digits read badly
+        return f"{value:,} B"
+    return f"{value / 1024:,.1f} KiB" if value < 1 << 20 else f"{value / (1 << 20):,.1f} MiB"
+
+
+def seconds(value: float | None) -> str:
+    """Write seconds that Groq reports, as short as they allow."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f} s" if value >= 100 else f"{value:.3g} s"  # noqa: PLR2004 - three digits
+
+
+def moment(unix_ns: int) -> str:
+    """Write a moment as ISO 8601, UTC, in milliseconds."""
+    try:
+        date = datetime.fromtimestamp(unix_ns // 1_000_000_000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return UNKNOWN
+    return f"{date:%Y-%m-%d %H:%M:%S}.{unix_ns // 1_000_000 % 1000:03d}Z"
+
+
+def clock(unix_ns: int) -> str:
+    """Write the time of day of a moment, UTC, without the date."""
+    return moment(unix_ns)[11:]
+
+
+def plain(value: object) -> str:
+    """Write a setting or an attribute."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple):
+        items: tuple[object, ...] = value  # pyright: ignore[reportUnknownVariableType]
+        return ", ".join(plain(item) for item in items)
+    return visible(str(value), limit=200)

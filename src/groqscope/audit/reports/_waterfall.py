@@ -1,0 +1,228 @@
+"""From a record to the rows of its waterfall: pure, and conserving.
+
+The rows of `client` add up to the request's duration, to the nanosecond. Server-reported times have a length and no
+position. The terminal, the page, Markdown and JSON all draw these rows.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from groqscope.timeline import Attempt, Phases, RequestRecord, ToolCall
+
+Group = Literal["client", "attempt", "server", "tool", "executed"]
+
+_BEFORE_WAIT = ("prepare", "retry", "pool_wait", "connect", "tls", "send")
+_PART_NAMES = {"consume": "your code", "receive": "receive"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A named length inside a row."""
+
+    name: str
+    ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One bar."""
+
+    group: Group
+    name: str
+    length_ns: int | None
+    start_ns: int | None = None
+    """Since issue; `None`: a length without a position."""
+    parts: tuple[Part, ...] = ()
+    """What it is made of, when that is more than one thing."""
+    tail_ns: int = 0
+    """What follows the bar and belongs to it: the back-off after an attempt."""
+    failed: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waterfall:
+    """All rows of one request."""
+
+    total_ns: int
+    rows: tuple[Row, ...]
+    residual_ns: int | None
+    """Derived: the request's duration less what the server reports; `None` when it reports nothing."""
+
+    def group(self, name: Group) -> tuple[Row, ...]:
+        """Give the rows of one group."""
+        return tuple(row for row in self.rows if row.group == name)
+
+
+def waterfall(record: RequestRecord) -> Waterfall:
+    """Lay out a record."""
+    server = _server_rows(record)
+    reported = sum(row.length_ns or 0 for row in server)
+    rows = (*_client_rows(record), *_attempt_rows(record), *server, *_tool_rows(record))
+    return Waterfall(
+        total_ns=record.duration_ns,
+        rows=rows,
+        residual_ns=record.duration_ns - reported if server and reported <= record.duration_ns else None,
+    )
+
+
+def _client_rows(record: RequestRecord) -> list[Row]:
+    phases = record.phases
+    rows: list[Row] = []
+    at = 0
+    for name in _BEFORE_WAIT:
+        length: int | None = getattr(phases, name)
+        if length is not None:
+            rows.append(Row(group="client", name=name, start_ns=at, length_ns=length, note=_note(record, name)))
+            at += length
+    early, late = _caller(record, at)
+    for name, parts in (("wait", _wait_parts(phases, early)), ("stream", _stream_parts(phases, late))):
+        if parts:
+            length = sum(part.ns for part in parts)
+            shown = parts if len(parts) > 1 else ()
+            rows.append(
+                Row(group="client", name=name, start_ns=at, length_ns=length, parts=shown, note=_note(record, name))
+            )
+            at += length
+    if phases.finish is not None:
+        rows.append(Row(group="client", name="finish", start_ns=at, length_ns=phases.finish))
+        at += phases.finish
+    if at < record.duration_ns:
+        # Another library's span: it tells how long, not what happened.
+        rows.append(Row(group="client", name="unaccounted", start_ns=at, length_ns=record.duration_ns - at))
+    return rows
+
+
+def _caller(record: RequestRecord, wait_start: int) -> tuple[int, int]:
+    """Split the caller's own time into what lay before the first token and what came after it."""
+    consume, wait = record.phases.consume or 0, record.phases.wait or 0
+    if record.ttft_ns is None:
+        return (0, consume) if record.phases.receive is not None else (consume, 0)
+    early = max(0, min(consume, record.ttft_ns - wait_start - wait))
+    return early, consume - early
+
+
+def _wait_parts(phases: Phases, early: int) -> tuple[Part, ...]:
+    parts = [
+        Part(name=n, ns=v) for n in ("queue", "prefill", "generate", "network") if (v := getattr(phases, n)) is not None
+    ]
+    if early:
+        parts.append(Part(name="your code", ns=early))
+    return tuple(parts)
+
+
+def _stream_parts(phases: Phases, late: int) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    if phases.receive is not None:
+        parts.append(Part(name="receive", ns=phases.receive))
+    if late:
+        parts.append(Part(name="your code", ns=late))
+    return tuple(parts)
+
+
+def _note(record: RequestRecord, name: str) -> str:
+    if name == "send" and record.connection_reused:
+        return "connection reused"
+    if name == "connect":
+        return "new connection"
+    if name == "retry" and record.retries:
+        return "1 failed attempt" if record.retries == 1 else f"{record.retries} failed attempts"
+    if name == "wait" and record.phases_unseen:
+        return "connecting and sending not seen by this transport"
+    return ""
+
+
+def _attempt_rows(record: RequestRecord) -> list[Row]:
+    total = len(record.attempts) + record.attempts_dropped
+    if total < 2:  # noqa: PLR2004 - one attempt is the request
+        return []
+    rows: list[Row] = []
+    for number, attempt in enumerate(record.attempts, start=1):
+        last = number == len(record.attempts)
+        rows.append(
+            Row(
+                group="attempt",
+                name=f"attempt {total if last else number}",
+                start_ns=attempt.start_ns,
+                length_ns=attempt.duration_ns,
+                tail_ns=attempt.backoff_ns or 0,
+                failed=attempt.error_type is not None,
+                note=_attempt_note(attempt),
+            )
+        )
+    return rows
+
+
+def _attempt_note(attempt: Attempt) -> str:
+    status = str(attempt.status) if attempt.status is not None else ""
+    error = attempt.error_type or ""
+    words = [" ".join(word for word in (status, error if error != status else "") if word) or "no answer"]
+    if attempt.retry_after is not None:
+        words.append(f"retry-after {attempt.retry_after:g} s")
+    return ", ".join(words)
+
+
+def _server_rows(record: RequestRecord) -> list[Row]:
+    usage = record.usage
+    rows: list[Row] = []
+    for name, value in (
+        ("queue", usage.queue_time),
+        ("prompt", usage.prompt_time),
+        ("completion", usage.completion_time),
+    ):
+        if value is not None and 0 <= value < 1e9:  # noqa: PLR2004 - a nonsense value has no length
+            rows.append(
+                Row(group="server", name=name, length_ns=round(value * 1e9), note=_server_note(record, name, value))
+            )
+    return rows
+
+
+def _server_note(record: RequestRecord, name: str, value: float) -> str:
+    tokens = (
+        record.usage.output_tokens if name == "completion" else record.usage.input_tokens if name == "prompt" else None
+    )
+    return f"{tokens / value:,.0f} tokens/s" if tokens and value > 0 else ""
+
+
+def _tool_rows(record: RequestRecord) -> list[Row]:
+    rows: list[Row] = []
+    for call in record.tool_calls:
+        end = None if call.first_delta_ns is None or call.delta_ns is None else call.first_delta_ns + call.delta_ns
+        start = None if end is None or call.assembly_ns is None else end - call.assembly_ns
+        rows.append(
+            Row(
+                group="tool",
+                name=call.name or "(no name)",
+                start_ns=start,
+                length_ns=call.assembly_ns,
+                failed=call.arguments_valid is False,
+                note=tool_note(call),
+            )
+        )
+    for tool in record.executed_tools:
+        note = "run by Groq" + (
+            "" if tool.duration_ns is not None else ", its output never came" if tool.start_ns is not None else ""
+        )
+        rows.append(
+            Row(group="executed", name=tool.type, start_ns=tool.start_ns, length_ns=tool.duration_ns, note=note)
+        )
+    return rows
+
+
+def tool_note(call: ToolCall) -> str:
+    """Tell how a call came."""
+    words = ["whole" if call.deltas == 1 else f"{call.deltas:,} deltas", f"{call.arguments_size:,} B"]
+    if call.arguments_valid is False:
+        words.append("not valid JSON")
+    elif call.arguments_valid is None:
+        words.append("too long to check")
+    return ", ".join(words)
+
+
+def density(times_us: tuple[int, ...], stride: int, total_ns: int, bins: int) -> list[int]:
+    """Count chunks in `bins` equal parts of the request; a kept time stands for `stride` chunks."""
+    counts = [0] * bins
+    width = total_ns / bins / 1000 or 1
+    for time in times_us:
+        counts[max(0, min(bins - 1, int(time / width)))] += stride
+    return counts

@@ -1,0 +1,481 @@
+"""Realistic records for the reports: a timeline driven with plain times, no clock and no network."""
+
+from dataclasses import replace
+from random import Random
+
+from groqscope.audit._aggregate import Aggregate
+from groqscope.audit._model import Audit, Entry, Provenance, RequestAudit, Selection
+from groqscope.audit._verdict import judge
+from groqscope.audit._why import explain, group_sentence
+from groqscope.timeline import (
+    Channel,
+    ModelUsage,
+    Outcome,
+    Phases,
+    RateLimits,
+    RequestFacts,
+    RequestRecord,
+    ResponseFacts,
+    Timeline,
+    Usage,
+)
+
+MS = 1_000_000
+NOON_UNIX_NS = 1_794_391_391_482_000_000
+"""2026-11-11 09:23:11.482 UTC."""
+
+
+class Story:
+    """Tells a timeline what happens, in milliseconds from now on."""
+
+    def __init__(self, *, start_unix_ns: int = NOON_UNIX_NS, seed: int = 1, **request: object) -> None:
+        """Begin a request with these facts; streamed unless said otherwise."""
+        facts: RequestFacts = {
+            "model": "llama-3.3-70b-versatile",
+            "stream": True,
+            "trace_id": f"{seed:032x}",
+            "span_id": f"{seed:016x}",
+            "service": "shop",
+            "server_address": "api.groq.com",
+            "server_port": 443,
+            "messages": 3,
+            "request_size": 1_482,
+        }
+        facts.update(request)  # type: ignore[typeddict-item]  # keyword arguments of a test
+        self.now = 5_000_000_000
+        self.random = Random(seed)
+        self.timeline = Timeline(self.now, start_unix_ns, facts)
+        self.answer: ResponseFacts = {
+            "request_id": f"req_01k9zq7m{seed:04d}fzv8a2t6p4x1c3d",
+            "response_id": f"chatcmpl-5f0c2c1e-{seed:04d}",
+            "region": "dls",
+            "response_model": str(facts.get("model")),
+            "response_service_tier": "on_demand",
+            "system_fingerprint": "fp_6507bcfb6f",
+            "created": start_unix_ns // 1_000_000_000,
+            "rate_limits": RateLimits(
+                requests_limit=14_400,
+                requests_remaining=14_212,
+                requests_reset=1_126.0,
+                tokens_limit=300_000,
+                tokens_remaining=271_904,
+                tokens_reset=5.6,
+            ),
+        }
+
+    def after(self, ms: float) -> int:
+        """Let time pass and tell what it is now."""
+        self.now += round(ms * MS)
+        return self.now
+
+    def issue(
+        self, *, prepare: float = 1.9, connect: float | None = None, tls: float | None = None, send: float = 0.9
+    ) -> None:
+        """Prepare and send an attempt; without `connect` the connection is reused."""
+        self.timeline.prepared(self.after(prepare))
+        self.after(0.3)
+        if connect is not None:
+            self.timeline.connecting(self.now)
+            self.after(connect)
+        if tls is not None:
+            self.timeline.securing(self.now)
+            self.after(tls)
+        self.timeline.sending(self.now)
+        self.timeline.sent(self.after(send))
+
+    def refused(self, wait: float, status: int, error_type: str, retry_after: float | None, backoff: float) -> None:
+        """Let the current attempt fail, and the SDK sleep."""
+        self.timeline.headers(self.after(wait))
+        self.timeline.attempt_failed(self.after(0.4), status=status, error_type=error_type, retry_after=retry_after)
+        self.timeline.backed_off(self.after(backoff))
+
+    def headers(self, wait: float, status: int = 200) -> None:
+        """Bring the headers and give control to the caller, who asks for chunks at once."""
+        self.timeline.headers(self.after(wait))
+        self.timeline.answered(self.after(0.1), status, unseen=False)
+        self.timeline.returned(self.after(0.1))
+        self.timeline.asked(self.after(0.02))
+
+    def chunk(self, gap: float, channel: int = Channel.CONTENT, *, consume: float = 0.02) -> None:
+        """Bring a chunk after `gap`; the caller keeps it for `consume`."""
+        t = self.after(gap)
+        self.timeline.read(t, 212)
+        self.timeline.chunk(t, channel)
+        self.timeline.returned(self.after(0.01))
+        self.timeline.asked(self.after(consume))
+
+    def text(self, tokens: int, gap: float = 3.0, *, channel: int = Channel.CONTENT, consume: float = 0.02) -> None:
+        """Bring that many chunks, about `gap` apart."""
+        for _ in range(tokens):
+            self.chunk(gap * self.random.uniform(0.6, 1.4), channel, consume=consume)
+
+    def tool(self, gap: float, index: int, name: str, arguments: str, *, pieces: int = 1) -> None:
+        """Bring a tool call in so many pieces."""
+        step = -(-len(arguments) // pieces)
+        for piece in range(pieces):
+            t = self.after(gap if piece == 0 else 2.1)
+            self.timeline.chunk(t, Channel.TOOL)
+            first = piece == 0
+            part = arguments[piece * step : (piece + 1) * step]
+            self.timeline.tool_delta(t, 0, index, f"call_{index}a7c" if first else None, name if first else None, part)
+            self.timeline.returned(self.after(0.01))
+            self.timeline.asked(self.after(0.02))
+
+    def used(self, usage: Usage, reason: str | None = "stop", gap: float = 1.0) -> None:
+        """Bring the chunk with the finish reason and the usage."""
+        t = self.after(gap)
+        self.timeline.chunk(t, Channel.NONE)
+        self.timeline.used(t, usage)
+        if reason:
+            self.timeline.finish_reasons[0] = reason
+
+    def end(
+        self, outcome: Outcome = "completed", *, error: str | None = None, cost: float | None = None
+    ) -> RequestRecord:
+        """End the request."""
+        self.timeline.response = self.answer
+        _, settled = self.timeline.end(self.after(0.4), outcome)
+        return self.timeline.record(None, settled, error, cost)
+
+
+def usage(inp: int, out: int, queue: float, prompt: float, completion: float, *, cached: int | None = None) -> Usage:
+    """Make a usage as Groq sends it: times in seconds."""
+    return Usage(
+        input_tokens=inp,
+        output_tokens=out,
+        cached_tokens=cached,
+        queue_time=queue,
+        prompt_time=prompt,
+        completion_time=completion,
+        total_time=prompt + completion,
+    )
+
+
+def streamed(**request: object) -> RequestRecord:
+    """Stream 212 tokens over a reused connection."""
+    story = Story(temperature=0.2, max_tokens=512, tools=2, **request)
+    story.issue()
+    story.headers(96)
+    story.chunk(45.2, Channel.NONE)
+    story.text(212, 2.9)
+    story.used(usage(846, 212, 0.018, 0.0413, 0.6402, cached=512))
+    story.timeline.last_byte(story.now)
+    return story.end(cost=0.00067)
+
+
+def retried(**request: object) -> RequestRecord:
+    """Two 429s, then an answer."""
+    story = Story(seed=2, **request)
+    story.issue(connect=18.4, tls=31.7)
+    story.refused(62, 429, "rate_limit_exceeded", 0.6, 608)
+    story.issue(prepare=0.4)
+    story.refused(48, 429, "rate_limit_exceeded", 1.2, 1_207)
+    story.issue(prepare=0.4)
+    story.headers(110)
+    story.chunk(22, Channel.NONE)
+    story.text(96, 3.1)
+    story.used(usage(312, 96, 0.0042, 0.0211, 0.291))
+    story.timeline.last_byte(story.now)
+    return story.end(cost=0.00026)
+
+
+def slow_consumer(**request: object) -> RequestRecord:
+    """The caller takes 9 ms over each chunk."""
+    story = Story(seed=3, model="llama-3.1-8b-instant", **request)
+    story.issue()
+    story.headers(71)
+    story.chunk(9, Channel.NONE)
+    story.text(130, 2.0, consume=9.0)
+    story.used(usage(201, 130, 0.0061, 0.0093, 0.198))
+    story.timeline.last_byte(story.now)
+    return story.end(cost=0.00002)
+
+
+def tool_calls(**request: object) -> RequestRecord:
+    """Some text, then one whole call and one in pieces that is not JSON."""
+    story = Story(seed=4, model="openai/gpt-oss-120b", tools=4, reasoning_effort="medium", **request)
+    story.issue()
+    story.headers(88)
+    story.chunk(31, Channel.NONE)
+    story.text(40, 2.2, channel=Channel.REASONING)
+    story.text(12, 2.4)
+    story.tool(29.8, 0, "get_weather", '{"city": "Zürich", "unit": "celsius"}')
+    story.tool(34.1, 1, "search_catalogue", '{"query": "rain coat", "limit": 5', pieces=5)
+    story.used(usage(1_204, 131, 0.0022, 0.0377, 0.2216), "tool_calls")
+    story.timeline.last_byte(story.now)
+    return story.end(cost=0.00028)
+
+
+def cold(**request: object) -> RequestRecord:
+    """A cold connection takes most of the time; not streamed."""
+    story = Story(seed=5, stream=False, model="llama-3.1-8b-instant", **request)
+    story.issue(connect=84.2, tls=131.0)
+    story.timeline.headers(story.after(61))
+    story.timeline.answered(story.after(0.1), 200, unseen=False)
+    story.timeline.last_byte(story.after(0.3))
+    story.timeline.used(story.now, usage(88, 24, 0.0011, 0.0042, 0.0312))
+    story.timeline.finish_reasons[0] = "stop"
+    story.answer["response_size"] = 1_012
+    return story.end(cost=0.000006)
+
+
+def queued(**request: object) -> RequestRecord:
+    """Groq's queue takes most of the time."""
+    story = Story(seed=6, request_service_tier="flex", **request)
+    story.issue()
+    story.headers(1_392)
+    story.chunk(30, Channel.NONE)
+    story.text(60, 3.0)
+    story.used(usage(640, 60, 1.284, 0.0602, 0.1804))
+    story.timeline.last_byte(story.now)
+    return story.end(cost=0.00042)
+
+
+def broken(**request: object) -> RequestRecord:
+    """An error event after 41 tokens: usage never came."""
+    story = Story(seed=7, **request)
+    story.issue()
+    story.headers(102)
+    story.text(41, 3.0)
+    story.timeline.finish_reasons.clear()
+    story.answer["stream_error"] = "over capacity, please try again"
+    return story.end("error", error="capacity_exceeded")
+
+
+def abandoned(**request: object) -> RequestRecord:
+    """Dropped by the caller after 18 tokens."""
+    story = Story(seed=8, **request)
+    story.issue()
+    story.headers(93)
+    story.text(18, 3.0)
+    return story.end("abandoned")
+
+
+def refused(**request: object) -> RequestRecord:
+    """Refused before anything was generated."""
+    story = Story(seed=9, model="llama-4-scout", **request)
+    story.issue()
+    story.timeline.headers(story.after(38))
+    story.timeline.attempt_failed(story.after(0.2), status=404, error_type="model_not_found", retry_after=None)
+    return story.end("error", error="model_not_found")
+
+
+def one_chunk(**request: object) -> RequestRecord:
+    """One chunk, no usage."""
+    story = Story(seed=10, **request)
+    story.issue()
+    story.headers(50)
+    story.chunk(10)
+    return story.end("truncated")
+
+
+def unfinished(**request: object) -> RequestRecord:
+    """Still running after 30 tokens."""
+    story = Story(seed=11, **request)
+    story.issue()
+    story.headers(80)
+    story.text(30, 3.0)
+    return story.timeline.record(story.after(210))
+
+
+def empty(**_: object) -> RequestRecord:
+    """What another library's span tells: a start and a length."""
+    return RequestRecord(start_unix_ns=NOON_UNIX_NS, duration_ns=0, outcome=None)
+
+
+def foreign(**_: object) -> RequestRecord:
+    """A span of another library: no phases."""
+    return RequestRecord(
+        start_unix_ns=NOON_UNIX_NS,
+        duration_ns=412_700_000,
+        model="llama-3.3-70b-versatile",
+        usage=Usage(input_tokens=12, output_tokens=40),
+    )
+
+
+def compound(**request: object) -> RequestRecord:
+    """A compound system: two models inside, a search that Groq ran."""
+    story = Story(seed=12, model="groq/compound", **request)
+    story.issue()
+    story.headers(130)
+    story.timeline.tools.executed(0, "search", story.after(20), has_output=False)
+    story.chunk(0, Channel.REASONING)
+    story.timeline.tools.executed(0, "search", story.after(840), has_output=True)
+    story.text(64, 2.6)
+    t = story.after(1.0)
+    story.timeline.chunk(t, Channel.NONE)
+    story.timeline.used(
+        t,
+        usage(2_904, 188, 0.0051, 0.0712, 0.4021),
+        (
+            ModelUsage(model="llama-3.3-70b-versatile", input_tokens=1_304, output_tokens=90),
+            ModelUsage(model="openai/gpt-oss-120b", input_tokens=1_600, output_tokens=98),
+        ),
+    )
+    story.timeline.finish_reasons[0] = "stop"
+    story.timeline.last_byte(story.now)
+    return story.end()
+
+
+def huge(**request: object) -> RequestRecord:
+    """Twenty thousand chunks over a minute and 20 tool calls with hostile names."""
+    story = Story(seed=13, **request)
+    story.issue()
+    story.headers(300)
+    story.text(20_000, 3.0)
+    for index in range(20):
+        story.tool(20, index, f"<script>alert({index})</script>\x1b[31m[bold]" + "x" * 80, "{}")
+    story.used(usage(120_000, 20_040, 0.01, 0.2, 61.0), "tool_calls")
+    story.timeline.last_byte(story.now)
+    return story.end(cost=0.0867)
+
+
+SAMPLES = {
+    "streamed": streamed,
+    "retried": retried,
+    "slow_consumer": slow_consumer,
+    "tool_calls": tool_calls,
+    "cold": cold,
+    "queued": queued,
+    "broken": broken,
+    "abandoned": abandoned,
+    "refused": refused,
+    "one_chunk": one_chunk,
+    "unfinished": unfinished,
+    "empty": empty,
+    "foreign": foreign,
+    "compound": compound,
+    "huge": huge,
+}
+
+
+DAY = (
+    "streamed",
+    "streamed",
+    "slow_consumer",
+    "tool_calls",
+    "streamed",
+    "cold",
+    "queued",
+    "retried",
+    "broken",
+    "abandoned",
+    "streamed",
+    "refused",
+    "compound",
+)
+"""A morning's requests, oldest first."""
+
+
+def many(number: int) -> list[RequestRecord]:
+    """So many requests, a few seconds apart, each a little different; oldest first."""
+    random = Random(7)
+    kinds = [SAMPLES[name] for name in DAY]
+    bases = [kind() for kind in kinds]
+    records: list[RequestRecord] = []
+    at = NOON_UNIX_NS
+    for index in range(number):
+        base = bases[random.randrange(len(bases))]
+        at += random.randrange(200, 9_000) * MS
+        stretch = random.lognormvariate(0, 0.35)
+        records.append(
+            stretched(
+                base,
+                stretch,
+                start_unix_ns=at,
+                request_id=f"req_01k9zq{index:06d}fzv8a2t6p4x1c3d",
+                span_id=f"{index + 1:016x}",
+            )
+        )
+    return records
+
+
+def stretched(record: RequestRecord, factor: float, **changes: object) -> RequestRecord:
+    """Make a request take longer in all its phases."""
+    phases = Phases(**{name: round(length * factor) for name, length in record.phases.items()})
+    times = {name: round(value * factor) for name in TIMES if (value := getattr(record, name)) is not None}
+    return replace(
+        record,
+        phases=phases,
+        **times,
+        duration_ns=phases.total() or round(record.duration_ns * factor),
+        timeline_us=tuple(int(t * factor) for t in record.timeline_us),
+        tool_calls=tuple(
+            replace(
+                c,
+                first_delta_ns=round((c.first_delta_ns or 0) * factor),
+                delta_ns=round((c.delta_ns or 0) * factor),
+                assembly_ns=round((c.assembly_ns or 0) * factor),
+            )
+            for c in record.tool_calls
+        ),
+        attempts=tuple(
+            replace(
+                a,
+                start_ns=round(a.start_ns * factor),
+                duration_ns=round(a.duration_ns * factor),
+                backoff_ns=None if a.backoff_ns is None else round(a.backoff_ns * factor),
+            )
+            for a in record.attempts
+        ),
+        **changes,  # pyright: ignore[reportArgumentType]
+    )
+
+
+TIMES = ("ttfc_ns", "ttft_ns", "ttfrt_ns", "ttfot_ns", "last_chunk_ns", "icl_p50_ns", "icl_p99_ns", "icl_max_ns")
+
+
+def overview(
+    records: list[RequestRecord], *, listed: int = 20, words: tuple[str, ...] = (), warnings: tuple[str, ...] = ()
+) -> Audit:
+    """Analyse records as the command does."""
+    aggregate = Aggregate()
+    for record in records:
+        aggregate.add(record)
+    newest = records[::-1][:listed]
+    return Audit(
+        provenance=provenance(records, words=words, warnings=warnings),
+        sentence=group_sentence(aggregate.usual.rows.values(), None),
+        total=aggregate.total(),
+        models=aggregate.models(),
+        tools=aggregate.tool_summaries(),
+        entries=tuple(Entry(record=record, verdict=judge(record, aggregate.usual.of(record))) for record in newest),
+        omitted=len(records) - len(newest),
+        why=explain(aggregate.usual.rows.values()),
+    )
+
+
+def one(record: RequestRecord, beside: list[RequestRecord] | None = None) -> RequestAudit:
+    """Analyse one record beside others."""
+    aggregate = Aggregate()
+    for other in beside or ():
+        aggregate.add(other)
+    return RequestAudit(
+        provenance=provenance([record], read=1 + len(beside or ())),
+        record=record,
+        verdict=judge(record, aggregate.usual.of(record)),
+        usual=aggregate.model(record.model),
+    )
+
+
+def provenance(
+    records: list[RequestRecord],
+    *,
+    read: int | None = None,
+    words: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
+) -> Provenance:
+    """Say where sample records come from."""
+    return Provenance(
+        sources=("~/.local/state/groqscope",),
+        files=2,
+        requests=len(records),
+        read=len(records) if read is None else read,
+        foreign=sum(1 for record in records if not record.phases.total()),
+        first_unix_ns=min((record.start_unix_ns for record in records), default=None),
+        last_unix_ns=max((record.start_unix_ns for record in records), default=None),
+        services=("shop",),
+        selection=Selection(words=words),
+        warnings=warnings,
+        version="0.1.0",
+    )
