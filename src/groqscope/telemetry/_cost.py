@@ -6,7 +6,7 @@ The price list takes about 50 ms to load; `warm_up` does that in a thread, while
 import threading
 from typing import Any
 
-from groqscope.timeline import RequestRecord, Usage
+from groqscope.timeline import ModelUsage, Usage
 
 _lock = threading.Lock()
 _ready = False
@@ -23,18 +23,22 @@ def warm_up() -> None:
         threading.Thread(target=_load, name="groqscope-prices", daemon=True).start()
 
 
-def price(record: RequestRecord) -> float | None:
-    """Give the cost in US dollars; `None` when usage never came or the price is not known."""
-    if record.usage.input_tokens is None or record.usage.output_tokens is None or record.operation != "chat":
+def price(models: tuple[str | None, ...], usage: Usage, inner: tuple[ModelUsage, ...] = ()) -> float | None:
+    """Give the cost in US dollars; `None` when usage never came or the price is not known.
+
+    Args:
+        models: names to look up, the first known one counts: the model that answered, the one asked for.
+        usage: the tokens.
+        inner: the inner calls of a compound system, which are priced one by one instead.
+    """
+    if usage.input_tokens is None or usage.output_tokens is None:
         return None
-    if record.usage_models:
-        parts = [
-            _price(m.model, Usage(input_tokens=m.input_tokens, output_tokens=m.output_tokens)) for m in record.usage_models
-        ]
+    if inner:
+        parts = [_price(m.model, Usage(input_tokens=m.input_tokens, output_tokens=m.output_tokens)) for m in inner]
         known = [p for p in parts if p is not None]
         return sum(known) if len(known) == len(parts) else None
-    for model in dict.fromkeys((record.response_model, record.model)):
-        if model is not None and (cost := _price(model, record.usage)) is not None:
+    for model in dict.fromkeys(models):
+        if model is not None and (cost := _price(model, usage)) is not None:
             return cost
     return None
 

@@ -1,0 +1,140 @@
+"""The seam on Groq's clients: `instrument`, `uninstrument`, `record_of`, `on_record`, and the OpenTelemetry instrumentor."""
+
+import threading
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar, overload
+
+from groq import AsyncGroq, Groq
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
+
+from groqscope.instrument import _faults, _registry, _seam
+from groqscope.instrument._registry import on_record
+from groqscope.telemetry import ContentPolicy, Telemetry
+from groqscope.timeline import RequestRecord
+from groqscope.wire import warm_up
+
+__all__ = ["GroqInstrumentor", "instrument", "is_instrumented", "on_record", "record_of", "settle", "uninstrument"]
+
+ClientT = TypeVar("ClientT", Groq, AsyncGroq)
+
+_lock = threading.Lock()
+is_instrumented = _seam.is_instrumented
+settle = _registry.settle
+
+
+@overload
+def instrument(
+    client: None = None,
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    fast_decode: bool = True,
+    phase_spans: bool = True,
+    content: ContentPolicy | None = None,
+) -> None: ...
+
+
+@overload
+def instrument(
+    client: ClientT,
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    fast_decode: bool = True,
+    phase_spans: bool = True,
+    content: ContentPolicy | None = None,
+) -> ClientT: ...
+
+
+def instrument(
+    client: Any = None,
+    *,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    fast_decode: bool = True,
+    phase_spans: bool = True,
+    content: ContentPolicy | None = None,
+) -> Any:
+    """Observe every Groq client of the process, or the one given (and its copies), which is returned.
+
+    Calling it again changes nothing: a client that is observed already is left as it is.
+
+    Args:
+        client: a `groq.Groq` or `groq.AsyncGroq`.
+        tracer_provider: where spans go; the global provider when not given.
+        meter_provider: where metrics go; the global provider when not given.
+        fast_decode: build chunks and completions by pydantic-core (same objects, a tenth of the CPU time). `False` takes the
+            SDK's own path.
+        phase_spans: a child span per phase; the phases are on the record span in any case.
+        content: whether prompts and answers are recorded; the conventions' environment variable decides when not given.
+
+    Raises:
+        TypeError: `client` is something else.
+    """
+    if client is not None and not isinstance(client, (Groq, AsyncGroq)):
+        raise TypeError(f"instrument() takes a groq.Groq or groq.AsyncGroq client, got {type(client).__name__}")
+    with _lock:
+        targets = _seam.CLIENTS if client is None else (type(client),)
+        if all(_seam.is_instrumented(t) for t in targets):
+            return client
+        telemetry = Telemetry(tracer_provider, meter_provider, phase_spans=phase_spans, content=content)
+        _faults.listeners[:] = [telemetry.metrics.internal_error]
+        scope = _seam.Scope(telemetry, fast_decode=fast_decode)
+        warm_up()
+        if client is None:
+            for cls in _seam.CLIENTS:
+                if not _seam.is_instrumented(cls):
+                    _seam.install(cls, scope)
+        else:
+            original = type(client)
+            observed = type(original.__name__, (original,), {"__module__": original.__module__, "__doc__": original.__doc__})
+            observed.__qualname__ = original.__qualname__
+            _seam.install(observed, scope)
+            client.__class__ = observed
+    return client
+
+
+def uninstrument(client: Any = None) -> None:
+    """Take back what `instrument` did, for the process or for one client. Streams that are open go on being observed."""
+    with _lock:
+        if client is None:
+            for cls in _seam.CLIENTS:
+                _seam.remove(cls)
+        elif "_groqscope_scope" in type(client).__dict__ and type(client) not in _seam.CLIENTS:
+            client.__class__ = type(client).__bases__[0]
+
+
+def record_of(answer: Any) -> RequestRecord | None:
+    """Give the record of a completion, a stream (as of now, while it runs), a raw response, or an error the SDK raised.
+
+    `None` when it was not observed. Nothing is stored on the SDK's objects.
+    """
+    recorder = _seam.recorder_of(answer) or _registry.recall(answer)
+    return None if recorder is None else recorder.record
+
+
+class GroqInstrumentor(BaseInstrumentor):
+    """The entry point `groq` of `opentelemetry_instrumentor`, for `opentelemetry-instrument python app.py`.
+
+    Where nobody has set providers, it configures groqscope's own, so that no distribution is needed.
+    """
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Name what is instrumented."""
+        return ("groq >= 1.0",)
+
+    def _instrument(self, **kwargs: Any) -> None:
+        tracer_provider, meter_provider = kwargs.get("tracer_provider"), kwargs.get("meter_provider")
+        if tracer_provider is None and meter_provider is None:
+            from groqscope.configuration import configure  # noqa: PLC0415 - logfire is imported there
+
+            configure()
+        instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
+
+    def _uninstrument(self, **_kwargs: Any) -> None:
+        uninstrument()
+
+
+Remover = Callable[[], None]

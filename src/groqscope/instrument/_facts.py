@@ -1,0 +1,276 @@
+"""What a request and its answer tell about themselves, read from the SDK's objects.
+
+Bodies are whatever the caller or the server sent, so every value is taken only if it is of the type its field has.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import groq
+import httpx
+
+from groqscope.timeline import Channel, ModelUsage, RequestFacts, Timeline, Usage
+
+_OPERATIONS: Final = (
+    ("/chat/completions", "chat"),
+    ("/embeddings", "embeddings"),
+    ("/audio/transcriptions", "transcription"),
+    ("/audio/translations", "translation"),
+    ("/audio/speech", "speech"),
+)
+_RESOURCE: Final = re.compile(r"/(models|files|batches)(?:/[^/]+)?(?:/(content|cancel))?/?$")
+_VERBS: Final = {"get": "retrieve", "post": "create", "delete": "delete"}
+_SINGULAR: Final = {"models": "model", "files": "file", "batches": "batch"}
+
+T = TypeVar("T")
+
+
+def operation_of(method: str, url: str) -> str:
+    """Name the operation behind an endpoint: `chat`, `transcription`, `list_models`, …"""
+    path = url.partition("?")[0].rstrip("/")
+    for suffix, name in _OPERATIONS:
+        if path.endswith(suffix):
+            return name
+    found = _RESOURCE.search(path)
+    if found is None:
+        return "request"
+    resource, action = found.groups()
+    if path.endswith(f"/{resource}"):
+        return f"list_{resource}" if method.lower() == "get" else f"create_{_SINGULAR[resource]}"
+    return f"{action or _VERBS.get(method.lower(), method.lower())}_{_SINGULAR[resource]}"
+
+
+def request_facts(operation: str, body: Mapping[str, Any], base_url: httpx.URL, *, stream: bool) -> RequestFacts:
+    """Read what was asked for. Only what was sent is there, never a default."""
+    facts = RequestFacts(operation=operation, stream=stream, server_address=base_url.host)
+    facts["server_port"] = base_url.port or (443 if base_url.scheme == "https" else 80)
+    get = body.get
+    model = get("model")
+    if isinstance(model, str):
+        facts["model"] = model
+    if operation != "chat":
+        return facts
+    limit = get("max_completion_tokens")
+    facts["max_tokens"] = _int(limit if limit is not None else get("max_tokens"))
+    for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty"):
+        if name in body:
+            facts[name] = _float(get(name))
+    stop = get("stop")
+    if isinstance(stop, str):
+        facts["stop_sequences"] = (stop,)
+    elif isinstance(stop, (list, tuple)):
+        facts["stop_sequences"] = tuple(s for s in stop if isinstance(s, str))[:16]
+    facts["seed"] = _int(get("seed"))
+    count = _int(get("n"))
+    if count is not None and count != 1:
+        facts["choice_count"] = count
+    form = get("response_format")
+    if isinstance(form, Mapping):
+        kind = form.get("type")
+        facts["output_type"] = "json" if kind in ("json_object", "json_schema") else "text" if kind == "text" else None
+    facts["reasoning_effort"] = _str(get("reasoning_effort"))
+    facts["reasoning_format"] = _str(get("reasoning_format"))
+    facts["request_service_tier"] = _str(get("service_tier"))
+    for field, name in (("tools", "tools"), ("messages", "messages")):
+        items = get(name)
+        if isinstance(items, (list, tuple)):
+            facts[field] = len(items)
+    return facts
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """Read Groq's `usage` object (`CompletionUsage`, or what the SDK made of one)."""
+    if usage is None:
+        return None
+    prompt = getattr(usage, "prompt_tokens_details", None)
+    completion = getattr(usage, "completion_tokens_details", None)
+    found = Usage(
+        input_tokens=_int(getattr(usage, "prompt_tokens", None)),
+        output_tokens=_int(getattr(usage, "completion_tokens", None)),
+        cached_tokens=_int(getattr(prompt, "cached_tokens", None)),
+        reasoning_tokens=_int(getattr(completion, "reasoning_tokens", None)),
+        queue_time=_float(getattr(usage, "queue_time", None)),
+        prompt_time=_float(getattr(usage, "prompt_time", None)),
+        completion_time=_float(getattr(usage, "completion_time", None)),
+        total_time=_float(getattr(usage, "total_time", None)),
+    )
+    return None if found == Usage() else found
+
+
+def models_of(breakdown: Any) -> tuple[ModelUsage, ...]:
+    """Read `usage_breakdown` of a compound system."""
+    found: list[ModelUsage] = []
+    for entry in _list(getattr(breakdown, "models", None))[:32]:
+        usage = usage_of(getattr(entry, "usage", None))
+        model = _str(getattr(entry, "model", None))
+        if model is not None and usage is not None:
+            found.append(
+                ModelUsage(model=model, input_tokens=usage.input_tokens or 0, output_tokens=usage.output_tokens or 0)
+            )
+    return tuple(found)
+
+
+def observe_chunk(timeline: Timeline, chunk: Any, t: int, content: Any = None, *, valid: bool = True) -> None:
+    """Tell the timeline what a chunk carries; `t` is when the read that brought it was done.
+
+    A chunk that is not `valid` was built by the SDK without validation, so nothing about its parts is certain.
+    """
+    choices = chunk.choices if valid else _list(getattr(chunk, "choices", None))
+    if valid and len(choices) == 1:
+        # Nearly every chunk: one choice with a piece of text, or of reasoning, and nothing else.
+        choice = choices[0]
+        delta = choice.delta
+        if (
+            timeline.chunks
+            and chunk.x_groq is None
+            and chunk.usage is None
+            and choice.finish_reason is None
+            and delta.tool_calls is None
+            and delta.executed_tools is None
+        ):
+            channel = Channel.CONTENT if delta.content else Channel.REASONING if delta.reasoning else Channel.NONE
+            timeline.chunk(t, channel)
+            if content is not None:
+                _keep(content, choice.index, delta)
+            return
+    first = timeline.chunks == 0
+    channel = Channel.NONE
+    for choice in _list(choices):
+        delta = getattr(choice, "delta", None)
+        if getattr(delta, "content", None):
+            channel |= Channel.CONTENT
+        if getattr(delta, "reasoning", None):
+            channel |= Channel.REASONING
+        if getattr(delta, "tool_calls", None):
+            channel |= Channel.TOOL
+    timeline.chunk(t, channel)
+    for choice in _list(choices):
+        _observe_choice(timeline, choice, getattr(choice, "delta", None), t, content)
+    if first:
+        observe_identity(timeline, chunk)
+    _observe_groq(timeline, chunk, t)
+
+
+def observe_identity(timeline: Timeline, answer: Any) -> None:
+    """Note the ids and names of an answer. Compound systems give each chunk its own id: the first one counts."""
+    response = timeline.response
+    response["response_id"] = _str(getattr(answer, "id", None))
+    response["response_model"] = _str(getattr(answer, "model", None))
+    response["system_fingerprint"] = _str(getattr(answer, "system_fingerprint", None))
+    response["created"] = _int(getattr(answer, "created", None))
+    tier = _str(getattr(answer, "service_tier", None))
+    if tier is not None:
+        response["response_service_tier"] = tier
+
+
+def observe_completion(timeline: Timeline, completion: Any, t: int, content: Any = None) -> None:
+    """Tell the timeline what an answer that was not streamed carries."""
+    observe_identity(timeline, completion)
+    for choice in _list(getattr(completion, "choices", None)):
+        _observe_choice(timeline, choice, getattr(choice, "message", None), None, content)
+    _observe_groq(timeline, completion, t)
+
+
+def observe_other(timeline: Timeline, answer: Any, t: int) -> None:
+    """Note what the answers of other endpoints tell: tokens, audio seconds, the model."""
+    usage = getattr(answer, "usage", None)
+    if usage is not None:
+        found = Usage(
+            input_tokens=_int(getattr(usage, "prompt_tokens", None)), output_tokens=_int(getattr(usage, "completion_tokens", None))
+        )
+        if found != Usage():
+            timeline.used(t, found)
+    timeline.response["response_model"] = _str(getattr(answer, "model", None))
+    seconds = _float(getattr(answer, "duration", None))
+    if seconds is not None:
+        timeline.response["audio_seconds"] = seconds
+    x_groq = getattr(answer, "x_groq", None)
+    identity = x_groq.get("id") if isinstance(x_groq, Mapping) else getattr(x_groq, "id", None)
+    if isinstance(identity, str):
+        timeline.response["request_id"] = identity
+
+
+def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, content: Any) -> None:
+    index = _int(getattr(choice, "index", None)) or 0
+    for position, call in enumerate(_list(getattr(part, "tool_calls", None))):
+        function = getattr(call, "function", None)
+        name, arguments = _str(getattr(function, "name", None)), _str(getattr(function, "arguments", None))
+        call_index = _int(getattr(call, "index", None)) if t is not None else position
+        call_id = _str(getattr(call, "id", None))
+        timeline.tool_delta(t, index, call_index, call_id, name, arguments)
+        if content is not None:
+            content.tool(index, call_index or 0, call_id, name, arguments)
+    for tool in _list(getattr(part, "executed_tools", None)):
+        timeline.tools.executed(
+            _int(getattr(tool, "index", None)) or 0,
+            _str(getattr(tool, "type", None)) or "unknown",
+            t,
+            has_output=bool(getattr(tool, "output", None) or getattr(tool, "search_results", None)),
+        )
+    if content is not None:
+        _keep(content, index, part)
+    reason = _str(getattr(choice, "finish_reason", None))
+    if reason is not None and (index in timeline.finish_reasons or len(timeline.finish_reasons) < 128):  # noqa: PLR2004 - bound
+        timeline.finish_reasons[index] = reason
+        if content is not None:
+            content.finished(index, reason)
+
+
+def _observe_groq(timeline: Timeline, answer: Any, t: int) -> None:
+    """Note `x_groq` and usage. Usage at both places of one chunk is one and the same: `x_groq` counts."""
+    x_groq = getattr(answer, "x_groq", None)
+    usage = usage_of(getattr(x_groq, "usage", None)) or usage_of(getattr(answer, "usage", None))
+    breakdown = getattr(x_groq, "usage_breakdown", None) or getattr(answer, "usage_breakdown", None)
+    if usage is not None:
+        timeline.used(t, usage, models_of(breakdown))
+    request_id = _str(getattr(x_groq, "id", None))
+    if request_id is not None and request_id != "stub":
+        timeline.response["request_id"] = request_id
+    error = _str(getattr(x_groq, "error", None))
+    if error is not None:
+        timeline.response["stream_error"] = error[:256]
+
+
+def _keep(content: Any, index: int, part: Any) -> None:
+    for kind, name in (("text", "content"), ("reasoning", "reasoning")):
+        text = getattr(part, name, None)
+        if isinstance(text, str) and text:
+            content.text(index, kind, text)
+
+
+def error_type_of(error: BaseException) -> str:
+    """Name an error, low in cardinality: Groq's code, else the status, else `timeout`, else the class."""
+    if isinstance(error, groq.APIError):
+        body = error.body
+        if isinstance(body, Mapping):
+            inner = body.get("error", body)
+            code = inner.get("code") if isinstance(inner, Mapping) else None
+            if isinstance(code, str) and re.fullmatch(r"[a-z][a-z0-9_]{0,63}", code):
+                return code
+    if isinstance(error, groq.APIStatusError):
+        return str(error.status_code)
+    if isinstance(error, (groq.APITimeoutError, httpx.TimeoutException)):
+        return "timeout"
+    return type(error).__name__
+
+
+def _int(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63 else None
+
+
+def _float(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _str(value: Any) -> str | None:
+    return value[:512] if isinstance(value, str) else None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,281 @@
+"""Recorder: one request, from the hooks to its record.
+
+Holds the timeline and reads the clock; every method that runs inside the caller's request is a hook and cannot raise. The
+request ends exactly once, whoever notices first: the stream's end, `close()`, an error, the garbage collector, the exit of the
+process.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from groqscope.instrument import _registry as registry
+from groqscope.instrument._facts import (
+    error_type_of,
+    observe_completion,
+    observe_other,
+    operation_of,
+    request_facts,
+)
+from groqscope.instrument._faults import hook
+from groqscope.telemetry import Begun, Content, Telemetry, price
+from groqscope.timeline import Outcome, RateLimits, RequestRecord, Timeline
+from groqscope.wire import decode_completion, rate_limits, retry_after
+
+if TYPE_CHECKING:
+    from groq._models import FinalRequestOptions
+
+KEY: Final = "groqscope"
+"""Under this key of a request's extensions lies its recorder."""
+
+Clock = Callable[[], int]
+Trace = Callable[[str, Mapping[str, Any]], Any]
+
+
+class Recorder:
+    """Observes one request."""
+
+    __slots__ = (
+        "__weakref__",
+        "_chained",
+        "_ended",
+        "_record",
+        "_url",
+        "adopted",
+        "begun",
+        "content",
+        "now",
+        "pid",
+        "telemetry",
+        "thread",
+        "timeline",
+    )
+
+    def __init__(self, telemetry: Telemetry, now: Clock, options: "FinalRequestOptions", base_url: httpx.URL, *, stream: bool) -> None:
+        start, start_unix = now(), time.time_ns()
+        body: Any = options.json_data
+        body = body if isinstance(body, Mapping) else {}
+        if isinstance(options.extra_json, Mapping):
+            body = {**body, **options.extra_json}
+        operation = operation_of(options.method, options.url)
+        request = request_facts(operation, body, base_url, stream=stream)
+        self.telemetry = telemetry
+        self.now = now
+        self.begun: Begun = telemetry.begin(request, start_unix, method=options.method.upper())
+        self.timeline = Timeline(start, start_unix, request)
+        self.content = Content(telemetry.content, body) if telemetry.content.wanted and operation == "chat" else None
+        self.adopted = False
+        """A stream of ours reads the response, so its byte stream is not observed."""
+        self.pid = os.getpid()
+        self.thread = threading.get_ident()
+        self._chained: Trace | None = None
+        self._url: httpx.URL | None = None
+        self._record: RequestRecord | None = None
+        self._ended = threading.Lock()
+        registry.opened(self)
+
+    # -- attempts
+
+    @hook("prepared")
+    def prepared(self, request: httpx.Request, *, asynchronous: bool) -> None:
+        """An attempt begins: ask the transport to tell its steps. A trace callback that is there already is called first."""
+        t = self.now()
+        self.timeline.prepared(t)
+        self._url = request.url
+        size = request.headers.get("content-length")
+        if size is not None and size.isdecimal():
+            self.timeline.request["request_size"] = int(size)
+        self._chained = request.extensions.get("trace")
+        request.extensions["trace"] = self._atrace if asynchronous else self._trace
+        request.extensions[KEY] = self
+
+    def _trace(self, name: str, info: Mapping[str, Any]) -> Any:
+        chained = None if self._chained is None else self._chained(name, info)
+        self._traced(name)
+        return chained
+
+    async def _atrace(self, name: str, info: Mapping[str, Any]) -> None:
+        if self._chained is not None:
+            chained: Awaitable[Any] = self._chained(name, info)
+            await chained
+        self._traced(name)
+
+    @hook("trace")
+    def _traced(self, name: str) -> None:
+        step = _STEPS.get(name[name.find(".") + 1 :])
+        if step is not None:
+            step(self.timeline, self.now())
+
+    @hook("attempt_failed")
+    def attempt_failed(self, response: httpx.Response | None, error: BaseException | None) -> None:
+        """An attempt failed and the SDK is going to sleep."""
+        t = self.now()
+        if response is not None:
+            self.timeline.attempt_failed(
+                t,
+                status=response.status_code,
+                error_type=_status_error_type(response),
+                retry_after=retry_after(response.headers, time.time()),
+            )
+        else:
+            self.timeline.attempt_failed(
+                t, status=None, error_type=None if error is None else error_type_of(error), retry_after=None
+            )
+
+    @hook("backed_off")
+    def backed_off(self) -> None:
+        """The SDK slept."""
+        self.timeline.backed_off(self.now())
+
+    @hook("answered")
+    def answered(self, response: httpx.Response) -> None:
+        """A response came; for a stream, its headers."""
+        self.timeline.answered(self.now(), response.status_code, unseen=True)
+        self._headers(response)
+
+    def _headers(self, response: httpx.Response) -> None:
+        headers, facts = response.headers, self.timeline.response
+        facts["request_id"] = facts.get("request_id") or headers.get("x-request-id")
+        facts["region"] = headers.get("x-groq-region")
+        if "x-ratelimit-limit-requests" in headers or "x-ratelimit-limit-tokens" in headers:
+            facts["rate_limits"] = RateLimits(**rate_limits(headers))
+        if response.status_code >= 400:  # noqa: PLR2004 - an error
+            facts["retry_after"] = retry_after(headers, time.time())
+
+    # -- the end of the call
+
+    def returned(self, result: Any) -> None:
+        """The call returns `result` to the caller."""
+        if not self._streaming(result):
+            self._answer(result)
+            self.finish("completed")
+        else:
+            self._give_back()
+
+    @hook("returned")
+    def _give_back(self) -> None:
+        self.timeline.returned(self.now())
+
+    def _streaming(self, result: Any) -> bool:
+        if self.timeline.streaming:
+            return True
+        response = getattr(result, "http_response", None)
+        return isinstance(response, httpx.Response) and not response.is_closed
+
+    @hook("answer")
+    def _answer(self, result: Any) -> None:
+        t = self.now()
+        response = getattr(result, "http_response", None)
+        if isinstance(response, httpx.Response):
+            self.timeline.response["response_size"] = len(response.content)
+            self.body(response.content, t)
+        else:
+            self._observe(result, t)
+            registry.remember(result, self)
+
+    def body(self, content: bytes, t: int) -> None:
+        """Read an answer that the SDK has not parsed (yet) from its bytes."""
+        if self.timeline.request.get("operation") == "chat":
+            completion = decode_completion(content)
+            if completion is not None:
+                self._observe(completion, t)
+
+    def _observe(self, result: Any, t: int) -> None:
+        if self.timeline.request.get("operation") == "chat":
+            observe_completion(self.timeline, result, t, self.content)
+        else:
+            observe_other(self.timeline, result, t)
+
+    @hook("parsed")
+    def parsed(self, response: httpx.Response) -> None:
+        """A body was read; its size is known."""
+        self.timeline.response["response_size"] = len(response.content)
+
+    @hook("failed")
+    def _note_failure(self, error: BaseException, native: bool) -> None:  # noqa: FBT001 - hooks take plain arguments
+        response = getattr(error, "response", None)
+        if isinstance(response, httpx.Response):
+            self.timeline.answered(self.now(), response.status_code, unseen=True)
+            self._headers(response)
+        elif not native:
+            self.timeline.answered(self.now(), None, unseen=True)
+
+    def failed(self, error: BaseException, *, native: bool = True) -> None:
+        """An error reaches the caller; `native`: the transport would have shown its phases."""
+        self._note_failure(error, native)
+        if isinstance(error, Exception):
+            self.finish("error", error)
+        else:
+            self.finish("cancelled")
+
+    def finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
+        """End the request, once; whoever comes second changes nothing."""
+        if self._ended.acquire(blocking=False):
+            registry.closed(self)
+            if self.pid == os.getpid():
+                self._finish(outcome, error)
+
+    @hook("finish")
+    def _finish(self, outcome: Outcome, error: BaseException | None) -> None:
+        timeline = self.timeline
+        _, outcome = timeline.end(self.now(), outcome)
+        error_type = error_type_of(error) if error is not None and outcome == "error" else None
+        usage = timeline.usage
+        request, response = timeline.request, timeline.response
+        cost = None
+        if usage is not None and request.get("operation") == "chat":
+            cost = price((response.get("response_model"), request.get("model")), usage, timeline.usage_models)
+        record = self._record = timeline.record(outcome=outcome, error_type=error_type, cost=cost)
+        if len(record.attempts) > 1 and self._url is not None:
+            self.begun.url = str(self._url.copy_with(query=None, userinfo=b""))
+        self.telemetry.end(self.begun, record, timeline.gaps, self.content)
+        registry.finished(record)
+
+    @property
+    def record(self) -> RequestRecord:
+        """The record; as of now while the request runs."""
+        return self._record or self.timeline.record(self.now())
+
+    @property
+    def open(self) -> bool:
+        """Whether the request has not ended."""
+        return not self._ended.locked()
+
+
+def begin(
+    telemetry: Telemetry, now: Clock, options: "FinalRequestOptions", base_url: httpx.URL, *, stream: bool
+) -> Recorder | None:
+    """Begin to observe a request; `None` when that fails, and the request goes on without."""
+    return _begin(telemetry, now, options, base_url, stream)
+
+
+@hook("begin")
+def _begin(telemetry: Telemetry, now: Clock, options: "FinalRequestOptions", base_url: httpx.URL, stream: bool) -> Recorder:  # noqa: FBT001
+    return Recorder(telemetry, now, options, base_url, stream=stream)
+
+
+def _status_error_type(response: httpx.Response) -> str:
+    """Groq's error code where the body is at hand, else the status."""
+    if response.is_stream_consumed or response.is_closed:
+        try:
+            code = response.json()["error"]["code"]
+        except (ValueError, KeyError, TypeError, httpx.StreamError, RuntimeError):
+            code = None
+        if isinstance(code, str) and code.replace("_", "").isalnum():
+            return code[:64]
+    return str(response.status_code)
+
+
+_STEPS: Final[Mapping[str, Callable[[Timeline, int], None]]] = {
+    "connect_tcp.started": Timeline.connecting,
+    "connect_unix_socket.started": Timeline.connecting,
+    "start_tls.started": Timeline.securing,
+    "send_request_headers.started": Timeline.sending,
+    "send_request_body.complete": Timeline.sent,
+    "receive_response_headers.complete": Timeline.headers,
+    "receive_response_body.complete": Timeline.last_byte,
+}

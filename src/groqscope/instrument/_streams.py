@@ -1,0 +1,319 @@
+"""The instrumented streams: `groq.Stream` and `groq.AsyncStream`, with a faster way from bytes to chunks.
+
+`Chunks` is what both share: bytes in, chunks out, the timeline told. The two iterators around it differ in `await` only. The
+iterator, not the stream, owns the request's end, because `for chunk in client…create(stream=True)` keeps nothing else alive.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Generic, TypeVar
+
+from groq import APIError, AsyncStream, Stream
+from groq._streaming import ServerSentEvent
+from groq.types.chat import ChatCompletionChunk
+from httpx import Response
+
+from groqscope.instrument import _registry as registry
+from groqscope.instrument._facts import observe_chunk
+from groqscope.instrument._faults import hook
+from groqscope.instrument._recorder import KEY, Recorder
+from groqscope.wire import SSEDecoder, decode_chunk
+
+T = TypeVar("T")
+
+_DONE = "[DONE]"
+_DONE_BYTES = b"[DONE]"
+
+
+class Chunks:
+    """Bytes to chunks, observed."""
+
+    __slots__ = ("_cast_to", "_client", "_decoder", "_fast", "_next", "_pending", "_read_ns", "_response", "draining", "over", "recorder")
+
+    def __init__(self, client: Any, cast_to: Any, response: Response, recorder: Recorder | None, *, fast: bool) -> None:
+        self._client = client
+        self._cast_to = cast_to
+        self._response = response
+        self._fast = fast and cast_to is ChatCompletionChunk and not client._strict_response_validation  # noqa: SLF001
+        self._decoder = SSEDecoder()
+        self._pending: list[bytes | ServerSentEvent] = []
+        self._next = 0
+        self._read_ns = 0
+        self.recorder = recorder
+        self.draining = False
+        """`[DONE]` was seen; the rest is read so that the connection can be used again."""
+        self.over = False
+
+    def ask(self) -> None:
+        """The caller asks for a chunk."""
+        recorder = self.recorder
+        if recorder is not None and not self.over:
+            try:
+                recorder.timeline.asked(recorder.now())
+            except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+                self._give_up(error)
+
+    def give(self) -> None:
+        """The caller gets it."""
+        recorder = self.recorder
+        if recorder is not None:
+            try:
+                recorder.timeline.returned(recorder.now())
+            except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+                self._give_up(error)
+
+    def feed(self, data: bytes) -> None:
+        """A read brought bytes."""
+        recorder = self.recorder
+        if recorder is not None:
+            try:
+                self._read_ns = t = recorder.now()
+                recorder.timeline.read(t, len(data))
+            except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+                self._give_up(error)
+        if self.draining:
+            # As the SDK: what follows [DONE] is decoded and ignored.
+            for event in self._decoder.feed(data):
+                if isinstance(event, bytes):
+                    (b"data: " + event).decode("utf-8")
+            return
+        if self._next >= len(self._pending):
+            self._pending = self._decoder.feed(data)
+            self._next = 0
+        else:
+            self._pending.extend(self._decoder.feed(data))
+
+    def take(self) -> Any:
+        """Give the next chunk, or `None` when more bytes are needed.
+
+        Raises:
+            groq.APIError: the stream carries an error.
+            ValueError: an event is not JSON (as the SDK).
+        """
+        while self._next < len(self._pending):
+            event = self._pending[self._next]
+            self._next += 1
+            if isinstance(event, bytes):
+                if event.startswith(_DONE_BYTES):
+                    self._done()
+                    return None
+                chunk = decode_chunk(event) if self._fast else None
+                if chunk is not None:
+                    self._observe(chunk, valid=True)
+                    return chunk
+                event = ServerSentEvent(data=(b"data: " + event).decode("utf-8")[6:])
+            elif event.data.startswith(_DONE):
+                self._done()
+                return None
+            chunk = self._slow(event)
+            self._observe(chunk, valid=False)
+            return chunk
+        return None
+
+    def _done(self) -> None:
+        self.draining = True
+        self._pending = []
+        self._next = 0
+        if self.recorder is not None:
+            self.recorder.timeline.done = True
+
+    def _slow(self, event: ServerSentEvent) -> Any:
+        """What the SDK would make of an event, by its own construction."""
+        data = event.json()
+        error = data.get("error") if isinstance(data, dict) else None
+        if error and event.event in (None, "error"):
+            message = error.get("message") if isinstance(error, dict) else None
+            if not message or not isinstance(message, str):
+                message = "An error occurred during streaming"
+            raise APIError(message=message, request=self._response.request, body=error)
+        if event.event is not None:
+            data = {"data": data, "event": event.event}
+        return self._client._process_response_data(data=data, cast_to=self._cast_to, response=self._response)  # noqa: SLF001
+
+    def _observe(self, chunk: Any, *, valid: bool) -> None:
+        recorder = self.recorder
+        if recorder is not None:
+            try:
+                observe_chunk(recorder.timeline, chunk, self._read_ns, recorder.content, valid=valid)
+            except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+                self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """A failure of ours: count it. The request's record stays what it is and ends as the stream does."""
+        _report_stream_failure(error)
+
+    def rest(self) -> bool:
+        """The bytes have ended: is there still an event to give?"""
+        if not self.draining:
+            self._pending.extend(self._decoder.end())
+            if self._next < len(self._pending):
+                return True
+        self.over = True
+        recorder = self.recorder
+        if recorder is not None:
+            _ended(recorder)
+            recorder.finish("completed" if recorder.timeline.done else "truncated")
+        return False
+
+    def fail(self, error: BaseException) -> None:
+        """An error reaches the caller."""
+        self.over = True
+        if self.recorder is not None:
+            self.recorder.failed(error)
+
+    def close(self) -> None:
+        """The caller closes."""
+        if self.recorder is not None and self.recorder.open:
+            _closing(self.recorder)
+
+    def closed(self) -> None:
+        """It is closed."""
+        if self.recorder is not None:
+            self.recorder.finish("closed")
+
+    def __del__(self) -> None:
+        recorder = getattr(self, "recorder", None)
+        if recorder is not None and recorder.open:
+            registry.abandoned(recorder)
+
+
+@hook("stream")
+def _report_stream_failure(error: Exception) -> None:
+    raise error
+
+
+@hook("last_byte")
+def _ended(recorder: Recorder) -> None:
+    recorder.timeline.last_byte(recorder.now())
+
+
+@hook("closing")
+def _closing(recorder: Recorder) -> None:
+    recorder.timeline.closing(recorder.now())
+
+
+class ChunkIterator(Generic[T]):
+    """What `iter(stream)` gives."""
+
+    __slots__ = ("_chunks", "_source")
+
+    def __init__(self, chunks: Chunks, response: Response) -> None:
+        self._chunks = chunks
+        self._source: Iterator[bytes] = response.iter_bytes() if _decoded(response) else response.iter_raw()
+
+    def __iter__(self) -> "ChunkIterator[T]":
+        return self
+
+    def __next__(self) -> T:
+        chunks = self._chunks
+        if chunks.over:
+            raise StopIteration
+        chunks.ask()
+        try:
+            while (chunk := chunks.take()) is None:
+                data = next(self._source, None)
+                if data is not None:
+                    chunks.feed(data)
+                elif not chunks.rest():
+                    raise StopIteration
+        except StopIteration:
+            raise
+        except BaseException as error:
+            chunks.fail(error)
+            raise
+        chunks.give()
+        return chunk
+
+
+class AsyncChunkIterator(Generic[T]):
+    """What `aiter(stream)` gives."""
+
+    __slots__ = ("_chunks", "_source")
+
+    def __init__(self, chunks: Chunks, response: Response) -> None:
+        self._chunks = chunks
+        self._source: AsyncIterator[bytes] = response.aiter_bytes() if _decoded(response) else response.aiter_raw()
+
+    def __aiter__(self) -> "AsyncChunkIterator[T]":
+        return self
+
+    async def __anext__(self) -> T:
+        chunks = self._chunks
+        if chunks.over:
+            raise StopAsyncIteration
+        chunks.ask()
+        try:
+            while (chunk := chunks.take()) is None:
+                data = await anext(self._source, None)
+                if data is not None:
+                    chunks.feed(data)
+                elif not chunks.rest():
+                    raise StopAsyncIteration
+        except StopAsyncIteration:
+            raise
+        except BaseException as error:
+            chunks.fail(error)
+            raise
+        chunks.give()
+        return chunk
+
+    async def aclose(self) -> None:
+        """Nothing: as with the SDK's iterator, the stream stays open until it is closed itself."""
+
+
+def _decoded(response: Response) -> bool:
+    """Whether httpx has to decode the bytes, or has read them already."""
+    return "content-encoding" in response.headers or hasattr(response, "_content")
+
+
+class InstrumentedStream(Stream[T], Generic[T]):
+    """`groq.Stream`, observed."""
+
+    def __init__(self, *, cast_to: type[T], response: Response, client: Any, options: Any = None) -> None:
+        self.response = response
+        self._cast_to = cast_to
+        self._client = client
+        self._options = options
+        self._chunks = _chunks_of(client, cast_to, response)
+        self._iterator = ChunkIterator[T](self._chunks, response)
+
+    def __iter__(self) -> Iterator[T]:
+        return self._iterator
+
+    def close(self) -> None:
+        """Close the response and release the connection."""
+        self._chunks.close()
+        try:
+            super().close()
+        finally:
+            self._chunks.closed()
+
+
+class InstrumentedAsyncStream(AsyncStream[T], Generic[T]):
+    """`groq.AsyncStream`, observed."""
+
+    def __init__(self, *, cast_to: type[T], response: Response, client: Any, options: Any = None) -> None:
+        self.response = response
+        self._cast_to = cast_to
+        self._client = client
+        self._options = options
+        self._chunks = _chunks_of(client, cast_to, response)
+        self._iterator = AsyncChunkIterator[T](self._chunks, response)
+
+    def __aiter__(self) -> AsyncIterator[T]:  # type: ignore[override]
+        return self._iterator
+
+    async def close(self) -> None:
+        """Close the response and release the connection."""
+        self._chunks.close()
+        try:
+            await super().close()
+        finally:
+            self._chunks.closed()
+
+
+def _chunks_of(client: Any, cast_to: Any, response: Response) -> Chunks:
+    found = response.request.extensions.get(KEY)
+    recorder = found if isinstance(found, Recorder) and found.open else None
+    if recorder is not None:
+        recorder.adopted = True
+    return Chunks(client, cast_to, response, recorder, fast=getattr(client, "_groqscope_fast", True))
