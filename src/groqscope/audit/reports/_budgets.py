@@ -34,10 +34,10 @@ def budget_lines(page: Page, budgets: Sequence[BudgetResult]) -> None:
     ]
     for result in ordered:
         cells: tuple[Piece, ...] = (
-            _MARKS[result.verdict],
+            _MARKS[result.verdict] if result.limit is not None else "",
             visible(result.expression, limit=80),
             measure(result.measured, result.unit, unit),
-            f"{result.operator} {measure(result.limit, result.unit, unit)}",
+            f"{result.operator} {measure(result.limit, result.unit, unit)}" if result.limit is not None else "",
             (f"{result.n:,}", FAINT),
             (visible(result.source, limit=40), FAINT),
             (visible(result.note, limit=200), FAINT),

@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from groqscope.audit._model import Audit, Distribution, Entry, ModelSummary, PhaseTotal
 from groqscope.audit.reports._bars import share_style, split
 from groqscope.audit.reports._budgets import budget_lines
+from groqscope.audit.reports._facts import record_id
 from groqscope.audit.reports._footer import provenance_lines
 from groqscope.audit.reports._look import Look
 from groqscope.audit.reports._page import BAD, FAINT, STRONG, Page, Piece, pad
@@ -260,7 +261,7 @@ def request_table(page: Page, audit: Audit, unit: Unit) -> None:
         Column(title="id", right=False, keep=9),
     ]
     roomy = page.look.width >= _ROOMY
-    ids = [record_id(entry) for entry in entries]
+    ids = [record_id(entry.record) for entry in entries]
     for entry, name in zip(entries, ids if roomy else short_ids(ids), strict=True):
         cells = _request_cells(entry, unit, dated=len(days) > 1, roomy=roomy)
         for column, cell in zip(columns, (*cells, (name, FAINT)), strict=True):
@@ -304,9 +305,3 @@ def short_ids(ids: Sequence[str]) -> list[str]:
     while len({name[:length] for name in known}) < len(known):
         length += 1
     return [name[:length] for name in ids]
-
-
-def record_id(entry: Entry) -> str:
-    """Give the id that `groqscope audit ID` takes."""
-    record = entry.record
-    return visible(record.request_id or record.response_id or record.span_id or UNKNOWN)
