@@ -1,0 +1,112 @@
+"""Lines of OTLP JSON to records."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from groqscope import codec, semconv
+from groqscope.store import _otlp
+from groqscope.store._foreign import foreign_record
+from groqscope.store._report import ReadReport
+from groqscope.timeline import RequestRecord
+
+_RECORD_MARK = f'"{semconv.RECORD}"'.encode()
+_FOREIGN_MARK = b'"gen_ai.'
+_OURS_MARK = b'"groqscope.'
+
+
+@dataclass(slots=True)
+class RecordDecoder:
+    """Turns lines into records and notes what it passed over."""
+
+    report: ReadReport = field(default_factory=ReadReport)
+    since: int | None = None
+    """Start at or after this, Unix nanoseconds."""
+    until: int | None = None
+    """Start before this."""
+    foreign: bool = True
+    """Whether spans of other instrumentations are read as far as they go."""
+    timelines: bool = True
+    """Whether arrival times of chunks are read; they are a tenth of the work and most of a record's memory."""
+    containing: str | None = None
+    """Only spans whose ids begin with this, or whose attributes hold it as written."""
+
+    def decode(self, line: bytes, source: str, number: int | None) -> Iterator[RequestRecord]:
+        """Yield the records of one line.
+
+        Raises:
+            msgspec.DecodeError: the line is not JSON, or no object.
+        """
+
+        def warn(reason: str) -> None:
+            self.report.warn(source, number, reason)
+
+        for span, service in _otlp.spans_of(line, warn):
+            try:
+                record = self._record(span, service)
+            except (ValueError, TypeError, OverflowError, RecursionError) as error:
+                warn(f"a span that cannot be read: {error}")
+                continue
+            if record is not None:
+                self.report.records += 1
+                yield record
+
+    def _record(self, span: _otlp.Span, service: str | None) -> RequestRecord | None:
+        raw = bytes(span.attributes)
+        ours = _RECORD_MARK in raw
+        if not ours and (not self.foreign or _FOREIGN_MARK not in raw or _OURS_MARK in raw):
+            return None
+        start = int(span.start_time_unix_nano or 0)
+        if (self.since is not None and start < self.since) or (self.until is not None and start >= self.until):
+            return None
+        if self.containing is not None and not self._contains(span, raw, self.containing):
+            return None
+        duration = int(span.end_time_unix_nano or 0) - start
+        if duration < 0:
+            raise ValueError("it ends before it begins")
+        attributes = _otlp.attributes_of(span.attributes)
+        trace_id, span_id = _otlp.hex_id(span.trace_id, 32), _otlp.hex_id(span.span_id, 16)
+        if not ours:
+            return foreign_record(
+                attributes,
+                start_unix_ns=start,
+                duration_ns=duration,
+                trace_id=trace_id,
+                span_id=span_id,
+                service=service,
+                failed=_otlp.failed(span),
+            )
+        if not self.timelines:
+            attributes.pop(semconv.TIMELINE, None)
+        return codec.decode(
+            attributes,
+            _otlp.events_of(span.events),
+            start_unix_ns=start,
+            duration_ns=duration,
+            trace_id=trace_id,
+            span_id=span_id,
+            nested=_otlp.kind_of(span) == _otlp.KIND_INTERNAL,
+            service=service,
+        )
+
+    @staticmethod
+    def _contains(span: _otlp.Span, raw: bytes, text: str) -> bool:
+        lower = text.lower()
+        return (
+            (_otlp.hex_id(span.trace_id, 32) or "").startswith(lower)
+            or (_otlp.hex_id(span.span_id, 16) or "").startswith(lower)
+            or text.encode("utf-8", "replace") in raw
+        )
+
+
+def decode_traces(data: bytes, *, source: str = "-", report: ReadReport | None = None) -> list[RequestRecord]:
+    """Read the records of one OTLP JSON document: a `TracesData`, or a trace as Tempo's API gives it.
+
+    Raises:
+        ValueError: it is not JSON, or no object.
+    """
+    return list(RecordDecoder(report or ReadReport()).decode(data, source, None))
+
+
+DecodeError = msgspec.DecodeError

@@ -1,0 +1,75 @@
+"""Spans of other instrumentations, read as far as they go."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from groqscope import codec, semconv
+from groqscope.timeline import RequestRecord
+
+_OPERATIONS: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
+_ALIASES: Final = {
+    "gen_ai.usage.prompt_tokens": "gen_ai.usage.input_tokens",
+    "gen_ai.usage.completion_tokens": "gen_ai.usage.output_tokens",
+    "gen_ai.usage.details.reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
+    "gen_ai.usage.details.cached_tokens": "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
+    "gen_ai.usage.cache_read_tokens": "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.server.time_to_first_token": "gen_ai.response.time_to_first_chunk",
+    "gen_ai.usage.cost": semconv.COST,
+    "llm.is_streaming": "gen_ai.request.stream",
+    "gen_ai.request.is_stream": "gen_ai.request.stream",
+}
+"""Older names, and those of single libraries."""
+_READ: Final = frozenset(a.name for a in semconv.FIELDS if not a.name.startswith(("groqscope.", "groq.")))
+
+
+def foreign_record(
+    attributes: Mapping[str, Any],
+    *,
+    start_unix_ns: int,
+    duration_ns: int,
+    trace_id: str | None = None,
+    span_id: str | None = None,
+    service: str | None = None,
+    failed: bool = False,
+) -> RequestRecord | None:
+    """Make a record of an inference span of Groq that somebody else wrote; `None` when it is none.
+
+    Phases, attempts and tool calls are not in it. An attribute of the wrong kind is left out.
+    """
+    provider = attributes.get(semconv.PROVIDER_NAME) or attributes.get(semconv.SYSTEM)
+    operation = attributes.get(semconv.OPERATION_NAME) or attributes.get("llm.request.type")
+    if str(provider).lower() != semconv.PROVIDER or operation not in _OPERATIONS:
+        return None
+    found: dict[str, Any] = {semconv.RECORD: semconv.RECORD_VERSION}
+    for name, value in attributes.items():
+        known = _ALIASES.get(name, name)
+        if known in _READ and (known == name or known not in attributes) and _fits(known, value):
+            found[known] = value
+    found["groqscope.operation"] = operation
+    found[semconv.OUTCOME] = "error" if failed or semconv.ERROR_TYPE in found else "completed"
+    try:
+        return codec.decode(
+            found,
+            (),
+            start_unix_ns=start_unix_ns,
+            duration_ns=duration_ns,
+            trace_id=trace_id,
+            span_id=span_id,
+            nested=False,
+            service=service,
+        )
+    except codec.NotARecord:
+        return None
+
+
+def _fits(name: str, value: object) -> bool:
+    expected = _TYPES[name]
+    if expected == "string[]":
+        return isinstance(value, tuple)
+    if expected == "boolean" or isinstance(value, bool):
+        return expected == "boolean" and isinstance(value, bool)
+    return isinstance(value, str) if expected == "string" else isinstance(value, int | float)
+
+
+_TYPES: Final = {a.name: a.type for a in semconv.FIELDS}

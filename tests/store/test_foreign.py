@@ -1,0 +1,124 @@
+"""Spans of other instrumentations, read as far as they go."""
+
+import json
+
+import pytest
+from support.full_records import full_record
+from support.spans import child_of, span_of
+
+from groqscope.store import decode_traces, foreign_record
+from groqscope.store._exporters import encode_span_line
+from groqscope.timeline import RequestRecord, Usage
+
+
+def _foreign(**attributes: object) -> RequestRecord | None:
+    given = {name.replace("__", "."): value for name, value in attributes.items()}
+    return foreign_record(given, start_unix_ns=5, duration_ns=7, trace_id="a" * 32, span_id="b" * 16, service="shop")
+
+
+def test_chat_span_of_the_conventions() -> None:
+    """The names of the semantic conventions become the fields that carry them."""
+    record = _foreign(
+        gen_ai__operation__name="chat",
+        gen_ai__provider__name="groq",
+        gen_ai__request__model="llama-3.3-70b-versatile",
+        gen_ai__request__temperature=0,
+        gen_ai__response__id="chatcmpl-1",
+        gen_ai__response__finish_reasons=("stop",),
+        gen_ai__usage__input_tokens=10,
+        gen_ai__usage__output_tokens=20,
+        server__address="api.groq.com",
+    )
+
+    assert record == RequestRecord(
+        start_unix_ns=5,
+        duration_ns=7,
+        trace_id="a" * 32,
+        span_id="b" * 16,
+        service="shop",
+        model="llama-3.3-70b-versatile",
+        temperature=0.0,
+        response_id="chatcmpl-1",
+        finish_reasons=("stop",),
+        usage=Usage(input_tokens=10, output_tokens=20),
+        server_address="api.groq.com",
+    )
+
+
+def test_older_names() -> None:
+    """Names that libraries wrote before the conventions settled are understood; the present name wins."""
+    record = _foreign(
+        llm__request__type="chat",
+        gen_ai__system="Groq",
+        gen_ai__usage__prompt_tokens=10,
+        gen_ai__usage__completion_tokens=20,
+        gen_ai__usage__output_tokens=21,
+        llm__is_streaming=True,
+        gen_ai__server__time_to_first_token=0.25,
+    )
+
+    assert record is not None
+    assert record.usage == Usage(input_tokens=10, output_tokens=21)
+    assert record.stream
+    assert record.ttfc_ns == 250_000_000
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"},
+        {"gen_ai.operation.name": "execute_tool", "gen_ai.provider.name": "groq"},
+        {"gen_ai.operation.name": "invoke_agent", "gen_ai.system": "groq"},
+        {"gen_ai.provider.name": "groq"},
+        {},
+    ],
+)
+def test_other_spans_are_no_request(attributes: dict[str, object]) -> None:
+    """Other providers, agents and tools are not requests to Groq."""
+    assert foreign_record(attributes, start_unix_ns=0, duration_ns=1) is None
+
+
+def test_wrong_kinds_are_left_out() -> None:
+    """An attribute of the wrong kind is as if it were not there."""
+    record = _foreign(
+        gen_ai__operation__name="chat",
+        gen_ai__system="groq",
+        gen_ai__usage__input_tokens="many",
+        gen_ai__request__model=7,
+        gen_ai__response__finish_reasons="stop",
+        gen_ai__request__stream="yes",
+    )
+
+    assert record is not None
+    assert (record.usage, record.model, record.finish_reasons, record.stream) == (Usage(), None, (), False)
+
+
+def test_value_that_fits_no_field_gives_no_record() -> None:
+    """A number that no field can hold makes the span unreadable, not the reader."""
+    assert _foreign(gen_ai__operation__name="chat", gen_ai__system="groq", operation__cost=float("nan")) is None
+
+
+def _line(*attributes: dict[str, str]) -> bytes:
+    line = encode_span_line([child_of(full_record(), "chat x", given) for given in attributes])
+    assert line is not None
+    return line
+
+
+def test_reader_gives_foreign_requests_with_their_outcome() -> None:
+    """A failed span is a request with an error; the reader can leave foreign spans out."""
+    data = json.loads(_line({"gen_ai.operation.name": "chat", "gen_ai.system": "groq"}))
+    span = data["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    assert [r.outcome for r in decode_traces(json.dumps(data).encode())] == ["completed"]
+
+    span["status"] = {"code": 2}
+    assert [r.outcome for r in decode_traces(json.dumps(data).encode())] == ["error"]
+    assert [r.service for r in decode_traces(json.dumps(data).encode())] == ["shop"]
+
+
+def test_outer_span_of_a_record_is_not_counted_again() -> None:
+    """The inference span around our nested record carries our summary, and is left to it."""
+    outer = {"gen_ai.operation.name": "chat", "gen_ai.system": "groq", "groqscope.requests": "1"}
+    line = encode_span_line([child_of(full_record(), "chat x", outer), span_of(full_record())])
+    assert line is not None
+
+    assert decode_traces(line) == [full_record()]
