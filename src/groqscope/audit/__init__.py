@@ -1,1 +1,86 @@
-"""Records to answers: read requests from anywhere, select, summarise, explain, compare, hold against budgets."""
+"""Records to answers: read requests from anywhere, select, summarise, explain, compare, hold against budgets.
+
+from groqscope import audit
+
+for record in audit.load(since="1h", where="ttfc > 1s"):
+    print(record.request_id, record.ttfc_ns)
+
+print(audit.load().overview().sentence)
+"""
+
+from groqscope.audit._budgets import Budget, Budgets, Goodput, parse_budget, parse_goodput
+from groqscope.audit._errors import AuditError, ExpressionError, NoRequests, NotFound, SourceError
+from groqscope.audit._expression import compile_where
+from groqscope.audit._load import Records, load
+from groqscope.audit._model import (
+    AUDIT_VERSION,
+    Audit,
+    BudgetResult,
+    Cause,
+    Change,
+    Comparison,
+    ComparisonRow,
+    Distribution,
+    Entry,
+    GroupCause,
+    ModelSummary,
+    PhaseTotal,
+    Provenance,
+    RequestAudit,
+    Selection,
+    ToolSummary,
+    Verdict,
+    Why,
+)
+from groqscope.audit._overview import LISTED, overview
+from groqscope.audit._one import one_request
+from groqscope.audit._project import project_budgets
+from groqscope.audit._reading import Reading
+from groqscope.audit._selection import Query, parse_moment
+from groqscope.audit._sources import FileSource, ReadReport, Source, StoreSource, file_source
+
+__all__ = [
+    "AUDIT_VERSION",
+    "LISTED",
+    "Audit",
+    "AuditError",
+    "Budget",
+    "BudgetResult",
+    "Budgets",
+    "Cause",
+    "Change",
+    "Comparison",
+    "ComparisonRow",
+    "Distribution",
+    "Entry",
+    "ExpressionError",
+    "FileSource",
+    "Goodput",
+    "GroupCause",
+    "ModelSummary",
+    "NoRequests",
+    "NotFound",
+    "PhaseTotal",
+    "Provenance",
+    "Query",
+    "ReadReport",
+    "Reading",
+    "Records",
+    "RequestAudit",
+    "Selection",
+    "Source",
+    "SourceError",
+    "StoreSource",
+    "ToolSummary",
+    "Verdict",
+    "Why",
+    "compile_where",
+    "file_source",
+    "load",
+    "one_request",
+    "overview",
+    "parse_budget",
+    "parse_goodput",
+    "parse_moment",
+    "project_budgets",
+]

@@ -1,8 +1,8 @@
 """The audit's results, frozen: everything a report shows, and nothing that it has to compute.
 
 Units: a `Distribution` of a duration is in nanoseconds, and `*_ns` fields are nanoseconds as in `RequestRecord`; shares
-are 0 to 1; cost is US dollars. `None` means "not known": too few values for the quantile, no price, no such phase. It is
-never written as 0.
+are 0 to 1; cost is US dollars. `None` means "not known": too few values for the quantile, no price, no such phase. It
+is never written as 0.
 """
 
 from dataclasses import dataclass, field
@@ -96,6 +96,8 @@ class ModelSummary:
     tool_calls: int = 0
     clamped: int = 0
     """Requests whose reported times did not fit and were cut."""
+    verdict: str = ""
+    """Where this group's time went, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,37 @@
+"""What a user of the audit did wrong, or what cannot be read: one sentence that says what to do.
+
+AuditError              exit status 2
++-- ExpressionError     in --where or --budget: points at the place
++-- SourceError         a file, a directory or Tempo cannot be read
++-- NotFound            no such request
++-- NoRequests          nothing to look at
+"""
+
+
+class AuditError(Exception):
+    """A mistake the user can put right."""
+
+    exit_code = 2
+
+
+class ExpressionError(AuditError):
+    """An expression that cannot be understood, with a caret under the place."""
+
+    def __init__(self, message: str, text: str, position: int) -> None:
+        self.message = message
+        self.text = text
+        self.position = position
+        shown = text.replace("\n", " ").replace("\t", " ")
+        super().__init__(f"{message}\n    {shown}\n    {' ' * min(position, len(shown))}^")
+
+
+class SourceError(AuditError):
+    """A source that cannot be read."""
+
+
+class NotFound(AuditError):
+    """No request, or more than one, has the ID."""
+
+
+class NoRequests(AuditError):
+    """The sources hold no request, or none is selected."""

@@ -1,0 +1,199 @@
+"""The vocabulary: every field of a record that `--where`, `--budget`, `--goodput`, `--by` and reports can name.
+
+Most entries are made from `semconv.FIELDS`, so that a new field of the record is a new word here. Durations are
+compared in nanoseconds, times in Unix nanoseconds.
+"""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Final, Literal
+
+from groqscope import semconv
+from groqscope.audit._errors import AuditError
+from groqscope.audit._model import Unit
+from groqscope.timeline import Phases, RequestRecord
+
+Kind = Literal["duration", "number", "text", "texts", "flag", "time"]
+Value = int | float | str | bool | tuple[str, ...] | None
+Getter = Callable[[RequestRecord], Value]
+
+PHASES: Final[tuple[str, ...]] = tuple(Phases.__dataclass_fields__)
+FAILED: Final = frozenset({"error", "truncated"})
+"""Outcomes that count as errors."""
+LEFT: Final = frozenset({"closed", "abandoned", "cancelled"})
+"""Outcomes in which the caller ended the request before its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One word of the vocabulary."""
+
+    name: str
+    kind: Kind
+    unit: Unit
+    brief: str
+    get: Getter
+    aliases: tuple[str, ...] = ()
+
+
+_ALIASES: Final = {
+    "ttfc": ("time_to_first_chunk",),
+    "ttfot": ("time_to_first_answer",),
+    "input_tokens": ("prompt_tokens",),
+    "output_tokens": ("completion_tokens",),
+    "finish_reasons": ("finish_reason",),
+    "error_type": ("error",),
+    "audio_seconds": ("audio",),
+    "request_id": ("id",),
+    "connection_reused": ("reused",),
+    "phases_clamped": ("clamped",),
+}
+_UNITS: Final[dict[str | None, Unit]] = {"{token}": "tokens", "By": "bytes", "USD": "usd"}
+_TEXT: Final[dict[str, Kind]] = {"string": "text", "string[]": "texts", "boolean": "flag"}
+
+
+def _seconds(path: str) -> Getter:
+    get = attrgetter(path)
+
+    def nanoseconds(record: RequestRecord) -> Value:
+        value = get(record)
+        return None if value is None else round(value * 1e9)
+
+    return nanoseconds
+
+
+def _share(phase: str) -> Getter:
+    get = attrgetter(f"phases.{phase}")
+
+    def share(record: RequestRecord) -> Value:
+        value = get(record)
+        return None if value is None or not record.duration_ns else value / record.duration_ns
+
+    return share
+
+
+def _word(path: str) -> str:
+    name = path.removeprefix("usage.").removesuffix("_ns")
+    return name.replace("phases.", "phase.").replace("rate_limits.", "ratelimit.")
+
+
+def _from_semconv(attribute: semconv.Attribute) -> Field:
+    path = attribute.field or ""
+    name = _word(path)
+    aliases = _ALIASES.get(name, ())
+    if path == "created":
+        return Field(name, "time", "ns", attribute.brief, _seconds(path), aliases)
+    if attribute.nanoseconds:
+        return Field(name, "duration", "ns", attribute.brief, attrgetter(path), aliases)
+    if attribute.unit == "s":
+        return Field(name, "duration", "ns", attribute.brief, _seconds(path), aliases)
+    kind = _TEXT.get(attribute.type, "number")
+    return Field(name, kind, _UNITS.get(attribute.unit, "1"), attribute.brief, attrgetter(path), aliases)
+
+
+def _tpot_ns(record: RequestRecord) -> Value:
+    tpot = record.tpot
+    return None if tpot is None else tpot * 1e9
+
+
+def _tool_names(record: RequestRecord) -> Value:
+    return tuple(call.name or "" for call in record.tool_calls)
+
+
+def _failed(record: RequestRecord) -> Value:
+    return record.outcome in FAILED
+
+
+_OWN: Final = (
+    Field("duration", "duration", "ns", "The whole call, issue to end", attrgetter("duration_ns"), ("e2el", "total")),
+    Field("start", "time", "ns", "When the call was issued, wall clock", attrgetter("start_unix_ns"), ("time",)),
+    Field("tpot", "duration", "ns", "Time per output token after the first, the SDK in control", _tpot_ns),
+    Field(
+        "throughput",
+        "number",
+        "tokens/s",
+        "Output tokens per second while they came",
+        attrgetter("output_token_throughput"),
+        ("tps", "tokens_per_second"),
+    ),
+    Field("wait", "duration", "ns", "Wait for the first token: queue, prefill, network", attrgetter("phases.wait")),
+    Field("retries", "number", "1", "HTTP attempts beyond the first", attrgetter("retries")),
+    Field("attempts", "number", "1", "HTTP attempts", lambda r: len(r.attempts) + r.attempts_dropped),
+    Field("failed", "flag", "1", "Outcome `error` or `truncated`", _failed),
+    Field("tool_calls", "number", "1", "Tool calls the model made", lambda r: len(r.tool_calls) + r.tool_calls_dropped),
+    Field("tool", "texts", "1", "Names of the tools called", _tool_names),
+    Field(
+        "invalid_tool_calls",
+        "number",
+        "1",
+        "Calls whose arguments are not JSON",
+        lambda r: sum(c.arguments_valid is False for c in r.tool_calls),
+    ),
+    Field(
+        "executed_tools", "texts", "1", "Types of the tools Groq ran", lambda r: tuple(t.type for t in r.executed_tools)
+    ),
+    Field(
+        "inner_models",
+        "texts",
+        "1",
+        "Models a compound system called",
+        lambda r: tuple(m.model for m in r.usage_models),
+    ),
+    Field(
+        "usage_deltas",
+        "number",
+        "1",
+        "Chunks that brought usage",
+        lambda r: len(r.usage_deltas) + r.usage_deltas_dropped,
+    ),
+    Field("trace_id", "text", "1", "Trace, 32 hex digits", attrgetter("trace_id"), ("trace",)),
+    Field("span_id", "text", "1", "Span, 16 hex digits", attrgetter("span_id"), ("span",)),
+    Field("service", "text", "1", "`service.name` of the resource", attrgetter("service")),
+    Field("nested", "flag", "1", "Inside somebody else's inference span", attrgetter("nested")),
+)
+
+FIELDS: Final[tuple[Field, ...]] = (
+    *_OWN,
+    *(_from_semconv(a) for a in semconv.FIELDS if a.field not in {None, "timeline_us"}),
+    *(Field(f"share.{p}", "number", "share", f"Share of the duration: phase {p}", _share(p)) for p in PHASES),
+)
+
+BY_NAME: Final[dict[str, Field]] = {name: f for f in FIELDS for name in (f.name, *f.aliases)}
+"""Every name and alias."""
+
+
+class UnknownField(AuditError):
+    """A word that is not in the vocabulary."""
+
+
+def find(name: str) -> Field:
+    """Give the field of that name or alias; a bare phase (`queue`) stands for `phase.queue`.
+
+    Raises:
+        UnknownField: there is none; the message names the closest ones.
+    """
+    found = BY_NAME.get(name.lower())
+    if found is None and name.lower() in PHASES:
+        found = BY_NAME[f"phase.{name.lower()}"]
+    if found is None:
+        close = difflib.get_close_matches(name.lower(), BY_NAME, n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(close)}?" if close else "`groqscope audit --fields` lists them all"
+        raise UnknownField(f"unknown field {name!r}: {hint}")
+    return found
+
+
+def numeric(name: str) -> Field:
+    """Give the field of that name, which must be a number or a duration.
+
+    Raises:
+        UnknownField: there is none, or it is text, a flag or a time.
+    """
+    found = find(name)
+    if found.kind not in {"duration", "number"}:
+        raise UnknownField(f"{name!r} is {_KIND_WORDS[found.kind]}, a number or a duration is needed here")
+    return found
+
+
+_KIND_WORDS: Final[dict[Any, str]] = {"text": "text", "texts": "a list of texts", "flag": "yes or no", "time": "a time"}

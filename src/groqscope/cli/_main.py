@@ -1,0 +1,88 @@
+"""The application, and the one place that prints errors and exits."""
+
+import importlib.util
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Final
+
+import typer
+
+from groqscope._version import __version__
+
+COMMANDS: Final = {
+    "audit": "_audit",
+    "tail": "_tail",
+    "demo": "_demo",
+    "simulate": "_simulate",
+    "push": "_push",
+    "stack": "_stack",
+    "doctor": "_doctor",
+}
+"""Command and the module of this package that has it, in the order of the help."""
+
+
+def application() -> typer.Typer:
+    """Put together the commands that are there."""
+    app = typer.Typer(
+        name="groqscope",
+        help="Where the time, the tokens and the money of every Groq request went.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        epilog="Begin with `groqscope demo`, which needs no key, then `groqscope audit`.",
+    )
+    app.callback()(_root)
+    for module in COMMANDS.values():
+        name = f"{__package__}.{module}"
+        if importlib.util.find_spec(name) is not None:
+            import_module(name).register(app)
+    return app
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if value:
+        print(f"groqscope {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[  # noqa: ARG001 - its callback does it
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and exit.
+
+    Exit status: 0 all is well, 1 a budget is over, 2 a mistake or something that cannot be read, 3 a budget cannot be
+    told, 130 ended by Ctrl-C.
+    """
+    sys.exit(run())
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and give the exit status."""
+    import click
+
+    from groqscope.audit import AuditError
+
+    try:
+        status = application()(args=arguments, prog_name="groqscope", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except AuditError as error:
+        print(f"groqscope: {error}", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except BrokenPipeError:
+        # The reader (`head`, `less`) has left: nothing is wrong, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status if isinstance(status, int) else 0

@@ -1,0 +1,41 @@
+"""Where output goes: what the terminal can show, and files that are not overwritten by accident."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from groqscope.audit import AuditError
+
+if TYPE_CHECKING:
+    from groqscope.audit.reports import Look
+
+PIPED_WIDTH = 120
+"""Columns when the output is no terminal and COLUMNS does not say otherwise."""
+
+
+def look(unit: str | None = None) -> "Look":
+    """Tell what standard output can show."""
+    from groqscope.audit.reports import look_of
+
+    terminal = sys.stdout.isatty()
+    columns = (
+        shutil.get_terminal_size((PIPED_WIDTH, 24)).columns if terminal or os.environ.get("COLUMNS") else PIPED_WIDTH
+    )
+    return look_of(tty=terminal, encoding=sys.stdout.encoding, columns=columns, environ=os.environ, unit=unit)  # pyright: ignore[reportArgumentType] - checked by the command line
+
+
+def write_new(path: Path, text: str, *, force: bool) -> None:
+    """Write a file; one that is there already only with `force`.
+
+    Raises:
+        AuditError: it is there, or cannot be written.
+    """
+    try:
+        with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        raise AuditError(f"{path} is there already: take another name, or --force to overwrite it") from None
+    except OSError as error:
+        raise AuditError(f"{path} cannot be written: {error.strerror or error}") from error
