@@ -15,13 +15,13 @@ from groqscope.telemetry import ContentPolicy, Telemetry
 from groqscope.timeline import RequestRecord
 from groqscope.wire import warm_up
 
-__all__ = ["GroqInstrumentor", "instrument", "is_instrumented", "on_record", "record_of", "settle", "uninstrument"]
+__all__ = ["GroqInstrumentor", "flush", "instrument", "is_instrumented", "on_record", "record_of", "uninstrument"]
 
 ClientT = TypeVar("ClientT", Groq, AsyncGroq)
 
 _lock = threading.Lock()
 is_instrumented = _seam.is_instrumented
-settle = _registry.settle
+flush = _registry.flush
 
 
 @overload

@@ -42,12 +42,16 @@ class Recorder:
     __slots__ = (
         "__weakref__",
         "_chained",
+        "_end_ns",
         "_ended",
+        "_headers",
+        "_outcome",
         "_record",
         "_url",
         "adopted",
         "begun",
         "content",
+        "error_type",
         "now",
         "pid",
         "telemetry",
@@ -74,7 +78,12 @@ class Recorder:
         self.thread = threading.get_ident()
         self._chained: Trace | None = None
         self._url: httpx.URL | None = None
+        self._headers: tuple[int, list[tuple[bytes, bytes]], float] | None = None
+        """Status, headers and time of the answer."""
         self._record: RequestRecord | None = None
+        self._outcome: Outcome | None = None
+        self._end_ns = start
+        self.error_type: str | None = None
         self._ended = threading.Lock()
         registry.opened(self)
 
@@ -135,16 +144,7 @@ class Recorder:
     def answered(self, response: httpx.Response) -> None:
         """A response came; for a stream, its headers."""
         self.timeline.answered(self.now(), response.status_code, unseen=True)
-        self._headers(response)
-
-    def _headers(self, response: httpx.Response) -> None:
-        headers, facts = response.headers, self.timeline.response
-        facts["request_id"] = facts.get("request_id") or headers.get("x-request-id")
-        facts["region"] = headers.get("x-groq-region")
-        if "x-ratelimit-limit-requests" in headers or "x-ratelimit-limit-tokens" in headers:
-            facts["rate_limits"] = RateLimits(**rate_limits(headers))
-        if response.status_code >= 400:  # noqa: PLR2004 - an error
-            facts["retry_after"] = retry_after(headers, time.time())
+        self._headers = (response.status_code, response.headers.raw, time.time())
 
     # -- the end of the call
 
@@ -200,7 +200,7 @@ class Recorder:
         response = getattr(error, "response", None)
         if isinstance(response, httpx.Response):
             self.timeline.answered(self.now(), response.status_code, unseen=True)
-            self._headers(response)
+            self._headers = (response.status_code, response.headers.raw, time.time())
         elif not native:
             self.timeline.answered(self.now(), None, unseen=True)
 
@@ -221,24 +221,63 @@ class Recorder:
 
     @hook("finish")
     def _finish(self, outcome: Outcome, error: BaseException | None) -> None:
-        timeline = self.timeline
-        _, outcome = timeline.end(self.now(), outcome)
-        error_type = error_type_of(error) if error is not None and outcome == "error" else None
-        usage = timeline.usage
-        request, response = timeline.request, timeline.response
-        cost = None
-        if usage is not None and request.get("operation") == "chat":
-            cost = price((response.get("response_model"), request.get("model")), usage, timeline.usage_models)
-        record = self._record = timeline.record(outcome=outcome, error_type=error_type, cost=cost)
-        if len(record.attempts) > 1 and self._url is not None:
+        self._end_ns, self._outcome = self.timeline.end(self.now(), outcome)
+        if error is not None and self._outcome == "error":
+            self.error_type = error_type_of(error)
+        if self.timeline.attempts > 1 and self._url is not None:
             self.begun.url = str(self._url.copy_with(query=None, userinfo=b""))
-        self.telemetry.end(self.begun, record, timeline.gaps, self.content)
-        registry.finished(record)
+        self.telemetry.end(self.begun, self)
+        registry.finished(self)
 
     @property
     def record(self) -> RequestRecord:
-        """The record; as of now while the request runs."""
-        return self._record or self.timeline.record(self.now())
+        """The record; as of now while the request runs, made when first asked for once it has ended."""
+        if self._record is None:
+            self._read_headers()
+            if self._outcome is None:
+                return self.timeline.record(self.now())
+            self._record = self.timeline.record(outcome=self._outcome, error_type=self.error_type, cost=self._cost())
+            self._headers = None
+        return self._record
+
+    def _cost(self) -> float | None:
+        timeline = self.timeline
+        if timeline.usage is None or timeline.request.get("operation") != "chat":
+            return None
+        models = (timeline.response.get("response_model"), timeline.request.get("model"))
+        return price(models, timeline.usage, timeline.usage_models)
+
+    def _read_headers(self) -> None:
+        """Read what the answer's headers tell, which nobody needs before the record."""
+        if self._headers is None:
+            return
+        status, raw, now_unix = self._headers
+        headers = {k.decode("ascii", "replace").lower(): v.decode("ascii", "replace") for k, v in raw}
+        facts = self.timeline.response
+        facts["request_id"] = facts.get("request_id") or headers.get("x-request-id")
+        facts["region"] = headers.get("x-groq-region")
+        if any(name.startswith("x-ratelimit-") for name in headers):
+            facts["rate_limits"] = RateLimits(**rate_limits(headers))
+        if status >= 400:  # noqa: PLR2004 - an error
+            facts["retry_after"] = retry_after(headers, now_unix)
+
+    # -- as telemetry sees it
+
+    @property
+    def end_unix_ns(self) -> int:
+        """When the request ended, on the wall clock."""
+        return self.timeline.start_unix_ns + self._end_ns - self.timeline.start_ns
+
+    @property
+    def has_children(self) -> bool:
+        """Whether there is more than one attempt, a tool call, or a tool that Groq ran."""
+        tools = self.timeline.tools
+        return self.timeline.attempts > 1 or tools.anything or tools.anything_executed
+
+    @property
+    def gaps(self) -> list[int]:
+        """Sample of gaps between reads, nanoseconds."""
+        return self.timeline.gaps
 
     @property
     def open(self) -> bool:

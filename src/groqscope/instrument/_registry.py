@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from groqscope.instrument._faults import hook
+from groqscope.telemetry import worker
 from groqscope.timeline import RequestRecord
 
 if TYPE_CHECKING:
@@ -73,10 +74,12 @@ def on_record(callback: Callable[[RequestRecord], None]) -> Callable[[], None]:
     return remove
 
 
-def finished(record: RequestRecord) -> None:
+def finished(recorder: "Recorder") -> None:
     """Tell everybody who wants to know."""
-    for callback in tuple(_callbacks):
-        _call(callback, record)
+    if _callbacks:
+        record = recorder.record
+        for callback in tuple(_callbacks):
+            _call(callback, record)
 
 
 @hook("on_record")
@@ -96,6 +99,12 @@ def settle() -> None:
     """End the requests whose streams were garbage-collected."""
     while _collected:
         _collected.popleft().finish("abandoned")
+
+
+def flush() -> None:
+    """Have everything that ended so far handed to the providers."""
+    settle()
+    worker.drain()
 
 
 def open_requests() -> int:
@@ -135,9 +144,11 @@ def _abandon_idle() -> None:
     for recorder in tuple(_open):
         if recorder.thread not in running:
             recorder.finish("abandoned")
+    worker.drain()
 
 
 def _abandon_all() -> None:
     settle()
     for recorder in tuple(_open):
         recorder.finish("abandoned")
+    worker.drain()

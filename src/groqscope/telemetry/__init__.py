@@ -2,6 +2,7 @@
 
 from groqscope.telemetry._content import Content, ContentPolicy
 from groqscope.telemetry._cost import price
-from groqscope.telemetry._telemetry import Begun, Telemetry
+from groqscope.telemetry._telemetry import Begun, Ended, Telemetry
+from groqscope.telemetry._worker import worker
 
-__all__ = ["Begun", "Content", "ContentPolicy", "Telemetry", "price"]
+__all__ = ["Begun", "Content", "ContentPolicy", "Ended", "Telemetry", "price", "worker"]

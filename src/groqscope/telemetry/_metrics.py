@@ -1,13 +1,20 @@
-"""A record's metrics, recorded after its span ended and with its context, so that exemplars lead to the trace."""
+"""A record's metrics.
+
+Histograms are recorded by the worker, after the span ended and with its context, so that exemplars lead to the trace. Counters
+and gauges are kept here and read by the meter when it collects, which costs a request next to nothing; the same callback empties
+the worker's queue first, so that a collection misses no request that has ended.
+"""
 
 import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.metrics import Meter
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from groqscope import semconv
 from groqscope.semconv import Metric
+from groqscope.telemetry._worker import worker
 from groqscope.timeline import RequestRecord
 
 MAX_VALUES = 128
@@ -15,34 +22,70 @@ MAX_VALUES = 128
 OTHER = "_OTHER"
 
 MetricAttributes = dict[str, str | int]
+_Key = tuple[tuple[str, str | int], ...]
 
 
 class Metrics:
-    """The instruments, created once per meter."""
+    """The instruments of one meter."""
 
     def __init__(self, meter: Meter) -> None:
-        self._instruments: dict[str, Any] = {m.name: _create(meter, m) for m in semconv.METRICS}
+        self._sums: dict[str, dict[_Key, float]] = {}
         self._values: dict[str, set[str]] = {}
         self._lock = threading.Lock()
+        # The first to be registered is the first to be called at a collection: it empties the queue.
+        first = True
+        self._histograms: dict[str, Any] = {}
+        for metric in sorted(semconv.METRICS, key=lambda m: m.kind == "histogram"):
+            if metric.kind == "histogram":
+                self._histograms[metric.name] = meter.create_histogram(
+                    metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=metric.buckets
+                )
+                continue
+            self._sums[metric.name] = {}
+            create = {
+                "counter": meter.create_observable_counter,
+                "updowncounter": meter.create_observable_up_down_counter,
+                "gauge": meter.create_observable_gauge,
+            }[metric.kind]
+            create(metric.name, [self._observe(metric.name, first=first)], metric.unit, metric.brief)
+            first = False
 
-    def started(self, attributes: MetricAttributes, context: Context) -> None:
+    def _observe(self, name: str, *, first: bool) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_options: CallbackOptions) -> Iterator[Observation]:
+            if first:
+                worker.drain()
+            with self._lock:
+                values = list(self._sums[name].items())
+            for key, value in values:
+                yield Observation(value, dict(key))
+
+        return observe
+
+    def started(self, attributes: MetricAttributes) -> None:
         """A request is in flight."""
-        self._instruments[semconv.METRIC_ACTIVE.name].add(1, attributes, context)
+        self._add(semconv.METRIC_ACTIVE, 1, attributes)
 
-    def ended(self, attributes: MetricAttributes, context: Context) -> None:
+    def ended(self, attributes: MetricAttributes) -> None:
         """It is no longer; `attributes` are those it started with."""
-        self._instruments[semconv.METRIC_ACTIVE.name].add(-1, attributes, context)
+        self._add(semconv.METRIC_ACTIVE, -1, attributes)
 
     def internal_error(self, hook: str) -> None:
         """A failure of ours."""
-        self._instruments[semconv.METRIC_INTERNAL_ERRORS.name].add(1, {"groqscope.hook": hook})
+        self._add(semconv.METRIC_INTERNAL_ERRORS, 1, {"groqscope.hook": hook})
 
-    def in_flight(self, record_operation: str, model: str | None) -> MetricAttributes:
+    def _add(self, metric: Metric, amount: float, attributes: MetricAttributes) -> None:
+        key = tuple(sorted(attributes.items()))
+        sums = self._sums[metric.name]
+        with self._lock:
+            sums[key] = sums.get(key, 0) + amount
+
+    def _set(self, metric: Metric, value: float, attributes: MetricAttributes) -> None:
+        with self._lock:
+            self._sums[metric.name][tuple(sorted(attributes.items()))] = value
+
+    def in_flight(self, operation: str, model: str | None) -> MetricAttributes:
         """Attributes of the request in flight."""
-        attributes: MetricAttributes = {
-            semconv.OPERATION_NAME: record_operation,
-            semconv.PROVIDER_NAME: semconv.PROVIDER,
-        }
+        attributes: MetricAttributes = {semconv.OPERATION_NAME: operation, semconv.PROVIDER_NAME: semconv.PROVIDER}
         if model is not None:
             attributes[semconv.REQUEST_MODEL] = self._bounded(semconv.REQUEST_MODEL, model)
         return attributes
@@ -51,51 +94,47 @@ class Metrics:
         """Record everything a finished request tells. What another library already counts (nested) is left to it."""
         base = self._attributes(record)
         failed = base if record.error_type is None else {**base, semconv.ERROR_TYPE: record.error_type}
-        put = self._histogram
-        put(semconv.METRIC_DURATION, record.duration_ns / 1e9, failed, context)
-        self._instruments[semconv.METRIC_OUTCOMES.name].add(1, {**failed, semconv.OUTCOME: record.outcome}, context)
+
+        def put(metric: Metric, value: float | None, attributes: MetricAttributes = base) -> None:
+            if value is not None:
+                self._histograms[metric.name].record(value, attributes, context)
+
+        put(semconv.METRIC_DURATION, record.duration_ns / 1e9, failed)
+        self._add(semconv.METRIC_OUTCOMES, 1, {**failed, semconv.OUTCOME: record.outcome or ""})
         if not record.nested:
-            if record.ttfc_ns is not None:
-                put(semconv.METRIC_TTFC, record.ttfc_ns / 1e9, base, context)
-            for kind, tokens in (("input", record.usage.input_tokens), ("output", record.usage.output_tokens)):
-                if tokens is not None:
-                    put(semconv.METRIC_TOKENS, tokens, {**base, semconv.TOKEN_TYPE: kind}, context)
+            put(semconv.METRIC_TTFC, None if record.ttfc_ns is None else record.ttfc_ns / 1e9)
+            put(semconv.METRIC_TOKENS, record.usage.input_tokens, {**base, semconv.TOKEN_TYPE: "input"})
+            put(semconv.METRIC_TOKENS, record.usage.output_tokens, {**base, semconv.TOKEN_TYPE: "output"})
             if record.cost is not None:
-                self._instruments[semconv.METRIC_COST.name].add(record.cost, base, context)
+                self._add(semconv.METRIC_COST, record.cost, base)
         for gap in gaps:
-            put(semconv.METRIC_TPOC, gap / 1e9, base, context)
-        for metric, seconds in (
-            (semconv.METRIC_QUEUE, record.usage.queue_time),
-            (semconv.METRIC_PROMPT, record.usage.prompt_time),
-            (semconv.METRIC_COMPLETION, record.usage.completion_time),
-        ):
-            if seconds is not None:
-                put(metric, seconds, base, context)
+            put(semconv.METRIC_TPOC, gap / 1e9)
+        put(semconv.METRIC_QUEUE, record.usage.queue_time)
+        put(semconv.METRIC_PROMPT, record.usage.prompt_time)
+        put(semconv.METRIC_COMPLETION, record.usage.completion_time)
         for phase, length in record.phases.items():
-            put(semconv.METRIC_PHASE, length / 1e9, {**base, semconv.PHASE: phase}, context)
+            put(semconv.METRIC_PHASE, length / 1e9, {**base, semconv.PHASE: phase})
         for call in record.tool_calls:
             if call.assembly_ns is not None:
                 name = self._bounded(semconv.TOOL_NAME, call.name or OTHER)
-                put(semconv.METRIC_ASSEMBLY, call.assembly_ns / 1e9, {**base, semconv.TOOL_NAME: name}, context)
+                put(semconv.METRIC_ASSEMBLY, call.assembly_ns / 1e9, {**base, semconv.TOOL_NAME: name})
         for attempt in record.attempts:
-            outcome = attempt.error_type or "ok"
-            self._instruments[semconv.METRIC_ATTEMPTS.name].add(1, {**base, semconv.ATTEMPT_OUTCOME: outcome}, context)
-        self._rate_limits(record, base, context)
+            self._add(semconv.METRIC_ATTEMPTS, 1, {**base, semconv.ATTEMPT_OUTCOME: attempt.error_type or "ok"})
+        self._rate_limits(record, base)
 
-    def _rate_limits(self, record: RequestRecord, base: MetricAttributes, context: Context) -> None:
+    def _rate_limits(self, record: RequestRecord, base: MetricAttributes) -> None:
         limits = record.rate_limits
         for resource, limit, remaining, reset in (
             ("requests", limits.requests_limit, limits.requests_remaining, limits.requests_reset),
             ("tokens", limits.tokens_limit, limits.tokens_remaining, limits.tokens_reset),
         ):
-            attributes = {**base, semconv.RATELIMIT_RESOURCE: resource}
             for metric, value in (
                 (semconv.METRIC_RATELIMIT_LIMIT, limit),
                 (semconv.METRIC_RATELIMIT, remaining),
                 (semconv.METRIC_RATELIMIT_RESET, reset),
             ):
                 if value is not None:
-                    self._instruments[metric.name].set(value, attributes, context)
+                    self._set(metric, value, {**base, semconv.RATELIMIT_RESOURCE: resource})
 
     def _attributes(self, record: RequestRecord) -> MetricAttributes:
         attributes = self.in_flight(record.operation, record.model)
@@ -106,9 +145,6 @@ class Metrics:
             if record.server_port is not None:
                 attributes[semconv.SERVER_PORT] = record.server_port
         return attributes
-
-    def _histogram(self, metric: Metric, value: float, attributes: MetricAttributes, context: Context) -> None:
-        self._instruments[metric.name].record(value, attributes, context)
 
     def _bounded(self, key: str, value: str) -> str:
         """Keep the number of distinct values bounded."""
@@ -121,16 +157,3 @@ class Metrics:
                 seen.add(value)
                 return value
         return OTHER
-
-
-def _create(meter: Meter, metric: Metric) -> Any:
-    if metric.kind == "histogram":
-        return meter.create_histogram(
-            metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=metric.buckets
-        )
-    create = {
-        "counter": meter.create_counter,
-        "updowncounter": meter.create_up_down_counter,
-        "gauge": meter.create_gauge,
-    }[metric.kind]
-    return create(metric.name, metric.unit, metric.brief)

@@ -1,23 +1,32 @@
 """The record span and its children.
 
-The record span is begun by the tracer when the call is issued, so that samplers and processors see it, and filled in when the
-request has ended. Its children (phases, attempts, tool calls) lie in the past by then: they are handed to the span's own
-processors as finished spans, which costs a tenth of beginning and ending each, and is over before the record span ends, so
-that nothing is left behind when the application shuts its provider down next. A provider that is not the OpenTelemetry SDK's
-has no such processors and gets the record span alone, which carries the whole record anyway.
+The record span is begun by the tracer when the call is issued, so that samplers and processors see it, and ends when the request
+ends. Its attributes and events are written when somebody reads them, which an exporter does in its own thread: the request does
+not wait for it. Its children (phases, attempts, tool calls) lie in the past by then: they are handed to the span's own processors
+as finished spans, which costs a tenth of beginning and ending each, before the record span ends.
+
+Both need the OpenTelemetry SDK's spans; any other provider gets the record span alone, written at once.
 """
 
+import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
 
 from groqscope import semconv
 from groqscope.codec import Attributes, encode
 from groqscope.timeline import RequestRecord
+
+logger = logging.getLogger("groqscope")
+
+Written = tuple[Attributes, list[tuple[str, int, Attributes]]]
+"""Attributes and events (name, Unix time in nanoseconds, attributes) of a span."""
 
 _OK = Status(StatusCode.UNSET)
 _random = random.Random()  # noqa: S311 - span ids need no secrecy
@@ -34,15 +43,95 @@ class Child(NamedTuple):
     error: str | None = None
 
 
-def fill(span: Span, record: RequestRecord, extra: Attributes) -> None:
-    """Write the record on its span; the caller ends it."""
+class RecordSpan(ReadableSpan):
+    """A finished span whose attributes and events are made when they are first read."""
+
+    def __init__(self, span: Any, end_time: int, status: Status, build: Callable[[], Written]) -> None:
+        super().__init__(
+            name=span.name,
+            context=span.get_span_context(),
+            parent=span.parent,
+            resource=span.resource,
+            attributes=span._attributes,  # noqa: SLF001 - with its limits
+            events=span._events,  # noqa: SLF001 - what others added
+            links=span.links,
+            kind=span.kind,
+            status=status,
+            start_time=span.start_time,
+            end_time=end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+        self._limits: Any = span._limits  # noqa: SLF001 - they have no public name
+        self._build: Callable[[], Written] | None = build
+
+    @property
+    def _attributes(self) -> Any:
+        self._write()
+        return self._written_attributes
+
+    @_attributes.setter
+    def _attributes(self, value: Any) -> None:
+        self._written_attributes = value
+
+    @property
+    def _events(self) -> Any:
+        self._write()
+        return self._written_events
+
+    @_events.setter
+    def _events(self, value: Any) -> None:
+        self._written_events = value
+
+    def _write(self) -> None:
+        build: Callable[[], Written] | None = getattr(self, "_build", None)
+        if build is None:
+            return
+        limits = self._limits
+        try:
+            attributes, events = build()
+        except Exception as error:  # noqa: BLE001 - an exporter's thread must not see a failure of ours
+            logger.warning("groqscope could not write a span: %s", type(error).__name__)
+            attributes, events = {}, []
+        self._written_attributes = BoundedAttributes(
+            limits.max_span_attributes,
+            {**(self._written_attributes or {}), **attributes},
+            immutable=True,
+            max_value_len=limits.max_span_attribute_length,
+        )
+        made = [
+            Event(n, BoundedAttributes(limits.max_event_attributes, a, max_value_len=limits.max_attribute_length), t)
+            for n, t, a in events
+        ]
+        self._written_events = BoundedList.from_seq(limits.max_events, [*self._written_events, *made])
+        self._build = None
+
+
+def end_span(span: Span, end_time: int, error_type: str | None, build: Callable[[], Written]) -> None:
+    """End the record span; `build` gives its attributes and events (with absolute times)."""
+    status = _OK if error_type is None else Status(StatusCode.ERROR, error_type)
+    inner: Any = getattr(span, "span", span)
+    if isinstance(inner, SdkSpan):
+        inner._readable_span = lambda: RecordSpan(inner, end_time, status, build)  # noqa: SLF001 - what `end` hands on
+    else:
+        attributes, events = build()
+        span.set_attributes(attributes)
+        for name, time, event_attributes in events:
+            span.add_event(name, event_attributes, time)
+    if error_type is not None:
+        span.set_status(status)
+    span.end(end_time)
+
+
+def write(record: RequestRecord, extra: Attributes) -> Written:
+    """Give the attributes and events of a record's span."""
     attributes, events = encode(record)
     attributes.update(extra)
-    span.set_attributes(attributes)
-    for name, offset, event_attributes in events:
-        span.add_event(name, event_attributes, record.start_unix_ns + offset)
-    if record.outcome == "error":
-        span.set_status(Status(StatusCode.ERROR, record.error_type))
+    start = record.start_unix_ns
+    written = [(name, start + offset, event_attributes) for name, offset, event_attributes in events]
+    if record.outcome == "error" and record.error_type is not None:
+        # Messages and stack traces can hold prompts and keys, so the event names the exception's type and no more.
+        written.append(("exception", start + record.duration_ns, {"exception.type": record.error_type}))
+    return attributes, written
 
 
 def emit_children(span: Span, record: RequestRecord, *, phases: bool, url: str | None, method: str) -> None:

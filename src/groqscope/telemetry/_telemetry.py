@@ -1,7 +1,8 @@
 """Telemetry: begins a request's span and metrics, and ends them with its record."""
 
+import logging
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from opentelemetry import context as otel_context
 from opentelemetry import metrics, trace
@@ -15,13 +16,50 @@ from groqscope.codec import Attributes
 from groqscope.telemetry._content import Content, ContentPolicy
 from groqscope.telemetry._cost import warm_up
 from groqscope.telemetry._metrics import MetricAttributes, Metrics
-from groqscope.telemetry._spans import emit_children, fill
+from groqscope.telemetry._spans import Written, emit_children, end_span, write
+from groqscope.telemetry._worker import worker
 from groqscope.timeline import RequestFacts, RequestRecord
+
+logger = logging.getLogger("groqscope")
 
 _INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
 _UTIL_GENAI: Final = "opentelemetry.genai.client.inference.context"
 _GENAI_OPERATIONS: Final = frozenset({"chat", "embeddings", "transcription", "translation", "speech"})
 """Operations that are inference and so carry `gen_ai.operation.name`."""
+
+
+class Ended(Protocol):
+    """A request that has ended, as telemetry needs it."""
+
+    @property
+    def record(self) -> RequestRecord:
+        """The record; made when first asked for."""
+        ...
+
+    @property
+    def end_unix_ns(self) -> int:
+        """When it ended."""
+        ...
+
+    @property
+    def error_type(self) -> str | None:
+        """Why it failed, if it did."""
+        ...
+
+    @property
+    def has_children(self) -> bool:
+        """Whether it has attempts, tool calls or the like that get spans of their own."""
+        ...
+
+    @property
+    def gaps(self) -> list[int]:
+        """Sample of gaps between reads, nanoseconds."""
+        ...
+
+    @property
+    def content(self) -> Content | None:
+        """Messages, if they are recorded."""
+        ...
 
 
 @dataclass(slots=True)
@@ -80,27 +118,36 @@ class Telemetry:
         request["service"] = _service(span) if recording else None
         context = trace.set_span_in_context(span, context)
         in_flight = self.metrics.in_flight(operation, model)
-        self.metrics.started(in_flight, context)
+        self.metrics.started(in_flight)
         return Begun(span, context, outer if nested else None, in_flight, url, method, recording)
 
-    def end(self, begun: Begun, record: RequestRecord, gaps: list[int], content: Content | None = None) -> None:
-        """End the span with the record on it, then record the metrics."""
-        if begun.recording:
-            extra: Attributes = content.attributes() if content is not None and self.content.spans else {}
-            fill(begun.span, record, extra)
-            if record.outcome == "error" and record.error_type is not None:
-                # Messages and stack traces can hold prompts and keys, so the event names the exception's type and no more.
-                begun.span.add_event(
-                    "exception", {"exception.type": record.error_type}, record.start_unix_ns + record.duration_ns
-                )
-            emit_children(begun.span, record, phases=self._phase_spans, url=begun.url, method=begun.method)
+    def end(self, begun: Begun, ended: Ended) -> None:
+        """End the span, and have the metrics recorded. The record is made only where it is needed at once."""
+        children = self._phase_spans or ended.has_children
+        if begun.recording and children:
+            emit_children(begun.span, ended.record, phases=self._phase_spans, url=begun.url, method=begun.method)
         if begun.outer is not None and begun.outer.is_recording():
-            begun.outer.set_attributes(_summary(begun.outer, record))
-        begun.span.end(record.start_unix_ns + record.duration_ns)
-        self.metrics.ended(begun.in_flight, begun.context)
-        self.metrics.record(record, gaps, begun.context)
-        if content is not None and self.content.events:
-            content.emit(record, begun.context)
+            begun.outer.set_attributes(_summary(begun.outer, ended.record))
+        if begun.recording:
+            end_span(begun.span, ended.end_unix_ns, ended.error_type, lambda: self._written(ended))
+        else:
+            begun.span.end(ended.end_unix_ns)
+        self.metrics.ended(begun.in_flight)
+        worker.put(lambda: self._after(begun, ended))
+
+    def _written(self, ended: Ended) -> Written:
+        extra = ended.content.attributes() if ended.content is not None and self.content.spans else {}
+        return write(ended.record, extra)
+
+    def _after(self, begun: Begun, ended: Ended) -> None:
+        """What need not be done inside the request."""
+        try:
+            self.metrics.record(ended.record, ended.gaps, begun.context)
+            if ended.content is not None and self.content.events:
+                ended.content.emit(ended.record, begun.context)
+        except Exception as error:  # noqa: BLE001 - nobody is there to catch it
+            logger.warning("groqscope could not record the metrics of a request: %s", type(error).__name__)
+            self.metrics.internal_error("metrics")
 
 
 def _at_creation(request: RequestFacts, operation: str, *, nested: bool) -> Attributes:

@@ -21,6 +21,7 @@ Rules
     rest.
 """
 
+from dataclasses import fields, replace
 from typing import Any, Final, TypedDict
 
 from groqscope.timeline._record import (
@@ -364,10 +365,9 @@ class Timeline:
 
     def chunk(self, t: int, channel: int) -> None:
         """A chunk, which a read at `t` brought, carries tokens of these channels."""
-        index = self.chunks
-        self.chunks = index + 1
+        self.chunks += 1
         if t != self._last_read:
-            self._new_read(t)
+            t = self._new_read(t)
         self._last_chunk = t
         if self._times is None:
             self._times = StrideSample(TIMELINE_ROOM)
@@ -382,15 +382,16 @@ class Timeline:
             if channel & (Channel.CONTENT | Channel.TOOL) and self._ttfot is None:
                 self._ttfot = t
 
-    def _new_read(self, t: int) -> None:
-        """Count a read that brought chunks, and the gap before it.
+    def _new_read(self, t: int) -> int:
+        """Count a read that brought chunks, and the gap before it; give its time, which is never before the last one's.
 
         The gap between two reads is Groq's when the SDK waited for longer than the caller held control in it: then the
         chunk came after the caller asked, and its arrival is known. Otherwise it may have lain there already, and the
         gap is left out and counted.
         """
-        self.reads += 1
         previous = self._last_read
+        t = max(t, self._start if previous is None else previous)
+        self.reads += 1
         self._last_read = t
         if previous is None:
             self._ttfc = t
@@ -403,6 +404,7 @@ class Timeline:
                 self._gaps.add(gap)
                 self._gap_max = max(self._gap_max, gap)
         self._gap_consumed = 0
+        return t
 
     def tool_delta(
         self,
@@ -424,14 +426,17 @@ class Timeline:
         """Usage came, in the chunk observed last or in the body: a total, so the delta is what it adds."""
         if models:
             self.usage_models = models
-        previous, self.usage = self.usage, usage
+        index, previous = max(0, self.chunks - 1), self.usage
+        if previous is not None:
+            usage = _merged(previous, usage)
+        self.usage = usage
         if not self.streaming or previous == usage:
             return
         delta = usage if previous is None else _difference(previous, usage)
         if len(self.usage_deltas) >= MAX_USAGE_DELTAS:
             self.usage_deltas_dropped += 1
             return
-        self.usage_deltas.append(UsageDelta(chunk_index=max(0, self.chunks - 1), time_ns=t - self._start, usage=delta))
+        self.usage_deltas.append(UsageDelta(chunk_index=index, time_ns=t - self._start, usage=delta))
 
     # -- the end
 
@@ -508,6 +513,16 @@ class Timeline:
         )
 
     @property
+    def start_ns(self) -> int:
+        """When the call was issued, on the clock of the observations."""
+        return self._start
+
+    @property
+    def attempts(self) -> int:
+        """HTTP attempts so far."""
+        return len(self._attempts) + self._attempts_dropped
+
+    @property
     def gaps(self) -> list[int]:
         """The sample of gaps between reads, for the metric."""
         return self._gaps.values if self._gaps else []
@@ -570,17 +585,20 @@ def _first(*times: int | None) -> int:
     return next(t for t in times if t is not None)
 
 
-def _difference(before: Usage, after: Usage) -> Usage:
-    def minus(a: Any, b: Any) -> Any:
-        return a if b is None or a is None else a - b
+_USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
 
-    return Usage(
-        input_tokens=minus(after.input_tokens, before.input_tokens),
-        output_tokens=minus(after.output_tokens, before.output_tokens),
-        cached_tokens=minus(after.cached_tokens, before.cached_tokens),
-        reasoning_tokens=minus(after.reasoning_tokens, before.reasoning_tokens),
-        queue_time=minus(after.queue_time, before.queue_time),
-        prompt_time=minus(after.prompt_time, before.prompt_time),
-        completion_time=minus(after.completion_time, before.completion_time),
-        total_time=minus(after.total_time, before.total_time),
-    )
+
+def _merged(before: Usage, after: Usage) -> Usage:
+    """Take what is newer; what the newer one does not tell stays known."""
+    told = {n: v for n in _USAGE_FIELDS if (v := getattr(after, n)) is not None}
+    return after if len(told) == len(_USAGE_FIELDS) else replace(before, **told)
+
+
+def _difference(before: Usage, after: Usage) -> Usage:
+    """Say what is new in `after`; what did not change is not part of it."""
+    changed: dict[str, Any] = {}
+    for name in _USAGE_FIELDS:
+        old, new = getattr(before, name), getattr(after, name)
+        if new != old:
+            changed[name] = new if old is None else new - old
+    return Usage(**changed)

@@ -15,6 +15,8 @@ MAX_EXECUTED = 16
 MAX_ARGUMENTS = 16_384
 """Characters of arguments kept per call to tell whether they are JSON."""
 MAX_ARGUMENTS_TOTAL = 32_768
+MAX_COUNTED = 1_024
+"""Calls beyond the kept ones that are counted, each once however many fragments it has."""
 
 
 class _Call:
@@ -35,14 +37,14 @@ class _Call:
 class ToolAssembly:
     """The tool calls of one request."""
 
-    __slots__ = ("_calls", "_executed", "_kept", "_order", "dropped")
+    __slots__ = ("_beyond", "_calls", "_executed", "_kept", "_order")
 
     def __init__(self) -> None:
         self._calls: dict[tuple[int, int], _Call] = {}
         self._order: list[_Call] = []
         self._executed: dict[int, list[object]] = {}
         self._kept = 0
-        self.dropped = 0
+        self._beyond: set[tuple[int, int | str | None]] = set()
 
     def add(
         self,
@@ -58,7 +60,8 @@ class ToolAssembly:
         """Add one fragment, which came at `t_ns`; `start_ns` is when the caller began to wait for it."""
         call = self._find(choice, index, call_id, start_ns, t_ns)
         if call is None:
-            self.dropped += 1
+            if len(self._beyond) < MAX_COUNTED:
+                self._beyond.add((choice, call_id if index is None else index))
             return
         call.deltas += 1
         call.last_ns = t_ns
@@ -116,6 +119,16 @@ class ToolAssembly:
             length = end - begin if isinstance(end, int) and isinstance(begin, int) else None
             tools.append(ExecutedTool(index=index, type=str(type_), start_ns=begin_ns, duration_ns=length))
         return tuple(tools)
+
+    @property
+    def dropped(self) -> int:
+        """How many calls came beyond those kept."""
+        return len(self._beyond)
+
+    @property
+    def anything_executed(self) -> bool:
+        """Whether Groq ran a tool."""
+        return bool(self._executed)
 
     @property
     def anything(self) -> bool:

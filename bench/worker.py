@@ -1,0 +1,311 @@
+"""One variant, measured in a process of its own: prints CPU seconds and counts as JSON.
+
+`python -m bench.worker VARIANT --port PORT [--chunks N] [--streams N] [--requests N]`
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+MESSAGES: Any = [{"role": "user", "content": "Say something of sixty words."}]
+MODEL = "openai/gpt-oss-120b"
+KEY = "gsk_bench"
+
+
+def providers() -> tuple[Any, Any]:
+    """Spans and metrics exported to memory, in the background, as in production."""
+    from opentelemetry import metrics, trace
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    tracer_provider = TracerProvider()
+    tracer_provider.add_span_processor(BatchSpanProcessor(InMemorySpanExporter()))
+    meter_provider = MeterProvider([InMemoryMetricReader()])
+    trace.set_tracer_provider(tracer_provider)
+    metrics.set_meter_provider(meter_provider)
+    return tracer_provider, meter_provider
+
+
+def bare() -> None:
+    """Nothing."""
+
+
+def groqscope_on() -> None:
+    """Everything recorded."""
+    import groqscope
+
+    providers()
+    groqscope.instrument()
+
+
+def groqscope_without_phase_spans() -> None:
+    """All but the children for phases."""
+    import groqscope
+
+    providers()
+    groqscope.instrument(phase_spans=False)
+
+
+def groqscope_slow_decode() -> None:
+    """The SDK's own construction, observed."""
+    import groqscope
+
+    providers()
+    groqscope.instrument(fast_decode=False)
+
+
+def groqscope_by_logfire() -> None:
+    """Through logfire's providers, exported to memory."""
+    import logfire
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    import groqscope
+
+    logfire.configure(
+        send_to_logfire=False,
+        console=False,
+        additional_span_processors=[BatchSpanProcessor(InMemorySpanExporter())],
+        metrics=logfire.MetricsOptions(additional_readers=[InMemoryMetricReader()]),
+    )
+    groqscope.instrument()
+
+
+def openllmetry() -> None:
+    """traceloop/openllmetry's instrumentor."""
+    from opentelemetry.instrumentation.groq import GroqInstrumentor
+
+    providers()
+    GroqInstrumentor().instrument()
+
+
+def openinference() -> None:
+    """Arize's instrumentor."""
+    from openinference.instrumentation.groq import GroqInstrumentor
+
+    providers()
+    GroqInstrumentor().instrument()
+
+
+def openlit() -> None:
+    """OpenLIT's instrumentor."""
+    from openlit.instrumentation.groq import GroqInstrumentor
+
+    tracer_provider, _ = providers()
+    GroqInstrumentor().instrument(
+        environment="bench",
+        application_name="bench",
+        tracer=tracer_provider.get_tracer("openlit"),
+        event_provider=None,
+        pricing_info={},
+        capture_message_content=False,
+        metrics_dict=None,
+        disable_metrics=True,
+    )
+
+
+SETUPS: dict[str, Callable[[], None]] = {
+    "bare": bare,
+    "groqscope": groqscope_on,
+    "groqscope-nophases": groqscope_without_phase_spans,
+    "groqscope-slow": groqscope_slow_decode,
+    "groqscope-logfire": groqscope_by_logfire,
+    "openllmetry": openllmetry,
+    "openinference": openinference,
+    "openlit": openlit,
+}
+
+
+def measure(work: Callable[[], int]) -> dict[str, float]:
+    """Run the work once and tell what it cost this process."""
+    gc.collect()
+    wall, cpu = time.perf_counter(), time.process_time()
+    done = work()
+    return {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "count": done}
+
+
+def sync_stream(base_url: str, chunks: int, streams: int) -> dict[str, float]:
+    """Read streams with the sync client."""
+    from groq import Groq
+
+    client = Groq(api_key=KEY, base_url=base_url)
+
+    def work(streams: int = streams) -> int:
+        count = 0
+        for _ in range(streams):
+            for _chunk in client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True, max_tokens=chunks):
+                count += 1
+        return count
+
+    work(1)
+    return measure(work)
+
+
+def run_async(prepare: Callable[[], Any], work: Callable[[Any, int], Awaitable[int]], streams: int) -> dict[str, float]:
+    """Run async work in one loop: once to warm up, then measured."""
+    with asyncio.Runner() as runner:
+        client = prepare()
+        runner.run(work(client, 1))
+        return measure(lambda: runner.run(work(client, streams)))
+
+
+def async_stream(base_url: str, chunks: int, streams: int, *, aiohttp: bool) -> dict[str, float]:
+    """Read streams with the async client."""
+    from groq import AsyncGroq, DefaultAioHttpClient
+
+    async def work(client: Any, streams: int) -> int:
+        count = 0
+        for _ in range(streams):
+            response = await client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True, max_tokens=chunks)
+            async for _chunk in response:
+                count += 1
+        return count
+
+    def prepare() -> Any:
+        transport: Any = {"http_client": DefaultAioHttpClient()} if aiohttp else {}
+        return AsyncGroq(api_key=KEY, base_url=base_url, **transport)
+
+    return run_async(prepare, work, streams)
+
+
+def httpx_bytes(base_url: str, chunks: int, streams: int) -> dict[str, float]:
+    """Read the same bytes with httpx alone: the floor."""
+    import httpx
+
+    async def work(client: Any, streams: int) -> int:
+        count = 0
+        body = {"model": MODEL, "messages": MESSAGES, "stream": True, "max_tokens": chunks}
+        for _ in range(streams):
+            async with client.stream("POST", f"{base_url}/openai/v1/chat/completions", json=body) as response:
+                async for data in response.aiter_bytes():
+                    count += data.count(b"data: {")
+        return count
+
+    return run_async(lambda: httpx.AsyncClient(), work, streams)
+
+
+def requests(base_url: str, count: int) -> dict[str, float]:
+    """Make requests that are not streamed, sync."""
+    from groq import Groq
+
+    client = Groq(api_key=KEY, base_url=base_url)
+
+    def work(count: int = count) -> int:
+        for _ in range(count):
+            client.chat.completions.create(model=MODEL, messages=MESSAGES)
+        return count
+
+    work(20)
+    return measure(work)
+
+
+def agent_stream(base_url: str, chunks: int, streams: int, *, ours: bool, instrumented: bool = False) -> dict[str, float]:
+    """Consume the events of pydantic-ai's GroqModel, or of ours."""
+    from groq import AsyncGroq
+    from pydantic_ai.messages import ModelRequest
+    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.models.groq import GroqModel as PydanticModel
+    from pydantic_ai.models.instrumented import InstrumentationSettings, InstrumentedModel
+    from pydantic_ai.providers.groq import GroqProvider
+
+    async def work(model: Any, streams: int) -> int:
+        count = 0
+        for _ in range(streams):
+            async with model.request_stream(
+                [ModelRequest.user_text_prompt("Say something.")], {"max_tokens": chunks}, ModelRequestParameters(), None
+            ) as response:
+                async for _event in response:
+                    count += 1
+        return count
+
+    def prepare() -> Any:
+        client = AsyncGroq(api_key=KEY, base_url=base_url)
+        if ours:
+            from groqscope.models.groq import GroqModel
+
+            providers()
+            return GroqModel(MODEL, groq_client=client)
+        model = PydanticModel(MODEL, provider=GroqProvider(groq_client=client))
+        if instrumented:
+            providers()
+            return InstrumentedModel(model, InstrumentationSettings(include_content=False))
+        return model
+
+    return run_async(prepare, work, streams)
+
+
+def concurrent(base_url: str, chunks: int, streams: int, rate: float) -> dict[str, float]:
+    """Read many streams at once, each offered at a rate, and check that every record adds up."""
+    from groq import AsyncGroq
+
+    sums: list[bool] = []
+    try:
+        import groqscope
+        from groqscope.instrument import is_instrumented
+
+        if is_instrumented(AsyncGroq):
+            groqscope.on_record(lambda r: sums.append(r.phases.total() == r.duration_ns))
+    except ImportError:
+        pass
+
+    async def work(client: Any, streams: int) -> int:
+        async def one() -> int:
+            count = 0
+            response = await client.chat.completions.create(
+                model=MODEL, messages=MESSAGES, stream=True, max_tokens=chunks, temperature=rate
+            )
+            async for _chunk in response:
+                count += 1
+            return count
+
+        return sum(await asyncio.gather(*(one() for _ in range(streams))))
+
+    def prepare() -> Any:
+        import httpx
+
+        limits = httpx.Limits(max_connections=streams, max_keepalive_connections=streams)
+        return AsyncGroq(api_key=KEY, base_url=base_url, http_client=httpx.AsyncClient(limits=limits, timeout=120), max_retries=0)
+
+    result = run_async(prepare, work, streams)
+    result["add_up"] = float(all(sums)) if sums else -1.0
+    return result
+
+
+def main() -> None:
+    """Measure what the command line says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("variant")
+    parser.add_argument("path")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--chunks", type=int, default=2000)
+    parser.add_argument("--streams", type=int, default=2)
+    parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--rate", type=float, default=200)
+    options = parser.parse_args()
+    base_url = f"http://127.0.0.1:{options.port}"
+    SETUPS.get(options.variant, bare)()
+    chunks, streams = options.chunks, options.streams
+    paths: dict[str, Callable[[], dict[str, float]]] = {
+        "sync": lambda: sync_stream(base_url, chunks, streams),
+        "async": lambda: async_stream(base_url, chunks, streams, aiohttp=False),
+        "aiohttp": lambda: async_stream(base_url, chunks, streams, aiohttp=True),
+        "httpx": lambda: httpx_bytes(base_url, chunks, streams),
+        "request": lambda: requests(base_url, options.requests),
+        "agent": lambda: agent_stream(
+            base_url, chunks, streams, ours=options.variant.startswith("groqscope"), instrumented=options.variant == "pydantic-ai-otel"
+        ),
+        "concurrent": lambda: concurrent(base_url, chunks, streams, options.rate),
+    }
+    print(json.dumps(paths[options.path]()))
+
+
+if __name__ == "__main__":
+    main()
