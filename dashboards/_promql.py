@@ -1,0 +1,67 @@
+"""PromQL over the metrics of `groqscope.semconv`, whose names and labels are derived, not typed."""
+
+from groqscope import semconv
+from groqscope.semconv import Metric
+
+UNIT_SUFFIXES = {"s": "_seconds", "USD": "_USD"}
+
+SERVICE = "service_name"
+ENVIRONMENT = "deployment_environment_name"
+
+
+def label(attribute: str) -> str:
+    """Give the label that Prometheus makes of an attribute."""
+    return attribute.replace(".", "_")
+
+
+MODEL = label(semconv.REQUEST_MODEL)
+PHASE = label(semconv.PHASE)
+OUTCOME = label(semconv.OUTCOME)
+ERROR = label(semconv.ERROR_TYPE)
+RESOURCE = label(semconv.RATELIMIT_RESOURCE)
+TOKEN_TYPE = label(semconv.TOKEN_TYPE)
+TOOL = label(semconv.TOOL_NAME)
+ATTEMPT = label(semconv.ATTEMPT_OUTCOME)
+PROVIDER = label(semconv.PROVIDER_NAME)
+
+SELECTED = (
+    f'{PROVIDER}="{semconv.PROVIDER}", {SERVICE}=~"$service", {MODEL}=~"$model", {ENVIRONMENT}=~"$environment"'
+)
+"""What the variables at the top of a dashboard choose, of Groq's."""
+
+RATE = "$__rate_interval"
+RANGE = "$__range"
+
+
+def name(metric: Metric, part: str = "") -> str:
+    """Give the name that Prometheus makes of a metric; `part` is `sum`, `count` or `bucket` of a histogram."""
+    suffix = UNIT_SUFFIXES.get(metric.unit, "")
+    if metric.kind == "counter":
+        suffix += "_total"
+    return label(metric.name) + suffix + (f"_{part}" if part else "")
+
+
+def series(metric: Metric, part: str = "", only: str = "") -> str:
+    """Select the series of a metric that the variables choose, and of these `only` some."""
+    return f"{name(metric, part)}{{{SELECTED}{', ' + only if only else ''}}}"
+
+
+def rate(metric: Metric, part: str = "", only: str = "", by: str = "", over: str = RATE) -> str:
+    """Sum up what a counter gains in a second."""
+    return f"sum{f' by ({by})' if by else ''} (rate({series(metric, part, only)}[{over}]))"
+
+
+def gained(metric: Metric, part: str = "", only: str = "", by: str = "", over: str = RANGE) -> str:
+    """Sum up what a counter gained in the time shown."""
+    return f"sum{f' by ({by})' if by else ''} (increase({series(metric, part, only)}[{over}]))"
+
+
+def quantile(q: float, metric: Metric, by: str = "", over: str = RATE, only: str = "") -> str:
+    """Estimate a quantile of a histogram from its explicit buckets."""
+    labels = f"le, {by}" if by else "le"
+    return f"histogram_quantile({q}, sum by ({labels}) (rate({series(metric, 'bucket', only)}[{over}])))"
+
+
+def ratio(part: str, whole: str) -> str:
+    """Divide; nothing where there is no whole, 0 where there is a whole and no part."""
+    return f"({part} or 0 * {whole}) / ({whole} > 0)"
