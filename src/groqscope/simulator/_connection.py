@@ -39,6 +39,9 @@ class SimulatorProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn has it
         """Begin to read, at once or as the script says."""
+        # asyncio does this only for sockets that know their protocol; without it a small write may wait for an ACK (40 ms).
+        accepted = cast("socket.socket", transport.get_extra_info("socket"))
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.facts, plan = self.hub.connect(time.monotonic_ns())
         if plan == Connection() and self.hub.tls is None:
             self._open(transport)
