@@ -1,0 +1,339 @@
+"""Phases, by stories: what happens when, and where the time is counted."""
+
+from support.observed import MS, Observed, at, in_ms
+
+from groqscope.timeline import Phases, Usage
+
+
+def _sent(**request: object) -> Observed:
+    """A request over a new TLS connection, sent 10 ms after issue."""
+    return Observed(**request).tell(prepared=1, connecting=2, securing=5, sending=9, sent=10)
+
+
+def test_streamed_request_over_a_new_connection() -> None:
+    """Every boundary begins the next phase; after the first token the wait is over."""
+    seen = _sent(stream=True).tell(headers=40).answered(41).tell(returned=42, asked=43)
+    seen.chunk(50, channel=0).tell(returned=51, asked=52)
+    seen.chunk(60).tell(returned=61, asked=71).chunk(80).tell(returned=81, asked=82, last_byte=90)
+    record = seen.end(91)
+
+    assert in_ms(record.phases) == {
+        "prepare": 1,
+        "pool_wait": 1,
+        "connect": 3,
+        "tls": 4,
+        "send": 1,
+        "network": 32 + 8 + 8,
+        "receive": 1 + 9 + 1 + 8,
+        "consume": 1 + 1 + 10 + 1,
+        "finish": 1,
+    }
+    assert record.duration_ns == 91 * MS
+    assert record.phases.wait == 48 * MS
+    assert record.connection_reused is False
+
+
+def test_whole_answer_over_an_open_connection() -> None:
+    """Without a stream the wait lasts until the body is read, and Groq's generating is part of it."""
+    seen = Observed().tell(prepared=1, sending=2, sent=3, headers=80).answered(81).tell(last_byte=83)
+    usage = Usage(queue_time=0.01, prompt_time=0.02, completion_time=0.04)
+    seen.timeline.used(at(84), usage)
+    record = seen.end(85)
+
+    assert in_ms(record.phases) == {
+        "prepare": 1,
+        "pool_wait": 1,
+        "send": 1,
+        "queue": 10,
+        "prefill": 20,
+        "network": 10,
+        "generate": 40,
+        "finish": 2,
+    }
+    assert record.connection_reused is True
+    assert record.phases_clamped is False
+    assert (record.attempts[0].connect_ns, record.attempts[0].tls_ns) == (None, None)
+
+
+def test_a_stream_has_no_generate_phase() -> None:
+    """While tokens come, generating is seen, not reported: it is not taken out of the wait for the first."""
+    seen = _sent(stream=True).answered(40).chunk(60)
+    seen.timeline.used(at(60), Usage(queue_time=0.01, prompt_time=0.02, completion_time=0.5))
+    phases = in_ms(seen.end(61).phases)
+
+    assert {"queue": 10, "prefill": 20, "network": 20}.items() <= phases.items()
+    assert "generate" not in phases
+
+
+def test_reported_times_that_do_not_fit_are_cut() -> None:
+    """Queue, prefill and generate are cut in that order, nothing is negative, and the record says so."""
+    seen = _sent().answered(40).tell(last_byte=40)
+    seen.timeline.used(at(41), Usage(queue_time=0.025, prompt_time=0.02, completion_time=0.04))
+    record = seen.end(41)
+
+    assert record.phases_clamped is True
+    assert (record.phases.queue, record.phases.prefill, record.phases.generate) == (25 * MS, 5 * MS, 0)
+    assert record.phases.network == 0
+    assert record.phases.total() == record.duration_ns
+
+
+def test_reported_times_that_make_no_sense_are_passed_over() -> None:
+    """A negative time, or one that is no number, is not part of the wait."""
+    seen = _sent().answered(40).tell(last_byte=40)
+    seen.timeline.used(at(41), Usage(queue_time=-1.0, prompt_time=float("nan"), completion_time=float("inf")))
+    record = seen.end(41)
+
+    assert (record.phases.queue, record.phases.prefill, record.phases.generate) == (None, None, 30 * MS)
+    assert record.phases_clamped is True
+
+
+def test_retries_are_one_phase() -> None:
+    """From the first attempt's begin to the last one's: failed attempts, back-off and rebuilding are `retry`."""
+    seen = _sent(stream=True).tell(headers=30).failed(31, error="rate_limit_exceeded").tell(backed_off=531)
+    seen.tell(prepared=533, sending=534, sent=535, headers=560).failed(561, 503).tell(backed_off=1_061)
+    seen.tell(prepared=1_062, sending=1_063, sent=1_064, headers=1_090).answered(1_091).chunk(1_100)
+    record = seen.end(1_101)
+
+    assert in_ms(record.phases) == {
+        "prepare": 1,
+        "retry": 1_061,
+        "pool_wait": 1,
+        "send": 1,
+        "network": 36,
+        "receive": 1,
+    }
+    assert record.retries == 2
+    assert [a.status for a in record.attempts] == [429, 503, 200]
+    assert [a.error_type for a in record.attempts] == ["rate_limit_exceeded", "503", None]
+    assert [a.backoff_ns for a in record.attempts] == [500 * MS, 500 * MS, None]
+    assert [a.start_ns for a in record.attempts] == [1 * MS, 533 * MS, 1_062 * MS]
+    assert [a.duration_ns for a in record.attempts] == [30 * MS, 28 * MS, 28 * MS]
+    assert [a.connection_reused for a in record.attempts] == [False, True, True]
+
+
+def test_attempt_shows_where_its_time_went() -> None:
+    """Connect, TLS, send and wait of an attempt are its own boundaries."""
+    attempt = _sent().tell(headers=30).answered(31).end(40).attempts[0]
+
+    assert (attempt.connect_ns, attempt.tls_ns, attempt.send_ns, attempt.wait_ns) == (3 * MS, 4 * MS, 1 * MS, 20 * MS)
+    assert attempt.duration_ns == 29 * MS
+
+
+def test_attempts_are_bounded() -> None:
+    """Beyond 16 attempts the newest is kept in the last place, and the rest are counted."""
+    seen = Observed()
+    for i in range(20):
+        seen.tell(prepared=10 * i).failed(10 * i + 5)
+    record = seen.end(200)
+
+    assert len(record.attempts) == 16
+    assert record.attempts_dropped == 4
+    assert record.attempts[-1].start_ns == 190 * MS
+    assert record.retries == 19
+
+
+def test_request_without_tls() -> None:
+    """Plain HTTP: connecting lasts until sending begins."""
+    record = Observed().tell(prepared=1, connecting=2, sending=7, sent=8).answered(20).tell(last_byte=21).end(22)
+
+    assert in_ms(record.phases) == {
+        "prepare": 1,
+        "pool_wait": 1,
+        "connect": 5,
+        "send": 1,
+        "network": 13,
+        "finish": 1,
+    }
+
+
+def test_proxy_is_part_of_connect() -> None:
+    """A proxy's CONNECT is sent and answered before TLS begins: all of it is connecting."""
+    seen = Observed().tell(prepared=1, connecting=2, sending=4, sent=5, headers=8)
+    seen.tell(securing=9, sending=14, sent=15, headers=30).answered(31).tell(last_byte=32)
+    record = seen.end(32)
+
+    assert in_ms(record.phases) == {
+        "prepare": 1,
+        "pool_wait": 1,
+        "connect": 7,
+        "tls": 5,
+        "send": 1,
+        "network": 17,
+        "finish": 0,
+    }
+    assert record.attempts[0].connect_ns == 7 * MS
+
+
+def test_proxy_that_speaks_tls() -> None:
+    """Two handshakes, the proxy's and the server's: the last one is `tls`, the rest is connecting."""
+    seen = Observed().tell(prepared=1, connecting=2, securing=3, sending=5, sent=6, headers=8)
+    phases = in_ms(seen.tell(securing=9, sending=14, sent=15).answered(31).end(31).phases)
+
+    assert (phases["connect"], phases["tls"], phases["send"]) == (7, 5, 1)
+
+
+def test_redirect_is_part_of_send() -> None:
+    """A redirect sends the request again: the wait before the last sending is part of it."""
+    seen = Observed().tell(prepared=1, sending=2, sent=3, headers=20)
+    seen.tell(sending=21).tell(sent=22, headers=50)
+    phases = in_ms(seen.answered(51).tell(last_byte=51).end(51).phases)
+
+    assert phases == {"prepare": 1, "pool_wait": 1, "send": 20, "network": 29, "finish": 0}
+
+
+def test_transport_that_shows_nothing() -> None:
+    """Without trace events the time before the answer is part of the wait, and the record names what was not seen."""
+    seen = Observed(stream=True).tell(prepared=1).answered(50, unseen=True).chunk(60)
+    record = seen.end(61)
+
+    assert in_ms(record.phases) == {"prepare": 1, "network": 59, "receive": 1}
+    assert record.phases_unseen == ("pool_wait", "connect", "tls", "send")
+    assert record.connection_reused is None
+
+
+def test_transport_said_unseen_but_traced() -> None:
+    """A transport that turns out to show its phases is taken at its word."""
+    record = _sent().answered(40, unseen=True).end(41)
+
+    assert record.phases_unseen == ()
+    assert record.phases.tls == 4 * MS
+
+
+def test_retry_over_a_transport_that_shows_nothing() -> None:
+    """Attempts without trace events fold into `retry` and `network` just as well."""
+    seen = Observed(stream=True).tell(prepared=1).failed(20).tell(backed_off=120)
+    record = seen.tell(prepared=121).answered(150, unseen=True).chunk(160).end(160)
+
+    assert in_ms(record.phases) == {"prepare": 1, "retry": 120, "network": 39, "receive": 0}
+
+
+def test_failure_ends_in_the_phase_in_which_it_happened() -> None:
+    """An attempt that never connected: connecting is the last phase, and nothing is made up after it."""
+    seen = Observed().tell(prepared=1, connecting=2)
+    record = seen.failed(102, None, "ConnectTimeout").end(103, "error", "ConnectTimeout")
+
+    assert in_ms(record.phases) == {"prepare": 1, "pool_wait": 1, "connect": 101}
+    assert record.attempts[0].error_type == "ConnectTimeout"
+    assert record.attempts[0].connection_reused is None
+    assert record.status is None
+
+
+def test_failure_before_anything_was_sent() -> None:
+    """A call that fails while it is built is all `prepare`, without an attempt."""
+    record = Observed().end(3, "error", "TypeError")
+
+    assert record.phases == Phases(prepare=3 * MS)
+    assert record.attempts == ()
+    assert (record.outcome, record.error_type) == ("error", "TypeError")
+
+
+def test_error_status_of_the_last_attempt() -> None:
+    """The attempt that answered with an error has the call's error; its status is the record's."""
+    record = _sent().tell(headers=30).answered(31, 400).tell(last_byte=32).end(33, "error", "tool_use_failed")
+
+    assert record.status == 400
+    assert record.attempts[-1].error_type == "tool_use_failed"
+
+
+def test_error_inside_a_stream_is_not_the_attempt_s() -> None:
+    """An attempt that brought a stream has succeeded, whatever the stream then says."""
+    record = _sent(stream=True).answered(31, 200).chunk(40).end(50, "error", "tool_use_failed")
+
+    assert record.error_type == "tool_use_failed"
+    assert record.attempts[-1].error_type is None
+
+
+def test_dropped_stream_ends_at_the_last_moment_in_our_code() -> None:
+    """Garbage collection comes whenever it comes; the time since control was given away does not count."""
+    seen = _sent(stream=True).answered(40).tell(returned=41, asked=42).chunk(60).tell(returned=61)
+    end, outcome = seen.timeline.end(at(9_000), "abandoned")
+    record = seen.timeline.record(None, outcome)
+
+    assert end == at(61)
+    assert record.duration_ns == 61 * MS
+    assert record.outcome == "abandoned"
+    assert in_ms(record.phases)["consume"] == 1
+
+
+def test_stream_that_nobody_read() -> None:
+    """Returned to the caller and never asked for: the caller's time is not part of the request."""
+    record = _sent(stream=True).answered(40).tell(returned=41).end(9_000, "abandoned")
+
+    assert record.duration_ns == 41 * MS
+    assert record.phases.consume is None
+
+
+def test_close_brings_control_back() -> None:
+    """The caller's last turn before `close()` is theirs; closing is `finish`."""
+    seen = _sent(stream=True).answered(40).chunk(50).tell(returned=51, closing=151)
+    record = seen.end(153, "closed")
+
+    assert in_ms(record.phases)["consume"] == 100
+    assert in_ms(record.phases)["finish"] == 2
+    assert record.outcome == "closed"
+
+
+def test_left_after_the_answer_was_complete() -> None:
+    """A caller who leaves after every choice gave its finish reason has had the whole answer."""
+    for outcome in ("closed", "abandoned"):
+        seen = _sent(stream=True, choice_count=2).answered(40).chunk(50)
+        seen.timeline.finish_reasons[1] = "length"
+
+        assert seen.end(60, outcome).outcome == outcome
+
+        seen.timeline.finish_reasons[0] = "stop"
+        record = seen.end(60, outcome)
+
+        assert record.outcome == "completed"
+        assert record.finish_reasons == ("stop", "length")
+
+
+def test_cancelled_stays_cancelled() -> None:
+    """A cancellation or an error is one even when the answer was complete."""
+    for outcome in ("cancelled", "error", "truncated"):
+        seen = _sent(stream=True).answered(40).chunk(50)
+        seen.timeline.finish_reasons[0] = "stop"
+
+        assert seen.end(60, outcome).outcome == outcome
+
+
+def test_slow_caller_is_consume() -> None:
+    """Time between two turns is the caller's, however the chunks came."""
+    seen = _sent(stream=True).answered(40).tell(returned=41)
+    for i in range(10):
+        seen.tell(asked=42 + 100 * i).chunk(43 + 100 * i).tell(returned=44 + 100 * i)
+    record = seen.tell(asked=1_044, last_byte=1_045).end(1_046)
+
+    assert in_ms(record.phases)["consume"] == 1 + 9 * 98 + 100
+    assert record.phases.total() == record.duration_ns
+
+
+def test_observation_without_a_prepared_attempt() -> None:
+    """A client whose callback is not ours still gives an attempt, from the first sign of it."""
+    record = Observed().tell(sending=3, sent=4).answered(20).end(21)
+
+    assert in_ms(record.phases) == {"prepare": 3, "send": 1, "network": 17}
+    assert record.attempts[0].start_ns == 3 * MS
+
+
+def test_live_record_changes_nothing() -> None:
+    """Looking at a running request, at any moment, does not change what it becomes."""
+    seen, unseen = (_sent(stream=True).answered(40).tell(returned=41, asked=42) for _ in range(2))
+    assert seen.live(45).phases.total() == 45 * MS
+    for each in (seen, unseen):
+        each.chunk(50).tell(returned=51)
+    live = seen.live(80)
+
+    assert live.outcome is None
+    assert live.duration_ns == 80 * MS
+    assert in_ms(live.phases)["consume"] == 1 + 29
+    assert live == seen.live(80)
+
+    for each in (seen, unseen):
+        each.tell(asked=90, last_byte=95)
+    assert seen.end(96) == unseen.end(96)
+
+
+def test_live_record_before_the_last_moment_known() -> None:
+    """A look with a clock that lies before the last observation gives the state at that observation."""
+    assert _sent().live(2).duration_ns == 10 * MS
