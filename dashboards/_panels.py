@@ -15,7 +15,7 @@ from grafana_foundation_sdk.models import text as text_models
 PROMETHEUS = models.DataSourceRef(type_val="prometheus", uid="groqscope-prometheus")
 TEMPO = models.DataSourceRef(type_val="tempo", uid="groqscope-tempo")
 
-SECONDS, RATIO, PER_SECOND, TOKENS, DOLLARS, BYTES = "s", "percentunit", "reqps", "short", "currencyUSD", "bytes"
+SECONDS, RATIO, PER_MINUTE, COUNT, DOLLARS, BYTES = "s", "percentunit", "reqpm", "locale", "currencyUSD", "bytes"
 
 NO_TRAFFIC = (
     "No Groq requests in this time. Point an application at the collector "
@@ -111,6 +111,7 @@ def chart(
     stacked: bool = False,
     bars: bool = False,
     dashed: str | None = None,
+    line: str | None = None,
     colors: dict[str, str] | None = None,
     minimum: float | None = 0,
     maximum: float | None = None,
@@ -121,6 +122,7 @@ def chart(
 
     Args:
         dashed: legends that match this expression are drawn thin and dashed.
+        line: the legend of a series that is a dashed line among bars, outside of their stack.
         thresholds: more than one draws dashed lines.
         table_legend: figures of each series to show beside its name.
     """
@@ -155,6 +157,12 @@ def chart(
                 models.DynamicConfigValue(id_val="custom.fillOpacity", value=0),
             ],
         )
+    if line is not None:
+        properties = {"drawStyle": "line", "stacking": {"mode": "none"}, "fillOpacity": 0, "lineWidth": 2}
+        properties["lineStyle"] = {"fill": "dash", "dash": [6, 6]}
+        panel.override_by_name(
+            line, [models.DynamicConfigValue(id_val=f"custom.{k}", value=v) for k, v in properties.items()]
+        )
     for series, color in (colors or {}).items():
         panel.override_by_name(series, [_fixed(color)])
     return panel
@@ -168,7 +176,7 @@ def heat(title: str, description: str, query: Query, box: Box, *, lowest: float,
     """Make a heatmap of a histogram's explicit buckets over time, between two bounds."""
     panel = _dress(heatmap.Panel(), title, description, SECONDS, box)
     panel.datasource(PROMETHEUS).targets(_targets([query], form="heatmap"))
-    panel.calculate(False).cell_gap(1).show_legend().show_tooltip().exemplars_color("rgba(255,255,255,0.75)")
+    panel.calculate(False).cell_gap(1).show_legend().show_tooltip().exemplars_color("rgba(255,255,255,0.4)")
     panel.color(
         heatmap.HeatmapColorOptions()
         .mode(heatmap_models.HeatmapColorMode.SCHEME)
@@ -284,11 +292,11 @@ def traces(title: str, description: str, query: str, box: Box, *, link: str, lim
                 models.DynamicConfigValue(
                     id_val="links", value=[{"title": "Show this request", "url": link, "targetBlank": False}]
                 ),
-                models.DynamicConfigValue(id_val="custom.width", value=290),
+                models.DynamicConfigValue(id_val="custom.width", value=125),
             ],
         )
     panel.override_by_name("Duration", [models.DynamicConfigValue(id_val="custom.width", value=90)])
-    panel.override_by_name("Start time", [models.DynamicConfigValue(id_val="custom.width", value=160)])
+    panel.override_by_name("Start time", [models.DynamicConfigValue(id_val="custom.width", value=155)])
     return panel.sort_by([common.TableSortByFieldState().display_name("Duration").desc(True)])
 
 

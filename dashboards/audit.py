@@ -10,6 +10,8 @@ from dashboards._panels import Box, note, trace, traces
 from groqscope import semconv
 
 UID = "groq-audit"
+NO_TRACE = '{ name = "click a trace ID" }'
+"""What is in the field before a trace is chosen: a query that finds nothing, since an empty one is an error."""
 
 LINK = (
     f"/d/{UID}/groq-request-audit?${{__url_time_range}}&${{service:queryparam}}&${{model:queryparam}}"
@@ -74,12 +76,12 @@ def _one() -> list[Any]:
         note(
             "",
             "How to choose a request.",
-            "**One request:** click a trace ID above, or a dot (an exemplar) on any latency panel of the other dashboards. "
-            "Now shown: `${trace}`",
+            "**One request:** click a trace ID above, or a dot (an exemplar) on a latency panel of the other dashboards, or paste "
+            "a trace ID into the field at the top.",
             Box(0, 14, 24, 2),
         ),
         trace(
-            "Trace $trace",
+            "One request",
             "The request's phases, attempts and tool calls; open a span for its attributes and events.",
             "$trace",
             Box(0, 16, 24, 17),
@@ -93,7 +95,7 @@ def _more() -> list[Any]:
     slower.values(",".join(options)).current(models.VariableOption(selected=True, text="2s", value="2s"))
     slower.options([models.VariableOption(selected=o == "2s", text=o, value=o) for o in options])
     chosen = dashboard.TextBoxVariable("trace").label("Trace").description("A trace ID: 32 hex digits")
-    return [slower, chosen.default_value("")]
+    return [slower, chosen.default_value(NO_TRACE)]
 
 
 def build() -> object:

@@ -74,8 +74,8 @@ def _detail() -> list[object]:
             "Medians. queue, prompt and completion are Groq's own figures (dashed); first chunk and duration are measured here. The "
             "room between queue + prompt and the first chunk is the network and everything unaccounted for.",
             [
-                Query(p.quantile(0.5, semconv.METRIC_DURATION), "duration, measured", exemplars=True),
-                Query(p.quantile(0.5, semconv.METRIC_TTFC), "first chunk, measured"),
+                Query(p.quantile(0.5, semconv.METRIC_DURATION), "duration, measured"),
+                Query(p.quantile(0.5, semconv.METRIC_TTFC), "first chunk, measured", exemplars=True),
                 Query(p.quantile(0.5, semconv.METRIC_COMPLETION), "completion, reported"),
                 Query(p.quantile(0.5, semconv.METRIC_PROMPT), "prompt, reported"),
                 Query(p.quantile(0.5, semconv.METRIC_QUEUE), "queue, reported"),

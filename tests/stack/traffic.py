@@ -73,16 +73,16 @@ SERVICES = (
 )
 
 ENDINGS = (
-    ("completed", 88.0),
-    ("retried", 4.0),
+    ("completed", 89.0),
+    ("retried", 3.4),
     ("closed", 1.5),
     ("abandoned", 1.5),
     ("cancelled", 0.7),
     ("truncated", 0.3),
-    ("rate_limit_exceeded", 1.6),
+    ("rate_limit_exceeded", 1.2),
     ("tool_use_failed", 0.9),
     ("503", 0.7),
-    ("APITimeoutError", 0.4),
+    ("APITimeoutError", 0.15),
     ("stream_error", 0.4),
 )
 
