@@ -209,6 +209,6 @@ def test_a_tool_call_comes_after_the_silence_in_which_it_was_made() -> None:
     each = recording.usage["completion_time"] / 49
     tool_call = next(i for i, text in enumerate(recording.sse) if '"tool_calls"' in text)
 
-    # 49 tokens, 23 of them in chunks of their own; role, last chunk and [DONE] carry none
-    assert delays[tool_call] == pytest.approx(26 * each)
-    assert [d for i, d in enumerate(delays) if i != tool_call] == pytest.approx([0.0] + [each] * 23 + [0.0] * 2)
+    # 49 tokens, 22 of them in chunks of their own; role, last chunk and [DONE] carry none
+    assert delays[tool_call] == pytest.approx(27 * each)
+    assert [d for i, d in enumerate(delays) if i != tool_call] == pytest.approx([0.0] + [each] * 22 + [0.0] * 2)

@@ -198,7 +198,9 @@ def _plan_whole(frame: _Frame, headers: dict[str, str]) -> Plan:
         payload["usage"] = usage
     payload |= {"x_groq": {"id": frame.request_id}, "service_tier": answer.service_tier, **answer.fields}
     body = dump(payload)
-    headers = {**headers, "content-type": "application/json", "content-length": str(len(body)), **answer.headers}
+    # with a length told, a client would not wait for the end of the message
+    length = {} if answer.delays.before_close else {"content-length": str(len(body))}
+    headers = {**headers, "content-type": "application/json", **length, **answer.headers}
     ending = answer.ending
     partial = ending.partial if isinstance(ending, Cut | Reset | Hang) else len(body)
     return Plan(

@@ -50,7 +50,7 @@ class Endpoint:
             served.left = "broken"
             raise
         finally:
-            hub.end()
+            hub.end(served)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, served: Served) -> None:
         connection: SimulatorProtocol = scope["state"]["connection"]

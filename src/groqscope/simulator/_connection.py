@@ -39,7 +39,7 @@ class SimulatorProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn has it
         """Begin to read, at once or as the script says."""
-        # asyncio does this only for sockets that know their protocol; without it a small write may wait for an ACK (40 ms).
+        # asyncio does this only for sockets that know their protocol; else a small write may wait 40 ms for an ACK
         accepted = cast("socket.socket", transport.get_extra_info("socket"))
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.facts, plan = self.hub.connect(time.monotonic_ns())

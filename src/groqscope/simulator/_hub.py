@@ -3,7 +3,7 @@
 import itertools
 import ssl
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from groqscope.simulator._received import Received
 from groqscope.simulator._recordings import Library
@@ -30,10 +30,12 @@ class Hub:
         self.pace = pace
         self.tls = tls
         self.served: list[Served] = []
+        self.on_served: Callable[[Served], None] | None = None
         self.idle = threading.Condition()
         self._busy = 0
         self._connections = connections
         self._connection_numbers = itertools.count()
+        self._request_numbers = itertools.count()
         self._lock = threading.Lock()
         self.play(script)
 
@@ -63,15 +65,22 @@ class Hub:
             self._busy += 1
             first = connection.requests == 0
             connection.requests += 1
-            served = Served(len(self.served), connection, first, now_ns)
+            served = Served(next(self._request_numbers), connection, first, now_ns)
             self.served.append(served)
         return served
 
-    def end(self) -> None:
+    def forget(self) -> None:
+        """Drop the ground truth so far."""
+        with self.idle:
+            self.served = [served for served in self.served if served.left is None]
+
+    def end(self, served: Served) -> None:
         """Count a request as done."""
         with self.idle:
             self._busy -= 1
             self.idle.notify_all()
+        if self.on_served is not None:
+            self.on_served(served)
 
     def settle(self, timeout: float) -> bool:
         """Wait until no request is being served."""

@@ -105,9 +105,19 @@ class Simulator:
             self._thread.join()
         self._server = self._thread = None
 
-    def run(self, announce: Callable[[str], None]) -> None:
-        """Serve in this thread until Ctrl+C; `announce` gets the address once it is listened on."""
+    def run(self, announce: Callable[[str], None], on_served: Callable[[Served], None] | None = None) -> None:
+        """Serve in this thread until Ctrl+C.
+
+        Args:
+            announce: gets the address once it is listened on.
+            on_served: gets each request when it is done.
+
+        Raises:
+            OSError: the port is taken, or the address is not this machine's.
+            KeyboardInterrupt: by Ctrl+C, after everything was closed.
+        """
         listener = self._listen()
+        self._hub.on_served = on_served
         announce(self.base_url)
         self._make_server().run([listener])
 
@@ -142,6 +152,15 @@ class Simulator:
         if not self._hub.settle(timeout):
             raise TimeoutError(f"the simulator is still serving a request after {timeout:g} s")
         return self.served
+
+    def forget(self) -> None:
+        """Drop what was served so far from `served`, for a simulator that many tests share."""
+        self._hub.forget()
+
+    @property
+    def recordings(self) -> Sequence[Recording]:
+        """What is replayed."""
+        return () if self._hub.library is None else self._hub.library.recordings
 
     def play(self, script: Script | None) -> None:
         """Replace the script, from the next request on."""

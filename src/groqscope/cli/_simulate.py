@@ -1,0 +1,120 @@
+"""`groqscope simulate`."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from groqscope.simulator import Pace, Served, Simulator
+
+_EXAMPLES = """\b
+Examples:
+  groqscope simulate                         any request gets a short answer, at Groq's usual pace
+  groqscope simulate --replay bundled        the recordings that come with groqscope
+  groqscope simulate --replay DIR --pace 5   your own, an event every 5 ms
+"""
+_PORT = 8787
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("simulate", epilog=_EXAMPLES)(simulate)
+
+
+def simulate(
+    replay: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Serve the recordings in it; `bundled` names our own.")
+    ] = None,
+    pace: Annotated[
+        str, typer.Option(metavar="reported|MS", help="As Groq reported, or so many milliseconds before each event.")
+    ] = "reported",
+    speed: Annotated[float, typer.Option(min=0.01, help="So many times as fast.")] = 1.0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = _PORT,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per request.")] = False,  # noqa: FBT002 - typer's way
+) -> int:
+    """Run a Groq-compatible server, for development without a key."""
+    from groqscope.audit import AuditError
+
+    simulator = _make(replay, _pace(pace, speed), host, port)
+    _allow_many_connections()
+    try:
+        simulator.run(lambda url: _announce(simulator, url, host), None if quiet else _tell)
+    except KeyboardInterrupt:
+        return 0
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        message = f"cannot listen on {host} port {port} ({reason}): another --port, or --port 0 for a free one"
+        raise AuditError(message) from error
+    return 0
+
+
+def _make(replay: str | None, pace: "Pace", host: str, port: int) -> "Simulator":
+    from groqscope.audit import AuditError
+    from groqscope.simulator import BUNDLED, Answer, Delays, RecordingError, Simulator
+
+    # Groq's usual figures: a wait of a tenth of a second, a token every 2.5 ms
+    delays = Delays(before_headers=0.08 / pace.speed, before_first=0.04 / pace.speed, per_chunk=0.0025 / pace.speed)
+    words = (
+        "This is the simulator of groqscope. It answers every request with these words, until you give it recordings."
+    )
+    script = Answer(words, delays=delays) if replay is None else None
+    try:
+        simulator = Simulator(
+            script, replay=BUNDLED if replay == "bundled" else replay, pace=pace, host=host, port=port
+        )
+    except (RecordingError, ImportError) as error:
+        raise AuditError(str(error)) from error
+    for error in simulator.recording_errors:
+        print(f"groqscope: not served: {error}", file=sys.stderr)
+    return simulator
+
+
+def _pace(text: str, speed: float) -> "Pace":
+    from groqscope.audit import AuditError
+    from groqscope.simulator import Pace
+
+    if text == "reported":
+        return Pace(speed=speed)
+    try:
+        milliseconds = float(text)
+    except ValueError:
+        milliseconds = -1.0
+    if not 0 <= milliseconds <= 60_000:  # noqa: PLR2004 - a minute
+        raise AuditError(f"--pace {text!r}: `reported`, or milliseconds before each event (0 to 60000)")
+    return Pace(chunk=milliseconds / 1000, speed=speed)
+
+
+def _announce(simulator: "Simulator", url: str, host: str) -> None:
+    print(f"A Groq-compatible server on {url}; Ctrl+C ends it. To use it:\n")
+    print(f"    export GROQ_BASE_URL={url} GROQ_API_KEY=any\n")
+    if recordings := simulator.recordings:
+        print(f"It replays {len(recordings)} recordings of these models:")
+        for model in sorted({recording.model for recording in recordings}):
+            print(f"    {model}")
+    if host not in {"127.0.0.1", "::1", "localhost"}:
+        print(f"groqscope: {host} is not loopback: others in the network can reach this server", file=sys.stderr)
+    sys.stdout.flush()
+
+
+def _tell(served: "Served") -> None:
+    received = served.received
+    what = f"{received.method:4} {received.path}" if received else "?"
+    model = (received.model if received else None) or ""
+    end = served.ended_ns or (served.writes[-1].ns if served.writes else None)
+    taken = f"{(end - served.headers_received_ns) / 1e6:8.1f} ms" if end else f"{'-':>8}   "
+    events = f"{served.writes[-1].events} events" if served.writes and served.writes[-1].events else ""
+    left = "" if served.left == "complete" else f"{served.left}"
+    print(f"{served.status or '-':>4} {taken}  {what}  {model}  {events}  {left}".rstrip(), flush=True)
+
+
+def _allow_many_connections() -> None:
+    """Let the process open as many files as it may: a connection is one."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
