@@ -4,7 +4,7 @@ import importlib.util
 import os
 import sys
 from importlib import import_module
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -27,7 +27,6 @@ def application() -> typer.Typer:
     app = typer.Typer(
         name="groqscope",
         help="Where the time, the tokens and the money of every Groq request went.",
-        no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -41,14 +40,14 @@ def application() -> typer.Typer:
     return app
 
 
-def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+def _show_version(value: bool) -> None:
     if value:
         print(f"groqscope {__version__}")
         raise typer.Exit
 
 
 def _root(
-    version: Annotated[  # noqa: ARG001 - its callback does it
+    version: Annotated[
         bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version and leave.")
     ] = False,
 ) -> None:
@@ -66,23 +65,26 @@ def main() -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and give the exit status."""
-    import click
-
     from groqscope.audit import AuditError
 
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        status = application()(args=arguments, prog_name="groqscope", standalone_mode=False)
+        status = application()(args=given or ["--help"], prog_name="groqscope", standalone_mode=False)
         sys.stdout.flush()
-    except click.ClickException as error:
+    except _CLICK_EXCEPTION as error:
         error.show()
         return 2
     except AuditError as error:
         print(f"groqscope: {error}", file=sys.stderr)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:
         # The reader (`head`, `less`) has left: nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status if isinstance(status, int) else 0
+
+
+# A wrong option or argument. typer brings its own click or uses the installed one, by version; BadParameter is in both.
+_CLICK_EXCEPTION: Final[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

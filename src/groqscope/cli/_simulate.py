@@ -32,7 +32,7 @@ def simulate(
     speed: Annotated[float, typer.Option(min=0.01, help="So many times as fast.")] = 1.0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = _PORT,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per request.")] = False,  # noqa: FBT002 - typer's way
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per request.")] = False,
 ) -> int:
     """Run a Groq-compatible server, for development without a key."""
     from groqscope.audit import AuditError
