@@ -9,6 +9,7 @@ print(audit.load().overview().sentence)
 """
 
 from groqscope.audit._budgets import Budget, Budgets, Goodput, parse_budget, parse_goodput
+from groqscope.audit._compare import compare
 from groqscope.audit._errors import AuditError, ExpressionError, NoRequests, NotFound, SourceError
 from groqscope.audit._expression import compile_where
 from groqscope.audit._load import Records, load
@@ -32,8 +33,8 @@ from groqscope.audit._model import (
     Verdict,
     Why,
 )
-from groqscope.audit._overview import LISTED, overview
 from groqscope.audit._one import one_request
+from groqscope.audit._overview import LISTED, overview
 from groqscope.audit._project import project_budgets
 from groqscope.audit._reading import Reading
 from groqscope.audit._selection import Query, parse_moment
@@ -74,6 +75,7 @@ __all__ = [
     "ToolSummary",
     "Verdict",
     "Why",
+    "compare",
     "compile_where",
     "file_source",
     "load",

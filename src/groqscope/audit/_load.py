@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from groqscope.audit._budgets import Budgets, parse_budget, parse_goodput
 from groqscope.audit._model import Audit, BudgetResult, RequestAudit, Why
@@ -13,10 +13,6 @@ from groqscope.audit._reading import Reading
 from groqscope.audit._selection import Query, parse_moment
 from groqscope.audit._sources import ReadReport, Source, StoreSource, file_source
 from groqscope.timeline import RequestRecord
-
-if TYPE_CHECKING:
-    import pandas
-    import polars
 
 
 class Records:
@@ -67,8 +63,8 @@ class Records:
             raise AssertionError
         return why
 
-    def to_polars(self) -> "polars.DataFrame":
-        """Give a data frame, a row per request, a column per field of the vocabulary.
+    def to_polars(self) -> Any:
+        """Give a polars.DataFrame, a row per request, a column per field of the vocabulary.
 
         Raises:
             ImportError: polars is not installed.
@@ -77,8 +73,8 @@ class Records:
 
         return to_polars(self)
 
-    def to_pandas(self) -> "pandas.DataFrame":
-        """Give a data frame, a row per request, a column per field of the vocabulary.
+    def to_pandas(self) -> Any:
+        """Give a pandas.DataFrame, a row per request, a column per field of the vocabulary.
 
         Raises:
             ImportError: pandas is not installed.
@@ -160,11 +156,3 @@ def parse_budgets(budgets: Iterable[str], goodput: Iterable[str], source: str = 
 
 def _several(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
-
-
-def rows(records: Iterable[RequestRecord]) -> Iterator[dict[str, Any]]:
-    """Give records as flat dictionaries by the vocabulary's names."""
-    from groqscope.audit.fields import FIELDS
-
-    for record in records:
-        yield {field.name: field.get(record) for field in FIELDS}

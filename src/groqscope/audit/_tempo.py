@@ -1,0 +1,145 @@
+"""Records in a Tempo: traces that hold a Groq request are searched by TraceQL, then fetched one by one.
+
+A search has no pages, only a limit. Where it is reached, the time asked for is halved until each part is below it, so
+that nothing is missed; the parts are read in order of time.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
+
+from groqscope.audit._errors import SourceError
+from groqscope.store import ReadReport, decode_traces
+from groqscope.timeline import RequestRecord
+
+if TYPE_CHECKING:
+    import httpx
+
+QUERY: Final = '{ span.groqscope.record > 0 || span.gen_ai.provider.name = "groq" || span.gen_ai.system = "groq" }'
+LIMIT: Final = 500
+"""Traces of one search."""
+TIMEOUT: Final = 30.0
+"""Seconds for one answer."""
+PERIOD: Final = 3600
+"""Seconds back, when no time is asked for."""
+_TOGETHER: Final = 8
+_BATCH: Final = 64
+
+
+class TempoSource:
+    """A Tempo by its HTTP address, for example `http://127.0.0.1:3200`."""
+
+    def __init__(self, url: str, *, client: "httpx.Client | None" = None, limit: int = LIMIT) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise SourceError(f"--tempo {url!r} is no address: write for example http://127.0.0.1:3200")
+        self._url = url.rstrip("/")
+        self._given = client
+        self._limit = limit
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The address, without a password in it."""
+        parts = urlsplit(self._url)
+        return (f"Tempo at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",)
+
+    @property
+    def when_empty(self) -> str:
+        """Where else to look."""
+        return (
+            f"no Groq request in {self.names[0]} in that time (without --since, the last hour): ask for more with "
+            "--since; Tempo shows a trace some seconds after it was sent"
+        )
+
+    def read(
+        self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
+    ) -> Iterator[RequestRecord]:
+        """Yield the records that start in a time, the earliest traces first.
+
+        Raises:
+            SourceError: Tempo does not answer, or not as Tempo.
+        """
+        del timelines
+        now = time.time()
+        end = math.ceil(until / 1e9 if until is not None else now) + 1
+        start = math.floor(since / 1e9) if since is not None else end - PERIOD
+        with self._client() as client, ThreadPoolExecutor(_TOGETHER) as pool:
+            seen: set[str] = set()
+            for ids in self._windows(client, start, end, report):
+                fresh = iter([one for one in ids if one not in seen])
+                seen.update(ids)
+                while batch := list(islice(fresh, _BATCH)):
+                    for records in pool.map(partial(self._trace, client, report), batch):
+                        yield from (r for r in records if _within(r, since, until))
+
+    def _client(self) -> "httpx.Client":
+        if self._given is not None:
+            return self._given
+        import httpx
+
+        return httpx.Client(timeout=TIMEOUT)
+
+    def _windows(self, client: "httpx.Client", start: int, end: int, report: ReadReport) -> Iterator[list[str]]:
+        """Yield trace ids, part of the time by part, earliest first."""
+        waiting = [(start, end)]
+        while waiting:
+            begin, stop = waiting.pop()
+            traces = self._search(client, begin, stop)
+            if len(traces) >= self._limit and stop - begin > 1:
+                middle = (begin + stop) // 2
+                waiting += [(middle, stop), (begin, middle)]
+                continue
+            if len(traces) >= self._limit:
+                report.warn(self.names[0], None, f"{self._limit} traces or more in one second; not all were found")
+            yield [str(t["traceID"]) for t in sorted(traces, key=_start_of) if t.get("traceID")]
+
+    def _search(self, client: "httpx.Client", begin: int, stop: int) -> list[dict[str, Any]]:
+        query = {"q": QUERY, "start": str(begin), "end": str(stop), "limit": str(self._limit), "spss": "1"}
+        answer = self._get(client, "/api/search", query)
+        try:
+            traces = answer.json().get("traces") or []
+        except (ValueError, AttributeError):
+            raise SourceError(f"{self.names[0]} did not answer as Tempo does: is the address right?") from None
+        return [cast("dict[str, Any]", trace) for trace in traces if isinstance(trace, dict)]
+
+    def _trace(self, client: "httpx.Client", report: ReadReport, trace_id: str) -> Iterable[RequestRecord]:
+        try:
+            answer = self._get(client, f"/api/traces/{trace_id}", {})
+            return decode_traces(answer.content, source=f"trace {trace_id}", report=report)
+        except (SourceError, ValueError) as error:
+            report.warn(self.names[0], None, f"trace {trace_id} cannot be read: {error}")
+            return ()
+
+    def _get(self, client: "httpx.Client", path: str, query: dict[str, str]) -> "httpx.Response":
+        import httpx
+
+        try:
+            answer = client.get(self._url + path, params=query, headers={"accept": "application/json"})
+        except httpx.TimeoutException:
+            raise SourceError(
+                f"{self.names[0]} did not answer in {TIMEOUT:g} s: ask for less time, or try again"
+            ) from None
+        except httpx.HTTPError as error:
+            raise SourceError(
+                f"{self.names[0]} cannot be reached ({error}): is it running, and the address right?"
+            ) from error
+        if answer.is_success:
+            return answer
+        said = answer.text.strip().replace("\n", " ")[:200]
+        raise SourceError(f"{self.names[0]} answered {answer.status_code}{f': {said}' if said else ''}")
+
+
+def _start_of(trace: dict[str, Any]) -> int:
+    try:
+        return int(trace.get("startTimeUnixNano") or 0)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _within(record: RequestRecord, since: int | None, until: int | None) -> bool:
+    return (since is None or record.start_unix_ns >= since) and (until is None or record.start_unix_ns < until)

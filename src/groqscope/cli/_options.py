@@ -1,0 +1,73 @@
+"""The options of `groqscope audit`, each with its help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Texts = list[str] | None
+
+What = Annotated[
+    Texts,
+    typer.Argument(metavar="[ID] [FILE|DIR|-]...", help="A request's ID; what to read instead of the local store."),
+]
+
+Tempo = Annotated[
+    str | None, typer.Option("--tempo", metavar="URL", help="Read from a Tempo, such as http://127.0.0.1:3200.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Only from then on: 30m, 1h, 2d ago, or a moment in ISO form."),
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only before that.")]
+Model = Annotated[
+    Texts, typer.Option("--model", metavar="NAME", help="Only models with this in their name; again for more.")
+]
+Service = Annotated[Texts, typer.Option("--service", metavar="NAME", help="Only this service; again for more.")]
+Outcome = Annotated[
+    Texts,
+    typer.Option(
+        "--outcome",
+        metavar="OUTCOME",
+        help="Only completed, closed, abandoned, cancelled, error or truncated; again for more.",
+    ),
+]
+Where = Annotated[
+    str | None, typer.Option("--where", metavar="EXPR", help="Only where this holds: 'ttfc > 1s and retries > 0'.")
+]
+Last = Annotated[int | None, typer.Option("--last", metavar="N", help="Only the newest N.")]
+Slowest = Annotated[
+    int | None, typer.Option("--slowest", metavar="N", help="List the slowest N instead of the newest.")
+]
+By = Annotated[str, typer.Option("--by", metavar="FIELD", help="With --slowest: by this field or phase.")]
+
+Why = Annotated[bool, typer.Option("--why", help="Name the causes over all slow requests.")]
+Tools = Annotated[bool, typer.Option("--tools", help="Show tool calls by tool.")]
+Compare = Annotated[
+    tuple[str, str] | None,
+    typer.Option("--compare", metavar="A B", help="Say what changed from A to B, files or directories."),
+]
+Fields = Annotated[bool, typer.Option("--fields", help="List the fields that --where, --by and --budget know.")]
+
+Budget = Annotated[
+    Texts,
+    typer.Option("--budget", metavar="BUDGET", help="A limit: 'ttfc.p95<400ms', 'errors<1%', 'cost.sum<2usd'; again."),
+]
+Goodput = Annotated[
+    Texts,
+    typer.Option("--goodput", metavar="KEY:MS", help="Count requests that meet all of ttft:400, tpot:10, e2el:3000."),
+]
+ProjectBudgets = Annotated[
+    bool, typer.Option("--budgets", help="Hold against [tool.groqscope.budgets] of the nearest pyproject.toml.")
+]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The same of another TOML file.")]
+
+Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Write CSV, a line per request.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Write Markdown, for a pull request.")]
+Html = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write one HTML page that needs nothing else.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="List at most N requests.")]
+Unit = Annotated[str | None, typer.Option("--unit", metavar="UNIT", help="Durations in us, ms or s.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the HTML file if it is there.")]

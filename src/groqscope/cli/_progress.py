@@ -1,0 +1,54 @@
+"""A progress bar on standard error, for what takes longer than two seconds and only where somebody sees it."""
+
+import sys
+import time
+from typing import Final, TextIO
+
+from groqscope.audit import ReadReport
+
+DELAY: Final = 2.0
+"""Seconds before it appears."""
+_INTERVAL: Final = 0.1
+_EVERY: Final = 256
+"""Records between two looks at the clock."""
+_CELLS: Final = 24
+
+
+class Progress:
+    """Called after each record; draws now and then."""
+
+    def __init__(self, report: ReadReport, stream: TextIO | None = None) -> None:
+        self._report = report
+        self._stream = stream if stream is not None else sys.stderr
+        self._records = 0
+        self._next = time.monotonic() + DELAY
+        self._drawn = False
+        self._active = self._stream.isatty()
+
+    def __call__(self) -> None:
+        """Count one record."""
+        self._records += 1
+        if not self._active or self._records % _EVERY:
+            return
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _INTERVAL
+            self._draw()
+
+    def clear(self) -> None:
+        """Take the bar away."""
+        if self._drawn:
+            self._stream.write("\r\x1b[2K")
+            self._stream.flush()
+            self._drawn = False
+
+    def _draw(self) -> None:
+        total, read = self._report.bytes_total, self._report.bytes_read
+        bar = ""
+        if total:
+            share = min(1.0, read / total)
+            full = int(share * _CELLS)
+            bar = f" [{'=' * full}{' ' * (_CELLS - full)}] {int(share * 100)} %"
+        self._stream.write(f"\r\x1b[2Kreading{bar}  {self._records:,} requests")
+        self._stream.flush()
+        self._drawn = True
