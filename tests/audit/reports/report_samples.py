@@ -5,8 +5,9 @@ from random import Random
 
 from groqscope.audit._aggregate import Aggregate
 from groqscope.audit._model import Audit, Entry, Provenance, RequestAudit, Selection
+from groqscope.audit._overview import _sentence
 from groqscope.audit._verdict import judge
-from groqscope.audit._why import explain, group_sentence
+from groqscope.audit._why import explain
 from groqscope.timeline import (
     Channel,
     ModelUsage,
@@ -435,7 +436,7 @@ def overview(
     newest = records[::-1][:listed]
     return Audit(
         provenance=provenance(records, words=words, warnings=warnings),
-        sentence=group_sentence(aggregate.usual.rows.values(), None),
+        sentence=_sentence(aggregate.total()),
         total=aggregate.total(),
         models=aggregate.models(),
         tools=aggregate.tool_summaries(),

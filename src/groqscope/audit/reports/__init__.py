@@ -10,11 +10,13 @@ from groqscope.audit.reports._kinds import Report, Section
 from groqscope.audit.reports._look import Look, look_of
 
 if TYPE_CHECKING:
+    from groqscope.audit.reports._html import HtmlRenderer
+    from groqscope.audit.reports._json import JsonRenderer
     from groqscope.audit.reports._terminal import TerminalRenderer
 
-__all__ = ["Look", "Report", "Section", "TerminalRenderer", "look_of"]
+__all__ = ["HtmlRenderer", "JsonRenderer", "Look", "Report", "Section", "TerminalRenderer", "look_of"]
 
-_LAZY = {"TerminalRenderer": "_terminal"}
+_LAZY = {"HtmlRenderer": "_html", "JsonRenderer": "_json", "TerminalRenderer": "_terminal"}
 
 
 def __getattr__(name: str) -> object:

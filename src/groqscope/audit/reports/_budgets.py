@@ -1,28 +1,19 @@
 """Budgets in the terminal: those over first, each with a mark beside its colour."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from groqscope.audit._model import BudgetResult
-from groqscope.audit._model import Unit as Measure
+from groqscope.audit.reports._measures import measure, ordered
 from groqscope.audit.reports._page import BAD, FAINT, GOOD, STRONG, Page, Piece
 from groqscope.audit.reports._table import Column, draw_table
-from groqscope.audit.reports._text import UNKNOWN, Unit, money, size, visible
+from groqscope.audit.reports._text import Unit, visible
 
-_ORDER: Final = {"over": 0, "cannot tell": 1, "ok": 2}
 _MARKS: Final[dict[str, Piece]] = {"over": ("FAIL", BAD), "cannot tell": ("?", STRONG), "ok": ("ok", GOOD)}
 
 
-def budget_lines(page: Page, budgets: Sequence[BudgetResult]) -> None:
+def budget_lines(page: Page, budgets: Sequence[BudgetResult], unit: Unit) -> None:
     """List budgets with what was measured."""
-    ordered = sorted(budgets, key=lambda result: _ORDER[result.verdict])
-    times = [
-        v
-        for result in ordered
-        if result.unit in ("ns", "s")
-        for v in (_ns(result.measured, result.unit), _ns(result.limit, result.unit))
-    ]
-    unit = Unit.of(page.look.unit) if page.look.unit else Unit.fitting(times)
     columns = [
         Column(title="", right=False, keep=10),
         Column(title="budget", right=False, keep=9, shrink=14),
@@ -32,7 +23,7 @@ def budget_lines(page: Page, budgets: Sequence[BudgetResult]) -> None:
         Column(title="from", right=False, keep=2),
         Column(title="", right=False, keep=7, shrink=16),
     ]
-    for result in ordered:
+    for result in ordered(budgets):
         cells: tuple[Piece, ...] = (
             _MARKS[result.verdict] if result.limit is not None else "",
             visible(result.expression, limit=80),
@@ -44,34 +35,6 @@ def budget_lines(page: Page, budgets: Sequence[BudgetResult]) -> None:
         )
         for column, cell in zip(columns, cells, strict=True):
             column.cells.append(cell)
-    if not any(result.note for result in ordered):
+    if not any(result.note for result in budgets):
         del columns[-1]
     draw_table(page, columns)
-
-
-def measure(value: float | None, kind: Measure, unit: Unit) -> str:
-    """Write a value of any kind with its unit."""
-    if value is None:
-        return UNKNOWN
-    if kind in ("ns", "s"):
-        return unit.full(_ns(value, kind))
-    return _PLAIN.get(kind, _number)(value) + (f" {kind}" if kind in ("tokens", "tokens/s") else "")
-
-
-def _percent(value: float) -> str:
-    return f"{int(value * 10_000 + 1e-6) / 100:g}%"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1e5 else f"{value:,.6g}"  # noqa: PLR2004 - no exponents
-
-
-def _bytes(value: float) -> str:
-    return size(round(value))
-
-
-_PLAIN: Final[dict[str, Callable[[float], str]]] = {"share": _percent, "usd": money, "bytes": _bytes}
-
-
-def _ns(value: float | None, kind: Measure) -> float | None:
-    return None if value is None else value * 1e9 if kind == "s" else value

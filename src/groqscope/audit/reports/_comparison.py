@@ -1,22 +1,23 @@
 """Two sets of requests side by side in the terminal: what got slower, what faster, and what nobody can tell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 from groqscope.audit._model import Change, Comparison, ComparisonRow, Provenance
-from groqscope.audit.reports._budgets import measure
-from groqscope.audit.reports._footer import provenance_words
 from groqscope.audit.reports._look import Look
+from groqscope.audit.reports._measures import measure, measure_name, signed
 from groqscope.audit.reports._page import BAD, FAINT, GOOD, STRONG, Page, Piece
+from groqscope.audit.reports._provenance import provenance_words
 from groqscope.audit.reports._table import Column, draw_table
 from groqscope.audit.reports._text import UNKNOWN, Unit, visible
+from groqscope.audit.reports._units import comparison_unit
 
 
 def comparison_page(comparison: Comparison, look: Look) -> Page:
     """Show a comparison."""
     page = Page(look)
     page.prose(comparison.sentence, style=STRONG)
-    unit = Unit.of(look.unit) if look.unit else Unit.fitting(_durations(comparison.rows))
+    unit = comparison_unit(comparison, look.unit)
     for model, rows in groupby(comparison.rows, key=lambda row: row.model):
         page.blank()
         page.prose(visible(model or "(model not known)"), style=STRONG)
@@ -73,35 +74,6 @@ def _change(change: Change, row: ComparisonRow, unit: Unit) -> list[Piece]:
         (interval, FAINT),
         mark,
     ]
-
-
-def signed(ratio: float | None) -> str:
-    """Write a ratio B / A as a change: `+12.3%`, or `3.4 times` when it is more than doubled."""
-    if ratio is None:
-        return UNKNOWN
-    if ratio >= 2:  # noqa: PLR2004 - per cent beyond a doubling read badly
-        return f"{ratio:.1f} times"
-    return f"{(ratio - 1) * 100:+.1f}%"
-
-
-def measure_name(name: str) -> str:
-    """Name a measure for people, the field's name in the end."""
-    known = {
-        "duration": "total",
-        "ttfc": "first chunk",
-        "ttft": "first token",
-        "ttfot": "first answer",
-        "tpot": "time per token",
-    }
-    return known.get(name, name.removeprefix("phase."))
-
-
-def _durations(rows: Sequence[ComparisonRow]) -> Iterator[float]:
-    for row in rows:
-        if row.unit in ("ns", "s"):
-            for value in (row.median.a, row.median.b, row.p95.a, row.p95.b):
-                if value is not None:
-                    yield value * 1e9 if row.unit == "s" else value
 
 
 def _side(page: Page, name: str, provenance: Provenance) -> None:

@@ -15,6 +15,8 @@ from groqscope.audit.reports._page import BAD, FAINT, STRONG, Page, Piece, pad
 from groqscope.audit.reports._table import Column, draw_table
 from groqscope.audit.reports._text import UNKNOWN, Unit, count, moment, money, rate, share, visible
 from groqscope.audit.reports._tools import tool_lines
+from groqscope.audit.reports._units import overview_unit
+from groqscope.audit.reports._waterfall import phase_label
 from groqscope.audit.reports._why import why_lines
 
 _FOLD: Final = 0.01
@@ -30,11 +32,11 @@ def overview_page(audit: Audit, look: Look) -> Page:
     """Show an overview."""
     page = Page(look)
     page.prose(audit.sentence, style=STRONG)
+    unit = overview_unit(audit, look.unit)
     if audit.budgets:
         page.blank()
-        budget_lines(page, audit.budgets)
+        budget_lines(page, audit.budgets, unit)
     if audit.total.requests:
-        unit = overview_unit(audit, look)
         page.blank()
         _where(page, audit)
         _quantiles(page, audit, unit)
@@ -48,14 +50,6 @@ def overview_page(audit: Audit, look: Look) -> Page:
             why_lines(page, audit.why, unit)
     provenance_lines(page, audit.provenance)
     return page
-
-
-def overview_unit(audit: Audit, look: Look) -> Unit:
-    """Choose the unit for all durations of an overview."""
-    if look.unit:
-        return Unit.of(look.unit)
-    values = [d.max for summary in (audit.total, *audit.models) for d in (summary.duration, summary.ttfc, summary.ttft)]
-    return Unit.fitting([*values, *(entry.record.duration_ns for entry in audit.entries)])
 
 
 # -- the picture
@@ -136,11 +130,6 @@ def _filled(text: str, room: int, part: float, *, unicode: bool, colour: bool) -
         return (text.center(room - 1) + "▕" if unicode else text.center(room - 1) + "|", ground)
     line = "─" if unicode else "-"
     return (f" {text} " if text else "").center(room - 1, line) + ("┤" if unicode else "|")
-
-
-def phase_label(name: str) -> str:
-    """Name a phase for people."""
-    return {"consume": "your code", "pool_wait": "pool"}.get(name, name)
 
 
 # -- quantiles

@@ -10,7 +10,8 @@ from groqscope.audit.reports._facts import UNFINISHED, ending, facts, footnotes,
 from groqscope.audit.reports._footer import provenance_lines
 from groqscope.audit.reports._look import Look
 from groqscope.audit.reports._page import BAD, FAINT, STRONG, Page, Piece, pad
-from groqscope.audit.reports._text import Unit, count, share
+from groqscope.audit.reports._text import count, share
+from groqscope.audit.reports._units import request_unit
 from groqscope.audit.reports._waterfall import Row, Waterfall, density, waterfall
 from groqscope.timeline import RequestRecord
 
@@ -59,7 +60,7 @@ class _Drawing:
         self.record = record
         self.fall: Waterfall = waterfall(record)
         lengths = [record.duration_ns, *(row.length_ns for row in self.fall.group("server"))]
-        self.unit = Unit.of(self.look.unit) if self.look.unit else Unit.fitting(lengths)
+        self.unit = request_unit(record, self.look.unit)
         self.facts = facts(record, self.unit)
         names = [row.name for row in self.fall.rows] + [fact.label for fact in self.facts] + ["client, ms"]
         cap = min(_MAX_LABEL, max(12, self.look.width // 5))

@@ -6,10 +6,11 @@ from groqscope.audit.reports._comparison import comparison_page
 from groqscope.audit.reports._footer import provenance_lines
 from groqscope.audit.reports._kinds import Report, Section
 from groqscope.audit.reports._look import Look
-from groqscope.audit.reports._overview import overview_page, overview_unit
+from groqscope.audit.reports._overview import overview_page
 from groqscope.audit.reports._page import STRONG, Page
 from groqscope.audit.reports._request import record_page, request_page
 from groqscope.audit.reports._tools import tool_lines
+from groqscope.audit.reports._units import overview_unit
 from groqscope.audit.reports._why import why_lines
 
 
@@ -41,9 +42,9 @@ class TerminalRenderer:
                 return record_page(report, self.look)
 
     def _section(self, audit: Audit, section: Section) -> Page:
-        page, unit = Page(self.look), overview_unit(audit, self.look)
+        page, unit = Page(self.look), overview_unit(audit, self.look.unit)
         if section == "budgets":
-            budget_lines(page, audit.budgets)
+            budget_lines(page, audit.budgets, unit)
         elif section == "tools":
             if audit.tools:
                 tool_lines(page, audit.tools, unit)

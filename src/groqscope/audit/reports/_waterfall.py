@@ -12,7 +12,6 @@ from groqscope.timeline import Attempt, Phases, RequestRecord, ToolCall
 Group = Literal["client", "attempt", "server", "tool", "executed"]
 
 _BEFORE_WAIT = ("prepare", "retry", "pool_wait", "connect", "tls", "send")
-_PART_NAMES = {"consume": "your code", "receive": "receive"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +51,11 @@ class Waterfall:
     def group(self, name: Group) -> tuple[Row, ...]:
         """Give the rows of one group."""
         return tuple(row for row in self.rows if row.group == name)
+
+
+def phase_label(name: str) -> str:
+    """Name a phase for people."""
+    return {"consume": "your code", "pool_wait": "pool"}.get(name, name)
 
 
 def waterfall(record: RequestRecord) -> Waterfall:
