@@ -58,6 +58,7 @@ class SimulatorProtocol(H11Protocol):
             super().data_received(data)
         else:
             self._early += data
+            self._handshake_ended(self.last_read_ns)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake whoever waits to write."""
@@ -85,7 +86,7 @@ class SimulatorProtocol(H11Protocol):
         self.transport.abort()
 
     def _open(self, transport: asyncio.Transport) -> None:
-        self.facts.opened_ns = time.monotonic_ns()
+        self.facts.opened_ns = self.facts.tls_done_ns or time.monotonic_ns()
         super().connection_made(transport)
         self._opened = True
         if self._early:
@@ -110,9 +111,13 @@ class SimulatorProtocol(H11Protocol):
         except OSError:  # the client did not trust the certificate, or left; ssl.SSLError is one of these
             transport.abort()
             return
-        self.facts.tls_done_ns = time.monotonic_ns()
+        self._handshake_ended(time.monotonic_ns())
         if secured is not None:
             self._open(secured)
+
+    def _handshake_ended(self, now_ns: int) -> None:
+        if self.facts.tls_done_ns is None:
+            self.facts.tls_done_ns = now_ns
 
     async def _sleep_until(self, when: float) -> None:
         await asyncio.sleep(when - self.loop.time())
