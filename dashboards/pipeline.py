@@ -9,13 +9,24 @@ UID = "groq-pipeline"
 
 _R = "[$__rate_interval]"
 _COLLECTOR = "Is the collector scraped? http://127.0.0.1:9090/targets tells."
-_FAILED = '{__name__=~"otelcol_(exporter_(send|enqueue)_failed|receiver_(refused|failed))_(spans|metric_points)"}'
+_LOST = {
+    "given up": "otelcol_exporter_send_failed",
+    "not queued": "otelcol_exporter_enqueue_failed",
+    "refused": "otelcol_receiver_refused",
+    "failed on arrival": "otelcol_receiver_failed",
+}
+"""Counters of the collector that mean missing telemetry."""
+_SIGNALS = {"spans": "spans", "points": "metric_points"}
+
+
+def _lost(signal: str, counter: str, over: str) -> str:
+    return f"sum (increase({counter}_{_SIGNALS[signal]}[{over}]))"
 
 
 def _figures() -> list[object]:
     return [
         value("Up", "Collector, Tempo, Prometheus and Grafana: how many of the four answer.", 'sum (up{job=~"otel-collector|tempo|prometheus|grafana"})', "short", Box(0, 0, 4, 4), thresholds=((None, "red"), (4, "green"))),
-        value("Lost or refused", "Spans and points that the collector refused, failed to queue or gave up on, in the time shown.", f"sum (increase({_FAILED}[$__range])) or vector(0)", "short", Box(4, 0, 5, 4), thresholds=((None, "green"), (1, "red")), decimals=0),
+        value("Lost or refused", "Spans and points that the collector refused, failed to queue or gave up on, in the time shown.", " + ".join(f"({_lost(s, c, '$__range')} or vector(0))" for s in _SIGNALS for c in _LOST.values()), "short", Box(4, 0, 5, 4), thresholds=((None, "green"), (1, "red")), decimals=0),
         value("Queue", "The fuller of the collector's two queues on disk.", "max (otelcol_exporter_queue_size / otelcol_exporter_queue_capacity)", RATIO, Box(9, 0, 5, 4), thresholds=((None, "green"), (0.5, "orange"), (0.8, "red")), decimals=1),
         value("groqscope's own failures", "Faults inside groqscope, which never reach the application. Please report them.", f"sum (increase({name(semconv.METRIC_INTERNAL_ERRORS)}[$__range])) or vector(0)", "short", Box(14, 0, 5, 4), thresholds=((None, "green"), (1, "red")), decimals=0),
         value("Rule failures", "Evaluations of recording and alert rules that failed.", "sum (increase(prometheus_rule_evaluation_failures_total[$__range]))", "short", Box(19, 0, 5, 4), thresholds=((None, "green"), (1, "red")), decimals=0),
@@ -47,7 +58,7 @@ def _charts() -> list[object]:
         chart(
             "Refused, failed, given up",
             "Anything here but a flat zero is telemetry that may be missing. Refused: the sender was told to try again.",
-            [Query(f"sum by (__name__) (rate({_FAILED}{_R}))", "{{__name__}}")],
+            [Query(_lost(s, c, "$__rate_interval"), f"{s} {what}") for s in _SIGNALS for what, c in _LOST.items()],
             "short", Box(0, 13, 8, 9), empty="Nothing was refused and nothing failed.",
         ),
         chart(
