@@ -337,3 +337,37 @@ def test_live_record_changes_nothing() -> None:
 def test_live_record_before_the_last_moment_known() -> None:
     """A look with a clock that lies before the last observation gives the state at that observation."""
     assert _sent().live(2).duration_ns == 10 * MS
+
+
+def test_error_body_of_a_failed_attempt_is_part_of_the_retry() -> None:
+    """The SDK reads a failed attempt's body before it sleeps: that is not the end of the request."""
+    seen = _sent().tell(headers=30, last_byte=32).failed(33).tell(backed_off=43)
+    record = seen.tell(prepared=44, sending=45, sent=46).answered(50).tell(last_byte=51).end(51)
+
+    assert in_ms(record.phases) == {
+        "prepare": 1,
+        "retry": 43,
+        "pool_wait": 1,
+        "send": 1,
+        "network": 5,
+        "finish": 0,
+    }
+
+
+def test_reported_times_that_fit_exactly() -> None:
+    """Times that leave nothing for the network are not cut."""
+    seen = _sent(stream=True).answered(40).chunk(60)
+    seen.timeline.used(at(60), Usage(queue_time=0.02, prompt_time=0.03))
+    record = seen.end(61)
+
+    assert record.phases.network == 0
+    assert record.phases_clamped is False
+
+
+def test_only_the_last_attempt_says_what_was_unseen() -> None:
+    """A first attempt that showed nothing does not hide what the last one shows."""
+    seen = Observed().tell(prepared=1).answered(20, 503, unseen=True).failed(21, 503)
+    record = seen.tell(prepared=31, sending=32, sent=33).answered(40, unseen=True).end(41)
+
+    assert record.phases_unseen == ()
+    assert record.phases.send == 1 * MS

@@ -133,6 +133,18 @@ def test_downsampled_timeline_fits(gaps: list[int]) -> None:
     assert record.timeline_us == tuple(times[:: record.timeline_stride])
 
 
+def test_long_streams_are_sampled_evenly() -> None:
+    """Beyond 192 chunks every second, fourth, eighth time is kept, from the first chunk on."""
+    for chunks, stride in ((192, 1), (193, 2), (384, 2), (385, 4), (1_000, 8)):
+        seen = Observed(stream=True)
+        for i in range(chunks):
+            seen.chunk(i / 1_000)
+        record = seen.end(chunks)
+
+        assert record.timeline_stride == stride
+        assert record.timeline_us == tuple(range(0, chunks, stride))
+
+
 @given(times=st.lists(st.integers(0, 10**15), max_size=400).map(sorted), stride=st.sampled_from((1, 2, 8)))
 def test_fit_drops_every_second_time(times: list[int], stride: int) -> None:
     """Fitting keeps the first time and a regular stride, and drops only as much as it has to."""
