@@ -1,0 +1,195 @@
+"""`configure()`: providers, processors and exporters from logfire and the `OTEL_*` variables.
+
+    Configuration        where telemetry goes
+    ConfigurationError   a ValueError: a setting that cannot be used, by name and value
+
+What an application or logfire set before stays. Nothing is sent to logfire's cloud unless a logfire token is present.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from groqscope.configuration._errors import ConfigurationError
+from groqscope.configuration._signals import before_termination, flush_on_sigterm
+
+if TYPE_CHECKING:
+    from logfire import ScrubbingOptions
+
+    from groqscope.configuration._settings import Settings
+
+__all__ = [
+    "Configuration",
+    "ConfigurationError",
+    "before_termination",
+    "configure",
+    "flush",
+    "shutdown",
+]
+
+_logger = logging.getLogger("groqscope")
+_lock = threading.Lock()
+_current: "Configuration | None" = None
+_provider: object = None
+"""The tracer provider that we set; the API allows it once per process."""
+_said: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Where telemetry goes."""
+
+    status: Literal["configured", "existing", "disabled"]
+    """`existing`: the application's own providers are used and nothing was added. `disabled`: OTEL_SDK_DISABLED."""
+    service_name: str | None = None
+    endpoint: str | None = None
+    """Where spans are sent over OTLP; `None` when they are not."""
+    protocol: str | None = None
+    directory: Path | None = None
+    """The local store; `None` when nothing is written to it."""
+    exporters: tuple[str, ...] = ()
+    """Of spans: `otlp`, `local`, `console`, `none`."""
+    logfire: bool = False
+    """Whether a logfire token is present, so that telemetry goes to logfire's cloud too."""
+
+
+def configure(
+    *,
+    service_name: str | None = None,
+    endpoint: str | None = None,
+    protocol: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    directory: Path | str | None = None,
+    scrubbing: "ScrubbingOptions | Literal[False] | None" = None,
+) -> Configuration:
+    """Set up tracing and metrics; say where they go.
+
+    All settings come from the `OTEL_*` variables; an argument goes before its variable. Without an endpoint telemetry
+    goes to the local store. Where providers are set already they stay and nothing is added; a second call changes nothing.
+
+    Args:
+        service_name: `OTEL_SERVICE_NAME`.
+        endpoint: `OTEL_EXPORTER_OTLP_ENDPOINT`, without `/v1/traces`; then the variables of single signals do not count.
+        protocol: `OTEL_EXPORTER_OTLP_PROTOCOL`: `http/protobuf` (default), `http/json`, or `grpc` (extra `groqscope[grpc]`).
+        headers: Added to `OTEL_EXPORTER_OTLP_HEADERS`.
+        directory: Write to this local store, whatever endpoint the variables name.
+        scrubbing: Options of logfire's scrubber; attributes of fixed form stay as they are.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+    """
+    global _current  # noqa: PLW0603 - providers are process-wide, and so is this
+    arguments = (service_name, endpoint, protocol, headers, directory, scrubbing)
+    with _lock:
+        if _current is not None:
+            if any(a is not None for a in arguments):
+                _say(
+                    logging.WARNING,
+                    "groqscope is configured already; these settings change nothing: call shutdown() first.",
+                )
+            return _current
+        from groqscope.configuration import _settings
+
+        if endpoint is not None and directory is not None:
+            raise ConfigurationError(f"endpoint={endpoint!r} and directory={str(directory)!r}: give one of them")
+        if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+            return Configuration("disabled")
+        settings = _settings.read(endpoint=endpoint, protocol=protocol, headers=headers, directory=directory)
+        if _has_providers():
+            level = logging.WARNING if any(a is not None for a in arguments) else logging.INFO
+            _say(level, "OpenTelemetry providers are set already: groqscope uses them as they are and adds nothing.")
+            return Configuration("existing")
+        _check_directory(settings)
+        _current = _set_up(settings, service_name, scrubbing)
+        return _current
+
+
+def flush(timeout: float = 30.0) -> bool:
+    """Export what has ended; whether all of it went out within so many seconds."""
+    from opentelemetry import metrics, trace
+
+    millis = int(timeout * 1000)
+    results = [
+        provider.force_flush(millis)
+        for provider in (metrics.get_meter_provider(), trace.get_tracer_provider())
+        if hasattr(provider, "force_flush")
+    ]
+    return all(result is not False for result in results)
+
+
+def shutdown(timeout: float = 30.0) -> bool:
+    """Export what has ended and close; whether it was done within so many seconds. Providers of others are left alone.
+
+    Afterwards `configure()` may be called again.
+    """
+    global _current  # noqa: PLW0603 - as in configure
+    with _lock:
+        if _current is None:
+            return True
+        import logfire
+
+        _current = None
+        return logfire.shutdown(int(timeout * 1000))
+
+
+def _set_up(
+    settings: "Settings", service_name: str | None, scrubbing: "ScrubbingOptions | Literal[False] | None"
+) -> Configuration:
+    global _provider  # noqa: PLW0603 - as in configure
+    from opentelemetry import trace
+
+    from groqscope.configuration import _logfire
+
+    with_logfire, name = _logfire.configure(settings, service_name, scrubbing)
+    _provider = trace.get_tracer_provider()
+    flush_on_sigterm(flush)
+    destination = settings.traces.destination
+    return Configuration(
+        "configured",
+        service_name=name,
+        endpoint=destination.endpoint if destination else None,
+        protocol=destination.protocol if destination else None,
+        directory=settings.directory,
+        exporters=settings.traces.exporters,
+        logfire=with_logfire,
+    )
+
+
+def _has_providers() -> bool:
+    """Whether somebody else set a tracer provider; one that we set and shut down is ours to fill again."""
+    from opentelemetry import trace
+
+    provider: Any = trace.get_tracer_provider()
+    return not isinstance(provider, trace.ProxyTracerProvider) and provider is not _provider
+
+
+def _check_directory(settings: "Settings") -> None:
+    if settings.directory is None:
+        return
+    from groqscope.store._directory import make_private
+
+    try:
+        make_private(settings.directory)
+        if not os.access(settings.directory, os.W_OK | os.X_OK):
+            raise PermissionError(13, os.strerror(13))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if settings.own_directory:
+            raise ConfigurationError(
+                f"{settings.directory}: the local store cannot be written there: {reason}"
+            ) from error
+        _say(
+            logging.WARNING,
+            f"groqscope cannot write to {settings.directory}: {reason}. Set GROQSCOPE_HOME to another directory;"
+            " until then telemetry is lost, nothing else is affected.",
+        )
+
+
+def _say(level: int, sentence: str) -> None:
+    if sentence not in _said:
+        _said.add(sentence)
+        _logger.log(level, sentence)

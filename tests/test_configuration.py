@@ -1,0 +1,500 @@
+"""`configure()`: what the settings mean, what wrong ones get, and that everything ended is exported."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.collector import Collector, collector
+
+from groqscope.configuration import ConfigurationError, _settings, configure
+from groqscope.configuration._settings import Settings
+
+BASE = "OTEL_EXPORTER_OTLP_"
+
+
+@pytest.fixture(name="endpoint")
+def _endpoint() -> Iterator[Collector]:
+    with collector() as running:
+        yield running
+
+
+def _read(**given: Any) -> Settings:
+    arguments: dict[str, Any] = {"endpoint": None, "protocol": None, "headers": None, "directory": None}
+    return _settings.read(**arguments | given)
+
+
+def _run(code: str, *, check: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of its own: providers are set once per process."""
+    prelude = """
+        import groqscope, json, logging, os, signal, sys, threading
+        from opentelemetry import metrics, trace
+        logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level=logging.INFO)
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(prelude) + textwrap.dedent(code)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert check is None or done.returncode == check, done.stderr
+    return done
+
+
+def _stored(kind: str = "traces") -> list[dict[str, Any]]:
+    directory = Path(os.environ["GROQSCOPE_HOME"]) / "store"
+    return [json.loads(line) for path in directory.glob(f"{kind}-*") for line in path.read_bytes().splitlines()]
+
+
+def _stored_spans() -> list[dict[str, Any]]:
+    return [s for line in _stored() for r in line["resourceSpans"] for c in r["scopeSpans"] for s in c["spans"]]
+
+
+# What the variables mean
+
+
+def test_nothing_set_is_the_local_store() -> None:
+    """Without an endpoint spans and metrics go to the local store, and log records nowhere."""
+    settings = _read()
+
+    assert (settings.traces.exporters, settings.metrics.exporters, settings.logs.exporters) == (
+        ("local",),
+        ("local",),
+        ("none",),
+    )
+    assert settings.directory == Path(os.environ["GROQSCOPE_HOME"]) / "store"
+
+
+def test_endpoint_gets_the_path_of_each_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The base endpoint is extended; one of a single signal is used as it is."""
+    monkeypatch.setenv(f"{BASE}ENDPOINT", "http://collector:4318/")
+    monkeypatch.setenv(f"{BASE}METRICS_ENDPOINT", "https://metrics/write")
+    settings = _read()
+
+    assert settings.traces.destination is not None
+    assert settings.metrics.destination is not None
+    assert settings.traces.destination.endpoint == "http://collector:4318/v1/traces"
+    assert settings.metrics.destination.endpoint == "https://metrics/write"
+    assert settings.directory is None
+
+
+def test_one_signal_alone_may_have_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an endpoint for spans only, metrics stay local."""
+    monkeypatch.setenv(f"{BASE}TRACES_ENDPOINT", "http://collector/x")
+    settings = _read()
+
+    assert (settings.traces.exporters, settings.metrics.exporters) == (("otlp",), ("local",))
+
+
+def test_arguments_go_before_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An argument replaces its variable; headers are added to."""
+    monkeypatch.setenv(f"{BASE}TRACES_ENDPOINT", "http://other/x")
+    monkeypatch.setenv(f"{BASE}PROTOCOL", "grpc")
+    monkeypatch.setenv(f"{BASE}HEADERS", "x-tenant=a%20b,X-Key=1")
+    destination = _read(endpoint="http://mine", protocol="http/json", headers={"X-Key": "2"}).traces.destination
+
+    assert destination is not None
+    assert (destination.endpoint, destination.protocol) == ("http://mine/v1/traces", "http/json")
+    assert destination.headers == {"x-tenant": "a b", "x-key": "2"}
+    assert "a b" not in repr(destination)
+
+
+def test_directory_goes_before_the_endpoint_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Who names a directory wants the local store."""
+    monkeypatch.setenv(f"{BASE}ENDPOINT", "http://collector:4318")
+    settings = _read(directory=tmp_path)
+
+    assert (settings.traces.exporters, settings.directory) == (("local",), tmp_path)
+
+
+def test_empty_variables_are_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable means what an absent one means."""
+    for name in (f"{BASE}ENDPOINT", f"{BASE}PROTOCOL", f"{BASE}HEADERS", "OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER"):
+        monkeypatch.setenv(name, " ")
+
+    assert _read().traces.exporters == ("local",)
+
+
+@pytest.mark.parametrize(
+    ("value", "exporters"),
+    [("none", ("none",)), ("console", ("console",)), ("otlp,console", ("otlp", "console")), ("OTLP", ("otlp",))],
+)
+def test_exporter_variable(monkeypatch: pytest.MonkeyPatch, value: str, exporters: tuple[str, ...]) -> None:
+    """`OTEL_TRACES_EXPORTER` chooses; `otlp` without an endpoint is the default endpoint of the specification."""
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", value)
+    settings = _read()
+
+    assert settings.traces.exporters == exporters
+    if "otlp" in exporters:
+        assert settings.traces.destination is not None
+        assert settings.traces.destination.endpoint == "http://localhost:4318/v1/traces"
+
+
+def test_grpc_endpoint_needs_no_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GRPC takes `host:port`, and no path is added."""
+    monkeypatch.setenv(f"{BASE}PROTOCOL", "grpc")
+    monkeypatch.setenv(f"{BASE}ENDPOINT", "collector:4317")
+    destination = _read().traces.destination
+
+    assert destination is not None
+    assert destination.endpoint == "collector:4317"
+
+
+# What wrong ones get
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        (f"{BASE}PROTOCOL", "carrier-pigeon", "expected one of grpc, http/json, http/protobuf"),
+        (f"{BASE}TRACES_PROTOCOL", "http", "expected one of"),
+        (f"{BASE}ENDPOINT", "collector:4318", "not a URL of an OTLP endpoint"),
+        (f"{BASE}ENDPOINT", "http://", "not a URL"),
+        (f"{BASE}ENDPOINT", "http://host:port", "not a URL"),
+        (f"{BASE}METRICS_ENDPOINT", "ftp://host", "not a URL"),
+        (f"{BASE}HEADERS", "a=1,nonsense", "entry 2 of 2"),
+        (f"{BASE}HEADERS", "two words=1", "entry 1 of 1"),
+        (f"{BASE}HEADERS", "a=%0d%0ab", "URL-encode"),
+        (f"{BASE}TIMEOUT", "soon", "expected a number above 0"),
+        (f"{BASE}TIMEOUT", "nan", "expected a number above 0"),
+        (f"{BASE}COMPRESSION", "zip", "expected one of deflate, gzip, none"),
+        (f"{BASE}CERTIFICATE", "/no/such/file", "no such file"),
+        (f"{BASE}METRICS_TEMPORALITY_PREFERENCE", "sometimes", "expected one of"),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "expected otlp, console or none, not 'zipkin'"),
+        ("OTEL_TRACES_EXPORTER", "none,otlp", "none goes with nothing else"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "often", "expected a number above 0"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "expected a whole number of at least 1"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "1.5", "expected a whole number of at least 1"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100", "a batch larger than the queue"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "-1", "expected a number above 0"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "many", "expected a whole number of at least 0"),
+        ("OTEL_TRACES_SAMPLER", "coin", "expected one of"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "some", "expected one of"),
+    ],
+)
+def test_wrong_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
+    """A setting that cannot be used is one error, at `configure()`, that names the variable and what is expected."""
+    monkeypatch.setenv(f"{BASE}ENDPOINT", "http://localhost:4318")
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigurationError) as caught:
+        configure()
+    message = str(caught.value)
+    assert words in message
+    assert "\n" not in message
+    if not name.endswith("HEADERS"):
+        assert value in message
+    assert name in message or "BATCH_SIZE" in message
+
+
+def test_header_that_is_wrong_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A malformed list of headers may be a pasted key: the message does not show it."""
+    monkeypatch.setenv(f"{BASE}ENDPOINT", "http://localhost:4318")
+    monkeypatch.setenv(f"{BASE}HEADERS", "sk-secret")
+
+    with pytest.raises(ConfigurationError) as caught:
+        configure()
+    assert "secret'" not in str(caught.value)
+    assert "sk-" not in str(caught.value)
+
+
+def test_password_in_a_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does a message show the password of a URL."""
+    monkeypatch.setenv(f"{BASE}ENDPOINT", "ftp://user:hunter2@host")
+
+    with pytest.raises(ConfigurationError) as caught:
+        configure()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"protocol": "smtp"}, "protocol='smtp': expected one of"),
+        ({"endpoint": "nowhere"}, "endpoint=nowhere: not a URL"),
+        ({"endpoint": "http://a", "directory": "b"}, "give one of them"),
+    ],
+)
+def test_wrong_argument(given: dict[str, Any], words: str) -> None:
+    """A wrong argument is named as an argument."""
+    with pytest.raises(ConfigurationError, match=words):
+        configure(**{"endpoint": "http://localhost"} | given)
+
+
+def test_directory_that_cannot_be_one(tmp_path: Path) -> None:
+    """A store where a file stands is refused by name."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigurationError, match=r"file/store: the local store cannot be written there: "):
+        configure(directory=tmp_path / "file" / "store")
+
+
+def test_grpc_without_its_exporter_names_the_extra() -> None:
+    """Without the gRPC exporter the error says what to install."""
+    done = _run(
+        """
+        sys.modules["opentelemetry.exporter.otlp.proto.grpc.trace_exporter"] = None
+        try:
+            groqscope.configure(endpoint="http://127.0.0.1:1", protocol="grpc")
+        except ValueError as error:
+            print(error)
+        """
+    )
+
+    assert "pip install 'groqscope[grpc]'" in done.stdout
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL=grpc" in done.stdout
+
+
+def test_default_directory_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
+    """On a read-only machine that nobody configured, the program runs; one warning says what is lost."""
+    (tmp_path / "state").touch()
+    done = _run(
+        "groqscope.configure(); trace.get_tracer('t').start_span('s').end(); groqscope.flush(); groqscope.flush()",
+        GROQSCOPE_HOME="",
+        XDG_STATE_HOME=str(tmp_path / "state"),
+    )
+
+    assert done.stderr.count("cannot write to") == 2
+    assert "Set GROQSCOPE_HOME" in done.stderr
+
+
+# What a configured process does
+
+
+def test_spans_and_metrics_reach_the_local_store_at_exit() -> None:
+    """Without an endpoint, spans, explicit buckets and exemplars are on disk when the process has ended."""
+    done = _run(
+        """
+        print(groqscope.configure(service_name="shop"))
+        with trace.get_tracer("t").start_as_current_span("work"):
+            metrics.get_meter("m").create_histogram("h", explicit_bucket_boundaries_advisory=[0.5, 2.5]).record(1)
+        """
+    )
+
+    assert "service_name='shop'" in done.stdout
+    assert [s["name"] for s in _stored_spans()] == ["work"]
+    (line,) = _stored("metrics")
+    (point,) = line["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]["histogram"]["dataPoints"]
+    assert point["explicitBounds"] == [0.5, 2.5]
+    assert point["exemplars"][0]["traceId"] == _stored_spans()[0]["traceId"]
+    names = {a["key"]: a["value"] for a in line["resourceMetrics"][0]["resource"]["attributes"]}
+    assert names["service.name"] == {"stringValue": "shop"}
+    assert done.stderr == ""
+
+
+_END = {
+    "the end of the program": ("", 0),
+    "sys.exit": ("sys.exit(3)", 3),
+    "an unhandled exception": ("raise KeyError('x')", 1),
+    "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM); threading.Event().wait(20)", -signal.SIGTERM),
+}
+
+
+@pytest.mark.parametrize("way", _END)
+def test_everything_ended_is_exported_whatever_the_end(way: str, endpoint: Collector) -> None:
+    """However the process ends (short of SIGKILL), what had ended is sent; its exit status is what it would have been."""
+    code, status = _END[way]
+    _run(
+        f"groqscope.configure()\ntrace.get_tracer('t').start_span('done').end()\n{code}",
+        check=status,
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
+    )
+
+    assert endpoint.span_names() == ["done"]
+
+
+def test_sigterm_runs_what_was_registered_first() -> None:
+    """Open requests are ended before the flush, by those who registered for it."""
+    _run(
+        """
+        groqscope.configure()
+        span = trace.get_tracer("t").start_span("open")
+        groqscope.configuration.before_termination(span.end)
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(20)
+        """,
+        check=-signal.SIGTERM,
+    )
+
+    assert [s["name"] for s in _stored_spans()] == ["open"]
+
+
+def test_sigterm_handler_of_the_application_stays() -> None:
+    """Where the application handles SIGTERM, or `configure()` runs in another thread, nothing is installed."""
+    done = _run(
+        """
+        signal.signal(signal.SIGTERM, handler := lambda *_: None)
+        groqscope.configure()
+        print(signal.getsignal(signal.SIGTERM) is handler)
+        groqscope.shutdown()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        thread = threading.Thread(target=groqscope.configure)
+        thread.start()
+        thread.join()
+        print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+        """
+    )
+
+    assert done.stdout.split() == ["True", "True"]
+
+
+def test_each_span_is_sent_once_with_the_headers(endpoint: Collector) -> None:
+    """Logfire's own exporters are not set beside ours: one request for spans, one for metrics, with the user's headers."""
+    _run(
+        """
+        groqscope.configure()
+        trace.get_tracer("t").start_span("s").end()
+        metrics.get_meter("m").create_counter("c").add(1)
+        assert os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
+        """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
+        OTEL_EXPORTER_OTLP_HEADERS="x-tenant=shop",
+        OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
+        OTEL_SERVICE_NAME="till",
+        OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test",
+    )
+
+    assert sorted(r.path for r in endpoint.requests) == ["/v1/metrics", "/v1/traces"]
+    assert {r.headers["x-tenant"] for r in endpoint.requests} == {"shop"}
+    assert {r.headers["content-encoding"] for r in endpoint.requests} == {"gzip"}
+    assert endpoint.span_names() == ["s"]
+    message = next(r.message for r in endpoint.requests if r.path == "/v1/traces")
+    resource = {a.key: a.value.string_value for a in message.resource_spans[0].resource.attributes}
+    assert (resource["service.name"], resource["deployment.environment.name"]) == ("till", "test")
+    assert not (Path(os.environ["GROQSCOPE_HOME"]) / "store").exists()
+
+
+def test_configure_twice_is_safe(endpoint: Collector) -> None:
+    """The second call changes nothing; one that brings settings says so, once."""
+    done = _run(
+        f"""
+        first = groqscope.configure()
+        assert groqscope.configure() is first
+        assert groqscope.configure(endpoint="{endpoint.url}") is first
+        assert groqscope.configure(endpoint="{endpoint.url}") is first
+        trace.get_tracer("t").start_span("s").end()
+        """
+    )
+
+    assert [s["name"] for s in _stored_spans()] == ["s"]
+    assert done.stderr.count("configured already") == 1
+    assert endpoint.requests == []
+
+
+def test_configure_again_after_shutdown(endpoint: Collector) -> None:
+    """After `shutdown()` another configuration takes over, and what the first had is exported."""
+    _run(
+        f"""
+        tracer = trace.get_tracer("t")
+        groqscope.configure()
+        tracer.start_span("first").end()
+        assert groqscope.shutdown()
+        groqscope.configure(endpoint="{endpoint.url}")
+        tracer.start_span("second").end()
+        """
+    )
+
+    assert [s["name"] for s in _stored_spans()] == ["first"]
+    assert endpoint.span_names() == ["second"]
+
+
+_PROVIDERS = {
+    "the SDK's": """
+        from opentelemetry.sdk.trace import TracerProvider
+        trace.set_tracer_provider(TracerProvider())
+    """,
+    "logfire's": """
+        import logfire
+        logfire.configure(send_to_logfire=False, console=False)
+    """,
+}
+
+
+@pytest.mark.parametrize("whose", _PROVIDERS)
+def test_providers_of_others_stay(whose: str) -> None:
+    """Where providers are set already nothing is added, and that is said once."""
+    done = _run(
+        textwrap.dedent(_PROVIDERS[whose])
+        + textwrap.dedent("""
+        before = trace.get_tracer_provider()
+        print(groqscope.configure().status, groqscope.configure().status)
+        assert trace.get_tracer_provider() is before
+        trace.get_tracer("t").start_span("s").end()
+        """)
+    )
+
+    assert done.stdout.split() == ["existing", "existing"]
+    assert done.stderr.count("providers are set already") == 1
+    assert not (Path(os.environ["GROQSCOPE_HOME"]) / "store").exists()
+
+
+def test_sdk_disabled() -> None:
+    """`OTEL_SDK_DISABLED=true` sets nothing up."""
+    done = _run(
+        "print(groqscope.configure().status); trace.get_tracer('t').start_span('s').end()", OTEL_SDK_DISABLED="true"
+    )
+
+    assert done.stdout.split() == ["disabled"]
+    assert not (Path(os.environ["GROQSCOPE_HOME"]) / "store").exists()
+
+
+@pytest.mark.parametrize(
+    ("sampler", "argument", "kept"),
+    [("always_off", "", 0), ("traceidratio", "0", 0), ("parentbased_traceidratio", "1.0", 1), ("always_on", "0", 1)],
+)
+def test_sampler_of_the_environment(sampler: str, argument: str, kept: int) -> None:
+    """`OTEL_TRACES_SAMPLER` and its argument are the SDK's, whatever logfire makes of the argument."""
+    _run(
+        "groqscope.configure(); trace.get_tracer('t').start_span('s').end()",
+        OTEL_TRACES_SAMPLER=sampler,
+        OTEL_TRACES_SAMPLER_ARG=argument,
+    )
+
+    assert len(_stored_spans()) == kept
+
+
+def test_scrubber_leaves_our_fixed_forms_alone() -> None:
+    """Attributes of ours that cannot hold a secret stay; others are scrubbed, as the user's callback says."""
+    _run(
+        """
+        import logfire
+        groqscope.configure(scrubbing=logfire.ScrubbingOptions(
+            callback=lambda match: match.value if match.path[-1] == "mine" else None))
+        span = trace.get_tracer("t").start_span("s", attributes={
+            "groq.request.id": "req_auth123", "groq.stream.error": "bad password x", "mine": "a password x", "other": "a password x"})
+        span.add_event("e", {"gen_ai.tool.call.id": "call_auth", "note": "my secret is"})
+        span.end()
+        """
+    )
+
+    (span,) = _stored_spans()
+    values = {a["key"]: a["value"].get("stringValue") for a in span["attributes"] + span["events"][0]["attributes"]}
+    assert values["groq.request.id"] == "req_auth123"
+    assert values["gen_ai.tool.call.id"] == "call_auth"
+    assert values["mine"] == "a password x"
+    assert [values[n] for n in ("other", "groq.stream.error", "note")] == [
+        "[Scrubbed due to 'password']",
+        "[Scrubbed due to 'password']",
+        "[Scrubbed due to 'secret']",
+    ]
+
+
+def test_nothing_goes_to_logfires_cloud_without_a_token() -> None:
+    """Without a token logfire sends nothing, also when the environment says to send."""
+    code = """
+        import socket
+        socket.socket.connect = lambda *_: os._exit(9)
+        print(groqscope.configure().logfire)
+        trace.get_tracer("t").start_span("s").end()
+        groqscope.flush()
+    """
+
+    assert _run(code, LOGFIRE_SEND_TO_LOGFIRE="true").stdout.split() == ["False"]
