@@ -1,9 +1,9 @@
 """Where the time, the tokens and the money of every Groq request went.
 
-    import groqscope
+import groqscope
 
-    groqscope.configure()    # OTEL_EXPORTER_OTLP_ENDPOINT if set, else local files
-    groqscope.instrument()   # every groq client
+groqscope.configure()    # OTEL_EXPORTER_OTLP_ENDPOINT if set, else local files
+groqscope.instrument()   # every groq client
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from groqscope.timeline import RequestRecord
 
 if TYPE_CHECKING:
     from groqscope.configuration import configure, flush, shutdown
+    from groqscope.models.groq import GroqModel as GroqModel  # not in __all__: `import *` must not need the extra
 
 __all__ = [
     "RequestRecord",
@@ -31,9 +32,13 @@ _CONFIGURATION = frozenset({"configure", "flush", "shutdown"})
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs logfire only when it is used."""
+    """Import what needs logfire or pydantic-ai only when it is used."""
     if name in _CONFIGURATION:
-        from groqscope import configuration  # noqa: PLC0415
+        from groqscope import configuration
 
         return getattr(configuration, name)
+    if name == "GroqModel":
+        from groqscope.models.groq import GroqModel
+
+        return GroqModel
     raise AttributeError(f"module 'groqscope' has no attribute {name!r}")
