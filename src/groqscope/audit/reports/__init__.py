@@ -10,13 +10,31 @@ from groqscope.audit.reports._kinds import Report, Section
 from groqscope.audit.reports._look import Look, look_of
 
 if TYPE_CHECKING:
+    from groqscope.audit.reports._csv import CsvRenderer
     from groqscope.audit.reports._html import HtmlRenderer
     from groqscope.audit.reports._json import JsonRenderer
+    from groqscope.audit.reports._markdown import MarkdownRenderer
     from groqscope.audit.reports._terminal import TerminalRenderer
 
-__all__ = ["HtmlRenderer", "JsonRenderer", "Look", "Report", "Section", "TerminalRenderer", "look_of"]
+__all__ = [
+    "CsvRenderer",
+    "HtmlRenderer",
+    "JsonRenderer",
+    "Look",
+    "MarkdownRenderer",
+    "Report",
+    "Section",
+    "TerminalRenderer",
+    "look_of",
+]
 
-_LAZY = {"HtmlRenderer": "_html", "JsonRenderer": "_json", "TerminalRenderer": "_terminal"}
+_LAZY = {
+    "CsvRenderer": "_csv",
+    "HtmlRenderer": "_html",
+    "JsonRenderer": "_json",
+    "MarkdownRenderer": "_markdown",
+    "TerminalRenderer": "_terminal",
+}
 
 
 def __getattr__(name: str) -> object:

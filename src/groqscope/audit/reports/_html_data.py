@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from groqscope.audit._model import Entry, Verdict
 from groqscope.audit.reports._facts import UNFINISHED, facts, footnotes, headline, model_of, record_id
+from groqscope.audit.reports._figures import Figure, figures
 from groqscope.audit.reports._text import UNKNOWN, Unit, count, moment, money, rate, share, visible
 from groqscope.audit.reports._waterfall import Row, density, phase_label, waterfall
 from groqscope.timeline import RequestRecord
@@ -133,13 +134,12 @@ def outcome_text(record: RequestRecord) -> str:
 def detail_data(record: RequestRecord, verdict: Verdict, unit: Unit) -> dict[str, Any]:
     """Give everything that opens with a request."""
     fall, total = waterfall(record), record.duration_ns
-    rows = [*fall.rows]
+    rows = list(zip(fall.rows, figures(fall, unit), strict=True))
     if fall.residual_ns is not None:
-        rows.append(
-            Row(group="server", name="elsewhere", length_ns=fall.residual_ns, note="derived: client less server")
-        )
+        row = Row(group="server", name="elsewhere", length_ns=fall.residual_ns, note="derived: client less server")
+        rows.append((row, Figure(unit.text(fall.residual_ns))))
     # The server's block comes last, as in the terminal.
-    rows.sort(key=lambda row: row.group == "server")
+    rows.sort(key=lambda pair: pair[0].group == "server")
     unfinished = f"{UNFINISHED} " if record.outcome is None else ""
     return {
         "verdict": unfinished + visible(verdict.sentence),
@@ -150,7 +150,7 @@ def detail_data(record: RequestRecord, verdict: Verdict, unit: Unit) -> dict[str
         "head": list(headline(record, unit)),
         "total": total,
         "ticks": ["0", *(unit.text(total * step / 4) for step in (1, 2, 3, 4))],
-        "rows": [_row(row, total, unit) for row in rows],
+        "rows": [_row(row, figure, total, unit) for row, figure in rows],
         "density": _density(record),
         "chunks": count(record.chunks, "chunk"),
         "facts": [(fact.label, fact.items) for fact in facts(record, unit)],
@@ -158,7 +158,7 @@ def detail_data(record: RequestRecord, verdict: Verdict, unit: Unit) -> dict[str
     }
 
 
-def _row(row: Row, total: int, unit: Unit) -> list[Any]:
+def _row(row: Row, figure: Figure, total: int, unit: Unit) -> list[Any]:
     part = row.length_ns / total if total and row.length_ns is not None else None
     slept = f", then slept {unit.text(row.tail_ns)}" if row.tail_ns else ""
     return [
@@ -168,10 +168,10 @@ def _row(row: Row, total: int, unit: Unit) -> list[Any]:
         row.length_ns,
         row.tail_ns,
         int(row.failed),
-        unit.text(row.length_ns),
+        figure.text,
         share(row.length_ns or 0, total) if part is not None and row.group == "client" else "",
         visible(row.note) + slept,
-        [(part_.name, part_.ns, unit.text(part_.ns), share(part_.ns, total)) for part_ in row.parts],
+        [(p.name, p.ns, text, share(p.ns, total)) for p, text in zip(row.parts, figure.parts, strict=True)],
         tone(part) if part is not None and row.group == "client" else "",
         unit.text(row.start_ns) if row.start_ns is not None else UNKNOWN,
     ]

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from groqscope.audit._model import RequestAudit, Verdict
 from groqscope.audit.reports._bars import anchored, bar, share_style, strip, tail
 from groqscope.audit.reports._facts import UNFINISHED, ending, facts, footnotes, headline, record_id
+from groqscope.audit.reports._figures import Figure, figures
 from groqscope.audit.reports._footer import provenance_lines
 from groqscope.audit.reports._look import Look
 from groqscope.audit.reports._page import BAD, FAINT, STRONG, Page, Piece, pad
@@ -62,6 +63,7 @@ class _Drawing:
         lengths = [record.duration_ns, *(row.length_ns for row in self.fall.group("server"))]
         self.unit = request_unit(record, self.look.unit)
         self.facts = facts(record, self.unit)
+        self.figures = dict(zip(map(id, self.fall.rows), figures(self.fall, self.unit), strict=True))
         names = [row.name for row in self.fall.rows] + [fact.label for fact in self.facts] + ["client, ms"]
         cap = min(_MAX_LABEL, max(12, self.look.width // 5))
         self.label = min(cap, max(cell_len(self.page.clean(name)) for name in names))
@@ -198,7 +200,7 @@ class _Drawing:
             picture, below = self._annotated(cells, note, style)
         name = pad(self.page.clean(row.name, self.label), self.label + 2)
         figures = self._figures(
-            self.unit.text(length), share(length, total) if with_share and length is not None else "", style
+            self._texts(row).text, share(length, total) if with_share and length is not None else "", style
         )
         aside: tuple[Piece, ...] = (
             (("   " + self.page.clean(note, self.look.width // 3), FAINT),) if self.side and note else ()
@@ -237,14 +239,17 @@ class _Drawing:
             return ((pad(note + " ", first, right=True), FAINT), (text, style), " " * after), ""
         return self._picture(cells, style), note
 
+    def _texts(self, row: Row) -> Figure:
+        return self.figures.get(id(row)) or Figure(self.unit.text(row.length_ns))
+
     def _note(self, row: Row) -> str:
         # A part too short for the unit's decimals changes no sum that a reader could check.
-        seen = [f"{part.name} {text}" for part in row.parts if not (text := self.unit.text(part.ns)).startswith("<")]
-        words = (
-            [("= " if len(seen) > 1 else "all ") + " + ".join(seen).removesuffix(f" {self.unit.text(row.length_ns)}")]
-            if seen
-            else []
-        )
+        parts = zip(row.parts, self._texts(row).parts, strict=False)
+        seen = [(part.name, text) for part, text in parts if not text.startswith("<")]
+        if len(seen) == 1:
+            words = [f"all {seen[0][0]}"]
+        else:
+            words = ["= " + " + ".join(f"{name} {text}" for name, text in seen)] if seen else []
         if row.note:
             words.append(row.note)
         if row.tail_ns:

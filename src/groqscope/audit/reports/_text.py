@@ -60,15 +60,24 @@ class Unit:
         largest = max((v for v in values if v is not None), default=0)
         return _UNITS["s" if largest >= 60e9 else "ms" if largest >= 1e6 else "us"]  # noqa: PLR2004 - a minute, a millisecond
 
-    def text(self, ns: float | None) -> str:
-        """Write a duration without its unit; something that is not quite nothing is not written as 0."""
-        if ns is None:
-            return UNKNOWN
-        value = ns / self.ns
-        text = f"{value:,.{self.decimals}f}"
-        if ns > 0 and float(text.replace(",", "")) == 0:
+    @property
+    def step_ns(self) -> float:
+        """The smallest length that can be written."""
+        return self.ns / 10**self.decimals
+
+    def steps(self, ns: float) -> int:
+        """Round a length to steps."""
+        return round(ns / self.step_ns)
+
+    def stepped(self, steps: int, ns: float) -> str:
+        """Write a length of so many steps; something that is not quite nothing (`ns`) is not written as 0."""
+        if not steps and ns > 0:
             return f"<{10**-self.decimals:.{self.decimals}f}"
-        return text
+        return f"{steps / 10**self.decimals:,.{self.decimals}f}"
+
+    def text(self, ns: float | None) -> str:
+        """Write a duration without its unit."""
+        return UNKNOWN if ns is None else self.stepped(self.steps(ns), ns)
 
     def full(self, ns: float | None) -> str:
         """Write a duration with its unit."""
