@@ -300,7 +300,7 @@ _END = {
 
 @pytest.mark.parametrize("way", _END)
 def test_everything_ended_is_exported_whatever_the_end(way: str, endpoint: Collector) -> None:
-    """However the process ends (short of SIGKILL), what had ended is sent; its exit status is what it would have been."""
+    """However the process ends (short of SIGKILL), what had ended is sent; the exit status is that of the end."""
     code, status = _END[way]
     _run(
         f"groqscope.configure()\ntrace.get_tracer('t').start_span('done').end()\n{code}",
@@ -347,7 +347,7 @@ def test_sigterm_handler_of_the_application_stays() -> None:
 
 
 def test_each_span_is_sent_once_with_the_headers(endpoint: Collector) -> None:
-    """Logfire's own exporters are not set beside ours: one request for spans, one for metrics, with the user's headers."""
+    """Logfire's own exporters are not set beside ours: one request for spans, one for metrics, with our headers."""
     _run(
         """
         groqscope.configure()
@@ -469,7 +469,8 @@ def test_scrubber_leaves_our_fixed_forms_alone() -> None:
         groqscope.configure(scrubbing=logfire.ScrubbingOptions(
             callback=lambda match: match.value if match.path[-1] == "mine" else None))
         span = trace.get_tracer("t").start_span("s", attributes={
-            "groq.request.id": "req_auth123", "groq.stream.error": "bad password x", "mine": "a password x", "other": "a password x"})
+            "groq.request.id": "req_auth123", "groq.stream.error": "bad password x",
+            "mine": "a password x", "other": "a password x"})
         span.add_event("e", {"gen_ai.tool.call.id": "call_auth", "note": "my secret is"})
         span.end()
         """

@@ -69,12 +69,15 @@ def configure(
     """Set up tracing and metrics; say where they go.
 
     All settings come from the `OTEL_*` variables; an argument goes before its variable. Without an endpoint telemetry
-    goes to the local store. Where providers are set already they stay and nothing is added; a second call changes nothing.
+    goes to the local store. Where providers are set already they stay and nothing is added; a second call changes
+    nothing.
 
     Args:
         service_name: `OTEL_SERVICE_NAME`.
-        endpoint: `OTEL_EXPORTER_OTLP_ENDPOINT`, without `/v1/traces`; then the variables of single signals do not count.
-        protocol: `OTEL_EXPORTER_OTLP_PROTOCOL`: `http/protobuf` (default), `http/json`, or `grpc` (extra `groqscope[grpc]`).
+        endpoint: `OTEL_EXPORTER_OTLP_ENDPOINT`, without `/v1/traces`; the variables of single signals then do not
+            count.
+        protocol: `OTEL_EXPORTER_OTLP_PROTOCOL`: `http/protobuf` (default), `http/json`, or `grpc`, which needs
+            `groqscope[grpc]`.
         headers: Added to `OTEL_EXPORTER_OTLP_HEADERS`.
         directory: Write to this local store, whatever endpoint the variables name.
         scrubbing: Options of logfire's scrubber; attributes of fixed form stay as they are.
@@ -113,11 +116,8 @@ def flush(timeout: float = 30.0) -> bool:
     from opentelemetry import metrics, trace
 
     millis = int(timeout * 1000)
-    results = [
-        provider.force_flush(millis)
-        for provider in (metrics.get_meter_provider(), trace.get_tracer_provider())
-        if hasattr(provider, "force_flush")
-    ]
+    providers: tuple[Any, ...] = (metrics.get_meter_provider(), trace.get_tracer_provider())
+    results = [provider.force_flush(millis) for provider in providers if hasattr(provider, "force_flush")]
     return all(result is not False for result in results)
 
 

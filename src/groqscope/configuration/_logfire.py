@@ -1,7 +1,7 @@
 """Providers by logfire, with our exporters instead of its own."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final, Literal
 
@@ -69,8 +69,8 @@ def _views() -> list[View]:
 
 
 @contextmanager
-def _without_endpoints() -> Iterator[None]:
-    """Hide the endpoints while logfire sets up: it would add exporters of its own beside ours, by HTTP whatever the protocol."""
+def _without_endpoints() -> Generator[None]:
+    """Hide the endpoints while logfire sets up: it would add exporters beside ours, by HTTP whatever the protocol."""
     hidden = {name: os.environ.pop(name) for name in _ENDPOINTS if name in os.environ}
     try:
         yield

@@ -1,4 +1,4 @@
-"""All settings of one `configure()`, from its arguments and the `OTEL_*` variables, checked before anything is built."""
+"""All settings of one `configure()`, from arguments and `OTEL_*` variables, checked before anything is built."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -108,9 +108,8 @@ def read(
         ConfigurationError: a setting cannot be used.
     """
     _check_sdk_settings()
-    traces, metrics, logs = (
-        _signal(cast("Signal", name), endpoint, protocol, headers, directory) for name in ("traces", "metrics", "logs")
-    )
+    arguments = (endpoint, protocol, headers, directory)
+    traces, metrics, logs = (_signal(signal, *arguments) for signal in ("traces", "metrics", "logs"))
     local = "local" in traces.exporters or "local" in metrics.exporters
     return Settings(
         traces=traces,
