@@ -2,14 +2,19 @@
 the caller's own. The response's byte stream is wrapped, and its bytes are decoded beside the caller's reading, only to observe.
 """
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from groq import APIError
+from groq._models import construct_type
 from groq._streaming import ServerSentEvent
+from groq.types.chat import ChatCompletionChunk
 from httpx import AsyncByteStream, Response, SyncByteStream
+from httpx._decoders import SUPPORTED_DECODERS
 
 from groqscope.instrument import _registry as registry
-from groqscope.instrument._facts import observe_chunk
+from groqscope.instrument._facts import chunk_observer
 from groqscope.instrument._faults import hook
 from groqscope.instrument._recorder import Recorder
 from groqscope.wire import SSEDecoder, decode_chunk
@@ -24,10 +29,13 @@ class _Observer:
     def __init__(self, recorder: Recorder, response: Response) -> None:
         self.recorder = recorder
         self._events = SSEDecoder() if "text/event-stream" in response.headers.get("content-type", "") else None
-        self._plain = "content-encoding" not in response.headers
+        self._see = chunk_observer(recorder.timeline, recorder.content)
+        self._request = response.request
+        self._decoders = _decoders(response)
         self._body: list[bytes] = []
         self._size = 0
-        self._failed: str | None = None
+        self._failed: APIError | None = None
+        """An error that the stream carried, under HTTP 200."""
 
     @property
     def active(self) -> bool:
@@ -45,12 +53,15 @@ class _Observer:
         timeline, now = self.recorder.timeline, self.recorder.now
         t = now()
         timeline.read(t, len(data))
-        if self._events is not None and self._plain:
-            for event in self._events.feed(data):
-                self._event(event, t)
-        elif self._plain and self._size + len(data) <= _MAX_BODY:
-            self._body.append(data)
-        self._size += len(data)
+        if self._decoders is not None:
+            for decoder in self._decoders:
+                data = decoder.decode(data)
+            if self._events is not None:
+                for event in self._events.feed(data):
+                    self._event(event, t)
+            elif self._size + len(data) <= _MAX_BODY:
+                self._body.append(data)
+            self._size += len(data)
         timeline.returned(now())
 
     def _event(self, event: bytes | ServerSentEvent, t: int) -> None:
@@ -60,9 +71,17 @@ class _Observer:
             return
         chunk = decode_chunk(payload)
         if chunk is not None:
-            observe_chunk(self.recorder.timeline, chunk, t, self.recorder.content)
-        elif not isinstance(event, bytes) and event.event == "error":
-            self._failed = "stream_error"
+            self._see(chunk, t)
+        elif isinstance(event, bytes) or event.event in (None, "error"):
+            self._odd(json.loads(payload), t)
+
+    def _odd(self, data: Any, t: int) -> None:
+        """Note an event that is an error, or a chunk that only the SDK's lenient construction takes."""
+        error = data.get("error") if isinstance(data, dict) else None
+        if error and self._failed is None:
+            self._failed = APIError("the stream carries an error", self._request, body=error)
+        elif isinstance(data, dict) and not error:
+            self._see(construct_type(value=data, type_=ChatCompletionChunk), t, valid=False)
 
     @hook("bytes.ended")
     def ended(self) -> None:
@@ -71,6 +90,9 @@ class _Observer:
             return
         t = recorder.now()
         recorder.timeline.last_byte(t)
+        if self._failed is not None:
+            recorder.finish("error", self._failed)
+            return
         if self._events is None and self._body and sum(map(len, self._body)) == self._size:
             recorder.body(b"".join(self._body), t)
         recorder.timeline.response["response_size"] = None if self._events is not None else self._size
@@ -88,12 +110,19 @@ class _Observer:
 
     def closed(self) -> None:
         if not self.recorder.adopted:
-            self.recorder.finish("closed")
+            self.recorder.finish("closed" if self._failed is None else "error", self._failed)
 
     def __del__(self) -> None:
         recorder: Any = getattr(self, "recorder", None)
         if recorder is not None and recorder.open and not recorder.adopted:
-            registry.abandoned(recorder)
+            registry.gone(recorder, "abandoned")
+
+
+def _decoders(response: Response) -> list[Any] | None:
+    """Give what undoes the body's encodings, apart from httpx's own; `None` when that is not possible."""
+    names = response.headers.get_list("content-encoding", split_commas=True)
+    kinds = [SUPPORTED_DECODERS.get(name.strip().lower()) for name in names]
+    return None if None in kinds else [kind() for kind in reversed(kinds) if kind is not None]
 
 
 class ObservedByteStream(SyncByteStream):
@@ -154,12 +183,64 @@ class ObservedAsyncByteStream(AsyncByteStream):
             self._observer.closed()
 
 
+class _Closing:
+    """Notices that the caller closes the response of a stream, not the stream; the bytes go by untouched."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    @hook("bytes.closed")
+    def closed(self) -> None:
+        # While the stream is asked for more, it is the end of the body that closes the response.
+        recorder = self._recorder
+        if recorder.open and recorder.timeline.held_by_caller:
+            recorder.timeline.closing(recorder.now())
+            recorder.finish("closed")
+
+
+class ClosingByteStream(SyncByteStream):
+    """A response's byte stream, of which only the closing is observed."""
+
+    def __init__(self, inner: SyncByteStream, closing: _Closing) -> None:
+        self._inner = inner
+        self._closing = closing
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._inner)
+
+    def close(self) -> None:
+        """Close what is wrapped."""
+        self._closing.closed()
+        self._inner.close()
+
+
+class ClosingAsyncByteStream(AsyncByteStream):
+    """The same for async."""
+
+    def __init__(self, inner: AsyncByteStream, closing: _Closing) -> None:
+        self._inner = inner
+        self._closing = closing
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._inner)
+
+    async def aclose(self) -> None:
+        """Close what is wrapped."""
+        self._closing.closed()
+        await self._inner.aclose()
+
+
 @hook("bytes.observe")
-def observe_bytes(response: Response, recorder: Recorder) -> None:
-    """Wrap the byte stream of a response that is not read yet."""
-    observer = _Observer(recorder, response)
+def observe_bytes(response: Response, recorder: Recorder, *, closing_only: bool) -> None:
+    """Wrap the byte stream of a response that is not read yet; `closing_only` where a stream of ours reads it."""
     stream = response.stream
     if isinstance(stream, AsyncByteStream) and not isinstance(stream, SyncByteStream):
-        response.stream = ObservedAsyncByteStream(stream, observer)
+        if closing_only:
+            response.stream = ClosingAsyncByteStream(stream, _Closing(recorder))
+        else:
+            response.stream = ObservedAsyncByteStream(stream, _Observer(recorder, response))
     elif isinstance(stream, SyncByteStream):
-        response.stream = ObservedByteStream(stream, observer)
+        if closing_only:
+            response.stream = ClosingByteStream(stream, _Closing(recorder))
+        else:
+            response.stream = ObservedByteStream(stream, _Observer(recorder, response))

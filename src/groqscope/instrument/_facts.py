@@ -4,7 +4,7 @@ Bodies are whatever the caller or the server sent, so every value is taken only 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import groq
@@ -111,32 +111,35 @@ def models_of(breakdown: Any) -> tuple[ModelUsage, ...]:
     return tuple(found)
 
 
-def observe_chunk(timeline: Timeline, chunk: Any, t: int, content: Any = None, *, valid: bool = True) -> None:
-    """Tell the timeline what a chunk carries; `t` is when the read that brought it was done.
+def chunk_observer(timeline: Timeline, content: Any = None) -> Callable[..., None]:
+    """Give the function that tells the timeline what a chunk carries.
 
-    A chunk that is not `valid` was built by the SDK without validation, so nothing about its parts is certain.
+    Its arguments: the chunk; when the read that brought it was done; `valid=False` for a chunk that the SDK built without
+    validation, so that nothing about its parts is certain.
     """
-    choices = chunk.choices if valid else _list(getattr(chunk, "choices", None))
-    if valid and len(choices) == 1:
-        # Nearly every chunk: one choice with a piece of text, or of reasoning, and nothing else.
-        choice = choices[0]
-        delta = choice.delta
-        if (
-            timeline.chunks
-            and chunk.x_groq is None
-            and chunk.usage is None
-            and choice.finish_reason is None
-            and delta.tool_calls is None
-            and delta.executed_tools is None
-        ):
-            channel = Channel.CONTENT if delta.content else Channel.REASONING if delta.reasoning else Channel.NONE
-            timeline.chunk(t, channel)
-            if content is not None:
-                _keep(content, choice.index, delta)
-            return
+    arrived = timeline.chunk
+
+    def observe(chunk: Any, t: int, *, valid: bool = True) -> None:
+        if valid and timeline.chunks and chunk.x_groq is None and chunk.usage is None and len(chunk.choices) == 1:
+            # Nearly every chunk: one choice with a piece of text, or of reasoning, and nothing else.
+            choice = chunk.choices[0]
+            delta = choice.delta
+            if choice.finish_reason is None and delta.tool_calls is None and delta.executed_tools is None:
+                # As Channel.CONTENT, .REASONING and .NONE.
+                arrived(t, 1 if delta.content else 2 if delta.reasoning else 0)
+                if content is not None:
+                    _keep(content, choice.index, delta)
+                return
+        _observe_any(timeline, chunk, t, content)
+
+    return observe
+
+
+def _observe_any(timeline: Timeline, chunk: Any, t: int, content: Any) -> None:
+    choices = _list(getattr(chunk, "choices", None))
     first = timeline.chunks == 0
     channel = Channel.NONE
-    for choice in _list(choices):
+    for choice in choices:
         delta = getattr(choice, "delta", None)
         if getattr(delta, "content", None):
             channel |= Channel.CONTENT
@@ -145,7 +148,7 @@ def observe_chunk(timeline: Timeline, chunk: Any, t: int, content: Any = None, *
         if getattr(delta, "tool_calls", None):
             channel |= Channel.TOOL
     timeline.chunk(t, channel)
-    for choice in _list(choices):
+    for choice in choices:
         _observe_choice(timeline, choice, getattr(choice, "delta", None), t, content)
     if first:
         observe_identity(timeline, chunk)

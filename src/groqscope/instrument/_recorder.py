@@ -169,7 +169,7 @@ class Recorder:
     @hook("answer")
     def _answer(self, result: Any) -> None:
         t = self.now()
-        response = getattr(result, "http_response", None)
+        response = result if isinstance(result, httpx.Response) else getattr(result, "http_response", None)
         if isinstance(response, httpx.Response):
             self.timeline.response["response_size"] = len(response.content)
             self.body(response.content, t)

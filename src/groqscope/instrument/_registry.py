@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from groqscope.instrument._faults import hook
 from groqscope.telemetry import worker
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import Outcome, RequestRecord
 
 if TYPE_CHECKING:
     from groqscope.instrument._recorder import Recorder
@@ -28,7 +28,7 @@ _callbacks: list[Callable[[RequestRecord], None]] = []
 _watching = False
 _collecting: int | None = None
 """The thread in which the garbage collector runs."""
-_collected: deque["Recorder"] = deque()
+_collected: deque[tuple["Recorder", Outcome]] = deque()
 
 
 def opened(recorder: "Recorder") -> None:
@@ -87,18 +87,19 @@ def _call(callback: Callable[[RequestRecord], None], record: RequestRecord) -> N
     callback(record)
 
 
-def abandoned(recorder: "Recorder") -> None:
+def gone(recorder: "Recorder", outcome: Outcome) -> None:
     """Its stream is gone. Inside a garbage collection nothing may be locked, so the rest waits for the next request."""
     if _collecting == threading.get_ident():
-        _collected.append(recorder)
+        _collected.append((recorder, outcome))
     else:
-        recorder.finish("abandoned")
+        recorder.finish(outcome)
 
 
 def settle() -> None:
     """End the requests whose streams were garbage-collected."""
     while _collected:
-        _collected.popleft().finish("abandoned")
+        recorder, outcome = _collected.popleft()
+        recorder.finish(outcome)
 
 
 def flush() -> None:

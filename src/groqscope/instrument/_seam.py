@@ -17,12 +17,14 @@ from typing import Any, Final, get_args, get_origin
 
 import httpx
 from groq import AsyncGroq, AsyncStream, Groq, Stream
+from groq._constants import RAW_RESPONSE_HEADER
 from groq._response import BaseAPIResponse
 from groq.types.chat import ChatCompletion
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY  # pyright: ignore[reportPrivateUsage] - the only name it has
 
 from groqscope.instrument._bytes import observe_bytes
+from groqscope.instrument._faults import hook
 from groqscope.instrument._recorder import KEY, Clock, Recorder, begin
 from groqscope.instrument._streams import InstrumentedAsyncStream, InstrumentedStream
 from groqscope.telemetry import Telemetry
@@ -84,16 +86,17 @@ def _enter(recorder: Recorder) -> tuple[Token[Any], Token[Any]]:
 
 
 def _leave(tokens: tuple[Token[Any], Token[Any]]) -> None:
-    # A coroutine that is thrown away is closed in another context, where the tokens are not valid, and its own is gone.
-    if isinstance(exc_info()[1], GeneratorExit):
+    try:
+        _current.reset(tokens[0])
+    except ValueError:
+        # A coroutine that was thrown away is closed in another context, where the tokens are not valid; its own is gone.
         return
     otel_context.detach(tokens[1])
-    _current.reset(tokens[0])
 
 
 def _native(client: Any) -> bool:
     """Whether the client's transport tells its steps."""
-    transport = getattr(client._client, "_transport", None)  # noqa: SLF001 - httpx has no public name for it
+    transport = getattr(getattr(client, "_client", None), "_transport", None)
     return isinstance(transport, (httpx.HTTPTransport, httpx.AsyncHTTPTransport))
 
 
@@ -187,20 +190,27 @@ def _wrap_sleep_async(original: Callable[..., Any], scope: Scope) -> Callable[..
     return _sleep_for_retry
 
 
-def _observed(kwargs: dict[str, Any]) -> Recorder | None:
+@hook("observed")
+def _observed(kwargs: dict[str, Any]) -> None:
     """Note the answer, and have a stream of ours made of it."""
     response = kwargs.get("response")
-    recorder = response.request.extensions.get(KEY) if isinstance(response, httpx.Response) else None
-    if not isinstance(recorder, Recorder) or response is None:
-        return None
+    if not isinstance(response, httpx.Response):
+        return
+    extensions = response.request.extensions
+    # A client class with a `_prepare_request` of its own may not have called ours.
+    recorder = extensions.setdefault(KEY, _current.get())
+    if not isinstance(recorder, Recorder):
+        return
     recorder.answered(response)
     stream_cls = kwargs.get("stream_cls")
-    if kwargs.get("stream") and (ours := _STREAMS.get(get_origin(stream_cls) or stream_cls)) is not None:
+    ours = _STREAMS.get(get_origin(stream_cls) or stream_cls) if kwargs.get("stream") else None
+    if ours is not None:
         arguments = get_args(stream_cls)
         kwargs["stream_cls"] = ours[arguments[0]] if arguments else ours
-    if not response.is_closed and not hasattr(response, "_content"):
-        observe_bytes(response, recorder)
-    return recorder
+    if response.is_closed or hasattr(response, "_content"):
+        return
+    if ours is None or RAW_RESPONSE_HEADER in response.request.headers:
+        recorder.watched = observe_bytes(response, recorder) is not None
 
 
 _STREAMS: Final[Mapping[Any, Any]] = {Stream: InstrumentedStream, AsyncStream: InstrumentedAsyncStream}

@@ -4,7 +4,8 @@
 iterator, not the stream, owns the request's end, because `for chunk in client…create(stream=True)` keeps nothing else alive.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from time import monotonic_ns
 from typing import Any, Generic, TypeVar
 
 from groq import APIError, AsyncStream, Stream
@@ -13,7 +14,7 @@ from groq.types.chat import ChatCompletionChunk
 from httpx import Response
 
 from groqscope.instrument import _registry as registry
-from groqscope.instrument._facts import observe_chunk
+from groqscope.instrument._facts import chunk_observer
 from groqscope.instrument._faults import hook
 from groqscope.instrument._recorder import KEY, Recorder
 from groqscope.wire import SSEDecoder, decode_chunk
@@ -27,7 +28,24 @@ _DONE_BYTES = b"[DONE]"
 class Chunks:
     """Bytes to chunks, observed."""
 
-    __slots__ = ("_cast_to", "_client", "_decoder", "_fast", "_next", "_pending", "_read_ns", "_response", "draining", "over", "recorder")
+    __slots__ = (
+        "_asked",
+        "_cast_to",
+        "_client",
+        "_decoder",
+        "_fast",
+        "_next",
+        "_now",
+        "_pending",
+        "_read",
+        "_read_ns",
+        "_response",
+        "_returned",
+        "_see",
+        "draining",
+        "over",
+        "recorder",
+    )
 
     def __init__(self, client: Any, cast_to: Any, response: Response, recorder: Recorder | None, *, fast: bool) -> None:
         self._client = client
@@ -42,34 +60,33 @@ class Chunks:
         self.draining = False
         """`[DONE]` was seen; the rest is read so that the connection can be used again."""
         self.over = False
+        # What is called for every chunk is looked up once.
+        timeline = recorder.timeline if recorder is not None else _Unobserved()
+        self._now = recorder.now if recorder is not None else monotonic_ns
+        self._asked, self._returned, self._read = timeline.asked, timeline.returned, timeline.read
+        self._see: Callable[..., None] = _ignore if recorder is None else chunk_observer(recorder.timeline, recorder.content)
 
     def ask(self) -> None:
         """The caller asks for a chunk."""
-        recorder = self.recorder
-        if recorder is not None and not self.over:
-            try:
-                recorder.timeline.asked(recorder.now())
-            except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-                self._give_up(error)
+        try:
+            self._asked(self._now())
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            self._give_up(error)
 
     def give(self) -> None:
         """The caller gets it."""
-        recorder = self.recorder
-        if recorder is not None:
-            try:
-                recorder.timeline.returned(recorder.now())
-            except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-                self._give_up(error)
+        try:
+            self._returned(self._now())
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            self._give_up(error)
 
     def feed(self, data: bytes) -> None:
         """A read brought bytes."""
-        recorder = self.recorder
-        if recorder is not None:
-            try:
-                self._read_ns = t = recorder.now()
-                recorder.timeline.read(t, len(data))
-            except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-                self._give_up(error)
+        try:
+            self._read_ns = t = self._now()
+            self._read(t, len(data))
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            self._give_up(error)
         if self.draining:
             # As the SDK: what follows [DONE] is decoded and ignored.
             for event in self._decoder.feed(data):
@@ -98,14 +115,20 @@ class Chunks:
                     return None
                 chunk = decode_chunk(event) if self._fast else None
                 if chunk is not None:
-                    self._observe(chunk, valid=True)
+                    try:
+                        self._see(chunk, self._read_ns)
+                    except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+                        self._give_up(error)
                     return chunk
                 event = ServerSentEvent(data=(b"data: " + event).decode("utf-8")[6:])
             elif event.data.startswith(_DONE):
                 self._done()
                 return None
             chunk = self._slow(event)
-            self._observe(chunk, valid=False)
+            try:
+                self._see(chunk, self._read_ns, valid=False)
+            except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+                self._give_up(error)
             return chunk
         return None
 
@@ -128,14 +151,6 @@ class Chunks:
         if event.event is not None:
             data = {"data": data, "event": event.event}
         return self._client._process_response_data(data=data, cast_to=self._cast_to, response=self._response)  # noqa: SLF001
-
-    def _observe(self, chunk: Any, *, valid: bool) -> None:
-        recorder = self.recorder
-        if recorder is not None:
-            try:
-                observe_chunk(recorder.timeline, chunk, self._read_ns, recorder.content, valid=valid)
-            except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-                self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
         """A failure of ours: count it. The request's record stays what it is and ends as the stream does."""
@@ -173,7 +188,28 @@ class Chunks:
     def __del__(self) -> None:
         recorder = getattr(self, "recorder", None)
         if recorder is not None and recorder.open:
-            registry.abandoned(recorder)
+            if self._response.is_closed:
+                # By its own `close`, not the stream's.
+                registry.gone(recorder, "closed")
+            else:
+                registry.gone(recorder, "abandoned")
+
+
+class _Unobserved:
+    """Stands in for the timeline of a stream that nobody observes."""
+
+    def asked(self, t: int) -> None:
+        """Nothing."""
+
+    def returned(self, t: int) -> None:
+        """Nothing."""
+
+    def read(self, t: int, size: int) -> None:
+        """Nothing."""
+
+
+def _ignore(*_args: Any, **_kwargs: Any) -> None:
+    """Nothing."""
 
 
 @hook("stream")

@@ -4,13 +4,15 @@ The price list takes about 50 ms to load; `warm_up` does that in a thread, while
 """
 
 import threading
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from groqscope.timeline import ModelUsage, Usage
 
 _lock = threading.Lock()
 _ready = False
-_prices: dict[str, Any] = {}
+_prices: dict[str, Callable[[Usage], float] | None] = {}
 _MAX_MODELS = 256
 """Model names whose price (or lack of one) is kept."""
 
@@ -60,17 +62,7 @@ def _price(model: str, usage: Usage) -> float | None:
                 _prices.clear()
             _find(model, genai_prices)
     found = _prices[model]
-    if found is None:
-        return None
-    usage_type, model_price = found
-    calculated = model_price.calc_price(
-        usage_type(
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cache_read_tokens=usage.cached_tokens or 0,
-        )
-    )
-    return float(calculated["total_price"])
+    return None if found is None else found(usage)
 
 
 def _find(model: str, genai_prices: Any) -> None:
@@ -81,4 +73,34 @@ def _find(model: str, genai_prices: Any) -> None:
     except LookupError:
         _prices[model] = None
     else:
-        _prices[model] = (genai_prices.Usage, calculation.model_price)
+        _prices[model] = _calculator(genai_prices.Usage, calculation.model_price)
+
+
+def _calculator(usage_type: Any, model_price: Any) -> Callable[[Usage], float]:
+    """Give a function from usage to US dollars; without Decimal where the price is a plain one per token."""
+    rates = [getattr(model_price, name, None) for name in ("input_mtok", "cache_read_mtok", "output_mtok")]
+    if isinstance(rates[0], Decimal) and isinstance(rates[2], Decimal) and (rates[1] is None or isinstance(rates[1], Decimal)):
+        fresh, cached, output = (None if rate is None else float(rate) / 1e6 for rate in rates)
+        known = fresh or 0.0
+
+        def linear(usage: Usage) -> float:
+            read = usage.cached_tokens or 0
+            return (
+                ((usage.input_tokens or 0) - read) * known
+                + read * (known if cached is None else cached)
+                + (usage.output_tokens or 0) * (output or 0.0)
+            )
+
+        return linear
+
+    def exact(usage: Usage) -> float:
+        calculated = model_price.calc_price(
+            usage_type(
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                cache_read_tokens=usage.cached_tokens or 0,
+            )
+        )
+        return float(calculated["total_price"])
+
+    return exact

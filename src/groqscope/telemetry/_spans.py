@@ -2,8 +2,9 @@
 
 The record span is begun by the tracer when the call is issued, so that samplers and processors see it, and ends when the request
 ends. Its attributes and events are written when somebody reads them, which an exporter does in its own thread: the request does
-not wait for it. Its children (phases, attempts, tool calls) lie in the past by then: they are handed to the span's own processors
-as finished spans, which costs a tenth of beginning and ending each, before the record span ends.
+not wait for it. Its children (phases, attempts, tool calls) lie in the past by then: the worker hands them to the span's own
+processors as finished spans, which costs a tenth of beginning and ending each. A provider that is flushed or shut down has the
+worker's queue emptied first, so that none is left behind.
 
 Both need the OpenTelemetry SDK's spans; any other provider gets the record span alone, written at once.
 """
@@ -14,13 +15,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
 
 from groqscope import semconv
 from groqscope.codec import Attributes, encode
+from groqscope.telemetry._worker import worker
 from groqscope.timeline import RequestRecord
 
 logger = logging.getLogger("groqscope")
@@ -92,18 +94,21 @@ class RecordSpan(ReadableSpan):
         except Exception as error:  # noqa: BLE001 - an exporter's thread must not see a failure of ours
             logger.warning("groqscope could not write a span: %s", type(error).__name__)
             attributes, events = {}, []
-        self._written_attributes = BoundedAttributes(
-            limits.max_span_attributes,
-            {**(self._written_attributes or {}), **attributes},
-            immutable=True,
-            max_value_len=limits.max_span_attribute_length,
+        self._written_attributes = _bounded(
+            {**(self._written_attributes or {}), **attributes}, limits.max_span_attributes, limits.max_span_attribute_length
         )
         made = [
-            Event(n, BoundedAttributes(limits.max_event_attributes, a, max_value_len=limits.max_attribute_length), t)
-            for n, t, a in events
+            Event(n, _bounded(a, limits.max_event_attributes, limits.max_attribute_length), t) for n, t, a in events
         ]
         self._written_events = BoundedList.from_seq(limits.max_events, [*self._written_events, *made])
         self._build = None
+
+
+def _bounded(attributes: Attributes, count: int | None, length: int | None) -> Any:
+    """Keep the SDK's limits. Ours are clean already, so where no limit bites nothing needs to be done."""
+    if length is None and (count is None or len(attributes) <= count):
+        return attributes
+    return BoundedAttributes(count, attributes, immutable=True, max_value_len=length)
 
 
 def end_span(span: Span, end_time: int, error_type: str | None, build: Callable[[], Written]) -> None:
@@ -120,6 +125,29 @@ def end_span(span: Span, end_time: int, error_type: str | None, build: Callable[
     if error_type is not None:
         span.set_status(status)
     span.end(end_time)
+
+
+class _Drain(SpanProcessor):
+    """Empties the worker's queue before the provider's other processors flush or shut down."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the interface's parameter
+        worker.drain()
+        return True
+
+    def shutdown(self) -> None:
+        worker.drain()
+
+
+_drain = _Drain()
+
+
+def flush_with(span: Span) -> None:
+    """Have the worker's queue emptied when the span's provider is flushed or shut down."""
+    processors: Any = getattr(getattr(span, "span", span), "_span_processor", None)
+    known = getattr(processors, "_span_processors", None)
+    # First in line: a processor that was added last would be told after the exporters have shut down.
+    if isinstance(known, tuple) and (not known or known[0] is not _drain):
+        processors._span_processors = (_drain, *(p for p in known if p is not _drain))  # noqa: SLF001 - see above
 
 
 def write(record: RequestRecord, extra: Attributes) -> Written:

@@ -16,7 +16,7 @@ from groqscope.codec import Attributes
 from groqscope.telemetry._content import Content, ContentPolicy
 from groqscope.telemetry._cost import warm_up
 from groqscope.telemetry._metrics import MetricAttributes, Metrics
-from groqscope.telemetry._spans import Written, emit_children, end_span, write
+from groqscope.telemetry._spans import Written, emit_children, end_span, flush_with, write
 from groqscope.telemetry._worker import worker
 from groqscope.timeline import RequestFacts, RequestRecord
 
@@ -122,13 +122,11 @@ class Telemetry:
         return Begun(span, context, outer if nested else None, in_flight, url, method, recording)
 
     def end(self, begun: Begun, ended: Ended) -> None:
-        """End the span, and have the metrics recorded. The record is made only where it is needed at once."""
-        children = self._phase_spans or ended.has_children
-        if begun.recording and children:
-            emit_children(begun.span, ended.record, phases=self._phase_spans, url=begun.url, method=begun.method)
+        """End the span; children and metrics follow off the request's path. The record is made where it is first needed."""
         if begun.outer is not None and begun.outer.is_recording():
             begun.outer.set_attributes(_summary(begun.outer, ended.record))
         if begun.recording:
+            flush_with(begun.span)
             end_span(begun.span, ended.end_unix_ns, ended.error_type, lambda: self._written(ended))
         else:
             begun.span.end(ended.end_unix_ns)
@@ -142,12 +140,14 @@ class Telemetry:
     def _after(self, begun: Begun, ended: Ended) -> None:
         """What need not be done inside the request."""
         try:
+            if begun.recording and (self._phase_spans or ended.has_children):
+                emit_children(begun.span, ended.record, phases=self._phase_spans, url=begun.url, method=begun.method)
             self.metrics.record(ended.record, ended.gaps, begun.context)
             if ended.content is not None and self.content.events:
                 ended.content.emit(ended.record, begun.context)
         except Exception as error:  # noqa: BLE001 - nobody is there to catch it
-            logger.warning("groqscope could not record the metrics of a request: %s", type(error).__name__)
-            self.metrics.internal_error("metrics")
+            logger.warning("groqscope could not finish the telemetry of a request: %s", type(error).__name__)
+            self.metrics.internal_error("telemetry")
 
 
 def _at_creation(request: RequestFacts, operation: str, *, nested: bool) -> Attributes:

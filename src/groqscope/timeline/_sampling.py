@@ -9,24 +9,25 @@ from collections.abc import Sequence
 class StrideSample:
     """Every `stride`-th of the values added, at most `room` (an even number) of them."""
 
-    __slots__ = ("_room", "_skip", "stride", "values")
+    __slots__ = ("_room", "skip", "stride", "values")
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self._skip = 0
+        self.skip = 0
+        """How many of the next values are passed over; who adds very many may count it down without a call."""
         self.stride = 1
         self.values: list[int] = []
 
     def add(self, value: int) -> None:
         """Add a value, or pass it over."""
-        if self._skip:
-            self._skip -= 1
+        if self.skip:
+            self.skip -= 1
             return
         if len(self.values) >= self._room:
             del self.values[1::2]
             self.stride *= 2
         self.values.append(value)
-        self._skip = self.stride - 1
+        self.skip = self.stride - 1
 
 
 def quantile(values: Sequence[int], q: float) -> int:

@@ -211,10 +211,10 @@ class Timeline:
         self._last_read: int | None = None
         self._last_chunk: int | None = None
         self._gap_consumed = 0
-        self._gaps: StrideSample | None = None
+        self._gaps = StrideSample(GAPS_ROOM)
         self._gap_max = 0
         self._gaps_excluded = 0
-        self._times: StrideSample | None = None
+        self._times = StrideSample(TIMELINE_ROOM)
         self.tools = ToolAssembly()
         self.finish_reasons: dict[int, str] = {}
         self.usage: Usage | None = None
@@ -336,9 +336,12 @@ class Timeline:
 
     def returned(self, t: int) -> None:
         """Control goes to the caller."""
-        self._advance(t)
-        if self._stage != CONSUME:
-            self._resume = self._stage
+        stage = self._stage
+        if t > self._mark:
+            self._spent[stage] += t - self._mark
+            self._mark = t
+        if stage != CONSUME:
+            self._resume = stage
             self._stage = CONSUME
 
     def asked(self, t: int) -> None:
@@ -369,17 +372,19 @@ class Timeline:
         if t != self._last_read:
             t = self._new_read(t)
         self._last_chunk = t
-        if self._times is None:
-            self._times = StrideSample(TIMELINE_ROOM)
-        self._times.add((t - self._start) // 1000)
+        times = self._times
+        if times.skip:
+            times.skip -= 1
+        else:
+            times.add((t - self._start) // 1000)
         if channel:
             self.content_chunks += 1
             if self._ttft is None:
                 self._ttft = t
                 self._enter(RECEIVE, t)
-            if channel & Channel.REASONING and self._ttfrt is None:
+            if self._ttfrt is None and channel & Channel.REASONING:
                 self._ttfrt = t
-            if channel & (Channel.CONTENT | Channel.TOOL) and self._ttfot is None:
+            if self._ttfot is None and channel != Channel.REASONING:
                 self._ttfot = t
 
     def _new_read(self, t: int) -> int:
@@ -390,19 +395,25 @@ class Timeline:
         gap is left out and counted.
         """
         previous = self._last_read
-        t = max(t, self._start if previous is None else previous)
+        earliest = self._start if previous is None else previous
+        if t < earliest:
+            t = earliest
         self.reads += 1
         self._last_read = t
         if previous is None:
             self._ttfc = t
-            self._gaps = StrideSample(GAPS_ROOM)
-        elif self._gaps is not None:
+        else:
             gap = t - previous
             if self._gap_consumed * 2 > gap:
                 self._gaps_excluded += 1
             else:
-                self._gaps.add(gap)
-                self._gap_max = max(self._gap_max, gap)
+                if gap > self._gap_max:
+                    self._gap_max = gap
+                gaps = self._gaps
+                if gaps.skip:
+                    gaps.skip -= 1
+                else:
+                    gaps.add(gap)
         self._gap_consumed = 0
         return t
 
@@ -464,9 +475,8 @@ class Timeline:
         entered = self._entered | (1 << self._stage if running else 0)
         end = self._mark + running
         phases, clamped = self._phases(spent, entered)
-        times_us, stride = (tuple(self._times.values), self._times.stride) if self._times else ((), 1)
-        times_us, stride = fit(times_us, stride)
-        gaps = self._gaps.values if self._gaps else []
+        times_us, stride = fit(tuple(self._times.values), self._times.stride)
+        gaps = self._gaps.values
         streamed = self.streaming and (self.chunks > 0 or self.bytes > 0)
         request: Any = self.request
         response: Any = self.response
@@ -518,6 +528,11 @@ class Timeline:
         return self._start
 
     @property
+    def held_by_caller(self) -> bool:
+        """Whether the caller holds control."""
+        return self._stage == CONSUME
+
+    @property
     def attempts(self) -> int:
         """HTTP attempts so far."""
         return len(self._attempts) + self._attempts_dropped
@@ -525,7 +540,7 @@ class Timeline:
     @property
     def gaps(self) -> list[int]:
         """The sample of gaps between reads, for the metric."""
-        return self._gaps.values if self._gaps else []
+        return self._gaps.values
 
     def _since(self, t: int | None) -> int | None:
         return None if t is None else t - self._start

@@ -12,14 +12,14 @@ from typing import Any
 from groq.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import ValidationError
 
-_validate: dict[type, Callable[..., Any]] = {}
+_validators: dict[type, Callable[..., Any]] = {}
 
 
 def warm_up() -> None:
     """Build the validators, which the SDK defers to the first use (about 10 ms)."""
     for model in (ChatCompletionChunk, ChatCompletion):
         model.model_rebuild()
-        _validate[model] = model.__pydantic_validator__.validate_json
+        _validators[model] = model.__pydantic_validator__.validate_json
 
 
 def decode_chunk(payload: bytes) -> ChatCompletionChunk | None:
@@ -27,8 +27,11 @@ def decode_chunk(payload: bytes) -> ChatCompletionChunk | None:
     chunk = _decoded(ChatCompletionChunk, payload)
     if chunk is not None:
         for choice in chunk.choices:
-            _mend(choice)
-            _mend(choice.delta)
+            delta = choice.delta
+            if choice.__pydantic_extra__:
+                _mend(choice)
+            if delta.__pydantic_extra__:
+                _mend(delta)
     return chunk
 
 
@@ -43,21 +46,20 @@ def decode_completion(body: bytes) -> ChatCompletion | None:
 
 
 def _decoded(model: type, payload: bytes) -> Any:
-    if model not in _validate:
-        warm_up()
     try:
-        decoded = _validate[model](payload, strict=True)
+        decoded = _validators[model](payload, strict=True)
+    except KeyError:
+        warm_up()
+        return _decoded(model, payload)
     except ValidationError:
         return None
     extra = decoded.__pydantic_extra__
     if extra:
         if extra.get("error"):
             return None
-        decoded.__pydantic_fields_set__.difference_update(extra)
+        _mend(decoded)
     return decoded
 
 
 def _mend(model: Any) -> None:
-    extra = model.__pydantic_extra__
-    if extra:
-        model.__pydantic_fields_set__.difference_update(extra)
+    model.__pydantic_fields_set__.difference_update(model.__pydantic_extra__)
