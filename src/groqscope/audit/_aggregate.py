@@ -1,14 +1,15 @@
 """Records in, summaries out: one pass, and memory that does not grow with the records themselves."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 from groqscope.audit._distribution import Values
-from groqscope.audit._model import Distribution, ModelSummary, PhaseTotal, ToolSummary
+from groqscope.audit._model import Distribution, ModelSummary, PhaseTotal, ToolSummary, Why
 from groqscope.audit._usual import Rows, Usual
 from groqscope.audit._verdict import DOING
-from groqscope.audit._why import group_sentence
+from groqscope.audit._why import Causes, explain, group_sentence
 from groqscope.audit.fields import FAILED, LEFT, PHASES
 from groqscope.timeline import RequestRecord
 
@@ -29,6 +30,7 @@ _COUNTS: Final = (
     "clamped",
 )
 _MEASURES: Final = ("ttfc", "ttft", "ttfot", "duration", "tpot", "throughput")
+_LENGTHS: Final = attrgetter(*PHASES)
 _NANOSECONDS: Final = frozenset(_MEASURES) - {"throughput"}
 
 
@@ -93,10 +95,8 @@ class Group:
             self.cost = (self.cost or 0.0) + record.cost
 
     def _add_phases(self, record: RequestRecord) -> None:
-        phases = record.phases
         known = False
-        for name in PHASES:
-            length = getattr(phases, name)
+        for name, length in zip(PHASES, _LENGTHS(record.phases), strict=True):
             if length is not None:
                 known = True
                 values = self.phases.get(name)
@@ -119,7 +119,7 @@ class Group:
             self.phases.setdefault(name, Values()).merge(values)
         self.phased_ns += other.phased_ns
 
-    def summary(self, model: str | None, rows: Iterable[Rows]) -> ModelSummary:
+    def summary(self, model: str | None, rows: Sequence[Rows], found: Causes) -> ModelSummary:
         """Freeze into what reports show; `rows` are those of the group, for its verdict."""
         phases = tuple(self._phase(name) for name in PHASES if name in self.phases)
         biggest = max(phases, key=lambda phase: phase.total_ns, default=None)
@@ -131,7 +131,7 @@ class Group:
             outcomes=tuple(self.outcomes.most_common()),
             phases=phases,
             cost=self.cost,
-            verdict=group_sentence(rows, None if biggest is None else (DOING[biggest.name], biggest.share)),
+            verdict=group_sentence(rows, found, None if biggest is None else (DOING[biggest.name], biggest.share)),
             **counts,
             **measures,
         )
@@ -172,12 +172,13 @@ class Tool:
 
 
 class Aggregate:
-    """Everything that is counted over a set of records."""
+    """Everything that is counted over a set of records: first all of them are added, then it is asked."""
 
     def __init__(self) -> None:
         self.groups: dict[str | None, Group] = {}
         self.tools: dict[str | None, Tool] = {}
         self.usual = Usual()
+        self._causes = Causes()
 
     def add(self, record: RequestRecord) -> None:
         """Count one record."""
@@ -204,19 +205,23 @@ class Aggregate:
     def models(self) -> tuple[ModelSummary, ...]:
         """Give a summary by model, the one that took most time first."""
         ordered = sorted(self.groups.items(), key=lambda item: -item[1].measures["duration"].total)
-        return tuple(group.summary(model, self._rows(model)) for model, group in ordered)
+        return tuple(group.summary(model, self._rows(model), self._causes) for model, group in ordered)
 
     def model(self, model: str | None) -> ModelSummary | None:
         """Give the summary of one model."""
         group = self.groups.get(model)
-        return None if group is None else group.summary(model, self._rows(model))
+        return None if group is None else group.summary(model, self._rows(model), self._causes)
 
     def total(self) -> ModelSummary:
         """Give a summary over everything."""
         whole = Group()
         for group in self.groups.values():
             whole.merge(group)
-        return whole.summary(None, self.usual.rows.values())
+        return whole.summary(None, list(self.usual.rows.values()), self._causes)
+
+    def why(self) -> Why:
+        """Explain the slow requests."""
+        return explain(list(self.usual.rows.values()), self._causes)
 
     def tool_summaries(self) -> tuple[ToolSummary, ...]:
         """Give a summary by tool, the one most called first."""

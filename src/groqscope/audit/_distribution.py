@@ -71,14 +71,18 @@ class Values:
 
     def merge(self, other: "Values") -> None:
         """Add all values of another."""
-        if other.exact:
-            for value in other.sorted():
-                self.add(value)
-            return
-        self._to_sketch()
         self.n += other.n
         self.total += other.total
         self.min, self.max = min(self.min, other.min), max(self.max, other.max)
+        if self._values is not None and other.exact and self.n <= self.limit:
+            self._values.extend(other.sorted())
+            self._sorted = False
+            return
+        self._to_sketch()
+        if other.exact:
+            for value in other.sorted():
+                self._count(value, 1)
+            return
         buckets, zeros = other.sketch
         self._zeros += zeros
         for bucket, count in buckets.items():

@@ -7,7 +7,6 @@ from groqscope.audit._budgets import Budgets
 from groqscope.audit._model import Audit, Entry, ModelSummary
 from groqscope.audit._reading import Reading, Top
 from groqscope.audit._verdict import judge
-from groqscope.audit._why import explain
 from groqscope.audit._words import count, percent
 from groqscope.timeline import RequestRecord
 
@@ -70,7 +69,7 @@ def summarise(
         tools=aggregate.tool_summaries(),
         entries=entries,
         omitted=total.requests - len(entries),
-        why=explain(aggregate.usual.rows.values()) if why else None,
+        why=aggregate.why() if why else None,
         budgets=() if budgets is None else budgets.results(),
     )
 

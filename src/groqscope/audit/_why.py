@@ -1,7 +1,7 @@
 """Causes over many requests: over all of a group for its verdict, over the slow ones for `--why`."""
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,50 +28,78 @@ class _Tally:
     requests: float = 0
     ns: float = 0
     usual_ns: float = 0
-    worst: list[tuple[float, str]] = field(default_factory=list)
+    worst: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+
+    def add(self, other: "_Tally") -> None:
+        self.requests += other.requests
+        self.ns += other.ns
+        self.usual_ns += other.usual_ns
+        self.worst = heapq.nlargest(_EXAMPLES, self.worst + other.worst)
 
 
 @dataclass(slots=True)
-class Tallies:
+class _Tallies:
     """Causes counted over rows."""
 
     requests: float = 0
     ns: float = 0
     unexplained: float = 0
-    by_code: dict[str, _Tally] = field(default_factory=dict)
+    by_code: dict[str, _Tally] = field(default_factory=dict[str, _Tally])
+
+    def count(self, row: Sequence[float], causes: Sequence[tuple[str, float]], rows: Rows, request: str) -> None:
+        weight = rows.weight
+        self.requests += weight
+        self.ns += weight * row[0]
+        self.unexplained += weight * (not causes)
+        for code, ns in causes:
+            one = self.by_code.setdefault(code, _Tally())
+            one.requests += weight
+            one.ns += weight * ns
+            one.usual_ns += weight * (usual_of(code, rows.usual) or 0)
+            if len(one.worst) < _EXAMPLES:
+                heapq.heappush(one.worst, (ns, request))
+            else:
+                heapq.heappushpop(one.worst, (ns, request))
+
+    def add(self, other: "_Tallies") -> None:
+        self.requests += other.requests
+        self.ns += other.ns
+        self.unexplained += other.unexplained
+        for code, one in other.by_code.items():
+            self.by_code.setdefault(code, _Tally()).add(one)
 
 
-def tally(groups: Iterable[Rows], *, only_slow: bool) -> Tallies:
-    """Name the causes of each row and sum them up."""
-    total = Tallies()
-    for rows in groups:
-        usual, weight = rows.usual, rows.weight
-        for row, request in rows:
-            if only_slow and not is_slow(row[0], usual):
-                continue
-            total.requests += weight
-            total.ns += weight * row[0]
-            causes = named(row, usual)
-            total.unexplained += weight * (not causes)
-            for code, ns in causes:
-                _count(total.by_code.setdefault(code, _Tally()), ns, usual_of(code, usual), weight, request)
-    return total
+class Causes:
+    """The causes in each group of rows, looked for once: over all of them, and over the slow ones."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[_Tallies, _Tallies]] = {}
+
+    def over(self, groups: Iterable[Rows], *, only_slow: bool) -> _Tallies:
+        """Sum up over groups."""
+        total = _Tallies()
+        for rows in groups:
+            known = self._known.get(id(rows))
+            if known is None:
+                known = self._known[id(rows)] = _count(rows)
+            total.add(known[only_slow])
+        return total
 
 
-def _count(one: _Tally, ns: float, usual_ns: float | None, weight: float, request: str) -> None:
-    one.requests += weight
-    one.ns += weight * ns
-    one.usual_ns += weight * (usual_ns or 0)
-    if len(one.worst) < _EXAMPLES:
-        heapq.heappush(one.worst, (ns, request))
-    else:
-        heapq.heappushpop(one.worst, (ns, request))
+def _count(rows: Rows) -> tuple[_Tallies, _Tallies]:
+    everything, slow = _Tallies(), _Tallies()
+    usual = rows.usual
+    for row, request in rows:
+        causes = named(row, usual)
+        everything.count(row, causes, rows, request)
+        if is_slow(row[0], usual):
+            slow.count(row, causes, rows, request)
+    return everything, slow
 
 
-def explain(groups: Iterable[Rows]) -> Why:
+def explain(groups: Sequence[Rows], found: Causes) -> Why:
     """List the causes over all slow requests, biggest share first."""
-    groups = list(groups)
-    total = tally(groups, only_slow=True)
+    total = found.over(groups, only_slow=True)
     seen = sum(rows.seen for rows in groups)
     causes = tuple(sorted(_causes(total, any(rows.usual for rows in groups)), key=lambda cause: -cause.ns))
     slow = round(total.requests)
@@ -86,7 +114,7 @@ def explain(groups: Iterable[Rows]) -> Why:
     )
 
 
-def _causes(total: Tallies, usual_known: bool) -> Iterable[GroupCause]:  # noqa: FBT001 - private
+def _causes(total: _Tallies, usual_known: bool) -> Iterable[GroupCause]:  # noqa: FBT001 - private
     for code, one in total.by_code.items():
         share = one.ns / total.ns
         if share < _MIN_GROUP_SHARE:
@@ -120,9 +148,9 @@ def _why_sentence(seen: int, slow: int, causes: tuple[GroupCause, ...], *, usual
     return f"{head} The biggest cause: {percent(first.share)} of their time {first.title}."
 
 
-def group_sentence(groups: Iterable[Rows], biggest: tuple[str, float] | None) -> str:
+def group_sentence(groups: Sequence[Rows], found: Causes, biggest: tuple[str, float] | None) -> str:
     """Say where a group's time went: its causes, or, where none stands out, its biggest phase and its share."""
-    total = tally(groups, only_slow=False)
+    total = found.over(groups, only_slow=False)
     if not total.requests:
         return ""
     causes = sorted(total.by_code.items(), key=lambda item: -item[1].ns)
