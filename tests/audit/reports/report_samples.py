@@ -1,13 +1,22 @@
 """Realistic records for the reports: a timeline driven with plain times, no clock and no network."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
-from groqscope.audit._aggregate import Aggregate
-from groqscope.audit._model import Audit, Entry, Provenance, RequestAudit, Selection
-from groqscope.audit._overview import _sentence
-from groqscope.audit._verdict import judge
-from groqscope.audit._why import explain
+from groqscope.audit import (
+    Audit,
+    Budgets,
+    Comparison,
+    Query,
+    Reading,
+    ReadReport,
+    RequestAudit,
+    compare,
+    one_request,
+    parse_budget,
+)
+from groqscope.audit import overview as analyse
 from groqscope.timeline import (
     Channel,
     ModelUsage,
@@ -426,57 +435,53 @@ def stretched(record: RequestRecord, factor: float, **changes: object) -> Reques
 TIMES = ("ttfc_ns", "ttft_ns", "ttfrt_ns", "ttfot_ns", "last_chunk_ns", "icl_p50_ns", "icl_p99_ns", "icl_max_ns")
 
 
+class Samples:
+    """A source of records that are in memory."""
+
+    names = ("~/.local/state/groqscope",)
+    when_empty = "no samples"
+
+    def __init__(self, records: Sequence[RequestRecord]) -> None:
+        self._records = records
+
+    def read(
+        self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
+    ) -> Iterator[RequestRecord]:
+        """Yield them."""
+        report.files = 2
+        report.records = len(self._records)
+        yield from self._records
+
+
 def overview(
-    records: list[RequestRecord], *, listed: int = 20, words: tuple[str, ...] = (), warnings: tuple[str, ...] = ()
+    records: Sequence[RequestRecord],
+    *,
+    listed: int | None = 20,
+    why: bool = True,
+    budgets: Sequence[str] = (),
+    warnings: tuple[str, ...] = (),
 ) -> Audit:
     """Analyse records as the command does."""
-    aggregate = Aggregate()
-    for record in records:
-        aggregate.add(record)
-    newest = records[::-1][:listed]
-    return Audit(
-        provenance=provenance(records, words=words, warnings=warnings),
-        sentence=_sentence(aggregate.total()),
-        total=aggregate.total(),
-        models=aggregate.models(),
-        tools=aggregate.tool_summaries(),
-        entries=tuple(Entry(record=record, verdict=judge(record, aggregate.usual.of(record))) for record in newest),
-        omitted=len(records) - len(newest),
-        why=explain(aggregate.usual.rows.values()),
-    )
+    limits = Budgets([parse_budget(text) for text in budgets]) if budgets else None
+    audit = analyse(Reading(Samples(records), Query()), listed=listed, why=why, budgets=limits)
+    return replace(audit, provenance=replace(audit.provenance, version="0.1.0", warnings=warnings))
 
 
-def one(record: RequestRecord, beside: list[RequestRecord] | None = None) -> RequestAudit:
+def one(record: RequestRecord, beside: Sequence[RequestRecord] = ()) -> RequestAudit:
     """Analyse one record beside others."""
-    aggregate = Aggregate()
-    for other in beside or ():
-        aggregate.add(other)
-    return RequestAudit(
-        provenance=provenance([record], read=1 + len(beside or ())),
-        record=record,
-        verdict=judge(record, aggregate.usual.of(record)),
-        usual=aggregate.model(record.model),
-    )
+    unique = replace(record, span_id="f" * 16)
+    found = one_request(Reading(Samples([*beside, unique]), Query()), "f" * 16)
+    return replace(found, record=record, provenance=replace(found.provenance, version="0.1.0"))
 
 
-def provenance(
-    records: list[RequestRecord],
-    *,
-    read: int | None = None,
-    words: tuple[str, ...] = (),
-    warnings: tuple[str, ...] = (),
-) -> Provenance:
-    """Say where sample records come from."""
-    return Provenance(
-        sources=("~/.local/state/groqscope",),
-        files=2,
-        requests=len(records),
-        read=len(records) if read is None else read,
-        foreign=sum(1 for record in records if not record.phases.total()),
-        first_unix_ns=min((record.start_unix_ns for record in records), default=None),
-        last_unix_ns=max((record.start_unix_ns for record in records), default=None),
-        services=("shop",),
-        selection=Selection(words=words),
-        warnings=warnings,
-        version="0.1.0",
-    )
+def both(a: Sequence[RequestRecord], b: Sequence[RequestRecord]) -> Comparison:
+    """Compare two sets."""
+    found = compare(Reading(Samples(a), Query()), Reading(Samples(b), Query()))
+    return replace(found, a=replace(found.a, version="0.1.0"), b=replace(found.b, version="0.1.0"))
+
+
+def nothing() -> Audit:
+    """An overview of nothing."""
+    audit = overview([streamed()])
+    none = replace(audit.total, requests=0)
+    return replace(audit, sentence="No requests.", total=none, models=(), tools=(), entries=(), why=None)

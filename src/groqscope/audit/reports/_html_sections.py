@@ -13,14 +13,16 @@ from groqscope.audit._model import (
     ToolSummary,
     Why,
 )
+from groqscope.audit.reports._changes import TITLES, change_lines, models_of, sizes
 from groqscope.audit.reports._html_data import tone
 from groqscope.audit.reports._markup import Markup, join, tag
-from groqscope.audit.reports._measures import measure, measure_name, ordered, signed
+from groqscope.audit.reports._measures import measure, ordered
 from groqscope.audit.reports._provenance import provenance_words
 from groqscope.audit.reports._text import UNKNOWN, Unit, count, money, rate, share, size, visible
 from groqscope.audit.reports._waterfall import phase_label
 
 _FOLD: Final = 0.01
+_CERTAIN: Final = {"slower": "bad", "faster": "good", "cannot tell": "faint"}
 _MAX_TOOLS: Final = 20
 _ALWAYS: Final = 3
 """Columns of the totals that stand there even without a value."""
@@ -235,31 +237,18 @@ def budget_table(budgets: Sequence[BudgetResult], unit: Unit) -> Markup:
 def comparison_sections(comparison: Comparison, unit: Unit) -> Markup:
     """Give a comparison, model by model."""
     parts = [tag("h1", comparison.sentence)]
-    for model in dict.fromkeys(row.model for row in comparison.rows):
-        rows: list[Markup] = []
-        for row in comparison.rows:
-            if row.model != model:
-                continue
-            cells, marks = [measure_name(row.measure), f"{row.n_a:,}", f"{row.n_b:,}"], [None, "faint", "faint"]
-            for change in (row.median, row.p95):
-                known = change.low is not None and change.high is not None
-                interval = f"{signed(change.low)} to {signed(change.high)}" if known else UNKNOWN
-                cells += [
-                    measure(change.a, row.unit, unit),
-                    measure(change.b, row.unit, unit),
-                    signed(change.ratio),
-                    interval,
-                    change.certainty,
-                ]
-                marks += [None, None, None, "faint", {"slower": "bad", "faster": "good"}.get(change.certainty, "faint")]
-            rows.append(line(cells, marks=marks))
-        once = ["A", "B", "change", "95% interval", ""]
-        parts.append(
-            section(
-                model or _MODEL,
-                table(["", "n A", "n B", *(f"median {once[0]}", *once[1:]), *(f"p95 {once[0]}", *once[1:])], rows),
+    for model in models_of(comparison):
+        lines, notes = change_lines(comparison, model, unit)
+        rows = [
+            line(
+                [one.measure, one.statistic, *one.cells, one.certainty],
+                left=2,
+                marks=(None, "faint", None, None, None, "faint", _CERTAIN[one.certainty]),
             )
-        )
+            for one in lines
+        ]
+        said = [tag("p", note, class_="faint small") for note in (sizes(comparison, model), *notes)]
+        parts.append(section(model or _MODEL, table([unit.label, "", *TITLES], rows, left=2), *said))
     for name, models in (("A", comparison.only_a), ("B", comparison.only_b)):
         if models:
             parts.append(tag("p", f"only in {name}: {', '.join(models)}"))

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from groqscope.audit._model import Audit, Comparison, Distribution, ModelSummary, Provenance, RequestAudit
+from groqscope.audit.reports._changes import TITLES, change_lines, models_of, sizes
 from groqscope.audit.reports._facts import ending, model_of, record_id
 from groqscope.audit.reports._html_data import outcome_text
 from groqscope.audit.reports._kinds import Report, Section
 from groqscope.audit.reports._look import Look
-from groqscope.audit.reports._measures import measure, measure_name, ordered, signed
+from groqscope.audit.reports._measures import measure, ordered
 from groqscope.audit.reports._provenance import provenance_words
 from groqscope.audit.reports._terminal import TerminalRenderer
 from groqscope.audit.reports._text import UNKNOWN, Unit, UnitName, count, moment, money, rate, share, size, visible
@@ -224,20 +225,12 @@ def _requests(audit: Audit, unit: Unit) -> str:
 
 def _comparison(comparison: Comparison, unit: Unit) -> Iterator[str]:
     yield f"**{literal(comparison.sentence)}**"
-    rows: list[list[str]] = []
-    for row in comparison.rows:
-        cells = [literal(row.model or "(model not known)"), measure_name(row.measure)]
-        for change in (row.median, row.p95):
-            known = change.low is not None and change.high is not None
-            interval = f" ({signed(change.low)} to {signed(change.high)})" if known else ""
-            cells += [
-                measure(change.a, row.unit, unit),
-                measure(change.b, row.unit, unit),
-                f"{signed(change.ratio)}{interval}",
-                _CHANGES[change.certainty],
-            ]
-        rows.append(cells)
-    yield table(["model", "", "median A", "B", "change (95%)", "", "p95 A", "B", "change (95%)", ""], rows, left=2)
+    for model in models_of(comparison):
+        lines, notes = change_lines(comparison, model, unit)
+        rows = [[one.measure, one.statistic, *one.cells, _CHANGES[one.certainty]] for one in lines]
+        yield f"**{literal(model or '(model not known)')}**, {sizes(comparison, model)}"
+        yield table([unit.label, "", *TITLES], rows, left=2)
+        yield literal("; ".join(notes))
     for name, models in (("A", comparison.only_a), ("B", comparison.only_b)):
         if models:
             yield f"Only in {name}: {', '.join(map(literal, models))}"

@@ -8,15 +8,6 @@ from groqscope.audit._model import Unit as Measure
 from groqscope.audit.reports._text import UNKNOWN, Unit, money, size
 
 _ORDER: Final = {"over": 0, "cannot tell": 1, "ok": 2}
-_NAMES: Final = {
-    "duration": "total",
-    "ttfc": "first chunk",
-    "ttft": "first token",
-    "ttfot": "first answer",
-    "tpot": "time per token",
-    "phase.consume": "your code",
-    "phase.pool_wait": "pool",
-}
 
 
 def ordered(budgets: Sequence[BudgetResult]) -> list[BudgetResult]:
@@ -46,17 +37,3 @@ def _bytes(value: float) -> str:
 
 
 _PLAIN: Final[dict[str, Callable[[float], str]]] = {"share": _percent, "usd": money, "bytes": _bytes}
-
-
-def signed(ratio: float | None) -> str:
-    """Write a ratio B / A as a change: `+12.3%`, or `3.4 times` when it is more than doubled."""
-    if ratio is None:
-        return UNKNOWN
-    if ratio >= 2:  # noqa: PLR2004 - per cent beyond a doubling read badly
-        return f"{ratio:.1f} times"
-    return f"{(ratio - 1) * 100:+.1f}%"
-
-
-def measure_name(name: str) -> str:
-    """Name a measure for people."""
-    return _NAMES.get(name, name.removeprefix("phase."))
