@@ -1,7 +1,9 @@
 """A record's metrics.
 
-Histograms are recorded by the worker, after the span ended and with its context, so that exemplars lead to the trace. Counters
-and gauges are kept here and read by the meter when it collects, which costs a request next to nothing; the same callback empties
+Histograms and counters are recorded by the worker, after the span ended; histograms with its context, so that
+exemplars lead to the trace. Counters are not observable ones: the SDK lets those start at the moment they are first
+collected, at a value above 0, and Prometheus never sees the first error of its kind. What is in flight and the gauges
+are kept here and read by the meter when it collects, which costs a request next to nothing; the same callback empties
 the worker's queue first, so that a collection misses no request that has ended.
 """
 
@@ -35,7 +37,11 @@ class Metrics:
         # The first to be registered is the first to be called at a collection: it empties the queue.
         first = True
         self._histograms: dict[str, Any] = {}
+        self._counters: dict[str, Any] = {}
         for metric in sorted(semconv.METRICS, key=lambda m: m.kind == "histogram"):
+            if metric.kind == "counter":
+                self._counters[metric.name] = meter.create_counter(metric.name, metric.unit, metric.brief)
+                continue
             if metric.kind == "histogram":
                 self._histograms[metric.name] = meter.create_histogram(
                     metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=metric.buckets
@@ -43,7 +49,6 @@ class Metrics:
                 continue
             self._sums[metric.name] = {}
             create = {
-                "counter": meter.create_observable_counter,
                 "updowncounter": meter.create_observable_up_down_counter,
                 "gauge": meter.create_observable_gauge,
             }[metric.kind]
@@ -74,6 +79,9 @@ class Metrics:
         self._add(semconv.METRIC_INTERNAL_ERRORS, 1, {"groqscope.hook": hook})
 
     def _add(self, metric: Metric, amount: float, attributes: MetricAttributes) -> None:
+        if metric.kind == "counter":
+            self._counters[metric.name].add(amount, attributes)
+            return
         key = tuple(sorted(attributes.items()))
         sums = self._sums[metric.name]
         with self._lock:
