@@ -15,7 +15,7 @@ BOARDS = (overview, latency, audit, pipeline)
 
 
 _NOT_FOR_ALL_VARIABLES = ("id", "auto", "auto_count", "auto_min")
-"""What the SDK writes for every variable: one id for all of them, which makes Grafana forget them, and settings of intervals."""
+"""What the SDK writes for every variable: one id for all of them, which makes Grafana forget them, and intervals."""
 
 
 def _plain(board: object) -> dict[str, Any]:

@@ -72,7 +72,14 @@ def _steps(thresholds: Thresholds) -> dashboard.ThresholdsConfig:
 
 
 def _dress(
-    panel: Any, title: str, description: str, unit: str, box: Box, *, thresholds: Thresholds = PLAIN, empty: str = NO_TRAFFIC
+    panel: Any,
+    title: str,
+    description: str,
+    unit: str,
+    box: Box,
+    *,
+    thresholds: Thresholds = PLAIN,
+    empty: str = NO_TRAFFIC,
 ) -> Any:
     panel.title(title).description(description).unit(unit).grid_pos(box.grid()).thresholds(_steps(thresholds))
     return panel.no_value(empty)
@@ -120,11 +127,8 @@ def chart(
 ) -> Any:
     """Make lines (or stacked areas, or bars) over time.
 
-    Args:
-        dashed: legends that match this expression are drawn thin and dashed.
-        line: the legend of a series that is a dashed line among bars, outside of their stack.
-        thresholds: more than one draws dashed lines.
-        table_legend: figures of each series to show beside its name.
+    Legends that match `dashed` are drawn thin and dashed; `line` is the legend of a series that is a dashed line among
+    bars, outside of their stack. More than one threshold draws lines; `table_legend` are figures beside each name.
     """
     panel = _dress(timeseries_builder.Panel(), title, description, unit, box, thresholds=thresholds, empty=empty)
     panel.datasource(PROMETHEUS).targets(_targets(queries))
@@ -135,7 +139,9 @@ def chart(
     else:
         legend.display_mode(common_models.LegendDisplayMode.LIST).calcs([])
     panel.legend(legend)
-    panel.tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI).sort(common_models.SortOrder.DESCENDING))
+    panel.tooltip(
+        common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI).sort(common_models.SortOrder.DESCENDING)
+    )
     panel.line_width(1 if stacked or bars else 2).fill_opacity(75 if stacked else 60 if bars else 6)
     panel.show_points(common_models.VisibilityMode.NEVER).span_nulls(180_000)
     panel.draw_style(common_models.GraphDrawStyle.BARS if bars else common_models.GraphDrawStyle.LINE)
@@ -186,7 +192,9 @@ def heat(title: str, description: str, query: Query, box: Box, *, lowest: float,
         .exponent(0.5)
         .fill("dark-orange")
     )
-    panel.y_axis(heatmap.YAxisConfig().unit(SECONDS).min(lowest).max(highest).axis_placement(common_models.AxisPlacement.LEFT))
+    panel.y_axis(
+        heatmap.YAxisConfig().unit(SECONDS).min(lowest).max(highest).axis_placement(common_models.AxisPlacement.LEFT)
+    )
     panel.rows_frame(heatmap.RowsHeatmapOptions().layout(common_models.HeatmapCellLayout.AUTO))
     return panel.filter_values(heatmap.FilterValueRange().le(1e-9)).cell_values(heatmap.CellValues().unit("short"))
 
@@ -267,9 +275,7 @@ def firing(title: str, description: str, query: str, box: Box, *, columns: dict[
     panel = _dress(table.Panel(), title, description, "short", box, empty=empty)
     panel.datasource(PROMETHEUS).targets(_targets([Query(query)], instant=True, form="table"))
     panel.with_transformation(
-        models.DataTransformerConfig(
-            id_val="filterFieldsByName", options={"include": {"names": list(columns)}}
-        )
+        models.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": list(columns)}})
     )
     return panel.with_transformation(
         models.DataTransformerConfig(

@@ -24,9 +24,7 @@ TOOL = label(semconv.TOOL_NAME)
 ATTEMPT = label(semconv.ATTEMPT_OUTCOME)
 PROVIDER = label(semconv.PROVIDER_NAME)
 
-SELECTED = (
-    f'{PROVIDER}="{semconv.PROVIDER}", {SERVICE}=~"$service", {MODEL}=~"$model", {ENVIRONMENT}=~"$environment"'
-)
+SELECTED = f'{PROVIDER}="{semconv.PROVIDER}", {SERVICE}=~"$service", {MODEL}=~"$model", {ENVIRONMENT}=~"$environment"'
 """What the variables at the top of a dashboard choose, of Groq's."""
 
 RATE = "$__rate_interval"

@@ -43,32 +43,42 @@ def _tables() -> list[Any]:
     return [
         traces(
             "Slower than $slower",
-            "Requests that took longer than the variable at the top, slowest first, of the newest 50. Click a trace ID to see it below.",
-            _find("duration > $slower", "gen_ai.response.time_to_first_chunk", "groq.usage.queue_time", "groq.request.id"),
-            Box(0, 0, 12, 7), link=LINK,
+            "Requests that took longer than the variable at the top, slowest first, of the newest 50. Click a "
+            "trace ID to see it below.",
+            _find(
+                "duration > $slower", "gen_ai.response.time_to_first_chunk", "groq.usage.queue_time", "groq.request.id"
+            ),
+            Box(0, 0, 12, 7),
+            link=LINK,
         ),
         traces(
             "Failed",
             "Requests whose error reached the caller. Open a row for the type of the error and Groq's request id.",
             _find(f'span.{semconv.OUTCOME} = "error"', semconv.ERROR_TYPE, semconv.HTTP_STATUS, "groq.request.id"),
-            Box(12, 0, 12, 7), link=LINK,
+            Box(12, 0, 12, 7),
+            link=LINK,
         ),
         traces(
             "Retried",
             "Requests with more than one HTTP attempt. Open a row for how many, and for the time lost to it.",
             _find("span.groqscope.attempts > 1", "groqscope.attempts", "groqscope.phase.retry_time", "groq.request.id"),
-            Box(0, 7, 12, 7), link=LINK,
+            Box(0, 7, 12, 7),
+            link=LINK,
         ),
         traces(
             "Abandoned, cancelled, closed or cut",
-            "Streams that ended before the answer did: dropped by the application, cancelled, closed early, or cut by the network.",
+            "Streams that ended before the answer did: dropped by the application, cancelled, closed early, or "
+            "cut by the network.",
             _find(
                 f'span.{semconv.OUTCOME} =~ "abandoned|cancelled|closed|truncated"',
-                semconv.OUTCOME, "groqscope.stream.chunks", "groq.request.id",
+                semconv.OUTCOME,
+                "groqscope.stream.chunks",
+                "groq.request.id",
             ),
-            Box(12, 7, 12, 7), link=LINK,
+            Box(12, 7, 12, 7),
+            link=LINK,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _one() -> list[Any]:
@@ -76,7 +86,8 @@ def _one() -> list[Any]:
         note(
             "",
             "How to choose a request.",
-            "**One request:** click a trace ID above, or a dot (an exemplar) on a latency panel of the other dashboards, or paste "
+            "**One request:** click a trace ID above, or a dot (an exemplar) on a latency panel of the other "
+            "dashboards, or paste "
             "a trace ID into the field at the top.",
             Box(0, 14, 24, 2),
         ),

@@ -5,7 +5,6 @@ from dashboards._frame import frame
 from dashboards._panels import RATIO, SECONDS, Box, Query, chart, heat, ladder
 from groqscope import semconv
 
-
 UID = "groq-latency"
 
 COLORS = {
@@ -23,7 +22,8 @@ COLORS = {
     "consume": "#A352CC",
     "finish": "#6E6E6E",
 }
-"""In the order in which they happen. Red and orange is waiting that somebody can do something about; blue and green is Groq at work; violet is the caller."""
+"""In the order in which they happen. Red and orange: waiting that somebody can do something about; blue and green: Groq
+at work; violet: the caller."""
 
 
 def _anatomy() -> list[object]:
@@ -31,23 +31,34 @@ def _anatomy() -> list[object]:
     return [
         chart(
             "Where a request's time goes",
-            "Mean time a request spends in each phase; phases partition the duration exactly, so the top edge is the mean duration. "
-            "queue, prefill and generate are what Groq reports; network is the part of the wait that Groq does not account for; "
+            "Mean time a request spends in each phase; phases partition the duration exactly, so the top edge is "
+            "the mean duration. "
+            "queue, prefill and generate are what Groq reports; network is the part of the wait that Groq does "
+            "not account for; "
             "consume is the application holding a chunk.",
             [
                 Query(p.rate(semconv.METRIC_PHASE, "sum", f'{p.PHASE}="{phase}"') + f" / ({calls} > 0)", phase)
                 for phase in COLORS
             ],
-            SECONDS, Box(0, 0, 14, 11), stacked=True, colors=COLORS, table_legend=["mean"],
+            SECONDS,
+            Box(0, 0, 14, 11),
+            stacked=True,
+            colors=COLORS,
+            table_legend=["mean"],
         ),
         ladder(
             "And by model",
             "The same over the whole time shown, one bar per model. Colours as on the left.",
             p.gained(semconv.METRIC_PHASE, "sum", by=f"{p.MODEL}, {p.PHASE}")
             + f" / on ({p.MODEL}) group_left () ({p.gained(semconv.METRIC_OUTCOMES, by=p.MODEL)} > 0)",
-            SECONDS, Box(14, 0, 10, 11), row=p.MODEL, column=p.PHASE, order=tuple(COLORS), colors=COLORS,
+            SECONDS,
+            Box(14, 0, 10, 11),
+            row=p.MODEL,
+            column=p.PHASE,
+            order=tuple(COLORS),
+            colors=COLORS,
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _heat(title: str, description: str, metric: semconv.Metric, box: Box, lowest: float, highest: float) -> object:
@@ -59,19 +70,29 @@ def _detail() -> list[object]:
     return [
         _heat(
             "Time to first chunk",
-            "How many streamed calls had their first chunk after how long. Two bands are two populations (for example new and "
+            "How many streamed calls had their first chunk after how long. Two bands are two populations (for "
+            "example new and "
             "reused connections, or one slow model). A dot is one request: click it for its trace.",
-            semconv.METRIC_TTFC, Box(0, 11, 8, 11), 0.01, 20.48,
+            semconv.METRIC_TTFC,
+            Box(0, 11, 8, 11),
+            0.01,
+            20.48,
         ),
         _heat(
             "Gaps between chunks",
-            "Time between two reads that brought chunks, a bounded sample of each stream. Groq flushes several tokens at a time; a "
-            "band that moves up is slower generation, single cells far up are stalls. Time in the caller's hands is left out.",
-            semconv.METRIC_TPOC, Box(8, 11, 8, 11), 0.0005, 1.28,
+            "Time between two reads that brought chunks, a bounded sample of each stream. Groq flushes several "
+            "tokens at a time; a "
+            "band that moves up is slower generation, single cells far up are stalls. Time in the caller's hands "
+            "is left out.",
+            semconv.METRIC_TPOC,
+            Box(8, 11, 8, 11),
+            0.0005,
+            1.28,
         ),
         chart(
             "What Groq reports beside what was measured",
-            "Medians. queue, prompt and completion are Groq's own figures (dashed); first chunk and duration are measured here. The "
+            "Medians. queue, prompt and completion are Groq's own figures (dashed); first chunk and duration are "
+            "measured here. The "
             "room between queue + prompt and the first chunk is the network and everything unaccounted for.",
             [
                 Query(p.quantile(0.5, semconv.METRIC_DURATION), "duration, measured"),
@@ -80,9 +101,11 @@ def _detail() -> list[object]:
                 Query(p.quantile(0.5, semconv.METRIC_PROMPT), "prompt, reported"),
                 Query(p.quantile(0.5, semconv.METRIC_QUEUE), "queue, reported"),
             ],
-            SECONDS, Box(16, 11, 8, 11), dashed=".*reported",
+            SECONDS,
+            Box(16, 11, 8, 11),
+            dashed=".*reported",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _causes() -> list[object]:
@@ -94,32 +117,46 @@ def _causes() -> list[object]:
             "Each phase, p95",
             "95th percentile of each phase among the calls that had it. Percentiles do not add up.",
             [Query(p.quantile(0.95, semconv.METRIC_PHASE, p.PHASE), f"{{{{{p.PHASE}}}}}", exemplars=True)],
-            SECONDS, Box(0, 22, 8, 10), colors=COLORS,
+            SECONDS,
+            Box(0, 22, 8, 10),
+            colors=COLORS,
         ),
         chart(
             "Tool-call assembly",
-            "How long callers waited for a whole tool call, from the last chunk before it, by tool: 95th percentile, and median "
+            "How long callers waited for a whole tool call, from the last chunk before it, by tool: 95th "
+            "percentile, and median "
             "(dashed). Groq sends a call in one piece after the pause in which it is generated.",
             [
                 Query(p.quantile(0.95, semconv.METRIC_ASSEMBLY, p.TOOL), f"{{{{{p.TOOL}}}}} p95", exemplars=True),
                 Query(p.quantile(0.5, semconv.METRIC_ASSEMBLY, p.TOOL), f"{{{{{p.TOOL}}}}} p50"),
             ],
-            SECONDS, Box(8, 22, 8, 10), dashed=".* p50", empty="No streamed tool calls in this time.",
+            SECONDS,
+            Box(8, 22, 8, 10),
+            dashed=".* p50",
+            empty="No streamed tool calls in this time.",
         ),
         chart(
             "Slow consumers",
-            "Share of a call's duration in which the application held control between chunks, by service. Above a fifth, look at "
+            "Share of a call's duration in which the application held control between chunks, by service. Above "
+            "a fifth, look at "
             "what it does with a chunk before blaming Groq.",
             [Query(f"{consume} / ({p.rate(semconv.METRIC_PHASE, 'sum', by=p.SERVICE)} > 0)", f"{{{{{p.SERVICE}}}}}")],
-            RATIO, Box(16, 22, 8, 5), maximum=1, thresholds=((None, "green"), (0.2, "orange")),
+            RATIO,
+            Box(16, 22, 8, 5),
+            maximum=1,
+            thresholds=((None, "green"), (0.2, "orange")),
         ),
         chart(
             "New connections",
-            "Share of calls that had to connect. A client that is made anew for each call shows here, and pays DNS, TCP and TLS each time.",
+            "Share of calls that had to connect. A client that is made anew for each call shows here, and pays "
+            "DNS, TCP and TLS each time.",
             [Query(p.ratio(connect, calls), f"{{{{{p.SERVICE}}}}}")],
-            RATIO, Box(16, 27, 8, 5), maximum=1, thresholds=((None, "green"), (0.5, "orange")),
+            RATIO,
+            Box(16, 27, 8, 5),
+            maximum=1,
+            thresholds=((None, "green"), (0.5, "orange")),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def build() -> object:

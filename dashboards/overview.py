@@ -35,87 +35,168 @@ def _figures() -> list[object]:
     hour = 3600
     boxes = [Box(3 * i, 0, 3, 4) for i in range(8)]
     return [
-        value("Requests", "Calls that ended in the time shown, whatever their end.", requests, COUNT, boxes[0], decimals=0, empty="0"),
-        value("Errors", "Share of calls that ended with an error, after all retries.", errors, RATIO, boxes[1], thresholds=ERRORS, decimals=1),
-        value("Retries", "HTTP attempts beyond the first, per call. The SDK retries by itself.", again, RATIO, boxes[2], thresholds=ERRORS, decimals=1),
-        value("In flight", "Calls that run now.", f"sum ({p.series(semconv.METRIC_ACTIVE)})", COUNT, boxes[3], decimals=0, empty="0"),
+        value(
+            "Requests",
+            "Calls that ended in the time shown, whatever their end.",
+            requests,
+            COUNT,
+            boxes[0],
+            decimals=0,
+            empty="0",
+        ),
+        value(
+            "Errors",
+            "Share of calls that ended with an error, after all retries.",
+            errors,
+            RATIO,
+            boxes[1],
+            thresholds=ERRORS,
+            decimals=1,
+        ),
+        value(
+            "Retries",
+            "HTTP attempts beyond the first, per call. The SDK retries by itself.",
+            again,
+            RATIO,
+            boxes[2],
+            thresholds=ERRORS,
+            decimals=1,
+        ),
+        value(
+            "In flight",
+            "Calls that run now.",
+            f"sum ({p.series(semconv.METRIC_ACTIVE)})",
+            COUNT,
+            boxes[3],
+            decimals=0,
+            empty="0",
+        ),
         value(
             "First chunk, p95",
             "Streamed calls: 95 of 100 had their first chunk in this time, from the issue of the call.",
-            p.quantile(0.95, semconv.METRIC_TTFC, over=p.RANGE), SECONDS, boxes[4], thresholds=LATENCY,
+            p.quantile(0.95, semconv.METRIC_TTFC, over=p.RANGE),
+            SECONDS,
+            boxes[4],
+            thresholds=LATENCY,
         ),
         value(
             "Duration, p95",
             "95 of 100 calls, streamed or not, ended in this time.",
-            p.quantile(0.95, semconv.METRIC_DURATION, over=p.RANGE), SECONDS, boxes[5],
+            p.quantile(0.95, semconv.METRIC_DURATION, over=p.RANGE),
+            SECONDS,
+            boxes[5],
             thresholds=((None, "green"), (5.12, "orange"), (20.48, "red")),
         ),
-        value("Tokens/s", "Input and output tokens, mean of the time shown.", p.rate(semconv.METRIC_TOKENS, "sum", over=p.RANGE), COUNT, boxes[6], decimals=0),
-        value("Cost per hour", "Mean of the time shown, by the list prices of genai-prices. Calls without usage or with an unknown price are not in it.", f"{hour} * {p.rate(semconv.METRIC_COST, over=p.RANGE)}", DOLLARS, boxes[7], decimals=2),
-    ]  # fmt: skip
+        value(
+            "Tokens/s",
+            "Input and output tokens, mean of the time shown.",
+            p.rate(semconv.METRIC_TOKENS, "sum", over=p.RANGE),
+            COUNT,
+            boxes[6],
+            decimals=0,
+        ),
+        value(
+            "Cost per hour",
+            "Mean of the time shown, by the list prices of genai-prices. Calls without usage or with an unknown "
+            "price are not in it.",
+            f"{hour} * {p.rate(semconv.METRIC_COST, over=p.RANGE)}",
+            DOLLARS,
+            boxes[7],
+            decimals=2,
+        ),
+    ]
 
 
 def _charts() -> list[object]:
     first = Query(p.quantile(0.95, semconv.METRIC_TTFC, p.MODEL), f"{{{{{p.MODEL}}}}}", exemplars=True)
     whole = Query(p.quantile(0.95, semconv.METRIC_DURATION, p.MODEL), f"{{{{{p.MODEL}}}}}", exemplars=True)
+    limit = p.series(semconv.METRIC_RATELIMIT_LIMIT)
     failed = p.rate(semconv.METRIC_ATTEMPTS, only=f'{p.ATTEMPT}!="ok"')
     return [
         chart(
             "Time to first chunk by model, p95",
-            "Streamed calls, from the issue of the call: 95 of 100 had their first chunk in this time. A dot is one request: click it "
+            "Streamed calls, from the issue of the call: 95 of 100 had their first chunk in this time. A dot is "
+            "one request: click it "
             "for its trace. Estimated from buckets that double, so read it to a factor, not to the millisecond.",
-            [first], SECONDS, Box(0, 4, 8, 9), thresholds=LATENCY,
+            [first],
+            SECONDS,
+            Box(0, 4, 8, 9),
+            thresholds=LATENCY,
         ),
         chart(
             "Duration by model, p95",
-            "From the issue of a call to its end, errors included: 95 of 100 calls ended in this time. A dot is one request: click "
+            "From the issue of a call to its end, errors included: 95 of 100 calls ended in this time. A dot is "
+            "one request: click "
             "it for its trace.",
-            [whole], SECONDS, Box(8, 4, 8, 9),
+            [whole],
+            SECONDS,
+            Box(8, 4, 8, 9),
         ),
         chart(
             "Requests by model",
             "Calls that ended, per minute.",
             [Query(f"60 * {p.rate(semconv.METRIC_DURATION, 'count', by=p.MODEL)}", f"{{{{{p.MODEL}}}}}")],
-            PER_MINUTE, Box(16, 4, 8, 9), stacked=True,
+            PER_MINUTE,
+            Box(16, 4, 8, 9),
+            stacked=True,
         ),
         chart(
             "Errors, retries and broken streams",
-            "Per minute: errors that reached the caller, by type; streams that ended before the answer did; and, as a dashed line, "
+            "Per minute: errors that reached the caller, by type; streams that ended before the answer did; and, "
+            "as a dashed line, "
             "HTTP attempts that failed, most of which the SDK repeats.",
             [
-                Query(f"60 * {p.rate(semconv.METRIC_DURATION, 'count', _ERROR, by=p.ERROR)}", f"error: {{{{{p.ERROR}}}}}"),
-                Query(f"60 * {p.rate(semconv.METRIC_OUTCOMES, only=_BROKEN, by=p.OUTCOME)}", f"stream: {{{{{p.OUTCOME}}}}}"),
+                Query(
+                    f"60 * {p.rate(semconv.METRIC_DURATION, 'count', _ERROR, by=p.ERROR)}", f"error: {{{{{p.ERROR}}}}}"
+                ),
+                Query(
+                    f"60 * {p.rate(semconv.METRIC_OUTCOMES, only=_BROKEN, by=p.OUTCOME)}",
+                    f"stream: {{{{{p.OUTCOME}}}}}",
+                ),
                 Query(f"60 * {failed}", "failed attempts"),
             ],
-            PER_MINUTE, Box(0, 13, 8, 9), bars=True, line="failed attempts",
+            PER_MINUTE,
+            Box(0, 13, 8, 9),
+            bars=True,
+            line="failed attempts",
             empty="No errors, no retries, no broken streams in this time.",
         ),
         chart(
             "Tokens",
             "Tokens per second, as Groq reports them. Cached tokens are part of input, reasoning is part of output.",
             [Query(p.rate(semconv.METRIC_TOKENS, "sum", by=p.TOKEN_TYPE), f"{{{{{p.TOKEN_TYPE}}}}}")],
-            "short", Box(8, 13, 4, 9), stacked=True, colors={"input": "blue", "output": "purple"},
+            "short",
+            Box(8, 13, 4, 9),
+            stacked=True,
+            colors={"input": "blue", "output": "purple"},
         ),
         chart(
             "Cost per hour by model",
             "US dollars per hour at the list prices of genai-prices.",
             [Query(f"3600 * {p.rate(semconv.METRIC_COST, by=p.MODEL)}", f"{{{{{p.MODEL}}}}}")],
-            DOLLARS, Box(12, 13, 5, 9), stacked=True,
+            DOLLARS,
+            Box(12, 13, 5, 9),
+            stacked=True,
         ),
         chart(
             "Rate-limit headroom",
-            "What Groq's headers said is left, as a share of the limit: tokens of this minute, requests of this day. The lowest of "
+            "What Groq's headers said is left, as a share of the limit: tokens of this minute, requests of this "
+            "day. The lowest of "
             "all processes; a process that stopped asking keeps its last value.",
             [
                 Query(
-                    f"min by ({p.MODEL}, {p.RESOURCE}) ({p.series(semconv.METRIC_RATELIMIT)} / {p.series(semconv.METRIC_RATELIMIT_LIMIT)})",
+                    f"min by ({p.MODEL}, {p.RESOURCE}) ({p.series(semconv.METRIC_RATELIMIT)} / {limit})",
                     f"{{{{{p.MODEL}}}}} {{{{{p.RESOURCE}}}}}",
                 )
             ],
-            RATIO, Box(17, 13, 7, 9), maximum=1, dashed=".* requests", thresholds=((None, "red"), (0.1, "green")),
+            RATIO,
+            Box(17, 13, 7, 9),
+            maximum=1,
+            dashed=".* requests",
+            thresholds=((None, "red"), (0.1, "green")),
             empty="No x-ratelimit headers seen in this time.",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _details() -> list[object]:
@@ -130,7 +211,13 @@ def _details() -> list[object]:
             "Model",
             [
                 Column("Requests", requests, COUNT, decimals=0),
-                Column("Errors", p.ratio(p.gained(semconv.METRIC_DURATION, "count", _ERROR, by=by), requests), RATIO, ERRORS, 1),
+                Column(
+                    "Errors",
+                    p.ratio(p.gained(semconv.METRIC_DURATION, "count", _ERROR, by=by), requests),
+                    RATIO,
+                    ERRORS,
+                    1,
+                ),
                 Column("First chunk p50", p.quantile(0.5, semconv.METRIC_TTFC, by, over), SECONDS, LATENCY),
                 Column("p95", p.quantile(0.95, semconv.METRIC_TTFC, by, over), SECONDS, LATENCY),
                 Column("p99", p.quantile(0.99, semconv.METRIC_TTFC, by, over), SECONDS, LATENCY),
@@ -154,5 +241,6 @@ def _details() -> list[object]:
 
 def build() -> object:
     """Make the dashboard."""
-    return frame(UID, "Groq overview", "Does Groq serve us well, and what does it cost?", [*_figures(), *_charts(), *_details()])
-
+    return frame(
+        UID, "Groq overview", "Does Groq serve us well, and what does it cost?", [*_figures(), *_charts(), *_details()]
+    )

@@ -1,0 +1,82 @@
+"""`groqscope stack`."""
+
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+if TYPE_CHECKING:
+    from groqscope.stack import Link
+
+_MARKS = {"ok": "ok", "broken": "BROKEN", "unknown": "-"}
+_EXAMPLES = """\b
+Examples:
+  docker compose up -d && groqscope stack check
+  groqscope stack check --collector http://collector.internal:4318
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    stack = typer.Typer(help="Look after the bundled services (docker-compose.yml).", no_args_is_help=True)
+    stack.callback()(_group)
+    stack.command("check", epilog=_EXAMPLES)(check)
+    app.add_typer(stack, name="stack", rich_help_panel=None)
+
+
+def _group() -> None:
+    """Look after the bundled services (docker-compose.yml)."""
+
+
+def check(
+    collector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="OTLP over HTTP; by default OTEL_EXPORTER_OTLP_ENDPOINT, else port 4318 here."
+        ),
+    ] = None,
+    tempo: Annotated[str, typer.Option(metavar="URL", help="Tempo's API.")] = "http://127.0.0.1:3200",
+    prometheus: Annotated[str, typer.Option(metavar="URL", help="Prometheus' API.")] = "http://127.0.0.1:9090",
+    grafana: Annotated[str, typer.Option(metavar="URL", help="Grafana.")] = "http://127.0.0.1:3000",
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds that a test span may take to Tempo.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> int:
+    """Send a test span and a test metric, look for them, and say which link is broken.
+
+    Exit status 1 when one is.
+    """
+    from groqscope.audit import AuditError
+    from groqscope.stack import Addresses
+    from groqscope.stack import check as links_of
+
+    collector = collector or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://127.0.0.1:4318"
+    for option, url in (("collector", collector), ("tempo", tempo), ("prometheus", prometheus), ("grafana", grafana)):
+        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+            raise AuditError(f"--{option} {url!r} is no address: write for example http://127.0.0.1:4318")
+    addresses = Addresses(collector, tempo, prometheus, grafana, _headers())
+    links: list[Link] = []
+    for link in links_of(addresses, patience_s=timeout):
+        links.append(link)
+        if not as_json:
+            _show(link)
+    broken = [link for link in links if link.state == "broken"]
+    if as_json:
+        print(json.dumps({"schema_version": 1, "ok": not broken, "links": [asdict(link) for link in links]}, indent=2))
+    else:
+        print(f"\nBroken: {broken[0].name}" if broken else "\nEvery link is whole.")
+    return 1 if broken else 0
+
+
+def _show(link: "Link") -> None:
+    print(f"{_MARKS[link.state]:7} {link.name:26} {link.detail}", flush=True)
+    if link.remedy is not None:
+        print(f"{'':34} {link.remedy}", flush=True)
+
+
+def _headers() -> dict[str, str]:
+    """Read OTEL_EXPORTER_OTLP_HEADERS: `name=value,…`, percent-encoded."""
+    pairs = (p.partition("=") for p in os.environ.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(",") if "=" in p)
+    return {name.strip(): unquote(value.strip()) for name, _, value in pairs}

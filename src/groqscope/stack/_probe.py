@@ -1,0 +1,43 @@
+"""A test span and a test metric as OTLP in JSON, built by hand so that no provider of the application is touched."""
+
+import secrets
+from typing import Any, Final
+
+from groqscope import semconv
+
+SERVICE: Final = "groqscope-stack-check"
+METRIC: Final = "groqscope.stack.check"
+SERIES: Final = METRIC.replace(".", "_")
+"""The metric's name in Prometheus."""
+
+
+class Probe:
+    """One test: a span with an ID of its own, and a metric whose value is the time of the test in Unix seconds."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.trace_id = secrets.token_hex(16)
+        self.value = now_ns // 10**9
+        self._now_ns = now_ns
+
+    def traces(self) -> dict[str, Any]:
+        """Give the span as an OTLP request."""
+        span = {
+            "traceId": self.trace_id,
+            "spanId": secrets.token_hex(8),
+            "name": METRIC,
+            "kind": 1,
+            "startTimeUnixNano": str(self._now_ns - 1_000_000),
+            "endTimeUnixNano": str(self._now_ns),
+        }
+        return {"resourceSpans": [{**_resource(), "scopeSpans": [{"scope": {"name": semconv.SCOPE}, "spans": [span]}]}]}
+
+    def metrics(self) -> dict[str, Any]:
+        """Give the metric as an OTLP request."""
+        point = {"timeUnixNano": str(self._now_ns), "asInt": str(self.value)}
+        metric = {"name": METRIC, "description": "Time of the last stack check", "gauge": {"dataPoints": [point]}}
+        scope = {"scope": {"name": semconv.SCOPE}, "metrics": [metric]}
+        return {"resourceMetrics": [{**_resource(), "scopeMetrics": [scope]}]}
+
+
+def _resource() -> dict[str, Any]:
+    return {"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": SERVICE}}]}}
