@@ -5,7 +5,7 @@ by the tables of `semconv`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from math import isfinite
 from operator import attrgetter
 from typing import Any, Final, get_args
@@ -38,7 +38,16 @@ _ENTRIES: Final[Mapping[str, type]] = {
     "executed_tools": ExecutedTool,
     "attempts": Attempt,
 }
-_DEFAULTS: Final = {f.name: f.default for f in fields(RequestRecord)}
+_PLACES: Final = {f.name: place for place, f in enumerate(fields(RequestRecord))}
+_SLOTS: Final = [getattr(RequestRecord, name).__set__ for name in _PLACES]
+_DEFAULT_VALUES: Final[list[Any]] = [
+    None if f.default is MISSING or f.name == "outcome" else f.default for f in fields(RequestRecord)
+]
+"""Of each field when no attribute says more; an outcome that is not written is not known."""
+_GIVEN: Final = [_PLACES[n] for n in ("start_unix_ns", "duration_ns", "trace_id", "span_id", "nested", "service")]
+_TIMELINE: Final = _PLACES["timeline_us"]
+_STRIDE: Final = _PLACES["timeline_stride"]
+_BREAKDOWN: Final = semconv.USAGE_BREAKDOWN[0].name
 _SKIPPED_WHEN_DEFAULT: Final = frozenset(
     {"stream", "usage_deltas_dropped", "tool_calls_dropped", "attempts_dropped", "phases_clamped"}
 )
@@ -134,33 +143,40 @@ def decode(
     version = attributes.get(semconv.RECORD)
     if not isinstance(version, int | float) or not 1 <= version <= semconv.RECORD_VERSION:
         raise NotARecord(f"groqscope.record is {version!r}; this version reads up to {semconv.RECORD_VERSION}")
-    values: dict[str, Any] = {"outcome": None}
-    nested_values: dict[str, dict[str, Any]] = {}
+    values = _DEFAULT_VALUES.copy()
+    buckets: tuple[Any, ...] = (values, {}, {}, {})
+    readers = _READERS
     try:
         for name, value in attributes.items():
-            target = _READERS.get(name)
-            if target is None:
-                continue
-            group, field, convert = target
-            (values if group is None else nested_values.setdefault(group, {}))[field] = convert(value)
+            target = readers.get(name)
+            if target is not None:
+                bucket, place, convert = target
+                buckets[bucket][place] = convert(value)
+        for number, (field, make) in enumerate(_NESTED.items(), 1):
+            values[_PLACES[field]] = make(**buckets[number])
         if semconv.TIMELINE in attributes:
-            values["timeline_us"], values["timeline_stride"] = unpack(str(attributes[semconv.TIMELINE]))
-        values["usage_models"] = _usage_models(attributes)
-        for group, given in nested_values.items():
-            values[group] = _NESTED[group](**given)
+            values[_TIMELINE], values[_STRIDE] = unpack(str(attributes[semconv.TIMELINE]))
+        if _BREAKDOWN in attributes:
+            values[_PLACES["usage_models"]] = _usage_models(attributes)
         for field, entries in _read_events(events).items():
-            values[field] = tuple(entries)
-        return RequestRecord(
-            start_unix_ns=start_unix_ns,
-            duration_ns=duration_ns,
-            trace_id=trace_id,
-            span_id=span_id,
-            nested=nested,
-            service=service,
-            **values,
-        )
+            values[_PLACES[field]] = tuple(entries)
     except (TypeError, ValueError, OverflowError) as error:
         raise NotARecord(f"a span that says it carries a record does not: {error}") from error
+    for place, value in zip(_GIVEN, (start_unix_ns, duration_ns, trace_id, span_id, nested, service), strict=True):
+        values[place] = value
+    return _record(values)
+
+
+def _record(values: list[Any]) -> RequestRecord:
+    """Make a record of the values of its fields in order.
+
+    By the slots themselves: the constructor of a frozen class goes through `object.__setattr__` for each of its fields,
+    which costs as much as all the rest of reading a span.
+    """
+    record = object.__new__(RequestRecord)
+    for put, value in zip(_SLOTS, values, strict=True):
+        put(record, value)
+    return record
 
 
 def _usage_models(attributes: Mapping[str, Any]) -> tuple[ModelUsage, ...]:
@@ -191,7 +207,8 @@ def _read_events(events: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, l
 
 
 def _to_ns(value: Any) -> int:
-    return round(_to_float(value) * 1e9)
+    # What is no number or not finite cannot be multiplied or rounded.
+    return round(value * 1e9)
 
 
 def _to_float(value: Any) -> float:
@@ -202,6 +219,8 @@ def _to_float(value: Any) -> float:
 
 
 def _to_int(value: Any) -> int:
+    if type(value) is int:
+        return value
     if isinstance(value, float) and not value.is_integer():
         raise ValueError(f"expected a whole number, got {value!r}")
     return int(value)
@@ -248,6 +267,7 @@ def _converter(attribute: Attribute) -> Callable[[Any], Any]:
 
 
 def _readers(attributes: Iterable[Attribute]) -> dict[str, tuple[str | None, str, Any]]:
+    """Give, by attribute, the group and the field it is read into, and how."""
     readers: dict[str, tuple[str | None, str, Any]] = {}
     for attribute in attributes:
         if attribute.field is None or attribute.name == semconv.TIMELINE:
@@ -257,10 +277,19 @@ def _readers(attributes: Iterable[Attribute]) -> dict[str, tuple[str | None, str
     return readers
 
 
+def _record_readers() -> dict[str, tuple[int, int | str, Any]]:
+    """Give the same with numbers: bucket 0 is the record's values by place, the others are its groups by field."""
+    buckets = {None: 0, **{group: number for number, group in enumerate(_NESTED, 1)}}
+    return {
+        name: (buckets[group], field if group else _PLACES[field], convert)
+        for name, (group, field, convert) in _readers(semconv.FIELDS).items()
+    }
+
+
 def _event_reader(event: Event) -> tuple[str, type, dict[str, tuple[str | None, str, Any]]]:
     field = event.field or ""
     return field, _ENTRIES[field], _readers(event.attributes)
 
 
-_READERS: Final = _readers(semconv.FIELDS)
+_READERS: Final = _record_readers()
 _EVENT_READERS: Final = {e.name: _event_reader(e) for e in semconv.EVENTS if e.field}

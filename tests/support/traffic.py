@@ -99,7 +99,9 @@ def failed(number: int, error: str = "rate_limit_exceeded", **changes: Any) -> R
     )
 
 
-def with_tool(number: int, name: str = "get_weather", *, assembly_ns: int = 60 * MS, valid: bool = True) -> RequestRecord:
+def with_tool(
+    number: int, name: str = "get_weather", *, assembly_ns: int = 60 * MS, valid: bool = True
+) -> RequestRecord:
     """Make a request that called a tool."""
     call = ToolCall(
         index=0, id="call_1", name=name, deltas=1, arguments_size=32, arguments_valid=valid, assembly_ns=assembly_ns
