@@ -92,7 +92,7 @@ def instrument(
             observed = type(original.__name__, (original,), {"__module__": original.__module__, "__doc__": original.__doc__})
             observed.__qualname__ = original.__qualname__
             _seam.install(observed, scope)
-            client.__class__ = observed
+            client.__class__ = observed  # pyright: ignore[reportAttributeAccessIssue] - a subclass of its own
     return client
 
 

@@ -115,7 +115,7 @@ class _Observer:
     def __del__(self) -> None:
         recorder: Any = getattr(self, "recorder", None)
         if recorder is not None and recorder.open and not recorder.adopted:
-            registry.gone(recorder, "abandoned")
+            registry.abandoned(recorder)
 
 
 def _decoders(response: Response) -> list[Any] | None:
@@ -231,7 +231,7 @@ class ClosingAsyncByteStream(AsyncByteStream):
 
 
 @hook("bytes.observe")
-def observe_bytes(response: Response, recorder: Recorder, *, closing_only: bool) -> None:
+def observe_bytes(response: Response, recorder: Recorder, *, closing_only: bool) -> bool:
     """Wrap the byte stream of a response that is not read yet; `closing_only` where a stream of ours reads it."""
     stream = response.stream
     if isinstance(stream, AsyncByteStream) and not isinstance(stream, SyncByteStream):
@@ -239,8 +239,8 @@ def observe_bytes(response: Response, recorder: Recorder, *, closing_only: bool)
             response.stream = ClosingAsyncByteStream(stream, _Closing(recorder))
         else:
             response.stream = ObservedAsyncByteStream(stream, _Observer(recorder, response))
-    elif isinstance(stream, SyncByteStream):
-        if closing_only:
-            response.stream = ClosingByteStream(stream, _Closing(recorder))
-        else:
-            response.stream = ObservedByteStream(stream, _Observer(recorder, response))
+    elif closing_only:
+        response.stream = ClosingByteStream(stream, _Closing(recorder))
+    else:
+        response.stream = ObservedByteStream(stream, _Observer(recorder, response))
+    return True

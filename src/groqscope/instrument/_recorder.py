@@ -55,8 +55,8 @@ class Recorder:
         "now",
         "pid",
         "telemetry",
-        "thread",
         "timeline",
+        "watched",
     )
 
     def __init__(self, telemetry: Telemetry, now: Clock, options: "FinalRequestOptions", base_url: httpx.URL, *, stream: bool) -> None:
@@ -69,13 +69,13 @@ class Recorder:
         request = request_facts(operation, body, base_url, stream=stream)
         self.telemetry = telemetry
         self.now = now
-        self.begun: Begun = telemetry.begin(request, start_unix, method=options.method.upper())
         self.timeline = Timeline(start, start_unix, request)
         self.content = Content(telemetry.content, body) if telemetry.content.wanted and operation == "chat" else None
         self.adopted = False
         """A stream of ours reads the response, so its byte stream is not observed."""
+        self.watched = False
+        """The response's byte stream is observed."""
         self.pid = os.getpid()
-        self.thread = threading.get_ident()
         self._chained: Trace | None = None
         self._url: httpx.URL | None = None
         self._headers: tuple[int, list[tuple[bytes, bytes]], float] | None = None
@@ -85,6 +85,8 @@ class Recorder:
         self._end_ns = start
         self.error_type: str | None = None
         self._ended = threading.Lock()
+        # Last: a span that has begun is one that will end.
+        self.begun: Begun = telemetry.begin(request, start_unix, method=options.method.upper())
         registry.opened(self)
 
     # -- attempts
@@ -143,7 +145,11 @@ class Recorder:
     @hook("answered")
     def answered(self, response: httpx.Response) -> None:
         """A response came; for a stream, its headers."""
-        self.timeline.answered(self.now(), response.status_code, unseen=True)
+        t = self.now()
+        self.timeline.answered(t, response.status_code, unseen=True)
+        if response.is_closed:
+            # Its body is read; a transport without trace events has not said so.
+            self.timeline.last_byte(t)
         self._headers = (response.status_code, response.headers.raw, time.time())
 
     # -- the end of the call
@@ -153,8 +159,11 @@ class Recorder:
         if not self._streaming(result):
             self._answer(result)
             self.finish("completed")
-        else:
+        elif self.adopted or self.watched:
             self._give_back()
+        else:
+            # Nobody will tell how it ends: its reader is not ours, or wrapping it failed.
+            self.finish("abandoned")
 
     @hook("returned")
     def _give_back(self) -> None:
@@ -210,17 +219,23 @@ class Recorder:
         if isinstance(error, Exception):
             self.finish("error", error)
         else:
-            self.finish("cancelled")
+            self.finish("abandoned" if isinstance(error, GeneratorExit) else "cancelled")
 
     def finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """End the request, once; whoever comes second changes nothing."""
         if self._ended.acquire(blocking=False):
             registry.closed(self)
-            if self.pid == os.getpid():
-                self._finish(outcome, error)
+            if self.pid == os.getpid() and not self._finish(outcome, error):
+                self._give_up()
+
+    @hook("give_up")
+    def _give_up(self) -> None:
+        """Ending it failed: at least its span ends."""
+        self.begun.span.end()
+        self.telemetry.metrics.ended(self.begun.in_flight)
 
     @hook("finish")
-    def _finish(self, outcome: Outcome, error: BaseException | None) -> None:
+    def _finish(self, outcome: Outcome, error: BaseException | None) -> bool:
         self._end_ns, self._outcome = self.timeline.end(self.now(), outcome)
         if error is not None and self._outcome == "error":
             self.error_type = error_type_of(error)
@@ -228,6 +243,7 @@ class Recorder:
             self.begun.url = str(self._url.copy_with(query=None, userinfo=b""))
         self.telemetry.end(self.begun, self)
         registry.finished(self)
+        return True
 
     @property
     def record(self) -> RequestRecord:

@@ -1,9 +1,10 @@
 """Which requests are open, which record belongs to which answer, and who wants to know.
 
-Requests that are open when the process ends are exported too. That must happen before any provider shuts down, whatever the
-order in which exit handlers were registered, so it hangs on the interpreter's earlier hook (`threading._register_atexit`,
-which `concurrent.futures` uses too): it runs when the main thread is through, before threads are joined and before `atexit`.
-Requests of other threads that still run may go on; what is left of them ends in `atexit`.
+Requests that are open when the process ends are exported too. That must happen before any provider shuts down, whatever
+the order in which exit handlers were registered, so it hangs on the interpreter's earlier hook
+(`threading._register_atexit`, which `concurrent.futures` uses too): it runs when the main thread is through, before threads
+are joined and before `atexit`. While other threads run, it only puts itself first among the `atexit` handlers, which run
+when those threads are through.
 """
 
 import atexit
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from groqscope.instrument._faults import hook
 from groqscope.telemetry import worker
-from groqscope.timeline import Outcome, RequestRecord
+from groqscope.timeline import RequestRecord
 
 if TYPE_CHECKING:
     from groqscope.instrument._recorder import Recorder
@@ -28,7 +29,7 @@ _callbacks: list[Callable[[RequestRecord], None]] = []
 _watching = False
 _collecting: int | None = None
 """The thread in which the garbage collector runs."""
-_collected: deque[tuple["Recorder", Outcome]] = deque()
+_collected: deque["Recorder"] = deque()
 
 
 def opened(recorder: "Recorder") -> None:
@@ -87,19 +88,18 @@ def _call(callback: Callable[[RequestRecord], None], record: RequestRecord) -> N
     callback(record)
 
 
-def gone(recorder: "Recorder", outcome: Outcome) -> None:
+def abandoned(recorder: "Recorder") -> None:
     """Its stream is gone. Inside a garbage collection nothing may be locked, so the rest waits for the next request."""
     if _collecting == threading.get_ident():
-        _collected.append((recorder, outcome))
+        _collected.append(recorder)
     else:
-        recorder.finish(outcome)
+        recorder.finish("abandoned")
 
 
 def settle() -> None:
     """End the requests whose streams were garbage-collected."""
     while _collected:
-        recorder, outcome = _collected.popleft()
-        recorder.finish(outcome)
+        _collected.popleft().finish("abandoned")
 
 
 def flush() -> None:
@@ -122,7 +122,7 @@ def _watch_exit() -> None:
     early: Any = getattr(threading, "_register_atexit", None)
     try:
         if early is not None:
-            early(_abandon_idle)
+            early(_main_thread_ends)
     except RuntimeError:
         # The interpreter is ending already.
         pass
@@ -137,15 +137,13 @@ def _on_collection(phase: str, _info: dict[str, int]) -> None:
     _collecting = threading.get_ident() if phase == "start" else None
 
 
-def _abandon_idle() -> None:
-    """End the requests whose thread will not go on: the main thread's and those of threads that are gone."""
-    settle()
-    main = threading.main_thread().ident
-    running = {t.ident for t in threading.enumerate() if t.ident != main and not t.daemon}
-    for recorder in tuple(_open):
-        if recorder.thread not in running:
-            recorder.finish("abandoned")
-    worker.drain()
+def _main_thread_ends() -> None:
+    """End what is open, unless other threads may go on with it; then `atexit` does, before everybody else's handlers."""
+    atexit.unregister(_abandon_all)
+    atexit.register(_abandon_all)
+    main = threading.main_thread()
+    if all(t is main or t.daemon for t in threading.enumerate()):
+        _abandon_all()
 
 
 def _abandon_all() -> None:

@@ -209,8 +209,8 @@ def _observed(kwargs: dict[str, Any]) -> None:
         kwargs["stream_cls"] = ours[arguments[0]] if arguments else ours
     if response.is_closed or hasattr(response, "_content"):
         return
-    if ours is None or RAW_RESPONSE_HEADER in response.request.headers:
-        recorder.watched = observe_bytes(response, recorder) is not None
+    closing_only = ours is not None and RAW_RESPONSE_HEADER not in response.request.headers
+    recorder.watched = bool(observe_bytes(response, recorder, closing_only=closing_only))
 
 
 _STREAMS: Final[Mapping[Any, Any]] = {Stream: InstrumentedStream, AsyncStream: InstrumentedAsyncStream}

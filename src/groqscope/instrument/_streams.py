@@ -29,29 +29,30 @@ class Chunks:
     """Bytes to chunks, observed."""
 
     __slots__ = (
-        "_asked",
         "_cast_to",
         "_client",
+        "_decode",
         "_decoder",
-        "_fast",
         "_next",
-        "_now",
         "_pending",
         "_read",
         "_read_ns",
         "_response",
-        "_returned",
         "_see",
+        "asked",
         "draining",
+        "now",
         "over",
         "recorder",
+        "returned",
     )
 
     def __init__(self, client: Any, cast_to: Any, response: Response, recorder: Recorder | None, *, fast: bool) -> None:
         self._client = client
         self._cast_to = cast_to
         self._response = response
-        self._fast = fast and cast_to is ChatCompletionChunk and not client._strict_response_validation  # noqa: SLF001
+        fast = fast and cast_to is ChatCompletionChunk and not client._strict_response_validation  # noqa: SLF001
+        self._decode: Callable[[bytes], Any] = decode_chunk if fast else _undecoded
         self._decoder = SSEDecoder()
         self._pending: list[bytes | ServerSentEvent] = []
         self._next = 0
@@ -61,32 +62,18 @@ class Chunks:
         """`[DONE]` was seen; the rest is read so that the connection can be used again."""
         self.over = False
         # What is called for every chunk is looked up once.
-        timeline = recorder.timeline if recorder is not None else _Unobserved()
-        self._now = recorder.now if recorder is not None else monotonic_ns
-        self._asked, self._returned, self._read = timeline.asked, timeline.returned, timeline.read
+        timeline = recorder.timeline if recorder is not None else _UNOBSERVED
+        self.now = recorder.now if recorder is not None else monotonic_ns
+        self.asked, self.returned, self._read = timeline.asked, timeline.returned, timeline.read
         self._see: Callable[..., None] = _ignore if recorder is None else chunk_observer(recorder.timeline, recorder.content)
-
-    def ask(self) -> None:
-        """The caller asks for a chunk."""
-        try:
-            self._asked(self._now())
-        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-            self._give_up(error)
-
-    def give(self) -> None:
-        """The caller gets it."""
-        try:
-            self._returned(self._now())
-        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-            self._give_up(error)
 
     def feed(self, data: bytes) -> None:
         """A read brought bytes."""
         try:
-            self._read_ns = t = self._now()
+            self._read_ns = t = self.now()
             self._read(t, len(data))
         except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-            self._give_up(error)
+            self.give_up(error)
         if self.draining:
             # As the SDK: what follows [DONE] is decoded and ignored.
             for event in self._decoder.feed(data):
@@ -110,16 +97,16 @@ class Chunks:
             event = self._pending[self._next]
             self._next += 1
             if isinstance(event, bytes):
-                if event.startswith(_DONE_BYTES):
-                    self._done()
-                    return None
-                chunk = decode_chunk(event) if self._fast else None
+                chunk = self._decode(event)
                 if chunk is not None:
                     try:
                         self._see(chunk, self._read_ns)
                     except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-                        self._give_up(error)
+                        self.give_up(error)
                     return chunk
+                if event.startswith(_DONE_BYTES):
+                    self._done()
+                    return None
                 event = ServerSentEvent(data=(b"data: " + event).decode("utf-8")[6:])
             elif event.data.startswith(_DONE):
                 self._done()
@@ -128,7 +115,7 @@ class Chunks:
             try:
                 self._see(chunk, self._read_ns, valid=False)
             except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-                self._give_up(error)
+                self.give_up(error)
             return chunk
         return None
 
@@ -152,7 +139,7 @@ class Chunks:
             data = {"data": data, "event": event.event}
         return self._client._process_response_data(data=data, cast_to=self._cast_to, response=self._response)  # noqa: SLF001
 
-    def _give_up(self, error: Exception) -> None:
+    def give_up(self, error: Exception) -> None:
         """A failure of ours: count it. The request's record stays what it is and ends as the stream does."""
         _report_stream_failure(error)
 
@@ -184,15 +171,14 @@ class Chunks:
         """It is closed."""
         if self.recorder is not None:
             self.recorder.finish("closed")
+            # What was read already can still be had; it is no part of the record.
+            self.asked, self.returned, self._read = _UNOBSERVED.asked, _UNOBSERVED.returned, _UNOBSERVED.read
+            self._see = _ignore
 
     def __del__(self) -> None:
         recorder = getattr(self, "recorder", None)
         if recorder is not None and recorder.open:
-            if self._response.is_closed:
-                # By its own `close`, not the stream's.
-                registry.gone(recorder, "closed")
-            else:
-                registry.gone(recorder, "abandoned")
+            registry.abandoned(recorder)
 
 
 class _Unobserved:
@@ -206,6 +192,13 @@ class _Unobserved:
 
     def read(self, t: int, size: int) -> None:
         """Nothing."""
+
+
+def _undecoded(_payload: bytes) -> None:
+    """Leave every event to the SDK's own construction."""
+
+
+_UNOBSERVED = _Unobserved()
 
 
 def _ignore(*_args: Any, **_kwargs: Any) -> None:
@@ -243,7 +236,10 @@ class ChunkIterator(Generic[T]):
         chunks = self._chunks
         if chunks.over:
             raise StopIteration
-        chunks.ask()
+        try:
+            chunks.asked(chunks.now())
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            chunks.give_up(error)
         try:
             while (chunk := chunks.take()) is None:
                 data = next(self._source, None)
@@ -256,7 +252,10 @@ class ChunkIterator(Generic[T]):
         except BaseException as error:
             chunks.fail(error)
             raise
-        chunks.give()
+        try:
+            chunks.returned(chunks.now())
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            chunks.give_up(error)
         return chunk
 
 
@@ -276,7 +275,10 @@ class AsyncChunkIterator(Generic[T]):
         chunks = self._chunks
         if chunks.over:
             raise StopAsyncIteration
-        chunks.ask()
+        try:
+            chunks.asked(chunks.now())
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            chunks.give_up(error)
         try:
             while (chunk := chunks.take()) is None:
                 data = await anext(self._source, None)
@@ -289,7 +291,10 @@ class AsyncChunkIterator(Generic[T]):
         except BaseException as error:
             chunks.fail(error)
             raise
-        chunks.give()
+        try:
+            chunks.returned(chunks.now())
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            chunks.give_up(error)
         return chunk
 
     async def aclose(self) -> None:
