@@ -1,0 +1,200 @@
+"""Every recording, through both clients, as recorded and cut anywhere: the bare SDK's objects, and a record that says the same."""
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import groq
+import httpx
+import pytest
+from pydantic import BaseModel
+
+from groqscope import RequestRecord
+from groqscope.timeline import Usage
+from support.both import Mode, both, each_mode
+from support.scope import Exported, Pieces, Wire, groq_client
+
+DIRECTORY = Path(__file__).parents[1] / "recordings"
+NAMES = sorted(path.stem for path in DIRECTORY.glob("*.json"))
+
+
+class Recording:
+    """One exchange as its file has it."""
+
+    def __init__(self, name: str) -> None:
+        raw = json.loads((DIRECTORY / f"{name}.json").read_bytes())
+        self.request: dict[str, Any] = raw["request"]["body"]
+        self.response: dict[str, Any] = raw["response"]
+        self.status: int = self.response["status"]
+        self.payloads = [json.loads(s) for s in self.response.get("sse", ()) if not s.startswith("[DONE]")]
+        self.answers = self.payloads or [self.response.get("body") or {}]
+
+    def events(self) -> list[bytes]:
+        """The stream as it was on the wire, event by event."""
+        names = self.response.get("sse_event_names", {})
+        return [
+            (f"event: {names[str(i)]}\n" if str(i) in names else "").encode() + b"data: " + text.encode() + b"\n\n"
+            for i, text in enumerate(self.response["sse"])
+        ]
+
+    def answer(self, cut: str) -> httpx.Response:
+        """The response, its body in pieces."""
+        headers = {"content-type": "application/json", **self.response["headers"]}
+        if "sse" not in self.response:
+            body = json.dumps(self.response["body"], ensure_ascii=False).encode()
+            return httpx.Response(self.status, headers=headers, stream=Pieces(pieces(body, cut)))
+        whole = self.events()
+        return httpx.Response(
+            self.status, headers=headers, stream=Pieces(whole if cut == "as recorded" else pieces(b"".join(whole), cut))
+        )
+
+    @property
+    def usage(self) -> Usage:
+        """Usage as the last answer that has some tells it."""
+        for answer in reversed(self.answers):
+            told = (answer.get("x_groq") or {}).get("usage") or answer.get("usage")
+            if told:
+                return Usage(
+                    input_tokens=told["prompt_tokens"],
+                    output_tokens=told["completion_tokens"],
+                    cached_tokens=(told.get("prompt_tokens_details") or {}).get("cached_tokens"),
+                    reasoning_tokens=(told.get("completion_tokens_details") or {}).get("reasoning_tokens"),
+                    queue_time=told.get("queue_time"),
+                    prompt_time=told.get("prompt_time"),
+                    completion_time=told.get("completion_time"),
+                    total_time=told.get("total_time"),
+                )
+        return Usage()
+
+    def parts(self) -> Iterator[dict[str, Any]]:
+        """Messages or deltas."""
+        for answer in self.answers:
+            for choice in answer.get("choices", ()):
+                yield choice.get("delta") or choice.get("message") or {}
+
+    @property
+    def tool_calls(self) -> list[tuple[str, str, int, bool]]:
+        """Id, name, size of the arguments; all came whole and were JSON."""
+        return [
+            (call["id"], call["function"]["name"], len(call["function"]["arguments"].encode()), True)
+            for part in self.parts()
+            for call in part.get("tool_calls") or ()
+        ]
+
+    @property
+    def finish_reasons(self) -> tuple[str, ...]:
+        """In the order of the choices."""
+        return tuple(
+            choice["finish_reason"]
+            for answer in self.answers
+            for choice in answer.get("choices", ())
+            if choice.get("finish_reason")
+        )
+
+    @property
+    def request_id(self) -> str | None:
+        """From `x_groq` or the header."""
+        ids = [(answer.get("x_groq") or {}).get("id") for answer in self.answers]
+        known = [i for i in ids if i is not None and i.startswith("req_")]
+        return known[0] if known else self.response["headers"].get("x-request-id")
+
+
+def pieces(body: bytes, cut: str) -> list[bytes]:
+    """Cut a body at places that the seed `cut` decides; often, so inside multi-byte characters too."""
+    if cut == "as recorded":
+        return [body]
+    chance = random.Random(cut)
+    places = sorted(chance.sample(range(1, len(body)), min(len(body) - 1, chance.choice((3, 50, 400)))))
+    return [body[a:b] for a, b in zip([0, *places], [*places, len(body)], strict=True)]
+
+
+@both
+async def replay(client: Any, request: dict[str, Any]) -> list[Any]:
+    """What a caller gets, the exception last."""
+    got: list[Any] = []
+    try:
+        answer = await client.post(
+            "/openai/v1/chat/completions",
+            cast_to=groq.types.chat.ChatCompletion,
+            body=request,
+            stream=bool(request.get("stream")),
+            stream_cls=STREAMS[type(client).__name__],
+        )
+        if request.get("stream"):
+            async for chunk in answer:
+                got.append(chunk)
+        else:
+            got.append(answer)
+    except groq.APIError as error:
+        got.append(error)
+    return got
+
+
+STREAMS: dict[str, Any] = {
+    "Groq": groq.Stream[groq.types.chat.ChatCompletionChunk],
+    "AsyncGroq": groq.AsyncStream[groq.types.chat.ChatCompletionChunk],
+}
+
+
+def laid_open(value: Any) -> Any:
+    """An object of the SDK as plain data, with everything two of them can differ in."""
+    if isinstance(value, BaseModel):
+        return (
+            type(value),
+            {name: laid_open(field) for name, field in value.__dict__.items()},
+            {name: laid_open(field) for name, field in (value.model_extra or {}).items()},
+            frozenset(value.model_fields_set),
+        )
+    if isinstance(value, list):
+        return [laid_open(item) for item in value]
+    if isinstance(value, dict):
+        return {name: laid_open(item) for name, item in value.items()}
+    if isinstance(value, groq.APIError):
+        status = value.status_code if isinstance(value, groq.APIStatusError) else None
+        return (type(value), value.args, value.message, value.body, status)
+    return (type(value), value)
+
+
+@each_mode
+@pytest.mark.parametrize("cut", ["as recorded", "at random"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_objects_and_a_true_record(name: str, cut: str, mode: Mode, exported: Exported) -> None:
+    """Types, values, unknown fields and set fields are the bare SDK's; the record says what the recording says."""
+    recording = Recording(name)
+    seed = cut if cut == "as recorded" else name
+    bare = groq_client(mode, http={"transport": Wire(recording.answer(seed))}, max_retries=0)
+    expected = [laid_open(value) for value in replay(mode, bare, recording.request)]
+    observed = exported.client(mode, http={"transport": Wire(recording.answer(seed))}, max_retries=0)
+    got = [laid_open(value) for value in replay(mode, observed, recording.request)]
+
+    assert got == expected
+    agrees(exported.only()[0], recording)
+
+
+def agrees(record: RequestRecord, recording: Recording) -> None:
+    """Hold the record against the recording."""
+    failed = recording.status >= 400 or "sse_event_names" in recording.response
+    payloads = recording.payloads[:-1] if failed else recording.payloads
+
+    assert record.outcome == ("error" if failed else "completed")
+    assert record.status == recording.status
+    assert record.usage == recording.usage
+    assert record.finish_reasons == recording.finish_reasons
+    assert record.request_id == recording.request_id
+    assert [(c.id, c.name, c.arguments_size, c.arguments_valid) for c in record.tool_calls] == recording.tool_calls
+    assert record.chunks == (len(payloads) if payloads else None)
+    assert record.content_chunks == (
+        sum(any(p.get(k) for k in ("content", "reasoning", "tool_calls")) for p in recording.parts()) if payloads else None
+    )
+    assert record.phases.total() == record.duration_ns
+    if not failed:
+        first = recording.answers[0]
+        assert (record.response_id, record.response_model) == (first["id"], first["model"])
+        assert [delta.usage for delta in record.usage_deltas] == ([recording.usage] if recording.payloads else [])
+
+
+def test_there_are_113_of_them() -> None:
+    """None was lost."""
+    assert len(NAMES) == 113
