@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import msgspec
 
@@ -14,6 +15,14 @@ from groqscope.timeline import RequestRecord
 _RECORD_MARK = f'"{semconv.RECORD}"'.encode()
 _FOREIGN_MARK = b'"gen_ai.'
 _OURS_MARK = b'"groqscope.'
+
+
+class _Identity(TypedDict):
+    start_unix_ns: int
+    duration_ns: int
+    trace_id: str | None
+    span_id: str | None
+    service: str | None
 
 
 @dataclass(slots=True)
@@ -65,30 +74,22 @@ class RecordDecoder:
         duration = int(span.end_time_unix_nano or 0) - start
         if duration < 0:
             raise ValueError("it ends before it begins")
-        attributes = _otlp.attributes_of(span.attributes)
-        trace_id, span_id = _otlp.hex_id(span.trace_id, 32), _otlp.hex_id(span.span_id, 16)
-        if not ours:
-            return foreign_record(
-                attributes,
-                start_unix_ns=start,
-                duration_ns=duration,
-                trace_id=trace_id,
-                span_id=span_id,
-                service=service,
-                failed=_otlp.failed(span),
-            )
-        if not self.timelines:
-            attributes.pop(semconv.TIMELINE, None)
-        return codec.decode(
-            attributes,
-            _otlp.events_of(span.events),
+        identity = _Identity(
             start_unix_ns=start,
             duration_ns=duration,
-            trace_id=trace_id,
-            span_id=span_id,
-            nested=_otlp.kind_of(span) == _otlp.KIND_INTERNAL,
+            trace_id=_otlp.hex_id(span.trace_id, 32),
+            span_id=_otlp.hex_id(span.span_id, 16),
             service=service,
         )
+        attributes, events = _otlp.parts_of(span)
+        if not ours:
+            return foreign_record(_otlp.to_dict(attributes), **identity, failed=_otlp.failed(span))
+        nested = _otlp.kind_of(span) == _otlp.KIND_INTERNAL
+        by_name = _otlp.to_dict(attributes)
+        if not self.timelines:
+            by_name.pop(semconv.TIMELINE, None)
+        given = [(event.name, _otlp.to_dict(event.attributes)) for event in events]
+        return codec.decode(by_name, given, **identity, nested=nested)
 
     @staticmethod
     def _contains(span: _otlp.Span, raw: bytes, text: str) -> bool:

@@ -175,22 +175,13 @@ def _loose_spans(line: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
                     warn(f"a span that is not OTLP: {error}")
 
 
-def attributes_of(raw: msgspec.Raw) -> dict[str, AttributeValue]:
-    """Decode attributes; those without a value, or whose value is a map or bytes, are left out.
+def parts_of(span: Span) -> tuple[list[KeyValue], list[SpanEvent]]:
+    """Decode attributes and events as they are.
 
     Raises:
         ValueError: they are not OTLP (`msgspec.ValidationError` among others).
     """
-    return _to_dict(_decode_attributes(raw))
-
-
-def events_of(raw: msgspec.Raw) -> list[tuple[str, dict[str, AttributeValue]]]:
-    """Decode events to names and attributes.
-
-    Raises:
-        ValueError: they are not OTLP.
-    """
-    return [(event.name, _to_dict(event.attributes)) for event in _decode_events(raw) or ()]
+    return _decode_attributes(span.attributes) or [], _decode_events(span.events) or []
 
 
 def kind_of(span: Span) -> int:
@@ -223,17 +214,22 @@ def _service(resource: _Resource | None) -> str | None:
     return None
 
 
-def _to_dict(attributes: list[KeyValue] | None) -> dict[str, AttributeValue]:
+def to_dict(attributes: list[KeyValue] | None) -> dict[str, AttributeValue]:
+    """Give attributes by name; those without a value, or whose value is a map or bytes, are left out.
+
+    Raises:
+        ValueError: a number is not one.
+    """
     found: dict[str, AttributeValue] = {}
     for attribute in attributes or ():
         value = attribute.value
         if value is None:
             continue
-        # The commonest first, written out: this runs 60 times a request.
-        if value.string_value is not None:
-            found[attribute.key] = value.string_value
-        elif value.double_value is not None:
+        # The commonest first and written out: this runs 60 times a request.
+        if value.double_value is not None:
             found[attribute.key] = float(value.double_value)
+        elif value.string_value is not None:
+            found[attribute.key] = value.string_value
         elif value.int_value is not None:
             found[attribute.key] = int(value.int_value)
         else:

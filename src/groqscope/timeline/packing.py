@@ -3,6 +3,8 @@
 Only digits, `;` and `,` occur, so that no scrubber takes the string for a secret.
 """
 
+from itertools import accumulate
+
 MAX_PACKED = 1024
 """Characters; well below the 2,048 bytes at which Tempo cuts an attribute."""
 
@@ -24,12 +26,7 @@ def unpack(text: str) -> tuple[tuple[int, ...], int]:
         ValueError: the text is something else.
     """
     stride, _, gaps = text.partition(";")
-    total = 0
-    times: list[int] = []
-    for gap in gaps.split(",") if gaps else ():
-        total += int(gap)
-        times.append(total)
-    return tuple(times), int(stride)
+    return tuple(accumulate(map(int, gaps.split(",")))) if gaps else (), int(stride)
 
 
 def fit(times_us: tuple[int, ...], stride: int) -> tuple[tuple[int, ...], int]:
