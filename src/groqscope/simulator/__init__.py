@@ -74,7 +74,7 @@ from groqscope.simulator._script import (
     Usage,
 )
 from groqscope.simulator._served import ConnectionFacts, Served, Written
-from groqscope.simulator._server import MissingExtraError, Simulator
+from groqscope.simulator._server import MissingExtraError, Simulator, require_extra
 
 __all__ = [
     "BUNDLED",
@@ -112,4 +112,5 @@ __all__ = [
     "Written",
     "read_recording",
     "read_recordings",
+    "require_extra",
 ]

@@ -67,7 +67,7 @@ class Simulator:
             RecordingError: there is nothing to replay. Single bad files are in `recording_errors` instead.
             MissingExtraError: starlette or uvicorn is missing.
         """
-        _require_extra()
+        require_extra()
         self.recording_errors: list[RecordingError] = []
         self.client_tls: ssl.SSLContext | None = None
         """What a client needs to trust this server: `httpx.Client(verify=sim.client_tls)`."""
@@ -200,7 +200,12 @@ class Simulator:
         return made.server
 
 
-def _require_extra() -> None:
+def require_extra() -> None:
+    """See to it that starlette and uvicorn are there.
+
+    Raises:
+        MissingExtraError: they are not; the message has the command that installs them.
+    """
     for package in ("starlette", "uvicorn"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(f"The simulator needs {package}: pip install 'groqscope[simulator]'")
