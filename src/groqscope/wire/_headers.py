@@ -1,6 +1,7 @@
 """Groq's response headers: `x-ratelimit-*` and `retry-after`.
 
-Source: https://console.groq.com/docs/rate-limits; resets are durations such as `6s`, `10.332999999s`, `26ms`, `2m59.56s`.
+Source: https://console.groq.com/docs/rate-limits; resets are durations such as `6s`, `10.332999999s`, `26ms`,
+`2m59.56s`.
 """
 
 import math

@@ -1,0 +1,62 @@
+"""The recorded exchanges of `tests/recordings`, as bytes on the wire."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent.parent / "recordings"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One exchange."""
+
+    name: str
+    request: dict[str, Any]
+    status: int
+    headers: dict[str, str]
+    payloads: tuple[str, ...]
+    """Of the events of a stream, `[DONE]` too; empty when not streamed."""
+    body: bytes
+    """What came over the wire after the headers."""
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer was a stream."""
+        return bool(self.payloads)
+
+
+@cache
+def recordings() -> tuple[Recording, ...]:
+    """All of them, by name."""
+    return tuple(_read(path) for path in sorted(FOLDER.glob("*.json")))
+
+
+def _read(path: Path) -> Recording:
+    exchange = json.loads(path.read_text("utf-8"))
+    response = exchange["response"]
+    payloads = tuple(response.get("sse", ()))
+    names = response.get("sse_event_names", {})
+    events = ((names.get(str(i)), payload) for i, payload in enumerate(payloads))
+    text = "".join((f"event: {name}\n" if name else "") + f"data: {payload}\n\n" for name, payload in events)
+    body = text or json.dumps(response["body"], ensure_ascii=False)
+    return Recording(
+        name=path.stem,
+        request=exchange["request"]["body"],
+        status=response["status"],
+        headers=response["headers"],
+        payloads=payloads,
+        body=body.encode(),
+    )
+
+
+def streams() -> tuple[Recording, ...]:
+    """The streamed ones."""
+    return tuple(r for r in recordings() if r.streamed)
+
+
+def wholes() -> tuple[Recording, ...]:
+    """The ones answered in one piece, errors left out."""
+    return tuple(r for r in recordings() if not r.streamed and r.status == 200)
