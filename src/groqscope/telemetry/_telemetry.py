@@ -189,11 +189,16 @@ def _service(span: Span) -> str | None:
 
 
 def _summary(outer: Span, record: RequestRecord) -> Attributes:
+    """What the span around tells of the requests inside it: all are counted, outcome and time are the last one's."""
     known: Any = getattr(outer, "attributes", None) or {}
-    before = known.get("groqscope.requests")
+
+    def total(name: str, count: int) -> int:
+        before = known.get(name)
+        return (before if isinstance(before, int) else 0) + count
+
     attributes: Attributes = {
-        "groqscope.requests": (before if isinstance(before, int) else 0) + 1,
-        "groqscope.attempts": len(record.attempts) + record.attempts_dropped,
+        "groqscope.requests": total("groqscope.requests", 1),
+        "groqscope.attempts": total("groqscope.attempts", len(record.attempts) + record.attempts_dropped),
         semconv.OUTCOME: record.outcome or "",
     }
     if record.ttft_ns is not None:
