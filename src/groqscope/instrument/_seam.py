@@ -94,6 +94,11 @@ def _leave(tokens: tuple[Token[Any], Token[Any]]) -> None:
     otel_context.detach(tokens[1])
 
 
+def _recorder() -> Recorder | None:
+    """Find the recorder of this call; a suppressed call inside an observed one has none."""
+    return None if otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY) else _current.get()
+
+
 def _native(client: Any) -> bool:
     """Whether the client's transport tells its steps."""
     transport = getattr(getattr(client, "_client", None), "_transport", None)
@@ -144,7 +149,7 @@ def _wrap_prepare(original: Callable[..., Any], scope: Scope) -> Callable[..., A
     @wraps(original)
     def _prepare_request(self: Any, request: httpx.Request) -> None:
         original(self, request)
-        recorder = _current.get()
+        recorder = _recorder()
         if recorder is not None:
             recorder.prepared(request, asynchronous=False)
 
@@ -155,7 +160,7 @@ def _wrap_prepare_async(original: Callable[..., Any], scope: Scope) -> Callable[
     @wraps(original)
     async def _prepare_request(self: Any, request: httpx.Request) -> None:
         await original(self, request)
-        recorder = _current.get()
+        recorder = _recorder()
         if recorder is not None:
             recorder.prepared(request, asynchronous=True)
 
@@ -165,7 +170,7 @@ def _wrap_prepare_async(original: Callable[..., Any], scope: Scope) -> Callable[
 def _wrap_sleep(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:  # noqa: ARG001 - all wrappers look alike
     @wraps(original)
     def _sleep_for_retry(self: Any, **kwargs: Any) -> None:
-        recorder = _current.get()
+        recorder = _recorder()
         if recorder is None:
             return original(self, **kwargs)
         recorder.attempt_failed(kwargs.get("response"), exc_info()[1])
@@ -179,7 +184,7 @@ def _wrap_sleep(original: Callable[..., Any], scope: Scope) -> Callable[..., Any
 def _wrap_sleep_async(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:  # noqa: ARG001 - all wrappers look alike
     @wraps(original)
     async def _sleep_for_retry(self: Any, **kwargs: Any) -> None:
-        recorder = _current.get()
+        recorder = _recorder()
         if recorder is None:
             await original(self, **kwargs)
             return
@@ -198,7 +203,7 @@ def _observed(kwargs: dict[str, Any]) -> None:
         return
     extensions = response.request.extensions
     # A client class with a `_prepare_request` of its own may not have called ours.
-    recorder = extensions.setdefault(KEY, _current.get())
+    recorder = extensions.setdefault(KEY, _recorder())
     if not isinstance(recorder, Recorder):
         return
     recorder.answered(response)

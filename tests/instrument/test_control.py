@@ -1,0 +1,385 @@
+"""Tasks, threads and contexts: requests that are cancelled, closed elsewhere, nested, or run side by side."""
+
+import asyncio
+import contextvars
+import gc
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+from opentelemetry.trace import StatusCode
+
+from groqscope import record_of
+from groqscope.simulator import Answer, Delays, Failure, Hang, Simulator
+from support.both import both, each_mode
+from support.scope import ASK, STREAM, Exported, Wire, sse
+
+TEXT = Answer(["a", "b", "c"])
+SILENT = Answer(["a", "b"], ending=Hang(2))
+
+
+async def in_the_stream(client: Any, reached: asyncio.Event) -> None:
+    async with client:
+        async for _ in await client.chat.completions.create(**STREAM):
+            reached.set()
+
+
+async def in_the_call(client: Any, reached: asyncio.Event) -> None:
+    async with client:
+        reached.set()
+        await client.chat.completions.create(**ASK)
+
+
+async def in_the_back_off(client: Any, reached: asyncio.Event) -> None:
+    async with client:
+        reached.set()
+        await client.chat.completions.create(**ASK)
+
+
+async def under_lines(client: Any, reached: asyncio.Event) -> None:
+    async with client, client.chat.completions.with_streaming_response.create(**STREAM) as response:
+        async for _ in response.iter_lines():
+            reached.set()
+
+
+async def by_cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def by_timeout(task: "asyncio.Task[None]") -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.001):
+            await task
+
+
+async def by_wait_for(task: "asyncio.Task[None]") -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(task, 0.001)
+
+
+@pytest.mark.parametrize("stop", [by_cancel, by_timeout, by_wait_for])
+@pytest.mark.parametrize(
+    ("job", "script", "chunks"),
+    [
+        (in_the_stream, SILENT, 2),
+        (in_the_call, Hang(), None),
+        (in_the_back_off, Failure(429, retry_after=10), None),
+        (under_lines, SILENT, 2),
+    ],
+)
+def test_cancelled(
+    job: Callable[..., Coroutine[Any, Any, None]],
+    script: Any,
+    chunks: int | None,
+    stop: Callable[..., Any],
+    sim: Simulator,
+    exported: Exported,
+) -> None:
+    """A cancelled task ends its request as cancelled: one span, status unset, what was seen until then."""
+    sim.play(script)
+
+    async def run() -> None:
+        reached = asyncio.Event()
+        task = asyncio.create_task(job(exported.client("async", sim.base_url), reached))
+        await reached.wait()
+        await asyncio.sleep(0.02)  # the answer, or its beginning, is there
+        await stop(task)
+
+    asyncio.run(run())
+    record, span = exported.only()
+
+    assert (record.outcome, record.error_type, record.chunks) == ("cancelled", None, chunks)
+    assert span.status.status_code is StatusCode.UNSET
+    assert record.phases.total() == record.duration_ns
+    assert len(record.attempts) == 1
+
+
+class Waiting(httpx.AsyncBaseTransport):
+    """A transport that never answers."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+
+def test_a_coroutine_never_awaited_again_is_abandoned(exported: Exported, caplog: Any) -> None:
+    """A call that is thrown away half-way ends as abandoned, and leaves nobody's context changed."""
+
+    async def run() -> None:
+        client = exported.client("async", http={"transport": Waiting()})
+        call = client.chat.completions.create(**ASK)
+
+        def begin() -> None:
+            call.send(None)
+
+        contextvars.copy_context().run(begin)
+        call.close()
+        await client.close()
+
+    with caplog.at_level(logging.DEBUG, "opentelemetry"):
+        asyncio.run(run())
+
+    assert exported.only()[0].outcome == "abandoned"
+    assert not [r for r in caplog.records if "ontext" in r.getMessage()]
+
+
+def test_a_call_while_a_generator_is_closed_leaves_the_context_as_it_was(exported: Exported) -> None:
+    """A request made while GeneratorExit is being handled does not leave its span current."""
+    client = exported.client("sync", http={"transport": Wire(lambda _: sse(b"data: [DONE]\n\n"))})
+
+    def generator() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            with client.chat.completions.create(**STREAM) as stream:
+                list(stream)
+
+    before = trace.get_current_span()
+    steps = generator()
+    next(steps)
+    steps.close()
+
+    assert trace.get_current_span() is before
+    assert exported.only()[0].outcome == "completed"
+
+
+def test_closed_by_another_task(sim: Simulator, exported: Exported, caplog: Any) -> None:
+    """A stream opened in one task may be closed in another: one span, closed, and no complaint about contexts."""
+    sim.play(SILENT)
+
+    async def run() -> None:
+        async with exported.client("async", sim.base_url) as client:
+
+            async def open_it() -> Any:
+                stream = await client.chat.completions.create(**STREAM)
+                await anext(aiter(stream))
+                return stream
+
+            stream = await asyncio.create_task(open_it())
+            await asyncio.create_task(stream.close())
+
+    asyncio.run(run())
+    record, _ = exported.only()
+
+    assert (record.outcome, record.chunks) == ("closed", 1)
+    assert "different Context" not in caplog.text
+
+
+def test_closed_while_another_task_waits_for_a_chunk(sim: Simulator, exported: Exported) -> None:
+    """Who waits for a chunk when the stream is closed gets what the SDK gives; the request ends once."""
+    sim.play(SILENT)
+
+    async def run() -> None:
+        async with exported.client("async", sim.base_url) as client:
+            stream = await client.chat.completions.create(**STREAM)
+
+            async def read() -> int:
+                return len([chunk async for chunk in stream])
+
+            task = asyncio.create_task(read())
+            await asyncio.sleep(0.02)
+            await stream.close()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    record, _ = exported.only()
+
+    assert (record.outcome, record.chunks) == ("closed", 2)
+    assert record.phases.total() == record.duration_ns
+
+
+def test_closed_and_read_by_other_threads(sim: Simulator, exported: Exported) -> None:
+    """Opened here, read there, closed in a third thread: one span, closed."""
+    sim.play(Answer(["a", "b", "c"]))
+    with exported.client("sync", sim.base_url) as client:
+        stream = client.chat.completions.create(**STREAM)
+        for job in (lambda: next(iter(stream)), stream.close):
+            thread = threading.Thread(target=job)
+            thread.start()
+            thread.join()
+    record, _ = exported.only()
+
+    assert (record.outcome, record.chunks) == ("closed", 1)
+
+
+def test_generators_around_streams_close_in_any_context(exported: Exported, caplog: Any) -> None:
+    """An async generator that holds a stream and is closed by the loop's shutdown logs nothing about contexts."""
+    events = [b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'] * 3
+
+    async def run() -> None:
+        client = exported.client("async", http={"transport": Wire(sse(*events))})
+
+        async def texts() -> AsyncIterator[str]:
+            async with await client.chat.completions.create(**STREAM) as stream:
+                async for chunk in stream:
+                    yield chunk.choices[0].delta.content or ""
+
+        async def first() -> Any:
+            generator = texts()
+            await anext(generator)
+            return generator
+
+        kept.append(await asyncio.create_task(first()))
+
+    kept: list[Any] = []
+    with caplog.at_level(logging.DEBUG, "opentelemetry"):
+        asyncio.run(run())
+        kept.clear()
+    gc.collect()
+
+    assert exported.only()[0].outcome == "closed"
+    assert "different Context" not in caplog.text
+
+
+def test_side_by_side_in_one_task(sim: Simulator, exported: Exported) -> None:
+    """Streams that are read by turns keep their records and their parents apart."""
+    sim.play([Answer(["a"] * n) for n in (1, 2, 3)])
+
+    async def run() -> None:
+        async with exported.client("async", sim.base_url) as client:
+            with exported.tracer_provider.get_tracer("test").start_as_current_span("outer"):
+                streams = [await client.chat.completions.create(**STREAM) for _ in range(3)]
+                open_streams = [aiter(stream) for stream in streams]
+                while open_streams:
+                    for stream in tuple(open_streams):
+                        if await anext(stream, None) is None:
+                            open_streams.remove(stream)
+            found.extend(record_of(stream) for stream in streams)
+
+    found: list[Any] = []
+    asyncio.run(run())
+    outer = next(span for span in exported.spans if span.name == "outer")
+
+    assert [record.chunks for record in found] == [3, 4, 5]
+    assert sorted(record.chunks or 0 for record in exported.records) == [3, 4, 5]
+    assert len({record.span_id for record in found}) == 3
+    for span in exported.record_spans:
+        assert span.parent is not None
+        assert span.parent.span_id == outer.context.span_id
+
+
+def test_many_tasks_and_threads(sim: Simulator, exported: Exported) -> None:
+    """Fifty requests at once from tasks, then threads: fifty records each, in flight none."""
+    sim.play(Answer(["a", "b"], delays=Delays(before_first=0.01)))
+
+    async def run() -> None:
+        async with exported.client("async", sim.base_url) as client:
+
+            async def one() -> None:
+                async for _ in await client.chat.completions.create(**STREAM):
+                    pass
+
+            await asyncio.gather(*(one() for _ in range(50)))
+
+    asyncio.run(run())
+    with exported.client("sync", sim.base_url) as client:
+        threads = [
+            threading.Thread(target=lambda: list(client.chat.completions.create(**STREAM)), name=f"reader-{n}")
+            for n in range(50)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert [record.outcome for record in exported.records] == ["completed"] * 100
+    assert all(record.phases.total() == record.duration_ns for record in exported.records)
+    assert [point.value for point in exported.metrics()["groqscope.requests.active"]] == [0]
+
+
+@both
+async def nest(client: Any) -> None:
+    async with client, await client.chat.completions.create(**STREAM) as outer:
+        async for _ in outer:
+            async for _ in await client.chat.completions.create(**STREAM):
+                pass
+
+
+@each_mode
+def test_nested_streams_are_siblings(mode: Any, sim: Simulator, exported: Exported) -> None:
+    """A request made while a stream is read is not its child: no span is held across a yield."""
+    sim.play(TEXT)
+    nest(mode, exported.client(mode, sim.base_url))
+    spans = exported.record_spans
+
+    assert len(spans) == 6
+    assert all(span.parent is None for span in spans)
+    assert {record.outcome for record in exported.records} == {"completed"}
+
+
+@both
+async def within_a_transport(outer: Any, inner: Any) -> None:
+    await outer.chat.completions.create(**ASK)
+    await inner.close()
+    await outer.close()
+
+
+def test_a_request_inside_a_request(exported: Exported) -> None:
+    """A transport that itself asks Groq: two records, the inner one below the outer one, attempts kept apart."""
+    body = b'{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[]}'
+    plain = Wire(lambda _: httpx.Response(200, headers={"content-type": "application/json"}, content=body))
+    inner = exported.client("sync", http={"transport": plain})
+
+    def ask_again(request: httpx.Request) -> httpx.Response:
+        inner.chat.completions.create(**ASK)
+        return plain.handle_request(request)
+
+    outer = exported.client("sync", http={"transport": Wire(ask_again)})
+    within_a_transport.synchronous(outer, inner)
+    first, second = exported.record_spans
+
+    assert first.parent is not None
+    assert first.parent.span_id == second.context.span_id
+    assert [len(record.attempts) for record in exported.records] == [1, 1]
+
+
+@both
+async def whole_and_stream(client: Any) -> list[Any]:
+    async with client:
+        answer = await client.chat.completions.create(**ASK)
+        chunks = [chunk async for chunk in await client.chat.completions.create(**STREAM)]
+        return [record_of(answer), len(chunks)]
+
+
+@each_mode
+def test_suppressed(mode: Any, sim: Simulator, exported: Exported) -> None:
+    """Under OpenTelemetry's suppression nothing is observed, and everything works."""
+    sim.play(TEXT)
+    token = otel_context.attach(otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, value=True))
+    try:
+        found = whole_and_stream(mode, exported.client(mode, sim.base_url))
+    finally:
+        otel_context.detach(token)
+
+    assert found == [None, 5]
+    assert exported.spans == []
+    assert "groqscope.stream.outcomes" not in exported.metrics()
+
+
+def test_suppressed_inside_a_request(exported: Exported) -> None:
+    """A suppressed request inside another one is not counted among its attempts."""
+    body = b'{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[]}'
+    plain = Wire(lambda _: httpx.Response(200, headers={"content-type": "application/json"}, content=body))
+    inner = exported.client("sync", http={"transport": plain})
+
+    def ask_again(request: httpx.Request) -> httpx.Response:
+        token = otel_context.attach(otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, value=True))
+        try:
+            inner.chat.completions.create(**ASK)
+        finally:
+            otel_context.detach(token)
+        return plain.handle_request(request)
+
+    outer = exported.client("sync", http={"transport": Wire(ask_again)})
+    within_a_transport.synchronous(outer, inner)
+
+    assert len(exported.only()[0].attempts) == 1
