@@ -21,7 +21,6 @@ def budget_lines(page: Page, budgets: Sequence[BudgetResult], unit: Unit) -> Non
         Column(title="limit", keep=9),
         Column(title="n", keep=8),
         Column(title="from", right=False, keep=2),
-        Column(title="", right=False, keep=7, shrink=16),
     ]
     for result in ordered(budgets):
         cells: tuple[Piece, ...] = (
@@ -31,10 +30,10 @@ def budget_lines(page: Page, budgets: Sequence[BudgetResult], unit: Unit) -> Non
             f"{result.operator} {measure(result.limit, result.unit, unit)}" if result.limit is not None else "",
             (f"{result.n:,}", FAINT),
             (visible(result.source, limit=40), FAINT),
-            (visible(result.note, limit=200), FAINT),
         )
         for column, cell in zip(columns, cells, strict=True):
             column.cells.append(cell)
-    if not any(result.note for result in budgets):
-        del columns[-1]
     draw_table(page, columns)
+    for result in ordered(budgets):
+        if result.note:
+            page.prose(f"{visible(result.expression, limit=80)}: {result.note}", style=FAINT)

@@ -43,12 +43,13 @@ def record_page(record: RequestRecord, look: Look) -> Page:
 def _verdict(page: Page, verdict: Verdict, record: RequestRecord) -> None:
     if record.outcome is None:
         page.prose(UNFINISHED, style=STRONG)
-    label = "SLOW  " if verdict.slow else ""
-    page.prose(verdict.sentence, indent=len(label), label=label, style=STRONG, label_style=BAD)
+    first, _, rest = verdict.sentence.partition(" ")
+    bad = verdict.slow or record.outcome in ("error", "truncated")
+    page.flow([(first, BAD if bad else STRONG), *((word, STRONG) for word in rest.split())], gap=" ")
     for cause in verdict.causes:
         if cause.sentence.lower() not in verdict.sentence.lower():
-            page.prose(cause.sentence, indent=len(label), label=" " * len(label))
-        page.prose(cause.advice, indent=len(label), label=" " * len(label), style=FAINT)
+            page.prose(cause.sentence)
+        page.prose(cause.advice, style=FAINT)
     page.blank()
 
 
@@ -82,7 +83,7 @@ class _Drawing:
         if self.look.width < _ROOMY:
             return 0
         longest = max((cell_len(self._note(row)) for row in self.fall.rows), default=0)
-        return min(longest, self.look.width // 3)
+        return min(longest, self.look.width * 2 // 5)
 
     # -- what it consists of
 
@@ -194,20 +195,21 @@ class _Drawing:
         part = length / total if total and length is not None else 0.0
         style = share_style(part) if with_share else (BAD if row.failed else FAINT if row.group == "server" else "")
         cells = self._cells(row, part) if drawn and total and length is not None else (0, "")
-        note = self._note(row)
-        picture, below = self._picture(cells, style), ""
-        if note and not self.side:
-            picture, below = self._annotated(cells, note, style)
-        name = pad(self.page.clean(row.name, self.label), self.label + 2)
-        figures = self._figures(
-            self._texts(row).text, share(length, total) if with_share and length is not None else "", style
+        note = self.page.clean(self._note(row))
+        aside = note if cell_len(note) <= self.side else ""
+        picture, below = (
+            (self._picture(cells, style), note[len(aside) :]) if self.side else self._annotated(cells, note, style)
         )
-        aside: tuple[Piece, ...] = (
-            (("   " + self.page.clean(note, self.look.width // 3), FAINT),) if self.side and note else ()
+        part_text = share(length, total) if with_share and length is not None else ""
+        self.page.add(
+            (pad(self.page.clean(row.name, self.label), self.label + 2), "" if style in ("dim", FAINT) else style),
+            *picture,
+            (" | ", FAINT),
+            *self._figures(self._texts(row).text, part_text, style),
+            ("   " + aside, FAINT),
         )
-        self.page.add((name, "" if style in ("dim", FAINT) else style), *picture, (" | ", FAINT), *figures, *aside)
         if below:
-            self.page.prose(below, indent=self.label + 2, label="", style=FAINT)
+            self.page.prose(below, indent=self.label + 2, style=FAINT)
 
     def _cells(self, row: Row, part: float) -> tuple[int, str]:
         total, unicode = self.fall.total_ns, self.look.unicode
@@ -230,7 +232,8 @@ class _Drawing:
     def _annotated(self, cells: tuple[int, str], note: str, style: str) -> tuple[tuple[Piece, ...], str]:
         """Write the note into the free room beside the bar; give it back when there is none."""
         first, text = cells
-        note = self.page.clean(note)
+        if not note:
+            return self._picture(cells, style), ""
         after, size_ = self.width - first - len(text), cell_len(note)
         if size_ + 2 <= after:
             gap = " " if text else ""

@@ -3,20 +3,29 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from groqscope.audit import (
     Audit,
+    BudgetResult,
     Budgets,
+    Cause,
+    Change,
     Comparison,
+    ComparisonRow,
+    GroupCause,
     Query,
     Reading,
     ReadReport,
     RequestAudit,
+    Verdict,
+    Why,
     compare,
     one_request,
     parse_budget,
 )
 from groqscope.audit import overview as analyse
+from groqscope.audit._model import Certainty
 from groqscope.timeline import (
     Channel,
     ModelUsage,
@@ -478,6 +487,147 @@ def both(a: Sequence[RequestRecord], b: Sequence[RequestRecord]) -> Comparison:
     """Compare two sets."""
     found = compare(Reading(Samples(a), Query()), Reading(Samples(b), Query()))
     return replace(found, a=replace(found.a, version="0.1.0"), b=replace(found.b, version="0.1.0"))
+
+
+ADVICE = "stay below the rate limit: fewer or smaller requests at once"
+
+
+def explained() -> Audit:
+    """An overview whose words are fixed, so that a snapshot of it shows the report and not the rules."""
+    audit = overview(many(150), listed=8)
+    sentence = "Of the time: 20 % in failed attempts and back-off (13 of 150 requests)."
+    return replace(audit, sentence=sentence, why=WHY, budgets=BUDGETS)
+
+
+def judged(record: RequestRecord) -> RequestAudit:
+    """One record with a verdict whose words are fixed."""
+    slow = record.retries > 0
+    cause = Cause(
+        code="retries",
+        ns=record.phases.retry or 0,
+        share=0.814,
+        usual_ns=0,
+        sentence="81 % in failed attempts and back-off (1.98 s, usually none)",
+        advice=ADVICE,
+    )
+    sentence = (
+        f"Slow: 2.43 s, usually 868 ms. {cause.sentence}." if slow else "Nothing stands out: as usual for this model."
+    )
+    return RequestAudit(
+        provenance=overview([record]).provenance,
+        record=record,
+        verdict=Verdict(sentence=sentence, causes=(cause,) if slow else (), slow=slow, usual_ns=868_000_000),
+    )
+
+
+WHY = Why(
+    requests=150,
+    slow=21,
+    slow_ns=40_700_000_000,
+    unexplained=1,
+    sentence="21 of 150 requests are slow. The biggest cause: 48 % of their time in failed attempts and back-off.",
+    rule="slow: at least 1.5 times the median duration of completed requests for the same model, and 20 ms more",
+    causes=(
+        GroupCause(
+            code="retries",
+            title="in failed attempts and back-off",
+            requests=10,
+            ns=19_839_600_000,
+            share=0.4871,
+            usual_ns=0,
+            sentence="48 % in failed attempts and back-off",
+            advice=ADVICE,
+            examples=("req_01k9zq000121fzv8a2t6p4x1c3d", "req_01k9zq000116fzv8a2t6p4x1c3d"),
+        ),
+        GroupCause(
+            code="queue",
+            title="in Groq's queue",
+            requests=1,
+            ns=1_298_100_000,
+            share=0.0319,
+            usual_ns=17_400_000,
+            sentence="3 % in Groq's queue",
+            advice="spread the load over time, or ask for another service tier",
+        ),
+    ),
+)
+BUDGETS = (
+    BudgetResult(
+        expression="cost.sum<2usd",
+        source="--budget",
+        measured=0.0404,
+        limit=2.0,
+        operator="<",
+        unit="usd",
+        n=96,
+        verdict="ok",
+        note="54 requests without cost left out",
+    ),
+    BudgetResult(
+        expression="ttft.p99<400ms",
+        source="pyproject.toml",
+        measured=None,
+        limit=4e8,
+        operator="<",
+        unit="ns",
+        n=41,
+        verdict="cannot tell",
+        note="p99 needs 100 values, there are 41",
+    ),
+    BudgetResult(
+        expression="ttfc.p95<400ms",
+        source="--budget",
+        measured=1_818_500_000.0,
+        limit=4e8,
+        operator="<",
+        unit="ns",
+        n=125,
+        verdict="over",
+    ),
+    BudgetResult(
+        expression="goodput",
+        source="--goodput",
+        measured=0.8266,
+        limit=None,
+        operator=">=",
+        unit="share",
+        n=150,
+        verdict="ok",
+    ),
+)
+
+
+def compared() -> Comparison:
+    """A comparison whose intervals are fixed."""
+    a, b = overview(many(120)).provenance, overview(many(80)).provenance
+    model = "llama-3.3-70b-versatile"
+    none = Change(a=None, b=None, note="p95 needs 20 requests in each set")
+    rows = (
+        _row(model, "duration", "ns", _change(9.3e8, 14.9e8, 1.2, 2.3), _change(25.9e8, 41.5e8, 0.9, 2.4)),
+        _row(model, "tpot", "s", _change(0.0029, 0.0021, 0.61, 0.92), _change(0.0044, 0.0041, 0.81, 1.02)),
+        _row(model, "phase.consume", "ns", _change(1.2e6, 4.4e6, 2.2, 5.1), none),
+        _row(model, "throughput", "tokens/s", _change(345.0, 351.5, 0.94, 1.05), none),
+        _row(None, "duration", "ns", _change(2.5e8, 2.6e8, None, None), none),
+    )
+    return Comparison(
+        a=a,
+        b=b,
+        rows=rows,
+        only_a=("groq/compound",),
+        only_b=("openai/gpt-oss-120b", "<b>new</b>"),
+        sentence=f"{model} is slower: median +60 %.",
+        confidence=0.95,
+        method="bootstrap of median and p95, 2,000 draws; completed requests only",
+    )
+
+
+def _row(model: str | None, measure: str, unit: Any, median: Change, p95: Change) -> ComparisonRow:
+    return ComparisonRow(model=model, measure=measure, unit=unit, n_a=50, n_b=31, median=median, p95=p95)
+
+
+def _change(a: float, b: float, low: float | None, high: float | None) -> Change:
+    certainty: Certainty = "slower" if low and low > 1 else "faster" if high and high < 1 else "cannot tell"
+    return Change(a=a, b=b, ratio=b / a, low=low, high=high, certainty=certainty)
 
 
 def nothing() -> Audit:
