@@ -5,6 +5,7 @@ Bodies are whatever the caller or the server sent, so every value is taken only 
 
 import re
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any, Final, TypeVar
 
 import groq
@@ -57,10 +58,8 @@ def request_facts(operation: str, body: Mapping[str, Any], base_url: httpx.URL, 
         if name in body:
             facts[name] = _float(get(name))
     stop = get("stop")
-    if isinstance(stop, str):
-        facts["stop_sequences"] = (stop,)
-    elif isinstance(stop, (list, tuple)):
-        facts["stop_sequences"] = tuple(s for s in stop if isinstance(s, str))[:16]
+    given = stop[:4] if isinstance(stop, (list, tuple)) else [stop]  # the API takes four
+    facts["stop_sequences"] = tuple(s for s in map(_str, given) if s is not None)
     facts["seed"] = _int(get("seed"))
     count = _int(get("n"))
     if count is not None and count != 1:
@@ -266,13 +265,17 @@ def _float(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
         return None
+    return number if isfinite(number) else None  # a record with NaN would not equal itself
 
 
 def _str(value: Any) -> str | None:
-    return value[:512] if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    # JSON may hold half of a surrogate pair, which no exporter could write.
+    return value[:512] if value.isascii() else value[:512].encode("utf-8", "replace").decode()
 
 
 def _list(value: Any) -> list[Any]:
