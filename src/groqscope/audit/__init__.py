@@ -38,7 +38,7 @@ from groqscope.audit._overview import LISTED, overview
 from groqscope.audit._project import project_budgets
 from groqscope.audit._reading import Reading
 from groqscope.audit._selection import Query, parse_moment
-from groqscope.audit._sources import FileSource, ReadReport, Source, StoreSource, file_source
+from groqscope.audit._sources import FileSource, MemorySource, ReadReport, Source, StoreSource, file_source
 
 __all__ = [
     "AUDIT_VERSION",
@@ -58,6 +58,7 @@ __all__ = [
     "FileSource",
     "Goodput",
     "GroupCause",
+    "MemorySource",
     "ModelSummary",
     "NoRequests",
     "NotFound",

@@ -72,15 +72,16 @@ class Rows:
 class Usual:
     """The rows of all keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = EXACT_LIMIT) -> None:
         self.rows: dict[Key, Rows] = {}
+        self._limit = limit
 
     def add(self, record: RequestRecord) -> None:
         """Add one record."""
         key = key_of(record)
         rows = self.rows.get(key)
         if rows is None:
-            rows = self.rows[key] = Rows()
+            rows = self.rows[key] = Rows(self._limit)
         rows.add(measure(record), id_of(record))
 
     def of(self, record: RequestRecord) -> dict[str, float]:

@@ -36,3 +36,14 @@ def percent(share: float) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
     """Write a number and its noun in the right form."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def in_unit(value: float, unit: str) -> str:
+    """Write a value of a field in its unit."""
+    if unit == "ns":
+        return duration(value)
+    if unit == "share":
+        return f"{significant(value * 100)} %"
+    if unit == "usd":
+        return f"${value:.6f}".rstrip("0").rstrip(".")
+    return significant(value) if value % 1 else f"{value:,.0f}"

@@ -221,11 +221,11 @@ def _listed(output: _Output) -> int | None:
 
 def _check(output: _Output) -> None:
     from groqscope.audit import AuditError
+    from groqscope.cli._output import check_unit
 
     if sum((output.json, output.csv, output.markdown)) > 1:
         raise AuditError("one of --json, --csv and --markdown at a time")
-    if output.unit not in {None, "us", "ms", "s"}:
-        raise AuditError(f"--unit {output.unit!r}: use us, ms or s")
+    check_unit(output.unit)
     if output.limit is not None and output.limit < 0:
         raise AuditError(f"--limit wants a number from 0 on, not {output.limit}")
     if output.html is not None and output.html.exists() and not output.force:

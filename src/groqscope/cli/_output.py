@@ -26,6 +26,16 @@ def look(unit: str | None = None) -> "Look":
     return look_of(tty=terminal, encoding=sys.stdout.encoding, columns=columns, environ=os.environ, unit=unit)  # pyright: ignore[reportArgumentType] - checked by the command line
 
 
+def check_unit(unit: str | None) -> None:
+    """Refuse a unit that durations are not written in.
+
+    Raises:
+        AuditError: it is another one.
+    """
+    if unit not in {None, "us", "ms", "s"}:
+        raise AuditError(f"--unit {unit!r}: use us, ms or s")
+
+
 def write_new(path: Path, text: str, *, force: bool) -> None:
     """Write a file; one that is there already only with `force`.
 

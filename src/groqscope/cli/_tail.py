@@ -1,0 +1,226 @@
+"""`groqscope tail`: a line per finished request, as they finish."""
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from groqscope.cli import _options as opt
+
+if TYPE_CHECKING:
+    from groqscope.audit import Query
+    from groqscope.audit.reports import Look
+    from groqscope.timeline import RequestRecord
+
+_EXAMPLES = """\b
+Examples:
+  groqscope tail                                     what this user's programs ask Groq, as it happens
+  groqscope tail --where 'ttfc > 500ms or failed'    only what is slow or failed
+  groqscope tail --tempo http://127.0.0.1:3200       what arrives in a Tempo
+"""
+INTERVAL: Final = 0.25
+TEMPO_INTERVAL: Final = 3.0
+_TEMPO_BACK_NS: Final = 60_000_000_000
+"""How far back a look at Tempo reaches: traces arrive late and out of order."""
+_BEFORE_NS: Final = 86_400_000_000_000
+"""How far back the store is read for what is usual."""
+_WINDOW_S: Final = 60.0
+_MEMORY: Final = 2000
+"""Requests per model that say what is usual."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("tail", epilog=_EXAMPLES)(tail)
+
+
+def tail(
+    path: Annotated[
+        str | None, typer.Argument(metavar="[FILE|DIR]", help="What to follow instead of the local store.")
+    ] = None,
+    tempo: opt.Tempo = None,
+    model: opt.Model = None,
+    service: opt.Service = None,
+    where: opt.Where = None,
+    last: Annotated[int, typer.Option("--last", metavar="N", min=0, help="Begin with the newest N.")] = 5,
+    unit: opt.Unit = None,
+) -> int:
+    """Follow requests live, a line each; Ctrl-C ends it."""
+    from groqscope.audit import Query
+    from groqscope.cli._output import check_unit, look
+
+    check_unit(unit)
+    query = Query(models=tuple(model or ()), services=tuple(service or ()), where=where)
+    stop = threading.Event()
+    polls = _tempo_polls(tempo, stop) if tempo is not None else _store_polls(path, stop)
+    screen = Screen(look(unit), footer=sys.stdout.isatty())
+    with suppress(KeyboardInterrupt):
+        follow(polls, query, screen, last=last)
+    screen.close()
+    return 0
+
+
+def follow(polls: "Iterator[list[RequestRecord]]", query: "Query", screen: "Screen", *, last: int) -> None:
+    """Show what each look brings; the first look brings what was there before, of which the newest are shown."""
+    from groqscope.audit._usual import Usual
+    from groqscope.audit._verdict import judge
+
+    usual = Usual(_MEMORY)
+    chosen = query.predicate()
+    first = True
+    for records in polls:
+        # What is usual first for the whole look: the medians are sorted anew after each addition.
+        known = [(record, judge(record, usual.of(record))) for record in records if chosen(record)]
+        for record in records:
+            usual.add(record)
+        if first:
+            known = [(record, judge(record, usual.of(record))) for record, _ in known]
+        for record, verdict in known[len(known) - last if first and last < len(known) else 0 :]:
+            screen.line(record, verdict.causes[0].sentence if verdict.causes else "", slow=verdict.slow)
+        screen.footer(len(known), sum(r.outcome in {"error", "truncated"} for r, _ in known), known_before=first)
+        first = False
+
+
+class Screen:
+    """Standard output: lines that stay, and a footer below them on a terminal."""
+
+    def __init__(
+        self,
+        look: "Look",
+        *,
+        footer: bool,
+        write: Callable[[str], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        from groqscope.audit.reports._text import Unit
+
+        self._look = look
+        self._unit = Unit.of(look.unit or "ms")
+        self._footer = footer
+        self._write = write or _to_stdout
+        self._clock = clock
+        self._recent: deque[tuple[float, int, int]] = deque()
+        self._total = self._errors = 0
+        self._shown = ""
+        self._head = False
+
+    def line(self, record: "RequestRecord", cause: str, *, slow: bool) -> None:
+        """Show a finished request."""
+        from groqscope.audit.reports._page import BAD, FAINT, STRONG, Page
+
+        failed = record.outcome in {"error", "truncated"}
+        page = Page(self._look)
+        if not self._head:
+            self._head = True
+            total = f"total {self._unit.label}"
+            page.add((_row("time, UTC", "model", "outcome", total, "first", "in", "out", "tok/s", "cost"), FAINT))
+        style = BAD if failed else STRONG if slow else ""
+        why = f"  {cause}" if cause else ""
+        page.add((_cells(record, self._unit), style), (f"  {_id(record)}", FAINT), (why, style))
+        self._clear()
+        self._write(page.text())
+
+    def footer(self, requests: int, errors: int, *, known_before: bool = False) -> None:
+        """Renew the rates."""
+        now = self._clock()
+        if not known_before:
+            self._total += requests
+            self._errors += errors
+            if requests:
+                self._recent.append((now, requests, errors))
+        while self._recent and self._recent[0][0] < now - _WINDOW_S:
+            self._recent.popleft()
+        if not self._footer:
+            return
+        minute = sum(number for _, number, _ in self._recent)
+        failed = sum(number for _, _, number in self._recent)
+        words = f"{self._total:,} requests, {self._errors:,} failed; last minute {minute:,}, {failed:,} failed"
+        words = f"{words}; Ctrl-C ends"[: self._look.width - 1]
+        if words == self._shown:
+            return
+        self._clear()
+        self._write(f"\x1b[2m{words}\x1b[0m" if self._look.colour else words)
+        self._shown = words
+
+    def close(self) -> None:
+        """Take the footer away."""
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._shown:
+            self._write("\r\x1b[2K")
+            self._shown = ""
+
+
+def _to_stdout(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _row(*cells: str) -> str:
+    moment, model, outcome, *numbers = cells
+    widths = (10, 8, 6, 6, 6, 9)
+    figures = "  ".join(f"{number:>{width}}" for number, width in zip(numbers, widths, strict=True))
+    return f"{moment:<13}  {model:<24.24}  {outcome:<18.18}  {figures}"
+
+
+def _cells(record: "RequestRecord", unit: "object") -> str:
+    from groqscope.audit.reports._text import Unit, clock, count, money, rate, visible
+
+    if not isinstance(unit, Unit):
+        raise TypeError
+    outcome = f"! {record.error_type or record.outcome}" if record.outcome in {"error", "truncated"} else record.outcome
+    return _row(
+        clock(record.start_unix_ns),
+        visible(record.model or "-"),
+        visible(outcome or "running"),
+        unit.text(record.duration_ns),
+        unit.text(record.ttfc_ns),
+        count(record.usage.input_tokens),
+        count(record.usage.output_tokens),
+        rate(record.output_token_throughput),
+        money(record.cost),
+    )
+
+
+def _id(record: "RequestRecord") -> str:
+    from groqscope.audit._usual import id_of
+    from groqscope.audit.reports._text import visible
+
+    return visible(id_of(record), limit=40)
+
+
+def _store_polls(path: str | None, stop: threading.Event) -> "Iterator[list[RequestRecord]]":
+    """Yield what was there before, then what each look brings."""
+    from groqscope.audit._load import source_of
+    from groqscope.store import follow as follow_store
+    from groqscope.store import read_records, store_directory
+
+    if path is not None:
+        source_of([path])  # it exists, or an error says so
+    place = path if path is not None else str(store_directory())
+    looks = follow_store(place, stop, interval=INTERVAL)
+    first = next(looks)  # from here on, nothing is missed
+    since = time.time_ns() - _BEFORE_NS
+    yield [*read_records([place], since=since, timelines=False), *first]
+    yield from looks
+
+
+def _tempo_polls(url: str, stop: threading.Event) -> "Iterator[list[RequestRecord]]":
+    from groqscope.audit._tempo import TempoSource
+    from groqscope.store import ReadReport
+
+    source = TempoSource(url)
+    seen: dict[str | None, int] = {}
+    while not stop.is_set():
+        now = time.time_ns()
+        since = now - _TEMPO_BACK_NS
+        found = list(source.read(ReadReport(), since=since, until=None, timelines=False))
+        yield sorted((r for r in found if r.span_id not in seen), key=lambda r: r.start_unix_ns)
+        seen = {r.span_id: r.start_unix_ns for r in found}
+        stop.wait(TEMPO_INTERVAL)

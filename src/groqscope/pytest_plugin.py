@@ -1,0 +1,135 @@
+"""A pytest plugin: what a test asked Groq, and budgets of time and money that it has to keep.
+
+    def test_summary(groqscope_records):
+        summarise("…")
+        assert len(groqscope_records) == 1
+
+    @pytest.mark.groq_budget("ttfc.max < 800ms", "cost.sum < 0.01usd", "errors < 1")
+    def test_agent(): ...
+
+Requests are seen in the process, without any exporter. A budget that the test's requests cannot answer (none was made,
+or too few for the percentile) fails too, and says so.
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from groqscope.audit import Audit, BudgetResult, Budgets
+    from groqscope.timeline import RequestRecord
+
+MARK: Final = "groq_budget"
+
+
+class CapturedRecords(list["RequestRecord"]):
+    """The records of the requests that have ended so far, in the order in which they ended."""
+
+    def overview(self) -> "Audit":
+        """Sum up, as `groqscope audit` does.
+
+        Raises:
+            AuditError: no request has ended.
+        """
+        from groqscope.audit import MemorySource, Query, Records
+
+        return Records(MemorySource(self), Query()).overview(listed=None)
+
+    def budgets(self, *budgets: str, goodput: tuple[str, ...] = ()) -> "tuple[BudgetResult, ...]":
+        """Hold the requests against budgets such as `ttfc.p95 < 400ms`.
+
+        Raises:
+            AuditError: a budget cannot be understood.
+        """
+        measured = _parsed(budgets, goodput)
+        for record in self:
+            measured.add(record)
+        return measured.results()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line(
+        "markers",
+        f"{MARK}(*budgets, goodput=()): fail when the test's Groq requests do not keep them, "
+        "such as 'ttfc.max < 800ms', 'cost.sum < 0.01usd', 'errors < 1'",
+    )
+
+
+@pytest.fixture
+def groqscope_records() -> Iterator[CapturedRecords]:
+    """Capture the records of all Groq requests that end during the test."""
+    with captured() as records:
+        yield records
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Measure the requests of a marked test, and fail it when a budget is not kept."""
+    marks = list(item.iter_markers(MARK))
+    if not marks:
+        return (yield)
+    measured = [_of_mark(mark) for mark in marks]
+    with captured() as records:
+        result = yield
+    for budgets in measured:
+        for record in records:
+            budgets.add(record)
+    kept = [one for budgets in measured for one in budgets.results()]
+    broken = [one for one in kept if one.verdict in {"over", "cannot tell"}]
+    if broken:
+        lines = [_line(one) for one in broken]
+        pytest.fail("\n".join([f"groq_budget, over {len(records)} request(s):", *lines]), pytrace=False)
+    return result
+
+
+@contextmanager
+def captured() -> Generator[CapturedRecords]:
+    """Collect records while the block runs; instruments every Groq client when nobody has."""
+    import groq
+
+    from groqscope.instrument import flush, instrument, is_instrumented, on_record, uninstrument
+
+    records = CapturedRecords()
+    ours = not (is_instrumented(groq.Groq) and is_instrumented(groq.AsyncGroq))
+    if ours:
+        instrument()
+    remove = on_record(records.append)
+    try:
+        yield records
+        flush()
+    finally:
+        remove()
+        if ours:
+            uninstrument()
+
+
+def _of_mark(mark: pytest.Mark) -> "Budgets":
+    from groqscope.audit import AuditError
+
+    goodput = mark.kwargs.get("goodput", ())
+    if set(mark.kwargs) - {"goodput"}:
+        pytest.fail(f"{MARK} takes budgets and goodput=, not {', '.join(mark.kwargs)}", pytrace=False)
+    if not mark.args and not goodput:
+        pytest.fail(f"{MARK} without a budget: write for example {MARK}('ttfc.max < 800ms')", pytrace=False)
+    try:
+        return _parsed(mark.args, (goodput,) if isinstance(goodput, str) else tuple(goodput))
+    except AuditError as error:
+        pytest.fail(f"{MARK}: {error}", pytrace=False)
+
+
+def _parsed(budgets: tuple[str, ...], goodput: tuple[str, ...]) -> "Budgets":
+    from groqscope.audit import Budgets, parse_budget, parse_goodput
+
+    good = parse_goodput(goodput, "goodput") if goodput else None
+    return Budgets([parse_budget(text, MARK) for text in budgets], good)
+
+
+def _line(result: "BudgetResult") -> str:
+    from groqscope.audit._words import in_unit
+
+    measured = "not known" if result.measured is None else in_unit(result.measured, result.unit)
+    note = f" ({result.note})" if result.note else ""
+    return f"    {result.verdict}: {result.expression}, measured {measured}{note}"
