@@ -70,7 +70,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             else:
                 writer.write(HEADERS % b"application/json" + b"content-length: %d\r\n\r\n" % len(BODY) + BODY)
                 await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
+    except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+        # The client is through, or the measurement is.
         pass
     finally:
         writer.close()

@@ -1,11 +1,9 @@
 """The seam on Groq's clients: `instrument`, `uninstrument`, `record_of`, `on_record`, and the OpenTelemetry instrumentor."""
 
 import threading
-from collections.abc import Callable, Collection
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from groq import AsyncGroq, Groq
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
@@ -14,6 +12,9 @@ from groqscope.instrument._registry import on_record
 from groqscope.telemetry import ContentPolicy, Telemetry
 from groqscope.timeline import RequestRecord
 from groqscope.wire import warm_up
+
+if TYPE_CHECKING:
+    from groqscope.instrument._instrumentor import GroqInstrumentor
 
 __all__ = ["GroqInstrumentor", "flush", "instrument", "is_instrumented", "on_record", "record_of", "uninstrument"]
 
@@ -115,26 +116,10 @@ def record_of(answer: Any) -> RequestRecord | None:
     return None if recorder is None else recorder.record
 
 
-class GroqInstrumentor(BaseInstrumentor):
-    """The entry point `groq` of `opentelemetry_instrumentor`, for `opentelemetry-instrument python app.py`.
+def __getattr__(name: str) -> Any:
+    """Import what needs opentelemetry-instrumentation (20 ms) only when it is used."""
+    if name == "GroqInstrumentor":
+        from groqscope.instrument._instrumentor import GroqInstrumentor  # noqa: PLC0415
 
-    Where nobody has set providers, it configures groqscope's own, so that no distribution is needed.
-    """
-
-    def instrumentation_dependencies(self) -> Collection[str]:
-        """Name what is instrumented."""
-        return ("groq >= 1.0",)
-
-    def _instrument(self, **kwargs: Any) -> None:
-        tracer_provider, meter_provider = kwargs.get("tracer_provider"), kwargs.get("meter_provider")
-        if tracer_provider is None and meter_provider is None:
-            from groqscope.configuration import configure  # noqa: PLC0415 - logfire is imported there
-
-            configure()
-        instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
-
-    def _uninstrument(self, **_kwargs: Any) -> None:
-        uninstrument()
-
-
-Remover = Callable[[], None]
+        return GroqInstrumentor
+    raise AttributeError(f"module 'groqscope.instrument' has no attribute {name!r}")

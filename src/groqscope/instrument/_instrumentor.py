@@ -1,0 +1,30 @@
+"""The entry point for `opentelemetry-instrument`."""
+
+from collections.abc import Collection
+from typing import Any
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from groqscope.instrument import instrument, uninstrument
+
+
+class GroqInstrumentor(BaseInstrumentor):
+    """The entry point `groq` of `opentelemetry_instrumentor`, for `opentelemetry-instrument python app.py`.
+
+    Where nobody has set providers, it configures groqscope's own, so that no distribution is needed.
+    """
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Name what is instrumented."""
+        return ("groq >= 1.0",)
+
+    def _instrument(self, **kwargs: Any) -> None:
+        tracer_provider, meter_provider = kwargs.get("tracer_provider"), kwargs.get("meter_provider")
+        if tracer_provider is None and meter_provider is None:
+            from groqscope.configuration import configure  # noqa: PLC0415 - logfire is imported there
+
+            configure()
+        instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
+
+    def _uninstrument(self, **_kwargs: Any) -> None:
+        uninstrument()
