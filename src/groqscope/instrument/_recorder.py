@@ -5,13 +5,17 @@ request ends exactly once, whoever notices first: the stream's end, `close()`, a
 process.
 """
 
+import json
 import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
+from groq._models import construct_type
+from groq.types.chat import ChatCompletion
 
 from groqscope.instrument import _registry as registry
 from groqscope.instrument._facts import (
@@ -150,6 +154,7 @@ class Recorder:
         if response.is_closed:
             # Its body is read; a transport without trace events has not said so.
             self.timeline.last_byte(t)
+            self.timeline.response["response_size"] = len(response.content)
         self._headers = (response.status_code, response.headers.raw, time.time())
 
     # -- the end of the call
@@ -180,7 +185,6 @@ class Recorder:
         t = self.now()
         response = result if isinstance(result, httpx.Response) else getattr(result, "http_response", None)
         if isinstance(response, httpx.Response):
-            self.timeline.response["response_size"] = len(response.content)
             self.body(response.content, t)
         else:
             self._observe(result, t)
@@ -190,8 +194,11 @@ class Recorder:
         """Read an answer that the SDK has not parsed (yet) from its bytes."""
         if self.timeline.request.get("operation") == "chat":
             completion = decode_completion(content)
-            if completion is not None:
-                self._observe(completion, t)
+            if completion is None:
+                completion = construct_type(value=json.loads(content), type_=ChatCompletion)
+            self._observe(completion, t)
+        elif content.startswith(b"{"):
+            self._observe(json.loads(content, object_hook=lambda fields: SimpleNamespace(**fields)), t)
 
     def _observe(self, result: Any, t: int) -> None:
         if self.timeline.request.get("operation") == "chat":
@@ -200,9 +207,9 @@ class Recorder:
             observe_other(self.timeline, result, t)
 
     @hook("parsed")
-    def parsed(self, response: httpx.Response) -> None:
-        """A body was read; its size is known."""
-        self.timeline.response["response_size"] = len(response.content)
+    def parsed(self, answer: Any) -> None:
+        """The SDK made an answer of a body, now or when the caller asks for it."""
+        registry.remember(answer, self)
 
     @hook("failed")
     def _note_failure(self, error: BaseException, native: bool) -> None:  # noqa: FBT001 - hooks take plain arguments

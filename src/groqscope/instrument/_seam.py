@@ -244,14 +244,15 @@ def _wrap_data(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]
     def _process_response_data(self: Any, *, data: object, cast_to: Any, response: httpx.Response) -> Any:
         if cast_to is not ChatCompletion or not hasattr(response, "_content"):
             return original(self, data=data, cast_to=cast_to, response=response)
-        recorder = response.request.extensions.get(KEY)
-        if isinstance(recorder, Recorder):
-            recorder.parsed(response)
+        completion = None
         if scope.fast_decode and not self._strict_response_validation:
             completion = decode_completion(response.content)
-            if completion is not None:
-                return completion
-        return original(self, data=data, cast_to=cast_to, response=response)
+        if completion is None:
+            completion = original(self, data=data, cast_to=cast_to, response=response)
+        recorder = response.request.extensions.get(KEY)
+        if isinstance(recorder, Recorder):
+            recorder.parsed(completion)
+        return completion
 
     return _process_response_data
 

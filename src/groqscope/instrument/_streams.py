@@ -314,6 +314,7 @@ class InstrumentedStream(Stream[T], Generic[T]):
         self._cast_to = cast_to
         self._client = client
         self._options = options
+        self._decoder = client._make_sse_decoder()
         self._chunks = _chunks_of(client, cast_to, response)
         self._iterator = ChunkIterator[T](self._chunks, response)
 
@@ -337,6 +338,7 @@ class InstrumentedAsyncStream(AsyncStream[T], Generic[T]):
         self._cast_to = cast_to
         self._client = client
         self._options = options
+        self._decoder = client._make_sse_decoder()
         self._chunks = _chunks_of(client, cast_to, response)
         self._iterator = AsyncChunkIterator[T](self._chunks, response)
 
