@@ -1,0 +1,115 @@
+"""Quantiles, exact and sketched."""
+
+import random
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groqscope.audit._distribution import EXACT_LIMIT, RELATIVE_ERROR, Values, distribution_of, needed
+
+_NUMBERS = st.lists(st.floats(min_value=0, max_value=1e12, allow_nan=False), min_size=1, max_size=300)
+
+
+@given(_NUMBERS)
+def test_exact_quantiles(numbers):
+    """Quantiles are those of the standard library's inclusive method."""
+    values = Values()
+    for number in numbers:
+        values.add(number)
+
+    assert values.quantile(0.5) == pytest.approx(statistics.median(numbers))
+    if len(numbers) >= 20:
+        expected = statistics.quantiles(numbers, n=20, method="inclusive")[18]
+        assert values.quantile(0.95) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("quantile", "least"), [(0.5, 1), (0.9, 10), (0.95, 20), (0.99, 100), (0.999, 1000)])
+def test_a_quantile_needs_values(quantile, least):
+    """A quantile is given from the number of values on that expects one beyond it, and not before."""
+    values = Values()
+    for number in range(least - 1):
+        values.add(number)
+    before = values.quantile(quantile)
+    values.add(1)
+
+    assert needed(quantile) == least
+    assert before is None or least == 1
+    assert values.quantile(quantile) is not None
+
+
+@given(st.lists(st.floats(min_value=1e-3, max_value=1e12), min_size=150, max_size=400))
+def test_the_sketch_is_as_close_as_it_says(numbers):
+    """Beyond the limit each quantile is within the stated error of a value at its rank; n, sum, min and max are exact."""
+    values = Values(limit=100)
+    for number in numbers:
+        values.add(number)
+    ordered = sorted(numbers)
+
+    assert not values.exact
+    for quantile in (0.5, 0.9, 0.95, 0.99):
+        rank = (len(ordered) - 1) * quantile
+        got = values.quantile(quantile)
+        near = ordered[int(rank)] * (1 - RELATIVE_ERROR - 1e-9), ordered[int(rank)] * (1 + RELATIVE_ERROR + 1e-9)
+        assert near[0] <= got <= near[1]
+    assert (values.n, values.min, values.max) == (len(numbers), ordered[0], ordered[-1])
+    assert values.total == pytest.approx(sum(numbers))
+
+
+def test_zeros_in_the_sketch():
+    """0 has no logarithm and is counted all the same."""
+    values = Values(limit=3)
+    for number in (0, 0, 0, 0, 5.0):
+        values.add(number)
+
+    assert values.quantile(0.5) == 0
+    assert values.max == 5
+
+
+def test_the_limit_is_where_the_sketch_begins():
+    """Up to the limit all is exact."""
+    values = Values(limit=100)
+    for number in range(100):
+        values.add(number)
+    exact = values.exact
+    values.add(1)
+
+    assert exact
+    assert not values.exact
+    assert EXACT_LIMIT == 100_000
+
+
+@pytest.mark.parametrize(("left", "right"), [(10, 10), (10, 200), (200, 10), (200, 200)])
+def test_merging_is_adding(left, right):
+    """Merged values answer as if they had been added one by one, whichever of them is a sketch already."""
+    rng = random.Random(3)
+    numbers = [rng.expovariate(1 / 1e6) for _ in range(left + right)]
+    whole, a, b = Values(100), Values(100), Values(100)
+    for number in numbers:
+        whole.add(number)
+    for number in numbers[:left]:
+        a.add(number)
+    for number in numbers[left:]:
+        b.add(number)
+    a.merge(b)
+
+    assert a.exact == whole.exact
+    assert (a.n, a.min, a.max) == (whole.n, whole.min, whole.max)
+    assert a.quantile(0.9) == pytest.approx(whole.quantile(0.9))
+
+
+def test_nothing_is_not_zero():
+    """Without values there is no minimum, no median and no mean."""
+    empty = distribution_of([], "ns")
+
+    assert (empty.n, empty.min, empty.p50, empty.max, empty.mean) == (0, None, None, None, None)
+
+
+def test_a_distribution_says_what_n_supports():
+    """Of fifty values p95 is given and p99 is not."""
+    given_ = distribution_of(range(50), "ns")
+
+    assert given_.p95 is not None
+    assert given_.p99 is None
+    assert given_.exact
