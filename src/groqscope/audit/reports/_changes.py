@@ -6,7 +6,7 @@ from typing import Final
 
 from groqscope.audit._model import Certainty, Comparison, ComparisonRow
 from groqscope.audit.reports._measures import measure
-from groqscope.audit.reports._text import UNKNOWN, Unit
+from groqscope.audit.reports._text import UNKNOWN, Unit, rate
 
 _NAMES: Final = {
     "duration": "total",
@@ -14,6 +14,8 @@ _NAMES: Final = {
     "ttft": "first token",
     "ttfot": "first answer",
     "tpot": "time per token",
+    "throughput": "tokens/s",
+    "output_token_throughput": "tokens/s",
     "phase.consume": "your code",
     "phase.pool_wait": "pool",
 }
@@ -40,7 +42,8 @@ def change_lines(comparison: Comparison, model: str | None, unit: Unit) -> tuple
             continue
         for name, change in (("median", row.median), ("p95", row.p95)):
             if change.ratio is None:
-                notes[f"{name}: {change.note or 'not known'}"] = None
+                note = change.note or "not known"
+                notes[note if name in note else f"{name}: {note}"] = None
                 continue
             known = change.low is not None and change.high is not None
             interval = f"{signed(change.low)} to {signed(change.high)}" if known else UNKNOWN
@@ -65,7 +68,7 @@ def sizes(comparison: Comparison, model: str | None) -> str:
 def _value(value: float | None, row: ComparisonRow, unit: Unit) -> str:
     if row.unit in ("ns", "s"):
         return unit.text(value if value is None or row.unit == "ns" else value * 1e9)
-    return measure(value, row.unit, unit)
+    return rate(value) if row.unit == "tokens/s" else measure(value, row.unit, unit)
 
 
 def signed(ratio: float | None) -> str:

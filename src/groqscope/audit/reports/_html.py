@@ -36,7 +36,9 @@ class HtmlRenderer:
             case Comparison():
                 unit = comparison_unit(report, self.unit)
                 foot = join(footer(report.a, "A: "), footer(report.b, "B: "))
-                return _page("comparison", comparison_sections(report, unit), foot, _data(report, unit, {}), [])
+                return _page(
+                    "comparison", comparison_sections(report, unit), foot, _data(report, unit, {"requests": []}), []
+                )
             case RequestAudit():
                 return self._request(report, report.record, report.verdict, report.provenance)
             case _:
