@@ -11,7 +11,7 @@ import pytest
 from groqscope.audit import load
 from groqscope.cli._demo_scenes import SCENES, Skipped, Stage
 from groqscope.cli._demo_stages import LIVE, RECORDED, most_it_costs
-from groqscope.simulator import Answer, Simulator, ToolCall
+from groqscope.simulator import Answer, Failure, Simulator, ToolCall
 
 
 def run(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -65,7 +65,7 @@ def test_live_asks_before_it_costs() -> None:
 
 def test_live_asks_the_server_of_the_environment(tmp_path: Path) -> None:
     """With a key and `--yes` the scenes that need no recording play against Groq's address."""
-    words = Answer("many words " * 40)
+    words = Answer("some words " * 6)
     call = Answer(tool_calls=[ToolCall("get_something_by_name", '{"name":"example"}')])
 
     def answer(received: object) -> Answer:
@@ -83,12 +83,13 @@ def test_live_asks_the_server_of_the_environment(tmp_path: Path) -> None:
 
 
 def test_a_scene_that_fails_is_told(tmp_path: Path) -> None:
-    """Nobody answers: the demo goes on, says what failed, status 1."""
-    environ = {"GROQ_API_KEY": "test", "GROQ_BASE_URL": "http://127.0.0.1:1"}
-    done = run("demo", "--live", "--yes", "--directory", str(tmp_path), environ=environ)
+    """A key that is not valid: the demo goes on, says what failed, status 1."""
+    with Simulator(Failure(401)) as sim:
+        environ = {"GROQ_API_KEY": "test", "GROQ_BASE_URL": sim.base_url}
+        done = run("demo", "--live", "--yes", "--directory", str(tmp_path), environ=environ)
 
     assert done.returncode == 1
-    assert "failed: APIConnectionError" in done.stdout
+    assert "failed: AuthenticationError" in done.stdout
     assert "a stream, sync" in done.stderr
 
 

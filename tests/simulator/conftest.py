@@ -82,4 +82,5 @@ def sim(shared_sim: Simulator) -> Simulator:
     """A running simulator; each test plays its own script."""
     shared_sim.settle()
     shared_sim.forget()
+    shared_sim.play(None)
     return shared_sim

@@ -98,12 +98,13 @@ def _agent(stage: Stage, request: Request) -> str:
 
 
 def _slow_consumer(stage: Stage, request: Request) -> str:
-    pause = 0.04
-    count = 0
+    pause, slow, count = 0.04, 30, 0
     for _ in stage.groq.chat.completions.create(**request):
-        time.sleep(pause)
         count += 1
-    return f"{_chunks(count)}, {pause * 1000:.0f} ms of our own after each"
+        if count <= slow:
+            time.sleep(pause)
+    after = "each" if count <= slow else f"the first {slow}"
+    return f"{_chunks(count)}, {pause * 1000:.0f} ms of our own after {after}"
 
 
 def _failing(stage: Stage, request: Request) -> str:
@@ -115,13 +116,14 @@ def _failing(stage: Stage, request: Request) -> str:
 
 
 def _abandoned(stage: Stage, request: Request) -> str:
-    wanted = 60
+    wanted, count = 60, 0
     stream = stage.groq.chat.completions.create(**request)
-    for count, _ in enumerate(stream, start=1):
+    for _ in stream:
+        count += 1
         if count == wanted:
             break
     del stream  # nobody closes it: as programs do that have what they wanted
-    return f"left after {wanted} chunks, without closing"
+    return f"left after {_chunks(count)}, without closing"
 
 
 def _chunks(count: int) -> str:

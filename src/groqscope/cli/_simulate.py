@@ -87,14 +87,14 @@ def _pace(text: str, speed: float) -> "Pace":
 
 
 def _announce(simulator: "Simulator", url: str, host: str) -> None:
+    if host not in {"127.0.0.1", "::1", "localhost"}:
+        print(f"groqscope: {host} is not loopback: others in the network can reach this server", file=sys.stderr)
     print(f"A Groq-compatible server on {url}; Ctrl+C ends it. To use it:\n")
     print(f"    export GROQ_BASE_URL={url} GROQ_API_KEY=any\n")
     if recordings := simulator.recordings:
         print(f"It replays {len(recordings)} recordings of these models:")
         for model in sorted({recording.model for recording in recordings}):
             print(f"    {model}")
-    if host not in {"127.0.0.1", "::1", "localhost"}:
-        print(f"groqscope: {host} is not loopback: others in the network can reach this server", file=sys.stderr)
     sys.stdout.flush()
 
 

@@ -1,7 +1,8 @@
 """The ASGI application: reads a request, asks for the reply, plays it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,6 +24,7 @@ from groqscope.simulator._script import Answer, Close, Failure, Hang, Recorded, 
 from groqscope.simulator._served import Served
 
 Builtin = Callable[[Received], Reply]
+log = logging.getLogger(__name__)
 
 
 class BodyTooLargeError(Exception):
@@ -70,7 +72,7 @@ class Endpoint:
             return
         served.body_received_ns = connection.last_read_ns
         received = served.received = _received(scope, served.index, body)
-        reply = refused or _refuse(received) or hub.reply(received) or self._builtin(received)
+        reply = refused or _refuse(received) or _scripted(hub, received) or self._builtin(received)
         headers = self._limits.headers(received, counted=not isinstance(reply, Failure))
         if refused:  # the rest of the body would be taken for the next request
             headers["connection"] = "close"
@@ -133,6 +135,18 @@ def _refuse(received: Received) -> Failure | None:
     return None if key else Failure(401)
 
 
+def _scripted(hub: Hub, received: Received) -> Reply | None:
+    try:
+        return hub.reply(received)
+    except Exception as error:
+        log.exception("the simulator's script failed")
+        return Failure(500, message=f"The script failed: {type(error).__name__}: {error}")
+
+
+def _by_method(ways: Mapping[str, Builtin]) -> Builtin:
+    return lambda received: ways.get(received.method, _endpoints.unknown)(received)
+
+
 def make_app(hub: Hub, *, max_body: int, body_timeout: float) -> Starlette:
     """Lay Groq's paths over the endpoints."""
     limits = RateLimits()
@@ -144,9 +158,7 @@ def make_app(hub: Hub, *, max_body: int, body_timeout: float) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncGenerator[dict[str, Any]]:
         yield {"hub": hub}
 
-    routes = [
-        Route(f"/openai/v1/{path}", endpoint(builtin), methods=[method]) for method, path, builtin in _endpoints.ROUTES
-    ]
+    routes = [Route(f"/openai/v1/{path}", endpoint(_by_method(ways))) for path, ways in _endpoints.ROUTES.items()]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.router.redirect_slashes = False
     app.router.default = endpoint(_endpoints.unknown)

@@ -4,7 +4,7 @@ import json
 import re
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from groqscope.simulator._identity import request_id
@@ -160,22 +160,19 @@ def _cancel_batch(received: Received) -> Reply:
     return _json(_batch(received.path_params["name"], "cancelling"))
 
 
-ROUTES = (
-    ("POST", "chat/completions", _chat),
-    ("GET", "models", _models),
-    ("GET", "models/{name:path}", _one_model),
-    ("POST", "audio/transcriptions", _transcription),
-    ("POST", "audio/translations", _transcription),
-    ("POST", "audio/speech", _speech),
-    ("POST", "embeddings", _embeddings),
-    ("POST", "files", _upload),
-    ("GET", "files", _files),
-    ("GET", "files/{name}", _one_file),
-    ("DELETE", "files/{name}", _delete_file),
-    ("GET", "files/{name}/content", _file_content),
-    ("POST", "batches", _create_batch),
-    ("GET", "batches", _batches),
-    ("GET", "batches/{name}", _one_batch),
-    ("POST", "batches/{name}/cancel", _cancel_batch),
-)
-"""Method, path below `/openai/v1/`, what answers."""
+ROUTES: Mapping[str, Mapping[str, Callable[[Received], Reply]]] = {
+    "chat/completions": {"POST": _chat},
+    "models": {"GET": _models},
+    "models/{name:path}": {"GET": _one_model},
+    "audio/transcriptions": {"POST": _transcription},
+    "audio/translations": {"POST": _transcription},
+    "audio/speech": {"POST": _speech},
+    "embeddings": {"POST": _embeddings},
+    "files": {"GET": _files, "POST": _upload},
+    "files/{name}": {"GET": _one_file, "DELETE": _delete_file},
+    "files/{name}/content": {"GET": _file_content},
+    "batches": {"GET": _batches, "POST": _create_batch},
+    "batches/{name}": {"GET": _one_batch},
+    "batches/{name}/cancel": {"POST": _cancel_batch},
+}
+"""By path below `/openai/v1/` and method: what answers where no script does."""

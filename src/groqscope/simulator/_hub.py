@@ -89,6 +89,8 @@ class Hub:
 
     def reply(self, received: Received) -> Reply | None:
         """Choose the reply: the script's, else the replay's; `None` leaves it to the endpoint itself."""
+        if received.endpoint == CHAT and received.method != "POST":
+            return None
         found = self._scripted(received)
         if found is not None or received.endpoint != CHAT:
             return found

@@ -1,0 +1,151 @@
+"""The server itself: limits, addresses, what is missing."""
+
+import importlib.util
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import groq
+import httpx
+import pytest
+from groq import Groq
+
+from groqscope.simulator import Answer, Delays, MissingExtraError, Simulator
+
+CHAT = "/openai/v1/chat/completions"
+KEY = {"authorization": "Bearer test"}
+
+
+def test_it_listens_on_loopback_only_while_it_is_started() -> None:
+    """A free port of 127.0.0.1; started twice is started once; stopped, nobody listens."""
+    sim = Simulator()
+    sim.start()
+    url = sim.start().base_url
+    host, port = url.removeprefix("http://").split(":")
+
+    assert host == "127.0.0.1"
+    assert httpx.get(f"{url}/openai/v1/models", headers=KEY).status_code == 200
+    sim.stop()
+    sim.stop()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=1)
+
+
+def test_it_listens_on_ipv6_when_told() -> None:
+    """`host="::1"`: an address in brackets."""
+    with Simulator(Answer("a"), host="::1") as sim, Groq(base_url=sim.base_url, api_key="test") as client:
+        assert sim.base_url.startswith("http://[::1]:")
+        assert client.chat.completions.create(model="m", messages=[]).choices[0].message.content == "a"
+
+
+def test_a_port_that_is_taken_is_an_error() -> None:
+    """The second simulator on one port does not start."""
+    with Simulator() as sim:
+        port = int(sim.base_url.rpartition(":")[2])
+        with pytest.raises(OSError, match="in use"):
+            Simulator(port=port).start()
+
+
+@pytest.mark.parametrize("key", [{}, {"authorization": "Bearer"}])
+def test_a_request_without_a_key_is_refused(sim: Simulator, key: dict[str, str]) -> None:
+    """No key: 401 in Groq's words."""
+    answer = httpx.post(sim.base_url + CHAT, json={}, headers=key)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+
+
+def test_a_body_over_the_limit_is_refused() -> None:
+    """413, and the connection is not used again; the ground truth says so."""
+    with Simulator(Answer("a"), max_body=100) as sim:
+        answer = httpx.post(sim.base_url + CHAT, content=b"x" * 101, headers=KEY)
+        small = httpx.post(sim.base_url + CHAT, content=b"x" * 100, headers=KEY)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+    assert answer.headers["connection"] == "close"
+    assert small.status_code == 200
+
+
+def test_a_body_that_does_not_come_is_refused() -> None:
+    """Headers, and then nothing: 408 after the time a body may take."""
+    with Simulator(Answer("a"), body_timeout=0.05) as sim:
+        host, port = sim.base_url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as raw:
+            raw.sendall(
+                f"POST {CHAT} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer t\r\ncontent-length: 9\r\n\r\n".encode()
+            )
+            answer = raw.recv(65536)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_bytes_that_are_not_http_do_no_harm(sim: Simulator) -> None:
+    """Nonsense on one connection: 400 there, answers elsewhere."""
+    host, port = sim.base_url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as raw:
+        raw.sendall(b"nonsense\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 400 ")
+
+    assert httpx.get(f"{sim.base_url}/openai/v1/models", headers=KEY).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{oops", b"\xff\xfe"])
+def test_a_body_that_is_no_request_is_answered_all_the_same(sim: Simulator, body: bytes) -> None:
+    """The simulator judges no request: a script does."""
+    sim.play(Answer("a"))
+
+    assert httpx.post(sim.base_url + CHAT, content=body, headers=KEY).status_code == 200
+
+
+def test_a_script_that_raises_is_a_500_and_said() -> None:
+    """A mistake in the script: Groq's 500 for the client, the exception for whoever asks the simulator."""
+
+    def wrong(_: object) -> Any:
+        raise ZeroDivisionError("oops")
+
+    with Simulator(wrong) as sim, Groq(base_url=sim.base_url, api_key="test", max_retries=0) as client:
+        with pytest.raises(groq.InternalServerError, match="ZeroDivisionError: oops"):
+            client.chat.completions.create(model="m", messages=[])
+        assert sim.settle()[0].left == "complete"
+
+
+def test_settle_does_not_wait_for_ever(sim: Simulator) -> None:
+    """A request that is still being served when the time is up: TimeoutError."""
+    sim.play(Answer("a b", delays=Delays(before_close=0.3)))
+    with Groq(base_url=sim.base_url, api_key="test") as client:
+        stream = client.chat.completions.create(model="m", messages=[], stream=True)
+        next(iter(stream))
+        with pytest.raises(TimeoutError, match="still serving"):
+            sim.settle(timeout=0.01)
+        list(stream)
+
+    assert sim.settle()[-1].left == "complete"
+
+
+def test_the_missing_extra_names_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without starlette: an ImportError with the command that installs it."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "starlette" else find(name))
+
+    with pytest.raises(MissingExtraError, match=r"pip install 'groqscope\[simulator\]'"):
+        Simulator()
+
+
+def test_importing_it_imports_no_server() -> None:
+    """The vocabulary of scripts costs neither starlette nor uvicorn."""
+    code = "import sys, groqscope.simulator; print({'starlette', 'uvicorn'} & set(sys.modules))"
+
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_stopping_is_quick() -> None:
+    """Start and stop: some milliseconds, since each test may have its own."""
+
+    def once() -> float:
+        begin = time.monotonic()
+        with Simulator():
+            pass
+        return time.monotonic() - begin
+
+    assert min(once() for _ in range(3)) < 0.5
