@@ -143,7 +143,7 @@ def _play(stage: "Stage", scene: "Scene", progress: "Progress") -> None:
         note = scene.play(stage, stage.requests[scene.key])
     except Skipped as reason:
         progress.end(scene, f"skipped, {reason}", None)
-    except Exception as error:  # one scene's failure is no reason to show nothing
+    except Exception as error:  # noqa: BLE001 - one scene's failure is no reason to show nothing
         progress.failed.append(scene.title)
         progress.end(scene, f"failed: {type(error).__name__}: {error}", time.monotonic() - begin)
     else:

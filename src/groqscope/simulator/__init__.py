@@ -31,6 +31,9 @@ Usage that a script leaves open agrees with the delays: `queue_time` = before_he
 
 **Below HTTP.** `Simulator(connections=[Connection(accept_delay=.1, tls_delay=.1, reset=False), …])`, per connection,
 the last one repeats. `Simulator(tls=True)` makes a certificate; `httpx.Client(verify=sim.client_tls)` trusts it.
+`with Proxy(delay=.05) as proxy: httpx.Client(proxy=proxy.url)` puts a slow proxy between: a late tunnel is the way to a
+slow connect, which the kernel of one machine does not offer. A body larger than the kernel's buffers (8 MB, say) and an
+`accept_delay` make a slow send.
 
 **Replay.** `Simulator(replay=directory_or_recordings, pace=Pace(chunk=0.002))`; `Pace()` is as Groq reported. The
 recording with the same model, stream flag and messages answers, several in turn; else the nearest of that model.
@@ -39,6 +42,7 @@ recording with the same model, stream flag and messages answers, several in turn
 end. `sim.settle()` waits until nothing is being served, then returns it.
 """
 
+from groqscope.simulator._proxy import Passage, Proxy
 from groqscope.simulator._received import Received
 from groqscope.simulator._recordings import (
     BUNDLED,
@@ -93,7 +97,9 @@ __all__ = [
     "Library",
     "MissingExtraError",
     "Pace",
+    "Passage",
     "Playable",
+    "Proxy",
     "Raw",
     "Received",
     "Recorded",
