@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic_ai.exceptions import AgentRunError
 from pydantic_ai.messages import ModelRequest
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.groq import GroqStreamedResponse as PydanticAIStreamedResponse
@@ -16,6 +17,7 @@ from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.tools import ToolDefinition
 from support.model_wire import Model, Wire, event, ours, recordings, theirs, wire_of
 
+from groqscope.models import _streamed_response
 from groqscope.models.groq import GroqModel, GroqStreamedResponse
 from groqscope.simulator import Recording
 
@@ -23,6 +25,8 @@ RECORDINGS = recordings()
 STREAMED = [r for r in RECORDINGS if r.stream]
 MODEL = "openai/gpt-oss-120b"
 GENERATED = re.compile("pyd_ai_[0-9a-f]{32}")
+
+RAISED = (AgentRunError, AttributeError, TypeError, ValueError)
 
 Outcome = tuple[list[Any], Any, Any]
 Reading = Callable[[Any, list[Any]], Any]
@@ -76,7 +80,7 @@ async def streamed(
     try:
         async with model.request_stream([ModelRequest.user_text_prompt("hi")], None, wanted) as stream:
             await reading(stream, events)
-    except Exception as error:
+    except RAISED as error:
         return events, described(error), stream and left_behind(stream)
     return events, None, left_behind(stream)
 
@@ -93,7 +97,7 @@ async def whole(model: Model, wanted: ModelRequestParameters) -> Any:
     """Ask for an answer at once."""
     try:
         return plain(await model.request([ModelRequest.user_text_prompt("hi")], None, wanted))
-    except Exception as error:
+    except RAISED as error:
         return described(error)
 
 
@@ -332,6 +336,20 @@ async def test_usage_on_the_way() -> None:
 
     assert expected == found
     assert [each[1]["output_tokens"] for each in found[0][0]] == [3, 3, 3, 6]
+
+
+async def test_pydantic_ai_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This pydantic-ai is known; one that is built otherwise maps every chunk itself."""
+    wire = Wire([FIRST, chunk({"content": "a"}), LAST, DONE])
+    seen: list[Any] = []
+    map_chunk = PydanticAIStreamedResponse._map_chunk
+    monkeypatch.setattr(PydanticAIStreamedResponse, "_map_chunk", lambda *a: seen.append(a) or map_chunk(*a))
+    known = await streamed(ours(wire, MODEL), ModelRequestParameters())
+
+    assert len(seen) == 2
+    monkeypatch.setattr(_streamed_response, "_KNOWN", False)
+    assert known == await streamed(ours(wire, MODEL), ModelRequestParameters())
+    assert len(seen) == 2 + 3
 
 
 async def test_it_is_pydantic_ais() -> None:

@@ -1,13 +1,13 @@
 """`GroqStreamedResponse`: pydantic-ai's, without the work that few chunks need.
 
 Nearly every chunk is a piece of the answer (text, reasoning, a tool call) and nothing else. Its delta goes straight to
-the parts manager; every other chunk (the first, the last, usage, tools that Groq ran, no choice or several) takes
-pydantic-ai's own way.
+the parts manager; every other chunk (the first, the last, usage, tools that Groq ran, no choice or several, new fields)
+takes the way that is pydantic-ai's own. So does every chunk where pydantic-ai is not as it is known here.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from groq import APIError
 from groq.types.chat import ChatCompletionChunk
@@ -17,9 +17,8 @@ from groqscope.instrument._streams import InstrumentedAsyncStream
 from groqscope.models import _extra
 
 try:
-    from pydantic_ai.models._decode_errors import map_decode_errors
+    from pydantic_ai.models import groq as theirs
     from pydantic_ai.models.groq import GroqStreamedResponse as PydanticAIStreamedResponse
-    from pydantic_ai.models.groq import _map_api_errors, _parse_tool_use_failed_error
     from pydantic_ai.profiles import DEFAULT_THINKING_TAGS
 except ImportError as missing:
     _extra.raise_for(missing)
@@ -27,12 +26,25 @@ except ImportError as missing:
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponseStreamEvent
 
+_PIECES: Final = frozenset({"role", "content", "reasoning", "tool_calls"})
+"""Fields of a delta that are mapped here."""
+_map_api_errors: Final[Any] = getattr(theirs, "_map_api_errors", None)
+_map_decode_errors: Final[Any] = getattr(theirs, "map_decode_errors", None)
+_parse_refusal: Final[Any] = getattr(theirs, "_parse_tool_use_failed_error", None)
+_KNOWN: Final = None not in (_map_api_errors, _map_decode_errors, _parse_refusal) and all(
+    hasattr(PydanticAIStreamedResponse, name) for name in ("_map_chunk", "_map_reasoning_delta", "_map_tool_use_failed")
+)
+"""Whether pydantic-ai has what is used here, as it has since 2.6x; otherwise its own way is taken for every chunk."""
+
 
 @dataclass
 class GroqStreamedResponse(PydanticAIStreamedResponse):
     """pydantic-ai's `GroqStreamedResponse`: the same events, response and usage for less CPU time a chunk."""
 
-    async def _get_event_iterator(self) -> "AsyncIterator[ModelResponseStreamEvent]":
+    def _get_event_iterator(self) -> "AsyncIterator[ModelResponseStreamEvent]":
+        return self._map_chunks() if _KNOWN else super()._get_event_iterator()
+
+    async def _map_chunks(self) -> "AsyncIterator[ModelResponseStreamEvent]":
         with _map_api_errors(self._model_name, self._model_id_namespace):
             try:
                 if self._provider_timestamp is not None:
@@ -47,7 +59,7 @@ class GroqStreamedResponse(PydanticAIStreamedResponse):
                     for event in self._events(chunk):
                         yield event
             except APIError as error:
-                failed = _parse_tool_use_failed_error(error.body)
+                failed = _parse_refusal(error.body)
                 if failed is None:
                     raise
                 # What Groq refused as a tool call becomes one, so that the agent tells the model what was wrong.
@@ -65,7 +77,7 @@ class GroqStreamedResponse(PydanticAIStreamedResponse):
         except StopAsyncIteration:
             return None
         except ValueError:
-            with map_decode_errors(self._model_name):
+            with _map_decode_errors(self._model_name):
                 raise
 
     def _rest(self) -> AsyncIterator[ChatCompletionChunk]:
@@ -120,7 +132,7 @@ def _only_delta(chunk: ChatCompletionChunk) -> ChoiceDelta | None:
             return None
         (choice,) = chunk.choices
         delta = choice.delta
-        if choice.finish_reason or delta.executed_tools:
+        if choice.finish_reason or not _PIECES.issuperset(delta.model_fields_set):
             return None
     except (AttributeError, TypeError, ValueError):
         # No choice or several; or built by the SDK without validation, so that anything may be missing.
