@@ -1,0 +1,124 @@
+"""Which requests count."""
+
+from datetime import datetime
+
+import pytest
+from support.traffic import START, failed, request
+
+from groqscope.audit import AuditError, MemorySource, NoRequests, Query, Reading, parse_moment
+
+NOW = 1_800_000_000_000_000_000
+HOUR = 3_600_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("1h", HOUR),
+        ("30m", HOUR // 2),
+        ("1.5h", HOUR * 3 // 2),
+        ("2d", 48 * HOUR),
+        ("1w", 168 * HOUR),
+        ("90s", HOUR // 40),
+    ],
+)
+def test_how_long_ago(text, ago):
+    """Durations count back from now."""
+    assert parse_moment(text, "--since", NOW) == NOW - ago
+
+
+@pytest.mark.parametrize("text", ["2026-09-21T14:13:20Z", "2026-09-21 16:13:20+02:00"])
+def test_moments(text):
+    """ISO times are exact to the nanosecond that they can say."""
+    assert parse_moment(text, "--since", NOW) == START
+
+
+def test_a_moment_without_a_zone_is_local():
+    """What a clock on the wall says is taken as said."""
+    text = "2026-09-21T14:13:20.123456"
+
+    expected = round(datetime.fromisoformat(text).timestamp() * 1e6) * 1000
+    assert parse_moment(text, "--since", NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "1 fortnight", "-1h", "h", "2026-13-01"])
+def test_no_time(text):
+    """Anything else is refused, with the option's name and examples."""
+    with pytest.raises(AuditError, match=r"--until .* is no time: write how long ago"):
+        parse_moment(text, "--until", NOW)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"outcomes": ("failed",)}, "unknown outcome 'failed': use one of completed, "),
+        ({"last": 0}, "--last wants a number from 1 on"),
+        ({"slowest": -1}, "--slowest wants a number from 1 on"),
+        ({"since": 5, "until": 5}, "--since is not before --until"),
+        ({"by": "model"}, "'model' is text"),
+        ({"by": "speed"}, "unknown field 'speed'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(query, message):
+    """A wrong condition is a sentence, before anything is read."""
+    with pytest.raises(AuditError, match=message):
+        Query(**query)
+
+
+def selected(records, **conditions):
+    reading = Reading(MemorySource(records), Query(**conditions))
+    return list(reading.records()), reading
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({}, 4),
+        ({"models": ("LLAMA",)}, 4),
+        ({"models": ("gpt", "3.3")}, 4),
+        ({"models": ("gpt",)}, 0),
+        ({"services": ("worker",)}, 4),
+        ({"services": ("work",)}, 0),
+        ({"outcomes": ("error", "truncated")}, 1),
+        ({"where": "failed"}, 1),
+        ({"outcomes": ("completed",), "where": "ttfc > 1ms", "models": ("llama",)}, 3),
+        ({"last": 2}, 2),
+        ({"since": START + 1}, 3),
+        ({"until": START + 1}, 1),
+    ],
+)
+def test_conditions(conditions, expected):
+    """Each condition narrows; all of them hold."""
+    records, reading = selected([request(0), request(1), request(2), failed(3)], **conditions)
+
+    assert len(records) == expected == reading.requests
+    assert reading.report.records == 4
+
+
+def test_provenance_says_what_was_asked():
+    """A report can repeat the conditions in words."""
+    _, reading = selected(
+        [request(0)], since=START, models=("llama",), where="ttfc > 1ms", last=3, slowest=2, by="queue"
+    )
+    selection = reading.provenance().selection
+
+    assert selection.words == ("since 2026-09-21 14:13:20Z", "model llama", "where ttfc > 1ms", "the last 3")
+    assert (selection.listed, selection.by) == ("slowest", "phase.queue")
+
+
+def test_provenance_counts():
+    """Read, selected, first, last and services are told."""
+    _, reading = selected([request(0), request(4), failed(2)], where="not failed")
+    provenance = reading.provenance()
+
+    assert (provenance.read, provenance.requests) == (3, 2)
+    assert provenance.last_unix_ns - provenance.first_unix_ns == 1_000_000_000
+    assert provenance.services == ("worker",)
+
+
+def test_an_empty_time_names_the_options():
+    """Nothing in that time is told apart from nothing at all."""
+    _, reading = selected([], since=5)
+
+    with pytest.raises(NoRequests, match="no request in that time"):
+        reading.require_requests()

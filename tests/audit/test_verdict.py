@@ -1,0 +1,225 @@
+"""Why a request took as long as it did: each injected cause is named, and none where nothing was injected."""
+
+import random
+from dataclasses import replace
+
+import pytest
+from support.traffic import MS, failed, request, retried, with_tool
+
+from groqscope.audit._aggregate import Aggregate
+from groqscope.audit._rules import BY_CODE, COLUMNS, RULES, measure
+from groqscope.audit._verdict import judge
+from groqscope.timeline import Phases, Usage
+
+INJECTED = {
+    "queue": lambda n: request(n, queue=900 * MS),
+    "retries": lambda n: retried(n, backoff_ns=400 * MS),
+    "cold_connection": lambda n: request(n, connect=60 * MS, tls=155 * MS),
+    "pool_wait": lambda n: request(n, pool_wait=300 * MS),
+    "caller": lambda n: request(n, consume=640 * MS),
+    "stall": lambda n: request(n, stall=700 * MS),
+    "prepare": lambda n: request(n, prepare=250 * MS),
+    "send": lambda n: request(n, send=300 * MS),
+    "finish": lambda n: request(n, finish=300 * MS),
+    "reasoning": lambda n: request(n, reasoning=900 * MS),
+    "network": lambda n: request(n, network=500 * MS),
+    "prefill": lambda n: request(n, prefill=600 * MS),
+    "long_answer": lambda n: request(n, tokens=900),
+    "slow_generation": lambda n: replace(_slower(request(n), 4), icl_p50_ns=6 * MS),
+    "tool_call": lambda n: _tool_call(n, 500 * MS),
+}
+
+
+def _slower(record, times):
+    phases = replace(record.phases, receive=record.phases.receive * times)
+    return replace(record, phases=phases, duration_ns=phases.total())
+
+
+def _tool_call(number, length):
+    record = request(number, stall=length)
+    return replace(record, tool_calls=with_tool(number, assembly_ns=length).tool_calls)
+
+
+def usual(count=200):
+    """Learn what is usual from ordinary requests."""
+    aggregate = Aggregate()
+    for number in range(count):
+        aggregate.add(request(number))
+    return aggregate.usual
+
+
+@pytest.fixture(scope="module")
+def ordinary():
+    """What is usual without any injected cause."""
+    return usual()
+
+
+@pytest.mark.parametrize("code", sorted(INJECTED))
+def test_an_injected_cause_is_named(code, ordinary):
+    """The cause that was put in is named first, with its length, and no other is."""
+    record = INJECTED[code](1000)
+    verdict = judge(record, ordinary.of(record))
+
+    assert [cause.code for cause in verdict.causes] == [code]
+    cause = verdict.causes[0]
+    assert 0 < cause.share <= 1
+    assert cause.ns == round(cause.share * record.duration_ns)
+    assert cause.advice == BY_CODE[code].advice
+    assert cause.sentence[1:] in verdict.sentence
+
+
+def test_every_rule_is_injected():
+    """A rule without a scenario here would be a promise without a test."""
+    assert set(INJECTED) == {rule.code for rule in RULES}
+
+
+def test_nothing_is_named_where_nothing_was_injected(ordinary):
+    """Of two thousand ordinary requests none gets a cause, and none is slow."""
+    verdicts = [judge(request(n), ordinary.of(request(n))) for n in range(5000, 7000)]
+
+    assert [v for v in verdicts if v.causes or v.slow] == []
+    assert verdicts[0].sentence.startswith("Nothing stands out: ")
+
+
+_ALONE = sorted(code for code in INJECTED if BY_CODE[code].absolute is not None)
+
+
+@pytest.mark.parametrize("code", _ALONE)
+def test_a_single_request_is_explained_without_knowing_what_is_usual(code):
+    """What one could do without is named by its share alone."""
+    verdict = judge(INJECTED[code](1), {})
+
+    assert [cause.code for cause in verdict.causes] == [code]
+    assert verdict.usual_ns is None
+    assert not verdict.slow
+
+
+def test_several_causes_are_named_biggest_first(ordinary):
+    """Two causes in one request: both, in order."""
+    record = request(1, queue=400 * MS, consume=900 * MS)
+    verdict = judge(record, ordinary.of(record))
+
+    assert [cause.code for cause in verdict.causes] == ["caller", "queue"]
+
+
+def test_the_sentence_says_share_length_and_what_is_usual(ordinary):
+    """The words of a verdict carry the figures."""
+    record = request(1, queue=900 * MS)
+    sentence = judge(record, ordinary.of(record)).sentence
+
+    assert sentence.startswith("Slow: 1.")
+    assert "in Groq's queue (90" in sentence
+    assert "ms, usually 4.54 ms)" in sentence
+
+
+def test_retries_are_told_by_kind(ordinary):
+    """Two 429s and their back-off are said."""
+    record = retried(1, backoff_ns=400 * MS)
+
+    assert "429 2 times, 800 ms of back-off" in judge(record, ordinary.of(record)).sentence
+
+
+def test_reasoning_is_told_by_tokens(ordinary):
+    """The reasoning tokens stand in the sentence."""
+    record = request(1, reasoning=900 * MS)
+    record = replace(record, usage=replace(record.usage, reasoning_tokens=1900))
+
+    assert "1,900 reasoning tokens" in judge(record, ordinary.of(record)).sentence
+
+
+def test_reasoning_that_is_not_streamed(ordinary):
+    """Without a stream the reasoning is the share of its tokens in the time of generating."""
+    phases = Phases(prepare=MS, send=MS, network=10 * MS, generate=1000 * MS)
+    usage = Usage(output_tokens=1000, reasoning_tokens=700, prompt_time=0.01, completion_time=1.0)
+    record = replace(
+        request(1), stream=False, phases=phases, duration_ns=phases.total(), usage=usage, ttfrt_ns=None, icl_max_ns=None
+    )
+    cause = judge(record, {}).causes[0]
+
+    assert (cause.code, cause.ns) == ("reasoning", 700 * MS)
+
+
+def test_a_tool_call_is_no_stall(ordinary):
+    """The silent pause in which Groq writes a tool call is not a stall of the stream."""
+    record = _tool_call(1, 500 * MS)
+
+    assert [c.code for c in judge(record, ordinary.of(record)).causes] == ["tool_call"]
+
+
+def test_short_things_are_not_named():
+    """Below twenty milliseconds nothing is worth a sentence, whatever its share."""
+    phases = Phases(prepare=MS, connect=4 * MS, tls=15 * MS, network=2 * MS, receive=8 * MS)
+    record = replace(request(1), phases=phases, duration_ns=phases.total(), icl_max_ns=MS)
+
+    assert judge(record, {}).causes == ()
+
+
+def test_unaccounted_waiting_without_reported_times_is_not_the_network():
+    """Where Groq reports no times, the wait holds its own work: the network is not blamed for it."""
+    phases = Phases(prepare=MS, network=900 * MS)
+    record = replace(request(1), usage=Usage(), phases=phases, duration_ns=phases.total(), icl_max_ns=None)
+
+    assert judge(record, {}).causes == ()
+
+
+def test_a_failed_request_says_why():
+    """The error, and the attempts it took, come first."""
+    assert judge(failed(1), {}).sentence == "Failed: rate_limit_exceeded."
+    again = replace(retried(1, backoff_ns=300 * MS), outcome="error", error_type="503")
+    assert judge(again, {}).sentence.startswith("Failed after 3 attempts: 503. ")
+
+
+def test_a_request_that_was_left_says_so():
+    """Left by the caller is no failure and no slowness."""
+    record = replace(request(1), outcome="abandoned")
+
+    assert judge(record, {}).sentence.startswith("Abandoned by the caller after ")
+
+
+def test_a_foreign_span_is_not_explained():
+    """A span without phases is not explained by guessing."""
+    record = replace(request(1), phases=Phases(), icl_max_ns=None)
+
+    assert judge(record, {}).sentence.startswith("Nothing is known about its phases")
+
+
+def test_five_completed_requests_say_what_is_usual():
+    """Four are too few, and failed ones say nothing."""
+    record = request(9, queue=900 * MS)
+    few = usual(4)
+    for number in range(20, 40):
+        few.add(failed(number))
+    enough = usual(5)
+
+    assert judge(record, few.of(record)).usual_ns is None
+    assert judge(record, enough.of(record)).usual_ns is not None
+
+
+def test_streamed_and_not_streamed_are_apart():
+    """What is usual for streams says nothing about a request without one."""
+    record = replace(request(1), stream=False)
+
+    assert usual().of(record) == {}
+
+
+def test_what_is_usual_is_bounded():
+    """Beyond its limit a group keeps a sample, and its rows weigh more."""
+    from groqscope.audit._usual import Rows
+
+    rows = Rows(limit=50)
+    rng = random.Random(1)
+    for number in range(500):
+        rows.add(measure(request(number, rng=rng)), str(number))
+
+    assert len(list(rows)) == 50
+    assert rows.weight == 10
+    assert rows.usual["duration"] == pytest.approx(380 * MS, rel=0.1)
+
+
+def test_what_is_measured_has_its_column():
+    """The numbers of a record stand in the order of their names."""
+    row = dict(zip(COLUMNS, measure(request(1, queue=50 * MS, connect=MS, tls=2 * MS)), strict=True))
+
+    assert row["cold_connection"] == 3 * MS
+    assert row["queue"] > 50 * MS
+    assert row["completed"] == 1
