@@ -26,7 +26,8 @@ def test_the_demo_shows_everything_that_happens_to_requests(tmp_path: Path) -> N
 
     assert (done.returncode, done.stderr) == (0, "")
     assert all(scene.title in done.stdout for scene in SCENES)
-    assert f"groqscope audit {tmp_path}" in done.stdout
+    # what to type next: another request than the one that is shown, by an ID that is there
+    assert f" audit {tmp_path} req_01khrvt32ze9rb75za4xqmdz13\n" in done.stdout
     records = list(load(tmp_path))
     assert len(records) == 15
     assert sorted(record.outcome for record in records if record.outcome != "completed") == [

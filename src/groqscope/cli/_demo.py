@@ -1,6 +1,8 @@
 """`groqscope demo`."""
 
 import os
+import shlex
+import shutil
 import sys
 import tempfile
 import threading
@@ -40,17 +42,17 @@ def demo(
     """Run a workload with everything that happens to requests, and audit it."""
     if live:
         _agree(yes=yes)
+    print(_LIVE if live else _REPLAYED, flush=True)
     directory = directory or Path(tempfile.mkdtemp(prefix="groqscope-demo-"))
     with _stage(live=live) as stage:
         _configure(directory)
-        print(_LIVE if live else _REPLAYED, flush=True)
         begin = time.monotonic()
         failed = _perform(stage)
         taken = time.monotonic() - begin
     _close()
     print(f"\nDone in {taken:.1f} s. This is what `groqscope audit` makes of it:\n", flush=True)
-    _audit(directory)
-    _say_what_next(directory)
+    worth_a_look = _audit(directory)
+    _say_what_next(directory, worth_a_look)
     if failed:
         print(f"groqscope: failed: {', '.join(failed)}; see above", file=sys.stderr)
     return 1 if failed else 0
@@ -150,28 +152,42 @@ def _play(stage: "Stage", scene: "Scene", progress: "Progress") -> None:
         progress.end(scene, note, time.monotonic() - begin)
 
 
-def _audit(directory: Path) -> None:
-    """Show what `groqscope audit` shows: all requests, then the slowest."""
+def _audit(directory: Path) -> str | None:
+    """Show what `groqscope audit` shows: all requests, then the slowest; give the ID of another one worth a look."""
     from groqscope.audit import load
     from groqscope.audit.reports import TerminalRenderer
     from groqscope.cli._output import look
 
     records = load(directory)
-    slowest = max(records, key=lambda record: record.duration_ns, default=None)
+    by_length = sorted(records, key=lambda record: record.duration_ns)
     renderer = TerminalRenderer(look())
     print(renderer.render(records.overview(why=False)))
-    if slowest is not None and slowest.span_id is not None:
+    if by_length and by_length[-1].span_id is not None:
         print("The slowest one:\n")
-        print(renderer.render(records.request(slowest.span_id)))
+        print(renderer.render(records.request(by_length[-1].span_id)))
+    with_tools = [record for record in by_length[:-1] if record.tool_calls]
+    return with_tools[0].request_id if with_tools else None
 
 
-def _say_what_next(directory: Path) -> None:
+def _say_what_next(directory: Path, worth_a_look: str | None) -> None:
+    command, where = _command(), shlex.quote(str(directory))
+    suggestions = (
+        ("the table again", f"{command} audit {where}"),
+        ("one request", f"{command} audit {where} {worth_a_look or 'ID'}"),
+        ("why some were slow", f"{command} audit {where} --why"),
+        ("all of it in Grafana", f"{command} push {where} --endpoint http://127.0.0.1:4318"),
+    )
+    width = max(len(what) for what, _ in suggestions)
     print(f"The files are in {directory}. Next:\n")
-    for command, what in (
-        (f"groqscope audit {directory}", "the table again"),
-        (f"groqscope audit {directory} ID", "one request, by the beginning of its ID"),
-        (f"groqscope audit {directory} --why", "what made requests slow"),
-    ):
-        print(f"    {command:<{len(str(directory)) + 24}}  {what}")
+    for what, line in suggestions:
+        print(f"    {what:<{width}}  {line}")
     print("\nIn a program of yours, before its first request:\n")
     print("    import groqscope\n\n    groqscope.configure()\n    groqscope.instrument()")
+
+
+def _command() -> str:
+    """Give what has to be typed: the command may be in an environment that is not on the path."""
+    if shutil.which("groqscope"):
+        return "groqscope"
+    this = Path(sys.argv[0]).absolute()
+    return str(this.relative_to(Path.cwd())) if this.is_relative_to(Path.cwd()) else str(this)
