@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from rich.cells import cell_len
+
 from groqscope.audit._model import Comparison, Provenance
 from groqscope.audit.reports._changes import TITLES, ChangeLine, change_lines, models_of, sizes
 from groqscope.audit.reports._look import Look
@@ -11,6 +13,9 @@ from groqscope.audit.reports._table import Column, draw_table
 from groqscope.audit.reports._text import Unit, visible
 from groqscope.audit.reports._units import comparison_unit
 
+_KEEP: Final = (10, 9, 6, 5, 8, 2, 10)
+"""How important each column is."""
+_LAST: Final = 6
 _STYLES: Final = {"slower": BAD, "faster": GOOD, "cannot tell": FAINT}
 
 
@@ -19,12 +24,14 @@ def comparison_page(comparison: Comparison, look: Look) -> Page:
     page = Page(look)
     page.prose(comparison.sentence, style=STRONG)
     unit = comparison_unit(comparison, look.unit)
-    for model in models_of(comparison):
+    found = {model: change_lines(comparison, model, unit) for model in models_of(comparison)}
+    rows = [_texts(line) for lines, _ in found.values() for line in lines]
+    floors = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for model, (lines, notes) in found.items():
         page.blank()
         page.flow([(visible(model or "(model not known)"), STRONG), (sizes(comparison, model), FAINT)])
-        lines, notes = change_lines(comparison, model, unit)
         if lines:
-            _table(page, lines, unit)
+            _table(page, lines, unit, floors)
         for note in notes:
             page.prose(note, style=FAINT)
     for name, models in (("A", comparison.only_a), ("B", comparison.only_b)):
@@ -38,20 +45,22 @@ def comparison_page(comparison: Comparison, look: Look) -> Page:
     return page
 
 
-def _table(page: Page, lines: list[ChangeLine], unit: Unit) -> None:
+def _texts(line: ChangeLine) -> list[str]:
+    return [line.measure, line.statistic, *line.cells, line.certainty]
+
+
+def _table(page: Page, lines: list[ChangeLine], unit: Unit, floors: list[int]) -> None:
+    titles = [unit.label, "", *TITLES]
     columns = [
-        Column(title=unit.label, right=False, keep=10, shrink=10),
-        Column(title="", right=False, keep=9),
-        *(Column(title=title, keep=keep) for title, keep in zip(TITLES[:4], (5, 6, 8, 2), strict=True)),
-        Column(title="", right=False, keep=10),
+        Column(title=title, right=1 < index < _LAST, keep=keep, shrink=10 if not index else 0, floor=floors[index])
+        for index, (title, keep) in enumerate(zip(titles, _KEEP, strict=True))
     ]
     previous = ""
     for line in lines:
-        name = "" if line.measure == previous else line.measure
+        cells: list[Piece] = [*_texts(line)]
+        cells[0] = "" if line.measure == previous else line.measure
+        cells[_LAST] = (line.certainty, _STYLES[line.certainty])
         previous = line.measure
-        a, b, change, interval = line.cells
-        cells: list[Piece] = [name, (line.statistic, FAINT), a, b, change, (interval, FAINT)]
-        cells.append((line.certainty, _STYLES[line.certainty]))
         for column, cell in zip(columns, cells, strict=True):
             column.cells.append(cell)
     draw_table(page, columns)

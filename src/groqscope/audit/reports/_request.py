@@ -267,7 +267,7 @@ class _Drawing:
         name = pad("chunks", self.label + 2)
         self.page.add(
             name,
-            strip(counts, unicode=self.look.unicode),
+            (strip(counts, unicode=self.look.unicode), FAINT),
             (" | ", FAINT),
             (pad(f"{record.chunks or len(record.timeline_us):,}", self.figure, right=True), FAINT),
         )

@@ -18,12 +18,14 @@ class Column:
     """How important it is: columns with the smallest number are left out first."""
     shrink: int = 0
     """Cells to which it may be cut before any column is left out; 0: never cut."""
+    floor: int = 0
+    """Cells it takes at least, so that several tables line up."""
     cells: list[Piece] = field(default_factory=list["Piece"])
 
 
 def draw_table(page: Page, columns: Sequence[Column], *, indent: int = 0, gap: int = 2, header: bool = True) -> None:
-    """Draw columns of equally many cells."""
-    columns = list(columns)
+    """Draw columns of equally many cells; one in which nothing stands is left out without a word."""
+    columns = [column for column in columns if any(map(_text, column.cells))] or list(columns[:1])
     left_out: list[str] = []
     widths = [_width(page, column) for column in columns]
     while (excess := indent + sum(widths) + gap * (len(widths) - 1) - page.look.width) > 0:
@@ -45,8 +47,8 @@ def draw_table(page: Page, columns: Sequence[Column], *, indent: int = 0, gap: i
         pieces = [" " * indent]
         for column, width in zip(columns, widths, strict=True):
             cell = column.cells[row]
-            text, style = cell if isinstance(cell, tuple) else (cell, "")
-            pieces.append((pad(page.clean(text, width), width, right=column.right), style))
+            style = cell[1] if isinstance(cell, tuple) else ""
+            pieces.append((pad(page.clean(_text(cell), width), width, right=column.right), style))
             pieces.append(space)
         page.add(*pieces)
     if left_out and rows:
@@ -54,8 +56,9 @@ def draw_table(page: Page, columns: Sequence[Column], *, indent: int = 0, gap: i
 
 
 def _width(page: Page, column: Column) -> int:
-    texts = (cell[0] if isinstance(cell, tuple) else cell for cell in column.cells)
-    return max(cell_len(column.title), *(cell_len(page.clean(text)) for text in texts), 1)
+    return max(
+        cell_len(column.title), column.floor, *(cell_len(page.clean(text)) for text in map(_text, column.cells)), 1
+    )
 
 
 def _shrink(columns: Sequence[Column], widths: list[int], excess: int) -> bool:
@@ -70,3 +73,7 @@ def _shrink(columns: Sequence[Column], widths: list[int], excess: int) -> bool:
     room, index = max(free)
     widths[index] -= min(room, excess)
     return True
+
+
+def _text(cell: Piece) -> str:
+    return cell[0] if isinstance(cell, tuple) else cell

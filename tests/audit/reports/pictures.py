@@ -1,0 +1,110 @@
+"""Draw the documentation's pictures: `python tests/audit/reports/pictures.py [NAME]...`.
+
+It takes chromium, playwright and pillow.
+"""
+
+import io
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support.report_samples import SAMPLES, compared, explained, many, one, overview  # noqa: E402 - found by the line above
+
+from groqscope.audit.reports import HtmlRenderer, Look, Report, Section, TerminalRenderer  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
+QUIET = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+QUIET += ["--disable-component-update", "--disable-sync", "--force-color-profile=srgb"]
+
+
+def request(name: str) -> Report:
+    """Give a sample beside a morning's requests."""
+    return one(SAMPLES[name](), many(200))
+
+
+def drawing(report: Report, title: str, width: int, section: Section = "all") -> str:
+    """Draw a terminal as SVG, in a font that is there."""
+    console = Console(record=True, width=width, file=io.StringIO(), color_system="truecolor", force_terminal=True)
+    for line in TerminalRenderer(Look(width=width, colour=True)).page(report, section).lines():
+        console.print(line, soft_wrap=True)
+    console.print()
+    svg = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title=title), flags=re.DOTALL)
+    svg = re.sub(r'viewBox="0 0 (\S+) (\S+)"', r'width="\1" height="\2" \g<0>', svg, count=1)
+    return svg.replace("Fira Code", "DejaVu Sans Mono")
+
+
+TERMINALS: dict[str, Callable[[], str]] = {
+    "audit-retried": lambda: drawing(request("retried"), "groqscope audit req_01k9zq7m0002", 100),
+    "audit-slow-consumer": lambda: drawing(request("slow_consumer"), "groqscope audit req_01k9zq7m0003", 100),
+    "audit-tool-calls": lambda: drawing(request("tool_calls"), "groqscope audit req_01k9zq7m0004", 100),
+    "audit-overview": lambda: drawing(overview(many(400), listed=12, why=False), "groqscope audit", 120),
+    "audit-why": lambda: drawing(explained(), "groqscope audit --why", 90, "why"),
+    "audit-budgets": lambda: drawing(explained(), "groqscope audit --budget ...", 90, "budgets"),
+    "audit-compare": lambda: drawing(compared(), "groqscope audit --compare before.jsonl after.jsonl", 100),
+}
+
+
+def draw_terminal(browser: Any, name: str, svg: str) -> None:
+    """Take a picture of a drawing."""
+    page = browser.new_page(viewport={"width": 1800, "height": 1800}, device_scale_factor=1.25)
+    page.set_content(f'<body style="margin:0;display:inline-block">{svg}</body>')
+    page.locator("svg").first.screenshot(path=IMAGES / f"{name}.png", omit_background=True)
+    page.close()
+
+
+def draw_pages(browser: Any) -> None:
+    """Take pictures of the page: the summary, the list, and an open request, light and dark."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.html"
+        path.write_text(HtmlRenderer().render(overview(many(400), listed=None)), encoding="utf-8")
+        for scheme in ("light", "dark"):
+            page = browser.new_page(
+                viewport={"width": 1360, "height": 900}, color_scheme=scheme, device_scale_factor=1.25
+            )
+            page.goto(path.as_uri())
+            page.screenshot(path=IMAGES / f"html-overview-{scheme}.png")
+            page.click("#filters button:has-text('retried')")
+            page.click("#rows tr[data-place] >> nth=1")
+            page.mouse.move(5, 5)
+            page.screenshot(path=IMAGES / f"html-request-{scheme}.png")
+            page.close()
+
+
+def main(wanted: list[str]) -> None:
+    """Draw the pictures asked for, or all."""
+    from playwright.sync_api import sync_playwright
+
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
+        for name, draw in TERMINALS.items():
+            if not wanted or name in wanted:
+                draw_terminal(browser, name, draw())
+        if not wanted or "html" in wanted:
+            draw_pages(browser)
+        browser.close()
+    for path in IMAGES.glob("*.png"):
+        if path.name.startswith(("audit-", "html-")) and (not wanted or path.stem in wanted):
+            shrink(path)
+
+
+def shrink(path: Path) -> None:
+    """Reduce a picture to the few colours it has."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
