@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+from support.scope import Exported
 
 from groqscope.instrument import _faults, flush
 from groqscope.simulator import Simulator
-from support.scope import Exported
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,11 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.trace import StatusCode
+from support.both import both, each_mode
+from support.scope import ASK, STREAM, Exported, Wire, sse
 
 from groqscope import record_of
 from groqscope.simulator import Answer, Delays, Failure, Hang, Simulator
-from support.both import both, each_mode
-from support.scope import ASK, STREAM, Exported, Wire, sse
 
 TEXT = Answer(["a", "b", "c"])
 SILENT = Answer(["a", "b"], ending=Hang(2))

@@ -11,8 +11,10 @@ import httpx
 import pytest
 from groq.types.chat import ChatCompletionChunk
 from opentelemetry.trace import StatusCode
+from support.both import Both, Mode, both, each_mode
+from support.scope import ASK, MODEL, STREAM, Exported
 
-from groqscope import RequestRecord, record_of
+from groqscope import RequestRecord
 from groqscope.simulator import (
     Answer,
     Chunk,
@@ -29,12 +31,12 @@ from groqscope.simulator import (
     ToolCall,
     Truncated,
 )
-from support.both import Both, Mode, both, each_mode
-from support.scope import ASK, MODEL, STREAM, Exported
 
 TEXT = Answer(["Hel", "lo", " you"])
 """Five chunks: the role, three texts, the end with usage."""
-TOOLS = Answer("Let me see", tool_calls=[ToolCall("weather", '{"city":"Rome"}'), ToolCall("time", ['{"city"', ':"Rome"}'])])
+TOOLS = Answer(
+    "Let me see", tool_calls=[ToolCall("weather", '{"city":"Rome"}'), ToolCall("time", ['{"city"', ':"Rome"}'])]
+)
 
 
 @dataclass
@@ -387,8 +389,9 @@ CASES = [
         "completed",
         TOOLS,
         usage=True,
-        check=lambda r: [(c.name, c.deltas, c.arguments_valid) for c in r.tool_calls]
-        == [("weather", 1, True), ("time", 2, True)],
+        check=lambda r: (
+            [(c.name, c.deltas, c.arguments_valid) for c in r.tool_calls] == [("weather", 1, True), ("time", 2, True)]
+        ),
         name="streamed_tools",
     ),
     Case(
@@ -552,9 +555,11 @@ CASES = [
             [Failure(429, retry_after=0.01), Failure(429, retry_after=0.01), TEXT],
             usage=True,
             chunks=5 if scenario is read_to_the_end else -1,
-            check=lambda r: [a.status for a in r.attempts] == [429, 429, 200]
-            and [a.retry_after for a in r.attempts] == [0.01, 0.01, None]
-            and all((a.backoff_ns or 0) >= 9_000_000 for a in r.attempts[:2]),
+            check=lambda r: (
+                [a.status for a in r.attempts] == [429, 429, 200]
+                and [a.retry_after for a in r.attempts] == [0.01, 0.01, None]
+                and all((a.backoff_ns or 0) >= 9_000_000 for a in r.attempts[:2])
+            ),
             name=f"{scenario.name}_429_429_200",
         )
         for scenario in (read_to_the_end, whole)

@@ -1,4 +1,4 @@
-"""Every recording, through both clients, as recorded and cut anywhere: the bare SDK's objects, and a record that says the same."""
+"""Every recording, through both clients, whole and cut anywhere: the bare SDK's objects, and a record that agrees."""
 
 import json
 import random
@@ -10,11 +10,11 @@ import groq
 import httpx
 import pytest
 from pydantic import BaseModel
+from support.both import Mode, both, each_mode
+from support.scope import Exported, Pieces, Wire, groq_client
 
 from groqscope import RequestRecord
 from groqscope.timeline import Usage
-from support.both import Mode, both, each_mode
-from support.scope import Exported, Pieces, Wire, groq_client
 
 DIRECTORY = Path(__file__).parents[1] / "recordings"
 NAMES = sorted(path.stem for path in DIRECTORY.glob("*.json"))
@@ -186,7 +186,9 @@ def agrees(record: RequestRecord, recording: Recording) -> None:
     assert [(c.id, c.name, c.arguments_size, c.arguments_valid) for c in record.tool_calls] == recording.tool_calls
     assert record.chunks == (len(payloads) if payloads else None)
     assert record.content_chunks == (
-        sum(any(p.get(k) for k in ("content", "reasoning", "tool_calls")) for p in recording.parts()) if payloads else None
+        sum(any(p.get(k) for k in ("content", "reasoning", "tool_calls")) for p in recording.parts())
+        if payloads
+        else None
     )
     assert record.phases.total() == record.duration_ns
     if not failed:

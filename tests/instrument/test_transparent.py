@@ -14,13 +14,13 @@ import pytest
 from groq.types.chat import ChatCompletion, ChatCompletionChunk
 from opentelemetry import trace
 from opentelemetry.sdk.trace import sampling
+from support.both import Mode, both, each_mode
+from support.scope import ASK, STREAM, Exported, Wire, groq_client, sse
 
 import groqscope
 from groqscope import record_of
 from groqscope.instrument import GroqInstrumentor, _faults, _registry, is_instrumented
 from groqscope.simulator import Answer, Chunk, Cut, ErrorEvent, Failure, Raw, Reset, Simulator, ToolCall, Truncated
-from support.both import Mode, both, each_mode
-from support.scope import ASK, STREAM, Exported, Wire, groq_client, sse
 
 CLASSES = (groq.Groq, groq.AsyncGroq)
 TEXT = Answer(["a", "b"])
@@ -64,7 +64,9 @@ def test_uninstrument_leaves_the_classes_as_they_were(process: Callable[[], None
 def test_signatures_stay(process: Callable[[], None]) -> None:
     """The replaced methods tell the same signature, and are coroutine functions where the SDK's are."""
     names = ("request", "_prepare_request", "_sleep_for_retry", "_process_response", "_process_response_data")
-    before = [(inspect.signature(getattr(c, n)), inspect.iscoroutinefunction(getattr(c, n))) for c in CLASSES for n in names]
+    before = [
+        (inspect.signature(getattr(c, n)), inspect.iscoroutinefunction(getattr(c, n))) for c in CLASSES for n in names
+    ]
     process()
 
     assert before == [
@@ -89,8 +91,10 @@ def test_twice_is_once(mode: Mode, process: Callable[[], None], sim: Simulator, 
 
 @each_mode
 @pytest.mark.parametrize("first", ["client", "process"])
-def test_client_and_process(first: str, mode: Mode, process: Callable[[], None], sim: Simulator, exported: Exported) -> None:
-    """A client instrumented before or after the process is observed once, and by itself when the process no longer is."""
+def test_client_and_process(
+    first: str, mode: Mode, process: Callable[[], None], sim: Simulator, exported: Exported
+) -> None:
+    """A client instrumented before or after the process is observed once, and alone when the process no longer is."""
     sim.play(TEXT)
     client = groq_client(mode, sim.base_url)
     if first == "process":
@@ -156,7 +160,9 @@ async def uninstrumented_in_the_middle(client: Any) -> None:
 
 
 @each_mode
-def test_subclasses_of_the_callers_own(mode: Mode, process: Callable[[], None], sim: Simulator, exported: Exported) -> None:
+def test_subclasses_of_the_callers_own(
+    mode: Mode, process: Callable[[], None], sim: Simulator, exported: Exported
+) -> None:
     """A client class with a `_prepare_request` that does not call the SDK's is observed all the same, and ends."""
     sim.play([Failure(429, retry_after=0.001), TEXT, TEXT])
     process()
@@ -214,7 +220,7 @@ ANSWERS = {
 ASKED = [(name, stream) for name in ANSWERS] + [
     (name, whole)
     for name, answer in ANSWERS.items()
-    if not isinstance(answer, Answer) or answer.chunks is answer.ending is None and not answer.inserts
+    if not isinstance(answer, Answer) or (answer.chunks is answer.ending is None and not answer.inserts)
 ]
 
 
@@ -238,7 +244,13 @@ def outcome_of(ask: Any, mode: Mode, client: Any) -> Any:
     try:
         got = ask(mode, client)
     except Exception as error:
-        return type(error), [str(a) for a in error.args], getattr(error, "body", None), type(error.__cause__), error.__context__ is None
+        return (
+            type(error),
+            [str(a) for a in error.args],
+            getattr(error, "body", None),
+            type(error.__cause__),
+            error.__context__ is None,
+        )
     return [plain(g) for g in got] if isinstance(got, list) else plain(got)
 
 
@@ -321,7 +333,9 @@ async def look_at_records(client: Any) -> list[Any]:
 def test_record_of(mode: Mode, sim: Simulator, exported: Exported) -> None:
     """Completions, streams while they run and after, raw responses and what they parse to have a record."""
     sim.play(TEXT)
-    answer, before, *during, after, raw, parsed, by_response = look_at_records(mode, exported.client(mode, sim.base_url))
+    answer, before, *during, after, raw, parsed, by_response = look_at_records(
+        mode, exported.client(mode, sim.base_url)
+    )
 
     assert (answer.outcome, answer.stream, answer.usage.output_tokens) == ("completed", False, 3)
     assert (before.outcome, before.chunks) == (None, None)

@@ -1,7 +1,8 @@
 """The instrumented streams: `groq.Stream` and `groq.AsyncStream`, with a faster way from bytes to chunks.
 
-`Chunks` is what both share: bytes in, chunks out, the timeline told. The two iterators around it differ in `await` only. The
-iterator, not the stream, owns the request's end, because `for chunk in client…create(stream=True)` keeps nothing else alive.
+`Chunks` is what both share: bytes in, chunks out, the timeline told. The two iterators around it differ in `await`
+only. The iterator, not the stream, owns the request's end, because `for chunk in client…create(stream=True)` keeps
+nothing else alive.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,7 +16,7 @@ from httpx import Response
 
 from groqscope.instrument import _registry as registry
 from groqscope.instrument._facts import chunk_observer
-from groqscope.instrument._faults import hook
+from groqscope.instrument._faults import HOOKS, hook, report
 from groqscope.instrument._recorder import KEY, Recorder
 from groqscope.wire import SSEDecoder, decode_chunk
 
@@ -23,6 +24,9 @@ T = TypeVar("T")
 
 _DONE = "[DONE]"
 _DONE_BYTES = b"[DONE]"
+STREAM = "stream"
+"""The hook of what happens for every chunk, where a call more would cost too much."""
+HOOKS.add(STREAM)
 
 
 class Chunks:
@@ -65,7 +69,9 @@ class Chunks:
         timeline = recorder.timeline if recorder is not None else _UNOBSERVED
         self.now = recorder.now if recorder is not None else monotonic_ns
         self.asked, self.returned, self._read = timeline.asked, timeline.returned, timeline.read
-        self._see: Callable[..., None] = _ignore if recorder is None else chunk_observer(recorder.timeline, recorder.content)
+        self._see: Callable[..., None] = (
+            _ignore if recorder is None else chunk_observer(recorder.timeline, recorder.content)
+        )
 
     def feed(self, data: bytes) -> None:
         """A read brought bytes."""
@@ -141,7 +147,7 @@ class Chunks:
 
     def give_up(self, error: Exception) -> None:
         """A failure of ours: count it. The request's record stays what it is and ends as the stream does."""
-        _report_stream_failure(error)
+        report(STREAM, error)
 
     def rest(self) -> bool:
         """The bytes have ended: is there still an event to give?"""
@@ -203,11 +209,6 @@ _UNOBSERVED = _Unobserved()
 
 def _ignore(*_args: Any, **_kwargs: Any) -> None:
     """Nothing."""
-
-
-@hook("stream")
-def _report_stream_failure(error: Exception) -> None:
-    raise error
 
 
 @hook("last_byte")
@@ -314,7 +315,7 @@ class InstrumentedStream(Stream[T], Generic[T]):
         self._cast_to = cast_to
         self._client = client
         self._options = options
-        self._decoder = client._make_sse_decoder()
+        self._decoder = client._make_sse_decoder()  # noqa: SLF001 - as the SDK's own streams
         self._chunks = _chunks_of(client, cast_to, response)
         self._iterator = ChunkIterator[T](self._chunks, response)
 
@@ -338,7 +339,7 @@ class InstrumentedAsyncStream(AsyncStream[T], Generic[T]):
         self._cast_to = cast_to
         self._client = client
         self._options = options
-        self._decoder = client._make_sse_decoder()
+        self._decoder = client._make_sse_decoder()  # noqa: SLF001 - as the SDK's own streams
         self._chunks = _chunks_of(client, cast_to, response)
         self._iterator = AsyncChunkIterator[T](self._chunks, response)
 

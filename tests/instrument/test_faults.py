@@ -1,0 +1,197 @@
+"""Failures of our own, at every hook: the caller notices nothing, they are counted and logged once, and nothing stays open."""
+
+import logging
+from typing import Any
+
+import groq
+import pytest
+
+from groqscope import on_record
+from groqscope.instrument import _faults, _registry
+from groqscope.simulator import Answer, ErrorEvent, Failure, Playable, Simulator
+from groqscope.timeline import Timeline
+from support.both import Both, Mode, both, each_mode
+from support.scope import ASK, STREAM, Exported, groq_client
+
+
+class InjectedError(Exception):
+    """A failure of ours, made up."""
+
+
+@both
+async def read(client: Any) -> list[Any]:
+    return [chunk.choices[0].delta.content async for chunk in await client.chat.completions.create(**STREAM)]
+
+
+@both
+async def break_inside_with(client: Any) -> list[Any]:
+    async with await client.chat.completions.create(**STREAM) as stream:
+        async for chunk in stream:
+            return [chunk.choices[0].delta.role]
+    return []
+
+
+@both
+async def drop(client: Any) -> list[Any]:
+    async for chunk in await client.chat.completions.create(**STREAM):
+        return [chunk.choices[0].delta.role]
+    return []
+
+
+@both
+async def whole(client: Any) -> list[Any]:
+    answer = await client.chat.completions.create(**ASK)
+    return [answer.choices[0].message.content]
+
+
+@both
+async def raw(client: Any) -> list[Any]:
+    answer = await (await client.chat.completions.with_raw_response.create(**ASK)).parse()
+    return [answer.choices[0].message.content]
+
+
+@both
+async def lines(client: Any) -> list[Any]:
+    async with client.chat.completions.with_streaming_response.create(**STREAM) as response:
+        return [len([line async for line in response.iter_lines()])]
+
+
+@both
+async def whole_as_bytes(client: Any) -> list[Any]:
+    async with client.chat.completions.with_streaming_response.create(**ASK) as response:
+        return [len(b"".join([piece async for piece in response.iter_bytes()])) > 100]
+
+
+TEXT = Answer(["a", "b"])
+RETRIED = [Failure(429, retry_after=0.001), TEXT]
+SCENES: list[tuple[Both, Playable]] = [
+    (read, TEXT),
+    (read, RETRIED),
+    (read, Answer(["a", "b"], ending=ErrorEvent(2))),
+    (break_inside_with, TEXT),
+    (drop, TEXT),
+    (whole, RETRIED),
+    (whole, Failure(401)),
+    (raw, TEXT),
+    (lines, TEXT),
+    (whole_as_bytes, TEXT),
+]
+
+
+@both
+async def _closing(scene: Both, client: Any) -> Any:
+    async with client:
+        return await scene.asynchronous(client)
+
+
+def outcome_of(scene: Both, mode: Mode, client: Any) -> Any:
+    """What a caller sees."""
+    try:
+        return _closing(mode, scene, client)
+    except groq.APIError as error:
+        return type(error), error.message
+
+
+@pytest.fixture
+def seen() -> Any:
+    """Records as a callback gets them."""
+    found: list[Any] = []
+    remove = on_record(found.append)
+    yield found
+    remove()
+
+
+@each_mode
+@pytest.mark.parametrize("hook", sorted(_faults.HOOKS))
+def test_a_failing_hook(
+    hook: str, mode: Mode, sim: Simulator, exported: Exported, seen: list[Any], monkeypatch: Any, caplog: Any
+) -> None:
+    """Values, exceptions and ends are as without us; counted each time, logged once; every span that began has ended."""
+    hits = 0
+
+    def fail(name: str, *_: Any) -> None:
+        nonlocal hits
+        if name == hook:
+            hits += 1
+            raise InjectedError
+
+    if hook == "stream":
+        # Too hot a place for an injection.
+        monkeypatch.setattr(Timeline, "asked", lambda *_: fail("stream"))
+    if hook == "give_up":
+        # Runs only when something else has failed already.
+        monkeypatch.setattr(Timeline, "end", lambda *_: 1 / 0)
+    caplog.set_level(logging.WARNING, "groqscope")
+    for scene, script in SCENES:
+        sim.play(script)
+        expected = outcome_of(scene, mode, groq_client(mode, sim.base_url))
+        sim.play(script)
+        monkeypatch.setattr(_faults, "injected", fail)
+        got = outcome_of(scene, mode, exported.client(mode, sim.base_url))
+        monkeypatch.setattr(_faults, "injected", None)
+
+        assert got == expected, scene.name
+        assert _registry.open_requests() == 0, scene.name
+
+    assert hits
+    count = _faults.counts.pop(hook)
+    assert count == hits or (hook == "stream" and 0 < count < hits)  # bytes are a hook of their own
+    assert caplog.text.count(f"groqscope could not observe a request ({hook}: ") == 1
+    # A request that could not begin has no span; every other one has exactly one, unless even giving up fails.
+    ended = 0 if hook in ("begin", "give_up") else len(SCENES)
+    assert len([s for s in exported.spans if s.name.startswith("chat")]) == ended
+    points = exported.metrics()
+    assert {p.attributes["groqscope.hook"] for p in points["groqscope.internal_errors"]} >= {hook}
+    if ended:
+        assert [p.value for p in points["groqscope.requests.active"]] == [0]
+    _faults.counts.clear()
+
+
+@each_mode
+@pytest.mark.parametrize("method", ["prepared", "answered", "asked", "returned", "read", "chunk", "used", "last_byte", "closing", "end"])
+def test_a_failing_timeline(
+    method: str, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any, caplog: Any
+) -> None:
+    """The same when the accounting itself is broken, at any of its entrances."""
+    for scene, script in SCENES:
+        sim.play(script)
+        expected = outcome_of(scene, mode, groq_client(mode, sim.base_url))
+        sim.play(script)
+        with monkeypatch.context() as patch:
+            patch.setattr(Timeline, method, lambda *_, **__: 1 / 0)
+            assert outcome_of(scene, mode, exported.client(mode, sim.base_url)) == expected, scene.name
+            assert _registry.open_requests() == 0, scene.name
+
+    assert len([s for s in exported.spans if s.name.startswith("chat")]) == len(SCENES)
+    assert "ZeroDivisionError" in caplog.text
+    _faults.counts.clear()
+
+
+@each_mode
+def test_a_failing_record(mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any) -> None:
+    """A record that cannot be made costs its attributes; the span is exported, the request unharmed."""
+    sim.play(TEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr(Timeline, "record", lambda *_, **__: 1 / 0)
+        assert outcome_of(read, mode, exported.client(mode, sim.base_url)) == ["", "a", "b", None]
+        spans = exported.spans
+        attributes = [dict(span.attributes or {}) for span in spans]
+
+    assert [span.name for span in spans] == ["chat llama-3.3-70b-versatile"]
+    assert attributes[0]["gen_ai.request.model"] == "llama-3.3-70b-versatile"
+    assert "groqscope.internal_errors" in exported.metrics()
+
+
+@each_mode
+def test_a_failing_exporter(mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any) -> None:
+    """A processor that raises is nobody's business but its own."""
+    sim.play(TEXT)
+
+    def fail(_: Any) -> None:
+        raise InjectedError
+
+    client = exported.client(mode, sim.base_url)
+    monkeypatch.setattr(exported.exporter, "export", fail)
+    assert outcome_of(read, mode, client) == ["", "a", "b", None]
+    monkeypatch.undo()
+    _faults.counts.clear()
