@@ -27,7 +27,7 @@ def requests(count, seed, **injected):
 @pytest.mark.parametrize("quantile", [0.5, 0.95])
 @pytest.mark.parametrize("count", [100, 400])
 def test_false_alarms_are_as_rare_as_promised(quantile, count):
-    """Of 120 pairs of equal heavy-tailed sets about one in twenty 95 % intervals excludes 1, not more than one in ten."""
+    """Of 120 pairs of equal heavy-tailed sets about one in twenty 95 % intervals excludes 1, at most one in ten."""
     rng = random.Random(7)
     alarms = 0
     for _ in range(120):
@@ -50,7 +50,7 @@ def test_whole_tables_of_equal_sets_rarely_name_a_change():
 
 
 def test_a_change_is_found():
-    """A queue that grew by half of the duration is found, in the duration, the first chunk and the phase, and nowhere else."""
+    """A queue that grew by half the duration is found in duration, first chunk and phase, and nowhere else."""
     comparison = sets(requests(200, 1), requests(200, 2, queue=150 * MS))
     by_measure = rows(comparison)
 

@@ -1,0 +1,19 @@
+"""Records as OTLP JSON files, written by the project's own exporter."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from support.spans import span_of
+
+from groqscope.store import LocalSpanExporter
+from groqscope.timeline import RequestRecord
+
+
+def write_store(directory: Path, records: Iterable[RequestRecord], batch: int = 100) -> Path:
+    """Write records into a store directory; give the file, when it is one."""
+    exporter = LocalSpanExporter(directory)
+    spans = [span_of(record) for record in records]
+    for start in range(0, len(spans), batch):
+        exporter.export(spans[start : start + batch])
+    exporter.shutdown()
+    return max(directory.iterdir(), key=lambda file: file.stat().st_size)
