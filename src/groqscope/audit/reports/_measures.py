@@ -7,7 +7,7 @@ from groqscope.audit._model import BudgetResult
 from groqscope.audit._model import Unit as Measure
 from groqscope.audit.reports._text import UNKNOWN, Unit, money, size
 
-_ORDER: Final = {"over": 0, "cannot tell": 1, "ok": 2}
+_ORDER: Final = {"over": 0, "cannot tell": 1, "ok": 2, "measured": 3}
 
 
 def ordered(budgets: Sequence[BudgetResult]) -> list[BudgetResult]:
