@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from dataclasses import fields, replace
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from support import report_samples
 from support.report_samples import SAMPLES, compared, explained, judged, nothing, overview
 
 from groqscope.audit import AUDIT_VERSION
-from groqscope.audit.reports import CsvRenderer, JsonRenderer, MarkdownRenderer, Section
+from groqscope.audit.reports import CsvRenderer, JsonRenderer, MarkdownRenderer, Section, schema
 from groqscope.timeline import RequestRecord
 
 Snapshot = Callable[[str, str], None]
@@ -29,6 +31,66 @@ def parsed(report: Any, section: Section = "all") -> Any:
 
 def rows(report: Any, section: Section = "all") -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(CsvRenderer().render(report, section))))
+
+
+def misfits(value: Any, schema: Any, root: Any, at: str = "$") -> list[str]:
+    """Hold JSON against the parts of JSON Schema that ours uses."""
+    if "$ref" in schema:
+        return misfits(value, root["$defs"][schema["$ref"].rsplit("/", 1)[1]], root, at)
+    if choices := schema.get("anyOf"):
+        tried = [misfits(value, choice, root, at) for choice in choices]
+        return [] if [] in tried else min(tried, key=len)
+    if "const" in schema or "enum" in schema:
+        return [] if value in schema.get("enum", [schema.get("const")]) else [f"{at}: {value!r}"]
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if kind_of(value) not in kinds and not (kind_of(value) == "integer" and "number" in kinds):
+        return [f"{at}: {value!r} is no {kinds}"]
+    found: list[str] = []
+    if isinstance(value, dict):
+        found += [f"{at}: {name}" for name in value.keys() ^ schema["properties"].keys()]
+        for name, of in schema["properties"].items():
+            found += misfits(value.get(name), of, root, f"{at}.{name}")
+    elif isinstance(value, list):
+        items = schema.get("prefixItems", [schema.get("items")] * len(value))
+        for index, (item, of) in enumerate(zip(value, items, strict=True)):
+            found += misfits(item, of, root, f"{at}[{index}]")
+    return found
+
+
+def kind_of(value: Any) -> str:
+    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
+    return names.get(type(value), "null")
+
+
+@pytest.mark.parametrize(
+    ("report", "section"),
+    [
+        (explained, "all"),
+        (explained, "why"),
+        (explained, "tools"),
+        (explained, "budgets"),
+        (nothing, "all"),
+        (compared, "all"),
+        *((lambda make=make: judged(make()), "all") for make in SAMPLES.values()),
+        *((make, "all") for make in SAMPLES.values()),
+    ],
+)
+def test_json_fits_its_schema(report: Callable[[], Any], section: Section) -> None:
+    """What is written is what the schema describes, nothing more and nothing less."""
+    data, root = parsed(report(), section), schema()
+    (described,) = [kind for kind in root["oneOf"] if kind["properties"]["kind"]["const"] == data["kind"]]
+
+    assert misfits(data, described, root) == []
+
+
+def test_schema_is_in_the_documentation() -> None:
+    """The file in docs is what the dataclasses say; `SNAPSHOTS=write` writes it anew."""
+    path = Path(__file__).parents[3] / "docs" / "audit.schema.json"
+    text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    if os.environ.get("SNAPSHOTS") == "write":
+        path.write_text(text, encoding="utf-8")
+
+    assert path.read_text(encoding="utf-8") == text
 
 
 def test_json_has_every_field(record: RequestRecord) -> None:

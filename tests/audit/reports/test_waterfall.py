@@ -4,7 +4,7 @@ import pytest
 from support import report_samples
 from support.report_samples import SAMPLES
 
-from groqscope.audit.reports._figures import apportion, figures
+from groqscope.audit.reports._figures import figures, fitted
 from groqscope.audit.reports._text import Unit
 from groqscope.audit.reports._units import request_unit
 from groqscope.audit.reports._waterfall import Row, density, waterfall
@@ -55,14 +55,26 @@ def number(text: str) -> float:
     return 0.0 if text.startswith("<") else float(text.replace(",", ""))
 
 
-def test_apportion_gives_the_rest_to_the_largest_remainders() -> None:
-    """Three thirds of ten steps are 4, 3 and 3."""
-    assert apportion([10, 10, 10], 10, 3.0) == [4, 3, 3]
+def test_rounding_goes_to_the_largest() -> None:
+    """What rounding left over is taken where it shows least, or by the rest when that is large enough."""
+    assert fitted([3, 300, 40], 345) == [3, 302, 40]
+    assert fitted([3, 300, 40], 345, rest=2) == [3, 300, 42]
+    assert fitted([3, 300, 4], 309, rest=2) == [3, 302, 4]
 
 
-def test_apportion_leaves_lengths_that_do_not_fit_their_sum() -> None:
-    """Lengths that are not the parts of the sum are rounded each by itself."""
-    assert apportion([10, 10], 50, 1.0) == [10, 10]
+def test_lengths_that_do_not_fit_their_sum_are_left() -> None:
+    """More than rounding explains is not hidden."""
+    assert fitted([10, 10], 50) == [10, 10]
+    assert fitted([], 0) == []
+
+
+def test_reported_times_are_written_the_same_everywhere() -> None:
+    """Queue and prefill as parts of the wait read as the server's rows do."""
+    for sample in (report_samples.streamed(), report_samples.queued(), report_samples.cold()):
+        fall, unit = waterfall(sample), request_unit(sample)
+        written = dict(zip((row.name for row in fall.rows), figures(fall, unit), strict=True))
+
+        assert written["wait"].parts[:2] == (written["queue"].text, written["prompt"].text)
 
 
 def test_phases_that_did_not_happen_are_left_out() -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from groqscope.audit.reports._html import HtmlRenderer
     from groqscope.audit.reports._json import JsonRenderer
     from groqscope.audit.reports._markdown import MarkdownRenderer
+    from groqscope.audit.reports._schema import schema
     from groqscope.audit.reports._terminal import TerminalRenderer
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Section",
     "TerminalRenderer",
     "look_of",
+    "schema",
 ]
 
 _LAZY = {
@@ -34,6 +36,7 @@ _LAZY = {
     "JsonRenderer": "_json",
     "MarkdownRenderer": "_markdown",
     "TerminalRenderer": "_terminal",
+    "schema": "_schema",
 }
 
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from groqscope.audit.reports._text import Unit
 from groqscope.audit.reports._waterfall import Waterfall
+
+_ROBUST: Final = 10
+"""How many times the rounding a length has to be, to take it without showing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,29 +22,31 @@ class Figure:
 def figures(fall: Waterfall, unit: Unit) -> tuple[Figure, ...]:
     """Write the length of every row: the client's add up to the total as written, parts to their row as written."""
     client = [row.length_ns or 0 for row in fall.group("client")]
-    steps = iter(apportion(client, unit.steps(fall.total_ns), unit.step_ns))
+    steps = iter(fitted([unit.steps(length) for length in client], unit.steps(fall.total_ns)))
     written: list[Figure] = []
     for row in fall.rows:
         if row.group != "client" or row.length_ns is None:
             written.append(Figure(unit.text(row.length_ns)))
             continue
         mine = next(steps)
-        lengths = [part.ns for part in row.parts]
-        parts = zip(apportion(lengths, mine, unit.step_ns), lengths, strict=True)
-        written.append(
-            Figure(unit.stepped(mine, row.length_ns), tuple(unit.stepped(step, length) for step, length in parts))
-        )
+        # `network` is a rest already, so it takes the rounding; what Groq reports is then written the same everywhere.
+        rest = next((i for i, part in enumerate(row.parts) if part.name == "network"), None)
+        parts = fitted([unit.steps(part.ns) for part in row.parts], mine, rest)
+        texts = (unit.stepped(step, part.ns) for step, part in zip(parts, row.parts, strict=True))
+        written.append(Figure(unit.stepped(mine, row.length_ns), tuple(texts)))
     return tuple(written)
 
 
-def apportion(lengths: Sequence[int], steps: int, step_ns: float) -> list[int]:
-    """Round lengths to steps that sum to `steps`, by largest remainder; a part that is off by more is left as it is."""
-    exact = [length / step_ns for length in lengths]
-    whole = [int(value) for value in exact]
-    missing = steps - sum(whole)
-    if not 0 <= missing <= len(lengths):
-        return [round(value) for value in exact]
-    order = sorted(range(len(exact)), key=lambda i: (whole[i] - exact[i], i))
-    for index in order[:missing]:
-        whole[index] += 1
-    return whole
+def fitted(steps: Sequence[int], total: int, rest: int | None = None) -> list[int]:
+    """Make rounded lengths sum to their rounded total: `rest`, else the largest, takes what rounding left over.
+
+    Lengths that are off by more than rounding explains are left as they are.
+    """
+    found = list(steps)
+    left = total - sum(found)
+    if not found or abs(left) > len(found):
+        return found
+    if rest is None or found[rest] < _ROBUST * abs(left):
+        rest = max(range(len(found)), key=found.__getitem__)
+    found[rest] += left
+    return found

@@ -1,8 +1,9 @@
 """Every report as JSON: the dataclasses field by field, with what follows from them.
 
-Keys are the fields' names, so units are in them (`*_ns`; phases are nanoseconds too), `null` is "not known". A record
-has its derived figures (`retries`, `tpot`, `output_token_throughput`) and its `waterfall` as well, so that everything a
-report draws is there. `schema()` describes it.
+Keys are the fields' names, so units are in them (`*_ns`; phases are nanoseconds too; Unix times in nanoseconds are
+larger than a double holds), and `null` is "not known". A record has its derived figures (`retries`, `tpot`,
+`output_token_throughput`) and its `waterfall` as well, so that everything a report draws is there. `schema()` describes
+it all, `docs/audit.schema.json` is the same as a file.
 """
 
 import json
