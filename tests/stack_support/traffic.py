@@ -4,7 +4,7 @@ Every request is a `Timeline` told a story, and goes through `Telemetry` into sp
 buckets are the instrument's own. Time is virtual: spans carry it anyway, and the metrics that would have been exported
 every 15 seconds are stamped with it, exemplars too. An hour is sent in seconds, and dashboards have a past at once.
 
-    python tests/stack/traffic.py [--endpoint http://127.0.0.1:4318] [--minutes 60] [--seed 1]
+    python tests/stack_support/traffic.py [--endpoint http://127.0.0.1:4318] [--minutes 60] [--seed 1]
 """
 
 import argparse
@@ -12,7 +12,7 @@ import heapq
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -383,10 +383,11 @@ class Process:
     """One process of a service: its providers and what they have to send."""
 
     def __init__(self, service: Service, rng: random.Random) -> None:
+        self.instance = f"{service.name}-{service.environment}-{rng.getrandbits(32):08x}"
         resource = Resource(
             {
                 "service.name": service.name,
-                "service.instance.id": f"{service.name}-{service.environment}-{rng.getrandbits(16):04x}",
+                "service.instance.id": self.instance,
                 "deployment.environment.name": service.environment,
             }
         )
@@ -432,22 +433,24 @@ class Sent:
     """What went out: what a test may expect to find."""
 
     records: list[RequestRecord] = field(default_factory=list)
-    requests: int = 0
+    """Every request, in the order in which they began."""
+    ended: list[RequestRecord] = field(default_factory=list)
+    """Those that had ended when the time was over: these were sent."""
+    instances: list[str] = field(default_factory=list)
+    """`service.instance.id` of each process."""
 
-    def of(self, outcome: str) -> list[RequestRecord]:
-        """Give the records with an outcome."""
-        return [r for r in self.records if r.outcome == outcome]
+
+Post = Callable[[str, bytes], None]
+"""Sends OTLP: the signal, `traces` or `metrics`, and the body."""
 
 
-def post_to(endpoint: str) -> Callable[[str, bytes], None]:
-    """Give a function that sends OTLP to a collector, and insists."""
-    client = httpx.Client(
-        base_url=endpoint, headers={"Content-Type": "application/x-protobuf"}, trust_env=False, timeout=30
-    )
+def post_by(client: httpx.Client, endpoint: str) -> Post:
+    """Give a function that sends to a collector, and insists on its success."""
 
     def post(signal: str, body: bytes) -> None:
         if body:
-            client.post(f"/v1/{signal}", content=body).raise_for_status()
+            headers = {"Content-Type": "application/x-protobuf"}
+            client.post(f"{endpoint}/v1/{signal}", content=body, headers=headers).raise_for_status()
 
     return post
 
@@ -479,15 +482,14 @@ def weather(start_s: float, end_s: float) -> Callable[[float], tuple[float, floa
     return at
 
 
-def send(
-    post: Callable[[str, bytes], None], *, end_unix_s: float | None = None, minutes: float = 60, seed: int = 1
-) -> Sent:
+def send(post: Post, *, end_unix_s: float | None = None, minutes: float = 60, seed: int = 1) -> Sent:
     """Send `minutes` of traffic that ends at `end_unix_s`, by default now."""
     rng = random.Random(seed)
     end_s = end_unix_s if end_unix_s is not None else time.time()
     start_s = end_s - minutes * 60
     sent = Sent()
     processes = [(s, Process(s, rng)) for s in SERVICES]
+    sent.instances = [process.instance for _, process in processes]
     clock = weather(start_s, end_s)
     upcoming: list[tuple[float, int, Callable[[], Any]]] = []
 
@@ -500,7 +502,12 @@ def send(
         begun = process.telemetry.begin(facts, start_unix_ns, url="https://api.groq.com/openai/v1/chat/completions")
         record, gaps = tell(story, start_unix_ns, rng, facts)
         sent.records.append(record)
-        plan(at + record.duration_ns / 1e9, lambda: process.telemetry.end(begun, Finished(record, gaps)))
+
+        def end() -> None:
+            process.telemetry.end(begun, Finished(record, gaps))
+            sent.ended.append(record)
+
+        plan(at + record.duration_ns / 1e9, end)
 
     for service, process in processes:
         for at, story in stories(rng, service, start_s, end_s - 1, clock):
@@ -513,8 +520,22 @@ def send(
         for _, process in processes:
             post("traces", process.spans())
             post("metrics", process.metrics(int(step * 1e9)))
-            sent.requests += 2
     return sent
+
+
+def send_record(post: Post, record: RequestRecord, service: str, more: dict[str, str] | None = None) -> RequestRecord:
+    """Send the span of one record, with `more` attributes, and give the record as it was sent."""
+    process = Process(Service(service, "test", 0, 0, 0, 0), random.Random())
+    facts = RequestFacts(operation=record.operation, model=record.model)
+    begun = process.telemetry.begin(facts, record.start_unix_ns)
+    begun.span.set_attributes(more or {})
+    as_sent = replace(
+        record, trace_id=facts.get("trace_id"), span_id=facts.get("span_id"), service=service, nested=False
+    )
+    process.telemetry.end(begun, Finished(as_sent, []))
+    process.metrics(record.start_unix_ns)
+    post("traces", process.spans())
+    return as_sent
 
 
 def main() -> None:
@@ -524,8 +545,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    sent = send(post_to(options.endpoint), minutes=options.minutes, seed=options.seed)
-    print(f"{len(sent.records)} requests sent")  # noqa: T201 - a command
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        sent = send(post_by(client, options.endpoint), minutes=options.minutes, seed=options.seed)
+    print(f"{len(sent.ended)} requests sent")  # noqa: T201 - a command
 
 
 if __name__ == "__main__":

@@ -1,0 +1,407 @@
+"""The services themselves, with an hour of traffic in them."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry.context import Context
+from stack_support import traffic
+from stack_support.boards import Target, filled, targets
+from stack_support.services import COLLECTOR, GRAFANA, PROMETHEUS, ROOT, TEMPO, Services, run, until
+from support.full_records import full_record, ordinary_record
+
+from groqscope import semconv
+from groqscope.audit import SourceError
+from groqscope.audit._tempo import TempoSource
+from groqscope.store import ReadReport
+
+pytestmark = pytest.mark.stack
+
+RARE = {
+    "groq-overview / Alerts that fire": "an internal error",
+    "groq-pipeline / Refused, failed, given up": "failures, in test_collector.py",
+}
+"""Panels that are empty when all is well, and what fills them."""
+
+
+def _is_rare(target: Target) -> bool:
+    return f"{target.board} / {target.panel}" in RARE
+
+
+def _values(result: dict[str, Any]) -> int:
+    return sum(len(column) for frame in result["frames"] for column in frame["data"]["values"][1:])
+
+
+def _find(services: Services, query: str) -> list[Any]:
+    """Search as Grafana's page does: Tempo's API through Grafana."""
+    now = int(time.time())
+    params = {"q": query, "limit": 50, "start": now - 7200, "end": now}
+    answer = services.http.get(f"{GRAFANA}/api/datasources/proxy/uid/groqscope-tempo/api/search", params=params)
+    assert answer.status_code == 200, f"{query}\n{answer.text}"
+    return answer.json()["traces"]
+
+
+@pytest.mark.parametrize("target", [t for t in targets() if "expr" in t.query and not _is_rare(t)], ids=str)
+def test_a_query_of_a_panel_returns_data(target: Target, services: Services, seeded: Any):
+    """Every PromQL query of every panel, asked through Grafana, has values."""
+    query = {**target.query, "expr": filled(target.query["expr"], range_s=3600), "refId": "A"}
+    query |= {"intervalMs": 60_000, "maxDataPoints": 100}
+
+    def values() -> int:
+        # What the services tell of themselves begins when they are scraped, which is after the traffic ended.
+        end = time.time() if target.board == "groq-pipeline" else seeded.end_s
+        return _values(services.ask_grafana(query, seeded.start_s, end))
+
+    if target.board == "groq-pipeline":
+        until(query["expr"], values)
+    assert values() > 0, query["expr"]
+
+
+@pytest.mark.parametrize("target", [t for t in targets() if "expr" in t.query and _is_rare(t)], ids=str)
+def test_a_query_that_may_be_empty_is_understood(target: Target, services: Services):
+    """A query that has nothing to show in good times is answered all the same."""
+    query = {**target.query, "expr": filled(target.query["expr"], range_s=3600), "refId": "A"}
+
+    assert "frames" in services.ask_grafana(query, time.time() - 3600, time.time())
+
+
+@pytest.mark.parametrize("target", [t for t in targets() if t.kind == "table" and "query" in t.query], ids=str)
+def test_a_table_of_traces_has_rows(target: Target, services: Services, seeded: Any):
+    """Every TraceQL query of the audit dashboard finds requests."""
+    found = _find(services, filled(target.query["query"], range_s=3600))
+
+    assert {t["traceID"].rjust(32, "0") for t in found} <= {r.trace_id for r in seeded.sent.records}
+    assert found
+
+
+def test_variables_narrow_a_table_of_traces(services: Services, seeded: Any):
+    """A chosen service, model and environment leave others out; one that spans lack is no obstacle to `All`."""
+    target = next(t for t in targets() if t.board == "groq-audit" and t.panel == "Failed")
+    wide = filled(target.query["query"], range_s=3600)
+    narrow = wide.replace('service.name =~ ".*" || ".*"', 'service.name =~ "document-agent" || "document-agent"')
+
+    assert narrow != wide
+    assert {t["rootServiceName"] for t in _find(services, narrow)} == {"document-agent"}
+    bare = wide.replace("deployment.environment.name", "no.such.attribute")
+    assert _find(services, bare)
+    assert not _find(services, bare.replace('no.such.attribute =~ ".*" || ".*"', 'no.such.attribute =~ "x" || "x"'))
+
+
+def test_the_trace_panel_shows_a_chosen_trace_and_nothing_before(services: Services, seeded: Any):
+    """Grafana's own query for a trace gives its spans; the words in the field before one is chosen find none."""
+    record = next(r for r in seeded.sent.ended if r.retries and r.stream)
+    query = {"queryType": "traceId", "query": record.trace_id, "refId": "A", "datasource": {"uid": "groqscope-tempo"}}
+    result = services.ask_grafana(query, seeded.start_s, seeded.end_s)
+    board = services.get(f"{GRAFANA}/api/dashboards/uid/groq-audit")["dashboard"]
+    before = next(v["query"] for v in board["templating"]["list"] if v["name"] == "trace")
+
+    assert record.model in json.dumps(result)
+    assert _find(services, before) == []
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        'span.gen_ai.provider.name = "groq"',
+        'span.gen_ai.request.model = "qwen/qwen3-32b"',
+        "span.gen_ai.usage.output_tokens > 300",
+        "span.groq.usage.queue_time > 0.2",
+        'span.groq.region =~ "us-.*"',
+        "span.groq.ratelimit.tokens.remaining < 2000",
+        "span.groqscope.attempts > 1",
+        "span.groqscope.phase.retry_time > 0.5",
+        "span.groqscope.ttft > 0.5",
+        'event:name = "groqscope.tool_call"',
+        'event.gen_ai.tool.name = "refund"',
+        'span.error.type = "rate_limit_exceeded" && status = error',
+    ],
+)
+def test_requests_are_found_by_their_attributes(condition: str, services: Services, seeded: Any):
+    """TraceQL finds requests by what Groq said and by what was measured."""
+    assert services.search(f"{{ span.groqscope.record = 1 && {condition} }}")
+
+
+def test_a_request_is_found_by_its_id(services: Services, seeded: Any):
+    """The id that Groq support asks for leads to exactly one trace."""
+    record = next(r for r in seeded.sent.ended if r.request_id)
+    found = services.search(f'{{ span.groq.request.id = "{record.request_id}" }}')
+
+    assert [t["traceID"].rjust(32, "0") for t in found] == [record.trace_id]
+
+
+def test_records_come_back_out_of_tempo_as_they_went_in(services: Services, seeded: Any):
+    """Two minutes of requests, read back by the audit, are the records that were sent, to the last field."""
+    since, until_ns = int((seeded.end_s - 600) * 1e9), int((seeded.end_s - 480) * 1e9)
+    report = ReadReport()
+    found = list(
+        TempoSource(TEMPO, client=httpx.Client(trust_env=False)).read(
+            report, since=since, until=until_ns, timelines=True
+        )
+    )
+    sent = {r.trace_id: r for r in seeded.sent.ended if since <= r.start_unix_ns < until_ns}
+
+    assert len(sent) > 20
+    assert {r.trace_id: r for r in found} == sent
+    assert not report.warnings
+
+
+def test_a_span_with_every_attribute_is_stored_whole(services: Services):
+    """A record with every field set is the same after Tempo, and ten kilobytes of content are not cut."""
+    words = "".join(f"word {i} " for i in range(1100))
+    record = replace(full_record(), start_unix_ns=time.time_ns() - 30 * 10**9)
+    content = {"gen_ai.output.messages": words}
+    sent = traffic.send_record(services.post, record, "whole", content)
+    trace = until("the trace", lambda: services.trace(sent.trace_id or ""))
+    spans = [s for b in trace["batches"] for scope in b["scopeSpans"] for s in scope["spans"]]
+    span = next(s for s in spans if any(a["key"] == semconv.RECORD for a in s["attributes"]))
+    attributes = {a["key"]: a["value"] for a in span["attributes"]}
+    events = {e["name"]: {a["key"] for a in e.get("attributes", [])} for e in span["events"]}
+
+    def back() -> list[Any]:
+        source = TempoSource(TEMPO, client=httpx.Client(trust_env=False))
+        since = record.start_unix_ns
+        return [
+            r for r in source.read(ReadReport(), since=since, until=since + 1, timelines=True) if r.service == "whole"
+        ]
+
+    # A trace is found by its ID at once, by a search once Tempo has written it down.
+    assert until("the search to find it", back) == [sent]
+    assert {a.name for a in (*semconv.FIELDS, *semconv.USAGE_BREAKDOWN)} <= attributes.keys()
+    for event in semconv.EVENTS:
+        assert {a.name for a in event.attributes} <= events[event.name]
+    assert len(words) > 8192
+    assert attributes["gen_ai.output.messages"]["stringValue"] == words
+
+
+@pytest.mark.parametrize(
+    "metric", [semconv.METRIC_DURATION, semconv.METRIC_TTFC, semconv.METRIC_TPOC, semconv.METRIC_PHASE]
+)
+def test_exemplars_lead_to_traces(metric: semconv.Metric, services: Services, seeded: Any):
+    """The trace that an exemplar of a latency metric names is in Tempo."""
+    name = f"{metric.name.replace('.', '_')}_seconds_bucket"
+    found = services.get(f"{PROMETHEUS}/api/v1/query_exemplars", query=name, start=seeded.start_s, end=seeded.end_s)[
+        "data"
+    ]
+    ids = sorted({e["labels"]["trace_id"] for series in found for e in series["exemplars"]})
+
+    assert len(ids) > 50
+    assert all(services.trace(i) for i in ids[:: len(ids) // 10])
+
+
+def test_counts_agree_from_end_to_end(services: Services, seeded: Any):
+    """Prometheus counts by outcome what was sent; nothing is counted twice, and the first of its kind is seen."""
+    instances = "|".join(seeded.sent.instances)
+    expected: dict[str, int] = {}
+    for record in seeded.sent.ended:
+        expected[record.outcome] = expected.get(record.outcome, 0) + 1
+    series = f'groqscope_stream_outcomes_total{{instance=~"{instances}"}}'
+    counted = services.prometheus(f"sum by (groqscope_stream_outcome) ({series})", at=seeded.end_s)
+    grown = services.prometheus(f"sum by (groqscope_stream_outcome) (increase({series}[2h]))", at=seeded.end_s)
+
+    assert {s["metric"]["groqscope_stream_outcome"]: int(s["value"][1]) for s in counted} == expected
+    for s in grown:
+        outcome = s["metric"]["groqscope_stream_outcome"]
+        assert float(s["value"][1]) == pytest.approx(expected[outcome], rel=0.02, abs=0.5)
+
+
+def test_rules_are_loaded_and_evaluated(services: Services):
+    """Prometheus has every rule, and each evaluates."""
+    groups = until("rules evaluated", lambda: _evaluated(services), seconds=90)
+
+    assert all(rule["health"] == "ok" for group in groups for rule in group["rules"])
+    assert sum(rule["type"] == "alerting" for group in groups for rule in group["rules"]) == 9
+
+
+def _evaluated(services: Services) -> Any:
+    groups = services.get(f"{PROMETHEUS}/api/v1/rules")["data"]["groups"]
+    return groups if all(rule["health"] != "unknown" for group in groups for rule in group["rules"]) else None
+
+
+def test_an_alert_that_fires_is_shown(services: Services):
+    """An internal error of groqscope fires its alert, and the panel of alerts shows it."""
+    process = traffic.Process(traffic.Service("alerting", "test", 0, 0, 0, 0), random.Random(3))
+    process.telemetry.metrics.internal_error("test")
+    services.post("metrics", process.metrics(time.time_ns()))
+    target = next(t for t in targets() if t.panel == "Alerts that fire")
+    query = {**target.query, "refId": "A"}
+
+    assert until("the alert", lambda: _values(services.ask_grafana(query, time.time() - 60, time.time())), seconds=90)
+
+
+def test_a_visitor_can_look_and_change_nothing(services: Services):
+    """Without a login dashboards open, saving is refused, and there is no well-known password."""
+    board = {"dashboard": {"title": "mine"}}
+
+    assert services.get(f"{GRAFANA}/api/dashboards/uid/groq-overview")["meta"]["canSave"] is False
+    assert services.http.post(f"{GRAFANA}/api/dashboards/db", json=board).status_code == 403
+    assert services.http.get(f"{GRAFANA}/api/admin/stats", auth=("admin", "admin")).status_code == 401
+
+
+def test_every_service_is_scraped(services: Services):
+    """Prometheus reaches all four, by the names that rules use."""
+    until("all four up", lambda: services.total("sum(up)") == 4)
+
+    assert {s["metric"]["job"] for s in services.prometheus("up")} == {
+        "otel-collector",
+        "tempo",
+        "prometheus",
+        "grafana",
+    }
+
+
+def _check(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", "import groqscope.cli; groqscope.cli.main()", "stack", "check", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_stack_check_finds_every_link_whole(services: Services, seeded: Any):
+    """`groqscope stack check` is content with a stack that works."""
+    done = _check()
+
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[-1] == "Every link is whole."
+
+
+def test_nothing_is_lost_while_tempo_and_the_collector_are_down(services: Services):
+    """Spans that come while Tempo is down, and then a restart of the collector, are all in Tempo afterwards."""
+    post = services.post
+    services.compose("stop", "--timeout", "15", "tempo")
+    try:
+        now = time.time_ns()
+        sent = [
+            traffic.send_record(post, replace(ordinary_record(), start_unix_ns=now - i * 10**9), "outage")
+            for i in range(40)
+        ]
+        broken = _check("--timeout", "1")
+        services.compose("restart", "--timeout", "15", "otel-collector")
+        more = [
+            traffic.send_record(
+                _insisting(services), replace(ordinary_record(), start_unix_ns=now + i * 10**9), "outage"
+            )
+            for i in range(5)
+        ]
+    finally:
+        services.compose("start", "tempo")
+
+    assert broken.returncode == 1
+    assert "Broken: collector -> Tempo" in broken.stdout
+    for record in (*sent, *more):
+        until(f"trace {record.trace_id}", lambda r=record: services.trace(r.trace_id or ""), seconds=120)
+
+
+def _insisting(services: Services) -> traffic.Post:
+    """Send to a collector that is just coming up."""
+
+    def post(signal: str, body: bytes) -> None:
+        until("the collector takes it", lambda: _took(services, signal, body), seconds=30)
+
+    return post
+
+
+def _took(services: Services, signal: str, body: bytes) -> bool:
+    try:
+        services.post(signal, body)
+    except httpx.TransportError:
+        return False
+    return True
+
+
+def test_nothing_is_lost_while_prometheus_is_down(services: Services):
+    """Points that come while Prometheus is down are there afterwards, each at its own time."""
+    process = traffic.Process(traffic.Service("gap", "test", 0, 0, 0, 0), random.Random(7))
+    post = services.post
+    services.compose("stop", "--timeout", "30", "prometheus")
+    try:
+        moments = []
+        for i in range(6):
+            now = time.time_ns() - (6 - i) * 15 * 10**9
+            record = replace(ordinary_record(), start_unix_ns=now)
+            process.telemetry.metrics.record(record, [], Context())
+            post("metrics", process.metrics(now))
+            moments.append(now / 1e9)
+    finally:
+        services.compose("start", "prometheus")
+    series = 'sum(groqscope_stream_outcomes_total{service_name="gap"})'
+    until("the last point", lambda: _ready_total(services, series) == 6, seconds=120)
+
+    assert [services.prometheus(series, at=m + 0.5)[0]["value"][1] for m in moments] == ["1", "2", "3", "4", "5", "6"]
+
+
+def _ready_total(services: Services, query: str) -> float:
+    answer = services.get(f"{PROMETHEUS}/api/v1/query", query=query)
+    return sum(float(s["value"][1]) for s in answer["data"]["result"]) if answer else 0
+
+
+def test_the_demos_workload_arrives(services: Services):
+    """The demo's application, instrumented by two lines, talks to the demo's Groq: its spans and metrics arrive."""
+    environment = {
+        **os.environ,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": COLLECTOR,
+        "OTEL_SERVICE_NAME": "demo-shop",
+        "OTEL_METRIC_EXPORT_INTERVAL": "2000",
+        "GROQ_BASE_URL": "http://127.0.0.1:8787",
+        "GROQ_API_KEY": "gsk_onlyatestnotarealkey",
+    }
+    groq = subprocess.Popen([sys.executable, "stack/demo/simulated_groq.py", "--seed", "5"], cwd=ROOT)
+    try:
+        run(
+            sys.executable,
+            "stack/demo/application.py",
+            "--seconds",
+            "15",
+            "--per-second",
+            "4",
+            "--seed",
+            "5",
+            env=environment,
+        )
+    finally:
+        groq.terminate()
+        groq.wait(timeout=20)
+    counted = 'sum(groqscope_stream_outcomes_total{service_name="demo-shop"})'
+    total = until("its metrics", lambda: services.total(counted))
+    errors = services.total('sum(groqscope_internal_errors_total{service_name="demo-shop"})')
+    query = '{ resource.service.name = "demo-shop" && span.groqscope.record = 1 }'
+    found = until("its traces", lambda: _as_many(services.search(query, limit=500), total))
+
+    assert total > 25
+    assert errors == 0
+    assert not any("gsk_" in json.dumps(services.trace(t["traceID"])) for t in found[:5])
+
+
+def _as_many(found: list[Any], count: float) -> list[Any] | None:
+    return found if len(found) == count else None
+
+
+def test_a_tempo_that_is_not_there_is_told_in_a_sentence():
+    """The audit says where it looked."""
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1:1"):
+        list(TempoSource("http://127.0.0.1:1").read(ReadReport(), since=None, until=None, timelines=False))
+
+
+SHOTS = {
+    "groq-overview": ["Time to first chunk by model, p95", "llama-3.3-70b-versatile", "Rate-limit headroom"],
+    "groq-latency": ["Where a request", "prefill", "Gaps between chunks"],
+    "groq-audit": ["Slower than 2s", "support-chat chat", "Abandoned, cancelled, closed or cut"],
+    "groq-pipeline": ["Queues on disk", "Tempo received"],
+}
+
+
+@pytest.mark.parametrize("uid", SHOTS)
+def test_a_dashboard_shows_in_a_browser(uid: str, services: Services, seeded: Any, tmp_path: Path):
+    """A real browser shows the dashboard with data in it, and no panel with an error."""
+    folder = Path(os.environ.get("GROQSCOPE_SCREENSHOTS", tmp_path))
+    record = next(r for r in seeded.sent.ended if r.retries and r.stream and r.duration_ns > 2 * 10**9)
+    query = f"?var-trace={record.trace_id}" if uid == "groq-audit" else ""
+    picture = folder / f"{uid}.png"
+    run(services.folder / "shot", f"{GRAFANA}/d/{uid}/x{query}", picture, *SHOTS[uid], timeout=400)
+
+    assert picture.stat().st_size > 50_000
