@@ -1,7 +1,8 @@
-"""`python -m bench [--rounds N] [--smoke] [--json FILE]`: measure every variant in turn, several rounds, and print ratios.
+"""`python -m bench [--rounds N] [--smoke] [--json FILE]`: measure every variant in turn, several rounds, and print
+ratios.
 
-Each measurement is a process of its own, pinned to one processor, against a bare asyncio server pinned to another; the rounds
-interleave the variants, so that a machine that slows down slows all of them. Medians over rounds are compared.
+Each measurement is a process of its own, pinned to one processor, against a bare asyncio server pinned to another; the
+rounds interleave the variants, so that a machine that slows down slows all of them. Medians over rounds are compared.
 """
 
 import argparse
@@ -76,8 +77,24 @@ ROWS = (
     Row("request", "groqscope-nophases", "groqscope, no phase spans", 0.15, "thread", added=True),
     Row("request", "groqscope", "groqscope", None, "thread", added=True),
     Row("request", "groqscope-logfire", "groqscope through logfire", 0.40, "thread", added=True),
-    Row("request", "openllmetry", "OpenLLMetry", None, "thread", added=True, package="opentelemetry-instrumentation-groq"),
-    Row("request", "openinference", "OpenInference", None, "thread", added=True, package="openinference-instrumentation-groq"),
+    Row(
+        "request",
+        "openllmetry",
+        "OpenLLMetry",
+        None,
+        "thread",
+        added=True,
+        package="opentelemetry-instrumentation-groq",
+    ),
+    Row(
+        "request",
+        "openinference",
+        "OpenInference",
+        None,
+        "thread",
+        added=True,
+        package="openinference-instrumentation-groq",
+    ),
     Row("request", "openlit", "OpenLIT", None, "thread", added=True, package="openlit"),
     Row("concurrent", "bare", "bare SDK", figure="rate"),
     Row("concurrent", "groqscope", "groqscope", 4.0, "rate"),
@@ -101,7 +118,10 @@ def installed(package: str | None) -> bool:
 
 def pinned(cpu: int, *arguments: str) -> list[str]:
     """Give a command that runs a module on one processor."""
-    code = f"import os,sys,runpy; os.sched_setaffinity(0, {{{cpu}}}); sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+    code = (
+        f"import os,sys,runpy; os.sched_setaffinity(0, {{{cpu}}}); sys.argv = sys.argv[1:]; "
+        "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+    )
     return [sys.executable, "-c", code, *arguments]
 
 
@@ -130,7 +150,12 @@ def run(rounds: int, *, smoke: bool, only: str | None) -> list[Result]:
     rows = [r for r in ROWS if installed(r.package) and (only is None or r.path == only)]
     found: dict[Row, list[dict[str, float]]] = {row: [] for row in rows}
     broken: dict[Row, str] = {}
-    server = subprocess.Popen(pinned(os.cpu_count() - 1 if os.cpu_count() else 0, "bench.server"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        pinned(os.cpu_count() - 1 if os.cpu_count() else 0, "bench.server"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert server.stdout is not None
     port = int(server.stdout.readline())
     try:
@@ -147,7 +172,12 @@ def run(rounds: int, *, smoke: bool, only: str | None) -> list[Result]:
                 except OtherFails as error:
                     broken[row] = str(error)
                     continue
-                print(f"\rround {number + 1} of {rounds}: {row.path}/{row.variant:<24}", end="", file=sys.stderr, flush=True)
+                print(
+                    f"\rround {number + 1} of {rounds}: {row.path}/{row.variant:<24}",
+                    end="",
+                    file=sys.stderr,
+                    flush=True,
+                )
     finally:
         server.communicate()
         print(file=sys.stderr)
@@ -162,7 +192,11 @@ def run(rounds: int, *, smoke: bool, only: str | None) -> list[Result]:
         base = statistics.median(figure(bases[row.path], m) for m in found[bases[row.path]])
         ratio = None if row is bases[row.path] else (value - base if row.added else value) / base
         background = statistics.median((m["cpu"] - m["thread"]) / m["count"] * 1e6 for m in found[row])
-        extra = {k: statistics.median(m[k] for m in found[row]) for k in found[row][0] if k not in ("cpu", "thread", "wall", "count")}
+        extra = {
+            k: statistics.median(m[k] for m in found[row])
+            for k in found[row][0]
+            if k not in ("cpu", "thread", "wall", "count")
+        }
         results.append(Result(row, value, ratio, background, extra))
     return results
 
@@ -184,7 +218,9 @@ def show(results: list[Result], facts: dict[str, Any]) -> str:
             if r.row.goal is not None and r.ratio is not None:
                 met = r.ratio >= r.row.goal if r.row.figure == "rate" else r.ratio <= r.row.goal
                 goal = f"goal {'>=' if r.row.figure == 'rate' else '<='} {r.row.goal:.2f} {'met' if met else 'NOT MET'}"
-            behind = f"  (+ {r.background_us:.0f} us in the background)" if path == "request" and r.background_us > 1 else ""
+            behind = (
+                f"  (+ {r.background_us:.0f} us in the background)" if path == "request" and r.background_us > 1 else ""
+            )
             lines.append(f"  {r.row.label:<40} {r.per_unit_us:10.1f} {unit:<8} {ratio:>8}  {bar:<30} {goal}{behind}")
     lines += ["", "memory and import"]
     for name, value in facts.items():
@@ -204,7 +240,18 @@ def main() -> None:
     facts = memory.facts(smoke=options.smoke) if options.only is None else {}
     print(show(results, facts))
     if options.json:
-        versions = {p: importlib.metadata.version(p) for p in ("groqscope", "groq", "httpx", "opentelemetry-sdk", "pydantic-ai-slim", "logfire", *{r.package for r in ROWS if r.package and installed(r.package)})}
+        versions = {
+            p: importlib.metadata.version(p)
+            for p in (
+                "groqscope",
+                "groq",
+                "httpx",
+                "opentelemetry-sdk",
+                "pydantic-ai-slim",
+                "logfire",
+                *{r.package for r in ROWS if r.package and installed(r.package)},
+            )
+        }
         options.json.write_text(
             json.dumps(
                 {
@@ -212,7 +259,16 @@ def main() -> None:
                     "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
                     "versions": versions,
                     "rounds": options.rounds,
-                    "results": [{**asdict(r.row), "value": r.per_unit_us, "ratio": r.ratio, "background_us": r.background_us, **r.extra} for r in results],
+                    "results": [
+                        {
+                            **asdict(r.row),
+                            "value": r.per_unit_us,
+                            "ratio": r.ratio,
+                            "background_us": r.background_us,
+                            **r.extra,
+                        }
+                        for r in results
+                    ],
                     "facts": facts,
                 },
                 indent=1,

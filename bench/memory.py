@@ -52,7 +52,9 @@ print((tracemalloc.get_traced_memory()[0] - before) / count / 1024)
 
 
 def _run(code: str, *arguments: str) -> float:
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=600, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=600, check=True
+    )
     return float(done.stdout.split()[0])
 
 
@@ -66,7 +68,9 @@ def facts(*, smoke: bool) -> dict[str, str]:
     import_ms = statistics.median(_run(_IMPORT) for _ in range(rounds))
     found = {f"import groqscope; instrument(), beyond import groq (goal {chr(8804)} 60 ms)": f"{import_ms:.1f} ms"}
     for chunks in lengths:
-        count = "8" if chunks <= 100 else "2"  # noqa: PLR2004 - long streams take long
+        count = "8" if chunks <= 100 else "2"
         ours, theirs = _run(code, count, str(chunks)), _run(bare, count, "100")
-        found[f"memory of an open stream after {chunks:,} chunks (goal {chr(8804)} 64 KiB)"] = f"{ours:.1f} KiB (bare SDK: {theirs:.1f})"
+        found[f"memory of an open stream after {chunks:,} chunks (goal {chr(8804)} 64 KiB)"] = (
+            f"{ours:.1f} KiB (bare SDK: {theirs:.1f})"
+        )
     return json.loads(json.dumps(found))

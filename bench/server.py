@@ -1,7 +1,8 @@
 """A bare asyncio server that answers Groq's chat endpoint with prepared bytes, so that the client is what is measured.
 
-`python -m bench.server` prints its port. A streamed answer has as many chunks as the request's `max_tokens` says, each its
-own HTTP chunk and write, in the form of recorded traffic; with `temperature` above 0 they come at that many per second.
+`python -m bench.server` prints its port. A streamed answer has as many chunks as the request's `max_tokens` says, each
+its own HTTP chunk and write, in the form of recorded traffic; with `temperature` above 0 they come at that many per
+second.
 """
 
 import asyncio
@@ -28,7 +29,10 @@ HEADERS = (
 )
 BODY = (
     b'{"id":"chatcmpl-5d3ac4fb-1c0b-4f7e-8f33-6f1b6c6b4b0a","object":"chat.completion","created":1771434740,'
-    b'"model":"openai/gpt-oss-120b","choices":[{"index":0,"message":{"role":"assistant","content":"' + b"word " * 60 + b'"},'
+    b'"model":"openai/gpt-oss-120b","choices":[{"index":0,"message":{"role":"assistant","content":"'
+    + b"word "
+    * 60
+    + b'"},'
     b'"logprobs":null,"finish_reason":"stop"}],"usage":' + USAGE % 60 + b',"usage_breakdown":null,'
     b'"system_fingerprint":"fp_caa2017b29","x_groq":{"id":"req_01khrvt32ze9rb75za4xqmdz13"},"service_tier":"on_demand"}'
 )

@@ -146,7 +146,9 @@ def sync_stream(base_url: str, chunks: int, streams: int) -> dict[str, float]:
     def work(streams: int = streams) -> int:
         count = 0
         for _ in range(streams):
-            for _chunk in client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True, max_tokens=chunks):
+            for _chunk in client.chat.completions.create(
+                model=MODEL, messages=MESSAGES, stream=True, max_tokens=chunks
+            ):
                 count += 1
         return count
 
@@ -169,7 +171,9 @@ def async_stream(base_url: str, chunks: int, streams: int, *, aiohttp: bool) -> 
     async def work(client: Any, streams: int) -> int:
         count = 0
         for _ in range(streams):
-            response = await client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True, max_tokens=chunks)
+            response = await client.chat.completions.create(
+                model=MODEL, messages=MESSAGES, stream=True, max_tokens=chunks
+            )
             async for _chunk in response:
                 count += 1
         return count
@@ -194,7 +198,7 @@ def httpx_bytes(base_url: str, chunks: int, streams: int) -> dict[str, float]:
                     count += data.count(b"data: {")
         return count
 
-    return run_async(lambda: httpx.AsyncClient(), work, streams)
+    return run_async(httpx.AsyncClient, work, streams)
 
 
 def requests(base_url: str, count: int) -> dict[str, float]:
@@ -212,7 +216,9 @@ def requests(base_url: str, count: int) -> dict[str, float]:
     return measure(work)
 
 
-def agent_stream(base_url: str, chunks: int, streams: int, *, ours: bool, instrumented: bool = False) -> dict[str, float]:
+def agent_stream(
+    base_url: str, chunks: int, streams: int, *, ours: bool, instrumented: bool = False
+) -> dict[str, float]:
     """Consume the events of pydantic-ai's GroqModel, or of ours."""
     from groq import AsyncGroq
     from pydantic_ai.messages import ModelRequest
@@ -225,7 +231,10 @@ def agent_stream(base_url: str, chunks: int, streams: int, *, ours: bool, instru
         count = 0
         for _ in range(streams):
             async with model.request_stream(
-                [ModelRequest.user_text_prompt("Say something.")], {"max_tokens": chunks}, ModelRequestParameters(), None
+                [ModelRequest.user_text_prompt("Say something.")],
+                {"max_tokens": chunks},
+                ModelRequestParameters(),
+                None,
             ) as response:
                 async for _event in response:
                     count += 1
@@ -277,7 +286,9 @@ def concurrent(base_url: str, chunks: int, streams: int, rate: float) -> dict[st
         import httpx
 
         limits = httpx.Limits(max_connections=streams, max_keepalive_connections=streams)
-        return AsyncGroq(api_key=KEY, base_url=base_url, http_client=httpx.AsyncClient(limits=limits, timeout=120), max_retries=0)
+        return AsyncGroq(
+            api_key=KEY, base_url=base_url, http_client=httpx.AsyncClient(limits=limits, timeout=120), max_retries=0
+        )
 
     result = run_async(prepare, work, streams)
     result["add_up"] = float(all(sums)) if sums else -1.0
@@ -305,7 +316,11 @@ def main() -> None:
         "httpx": lambda: httpx_bytes(base_url, chunks, streams),
         "request": lambda: requests(base_url, options.requests),
         "agent": lambda: agent_stream(
-            base_url, chunks, streams, ours=options.variant.startswith("groqscope"), instrumented=options.variant == "pydantic-ai-otel"
+            base_url,
+            chunks,
+            streams,
+            ours=options.variant.startswith("groqscope"),
+            instrumented=options.variant == "pydantic-ai-otel",
         ),
         "concurrent": lambda: concurrent(base_url, chunks, streams, options.rate),
     }

@@ -7,10 +7,20 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
 from support.collector import Collector, collector
 
 from groqscope.configuration import ConfigurationError, _settings, configure
@@ -370,6 +380,65 @@ def test_each_span_is_sent_once_with_the_headers(endpoint: Collector) -> None:
     resource = {a.key: a.value.string_value for a in message.resource_spans[0].resource.attributes}
     assert (resource["service.name"], resource["deployment.environment.name"]) == ("till", "test")
     assert not (Path(os.environ["GROQSCOPE_HOME"]) / "store").exists()
+
+
+@pytest.mark.parametrize("protocol", ["http/json", "grpc"])
+def test_protocols(protocol: str, endpoint: Collector) -> None:
+    """JSON goes to the same paths with its own type; gRPC to its own service."""
+    code = "groqscope.configure(); trace.get_tracer('t').start_span('s').end(); groqscope.flush()"
+    server = grpc.server(ThreadPoolExecutor(1))
+    received: list[ExportTraceServiceRequest] = []
+    service = _TraceService(received)
+    add_TraceServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    url = endpoint.url if protocol == "http/json" else f"http://127.0.0.1:{port}"
+    try:
+        _run(
+            code,
+            OTEL_EXPORTER_OTLP_ENDPOINT=url,
+            OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
+            OTEL_METRICS_EXPORTER="none",
+        )
+    finally:
+        server.stop(0)
+
+    if protocol == "grpc":
+        names = [s.name for m in received for r in m.resource_spans for c in r.scope_spans for s in c.spans]
+    else:
+        (request,) = endpoint.requests
+        assert (request.path, request.headers["content-type"]) == ("/v1/traces", "application/json")
+        names = [s["name"] for r in request.message["resourceSpans"] for c in r["scopeSpans"] for s in c["spans"]]
+    assert names == ["s"]
+
+
+class _TraceService(TraceServiceServicer):
+    def __init__(self, received: list[ExportTraceServiceRequest]) -> None:
+        self.received = received
+
+    def Export(self, request: ExportTraceServiceRequest, context: object) -> ExportTraceServiceResponse:  # noqa: N802 - gRPC's name
+        self.received.append(request)
+        return ExportTraceServiceResponse()
+
+
+def test_spans_of_an_outage_are_sent_by_the_next_process(endpoint: Collector) -> None:
+    """A process that ends while the endpoint is away leaves its spans on disk; the next one sends them."""
+    endpoint.down()
+    done = _run(
+        "groqscope.configure(); trace.get_tracer('t').start_span('first').end()",
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
+        OTEL_METRICS_EXPORTER="none",
+    )
+    assert "does not take telemetry" in done.stderr
+    endpoint.up()
+    _run(
+        "groqscope.configure(); trace.get_tracer('t').start_span('second').end(); assert groqscope.flush()",
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
+        OTEL_METRICS_EXPORTER="none",
+    )
+
+    assert sorted(endpoint.span_names()) == ["first", "second"]
+    assert list((Path(os.environ["GROQSCOPE_HOME"]) / "spool").rglob("*.jsonl")) == []
 
 
 def test_configure_twice_is_safe(endpoint: Collector) -> None:

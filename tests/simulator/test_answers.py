@@ -212,6 +212,22 @@ def test_a_drip_cuts_inside_characters(sim: Simulator, ask: Ask, size: int) -> N
     assert max(w.size for w in sim.settle()[0].writes) <= max(size, 1)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_can_be_compressed(sim: Simulator, ask: Ask, stream: bool) -> None:
+    """gzip: fewer bytes on the wire, the same answer, each event readable when it arrives."""
+    words = ["word "] * 50
+    sim.play([Answer(words), Answer(words, gzip=True)])
+    plain, packed = (ask(sim, stream=stream) for _ in range(2))
+
+    def content(heard: Any) -> str:
+        return heard.text if stream else heard.objects[0].choices[0].message.content
+
+    assert content(plain) == content(packed) == "word " * 50
+    sizes = [sum(write.size for write in served.writes) for served in sim.settle()]
+    assert sizes[1] < sizes[0] / 2
+    assert not stream or len(packed.objects) == 52
+
+
 def test_several_events_in_a_write(sim: Simulator, ask: Ask) -> None:
     """`events_per_write`: all events arrive, in fewer writes; `[DONE]` has its own."""
     sim.play(Answer(["a", "b", "c"], events_per_write=2))
@@ -237,6 +253,38 @@ def test_a_function_decides_by_the_request(sim: Simulator, ask: Ask) -> None:
     sim.play(answer)
 
     assert ask(sim).text == "llama-3.3-70b-versatile hi True"
+
+
+def test_a_function_may_leave_it_to_the_simulator(sim: Simulator, ask: Ask) -> None:
+    """`None` from a script: what the simulator says by itself."""
+    sim.play(lambda _: None)
+
+    assert "no script was given" in ask(sim).text
+
+
+def test_an_empty_sequence_leaves_it_to_the_simulator(sim: Simulator, ask: Ask) -> None:
+    """No reply at all in the script: the same."""
+    sim.play([])
+
+    assert "no script was given" in ask(sim).text
+
+
+def test_tools_that_groq_ran(sim: Simulator, ask: Ask) -> None:
+    """`executed_tools` come in an event of their own; unstreamed in the message."""
+    tool = {"index": 0, "type": "search", "arguments": "{}", "output": "found"}
+    sim.play(Answer("a", executed_tools=[tool]))
+    streamed = [c.choices[0].delta.executed_tools for c in ask(sim).objects]
+    (completion,) = ask(sim, stream=False).objects
+
+    assert [some[0].output for some in streamed if some] == ["found"]
+    assert completion.choices[0].message.executed_tools[0].type == "search"
+
+
+def test_a_call_without_arguments_is_a_call(sim: Simulator, ask: Ask) -> None:
+    """No fragment at all: one event with the name and empty arguments."""
+    sim.play(Answer(tool_calls=[ToolCall("f", [])]))
+
+    assert deltas(ask(sim)) == [[(0, "")]]
 
 
 def test_identity_of_an_answer(sim: Simulator, ask: Ask) -> None:

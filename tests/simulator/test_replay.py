@@ -202,6 +202,31 @@ def test_the_pace_as_reported_is_a_lower_bound_at_the_client() -> None:
     assert last - served.body_received_ns >= (usage["queue_time"] + usage["total_time"]) * 1e9
 
 
+def test_paces() -> None:
+    """As reported, a fixed time before each event, both at another speed; without usage Groq's usual figures."""
+    stream, whole, broken, failed = named(
+        "pai_tool_use_failed_error_streaming_1",
+        "pai_extra_headers_0",
+        "pai_tool_use_failed_error_streaming_0",
+        "pai_model_name_suggestion_0",
+    )
+
+    def total(recording: Recording, pace: Pace) -> float:
+        plan = plan_recording(Recorded(recording, pace), {"x-request-id": ""})
+        return plan.before_headers + sum(write.delay for write in plan.writes)
+
+    def reported(recording: Recording) -> float:
+        return recording.usage["queue_time"] + recording.usage["total_time"]
+
+    assert total(stream, Pace()) == pytest.approx(reported(stream))
+    assert total(stream, Pace(speed=4)) == pytest.approx(reported(stream) / 4)
+    assert total(whole, Pace()) == pytest.approx(reported(whole))
+    assert total(stream, Pace(chunk=0.002, speed=2)) == pytest.approx(0.001 * len(stream.sse))
+    assert total(whole, Pace(chunk=0.002)) == 0.002
+    assert 0.1 < total(broken, Pace()) < 1
+    assert total(failed, Pace()) == 0
+
+
 def test_a_tool_call_comes_after_the_silence_in_which_it_was_made() -> None:
     """The tokens of a tool call are held back: the plan's delay before its event is as long as all of them took."""
     (recording,) = named("pai_tool_use_failed_error_streaming_1")

@@ -12,7 +12,8 @@ import httpx
 import pytest
 from groq import Groq
 
-from groqscope.simulator import Answer, Delays, MissingExtraError, Simulator
+from groqscope.simulator import Answer, Connection, Delays, MissingExtraError, Simulator
+from groqscope.simulator._tls import make_local_tls
 
 CHAT = "/openai/v1/chat/completions"
 KEY = {"authorization": "Bearer test"}
@@ -137,6 +138,74 @@ def test_importing_it_imports_no_server() -> None:
     code = "import sys, groqscope.simulator; print({'starlette', 'uvicorn'} & set(sys.modules))"
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_a_client_that_does_not_trust_the_certificate() -> None:
+    """The handshake fails for it; others are served."""
+    with Simulator(Answer("a"), tls=True) as sim:
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            httpx.get(f"{sim.base_url}/openai/v1/models", headers=KEY)
+        answer = httpx.get(f"{sim.base_url}/openai/v1/models", headers=KEY, verify=sim.client_tls)
+        served = sim.settle()
+
+    assert answer.status_code == 200
+    assert len(served) == 1
+
+
+def test_a_certificate_of_ones_own() -> None:
+    """`tls` takes a server's SSL context."""
+    made = make_local_tls()
+    with Simulator(Answer("a"), tls=made.server) as sim:
+        answer = httpx.get(f"{sim.base_url}/openai/v1/models", headers=KEY, verify=made.client)
+
+    assert answer.status_code == 200
+
+
+def test_a_certificate_needs_trustme(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without trustme: an ImportError that names it."""
+    monkeypatch.setitem(sys.modules, "trustme", None)
+
+    with pytest.raises(ImportError, match="pip install trustme"):
+        Simulator(tls=True)
+
+
+def test_connections_can_be_taken_otherwise_later(sim: Simulator) -> None:
+    """`take` replaces how connections are taken, from the next one on; the last of a sequence repeats."""
+    sim.take([Connection(), Connection(reset=True)])
+    try:
+        outcomes = []
+        for _ in range(3):
+            try:
+                outcomes.append(httpx.get(f"{sim.base_url}/openai/v1/models", headers=KEY).status_code)
+            except httpx.HTTPError as error:
+                outcomes.append(type(error).__name__)
+    finally:
+        sim.take([])
+
+    assert outcomes == [200, "reset", "reset"]
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_request(sim: Simulator) -> None:
+    """Half a body, and gone: noted, without an answer."""
+    host, port = sim.base_url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as raw:
+        raw.sendall(f"POST {CHAT} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf".encode())
+        while not sim.served:
+            time.sleep(0.001)
+    (served,) = sim.settle()
+
+    assert (served.left, served.status, served.received) == ("client left", None, None)
+
+
+def test_a_large_body_meets_a_server_that_does_not_read() -> None:
+    """`accept_delay` and a body larger than the kernel's buffers: sending takes as long as the delay."""
+    body = b"x" * 20_000_000
+    with Simulator(Answer("a"), connections=[Connection(accept_delay=0.05)]) as sim:
+        httpx.post(sim.base_url + CHAT, content=body, headers=KEY)
+        (served,) = sim.settle()
+
+    assert len(served.received.body) == len(body)
+    assert served.body_received_ns > served.headers_received_ns
 
 
 def test_stopping_is_quick() -> None:

@@ -1,4 +1,4 @@
-"""One scenario, two clients: an `async def` is taken as it stands, and again as the plain function it would be without `await`."""
+"""One scenario, two clients: an `async def` is taken as it stands, and as the plain function it is without `await`."""
 
 import ast
 import asyncio
@@ -31,19 +31,19 @@ _NAMES = {
 class _Unasync(ast.NodeTransformer):
     """`await x` to `x`, `async for` to `for`, and so on."""
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         self.generic_visit(node)
         return _as(ast.FunctionDef, node)
 
-    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.AST:
         self.generic_visit(node)
         return _as(ast.For, node)
 
-    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.AST:
         self.generic_visit(node)
         return _as(ast.With, node)
 
-    def visit_Await(self, node: ast.Await) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_Await(self, node: ast.Await) -> ast.AST:
         self.generic_visit(node)
         return node.value
 
@@ -52,11 +52,11 @@ class _Unasync(ast.NodeTransformer):
         node.is_async = 0
         return node
 
-    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_Name(self, node: ast.Name) -> ast.AST:
         node.id = _NAMES.get(node.id, node.id)
         return node
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:  # noqa: N802 - ast's name
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
         node.attr = _NAMES.get(node.attr, node.attr)
         return node
@@ -76,7 +76,7 @@ def unasync(function: Callable[..., Any]) -> Callable[..., Any]:
     ast.increment_lineno(tree, first - 1)
     module = ast.fix_missing_locations(_Unasync().visit(tree))
     space: dict[str, Any] = {}
-    exec(compile(module, inspect.getsourcefile(function) or "?", "exec"), function.__globals__, space)  # noqa: S102 - ours
+    exec(compile(module, inspect.getsourcefile(function) or "?", "exec"), function.__globals__, space)
     return space[function.__name__]
 
 

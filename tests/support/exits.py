@@ -1,6 +1,7 @@
 """Programs that end in the middle of a stream: `python -m support.exits DIRECTORY` forks one process for each.
 
-Each writes what its provider exported until it was shut down, a line per record span, into a file of its scenario's name.
+Each writes what its provider exported until it was shut down, a line per record span, into a file of its scenario's
+name.
 """
 
 import asyncio
@@ -19,9 +20,12 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 import groqscope
-from support.scope import STREAM, Pieces, Wire, groq_client, sse
+from support.scope import STREAM, Wire, groq_client, sse
 
-CHUNK = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+CHUNK = (
+    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m",'
+    b'"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+)
 kept: list[Any] = []
 """What is alive until the end."""
 

@@ -592,7 +592,7 @@ BUDGETS = (
         operator=">=",
         unit="share",
         n=150,
-        verdict="ok",
+        verdict="measured",
     ),
 )
 

@@ -79,12 +79,17 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and type(sys.stdout).__name__ != _PACIFIED:
+            raise
         # The reader (`head`, `less`) has left: nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status if isinstance(status, int) else 0
 
+
+_PACIFIED: Final = "PacifyFlushWrapper"
+"""What click puts in place of standard output before it exits by itself, when the reader has left."""
 
 # A wrong option or argument. typer brings its own click or uses the installed one, by version; BadParameter is in both.
 _CLICK_EXCEPTION: Final[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -15,6 +16,7 @@ from groqscope.cli import _options as opt
 if TYPE_CHECKING:
     from groqscope.audit import Query
     from groqscope.audit.reports import Look
+    from groqscope.audit.reports._text import Unit
     from groqscope.timeline import RequestRecord
 
 _EXAMPLES = """\b
@@ -30,6 +32,9 @@ _TEMPO_BACK_NS: Final = 60_000_000_000
 _BEFORE_NS: Final = 86_400_000_000_000
 """How far back the store is read for what is usual."""
 _WINDOW_S: Final = 60.0
+_PIPED: Final = 1000
+"""Columns where nothing has to be cut."""
+FAILED: Final = frozenset({"error", "truncated"})
 _MEMORY: Final = 2000
 """Requests per model that say what is usual."""
 
@@ -58,7 +63,8 @@ def tail(
     query = Query(models=tuple(model or ()), services=tuple(service or ()), where=where)
     stop = threading.Event()
     polls = _tempo_polls(tempo, stop) if tempo is not None else _store_polls(path, stop)
-    screen = Screen(look(unit), footer=sys.stdout.isatty())
+    terminal = sys.stdout.isatty()
+    screen = Screen(look(unit) if terminal else replace(look(unit), width=_PIPED), footer=terminal)
     with suppress(KeyboardInterrupt):
         follow(polls, query, screen, last=last)
     screen.close()
@@ -82,7 +88,7 @@ def follow(polls: "Iterator[list[RequestRecord]]", query: "Query", screen: "Scre
             known = [(record, judge(record, usual.of(record))) for record, _ in known]
         for record, verdict in known[len(known) - last if first and last < len(known) else 0 :]:
             screen.line(record, verdict.causes[0].sentence if verdict.causes else "", slow=verdict.slow)
-        screen.footer(len(known), sum(r.outcome in {"error", "truncated"} for r, _ in known), known_before=first)
+        screen.footer(len(known), sum(r.outcome in FAILED for r, _ in known), known_before=first)
         first = False
 
 
@@ -101,6 +107,7 @@ class Screen:
 
         self._look = look
         self._unit = Unit.of(look.unit or "ms")
+        self._widths = _WIDE if look.width >= _ROOMY else _NARROW
         self._footer = footer
         self._write = write or _to_stdout
         self._clock = clock
@@ -113,15 +120,14 @@ class Screen:
         """Show a finished request."""
         from groqscope.audit.reports._page import BAD, FAINT, STRONG, Page
 
-        failed = record.outcome in {"error", "truncated"}
+        failed = record.outcome in FAILED
         page = Page(self._look)
         if not self._head:
             self._head = True
-            total = f"total {self._unit.label}"
-            page.add((_row("time, UTC", "model", "outcome", total, "first", "in", "out", "tok/s", "cost"), FAINT))
+            page.add((_row(_TITLES, self._widths), FAINT), (f"  durations in {self._unit.label}", FAINT))
         style = BAD if failed else STRONG if slow else ""
         why = f"  {cause}" if cause else ""
-        page.add((_cells(record, self._unit), style), (f"  {_id(record)}", FAINT), (why, style))
+        page.add((_row(_cells(record, self._unit), self._widths), style), (f"  {_id(record)}", FAINT), (why, style))
         self._clear()
         self._write(page.text())
 
@@ -162,20 +168,28 @@ def _to_stdout(text: str) -> None:
     sys.stdout.flush()
 
 
-def _row(*cells: str) -> str:
-    moment, model, outcome, *numbers = cells
-    widths = (10, 8, 6, 6, 6, 9)
-    figures = "  ".join(f"{number:>{width}}" for number, width in zip(numbers, widths, strict=True))
-    return f"{moment:<13}  {model:<24.24}  {outcome:<18.18}  {figures}"
+_Cells = tuple[str, str, str, str, str, str, str, str, str]
+_TITLES: Final = ("time, UTC", "model", "outcome", "total", "first", "in", "out", "tok/s", "cost")
+_WIDE: Final = (13, 26, 20, 10, 8, 6, 6, 6, 9)
+_NARROW: Final = (8, 16, 12, 9, 8, 0, 0, 0, 0)
+"""Cells of each column; one of 0 is left out."""
+_ROOMY: Final = 150
+_TEXTS: Final = 3
 
 
-def _cells(record: "RequestRecord", unit: "object") -> str:
-    from groqscope.audit.reports._text import Unit, clock, count, money, rate, visible
+def _row(cells: _Cells, widths: tuple[int, ...]) -> str:
+    parts: list[str] = []
+    for place, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        if width:
+            parts.append(f"{cell:<{width}.{width}}" if place < _TEXTS else f"{cell:>{width}}")
+    return "  ".join(parts)
 
-    if not isinstance(unit, Unit):
-        raise TypeError
-    outcome = f"! {record.error_type or record.outcome}" if record.outcome in {"error", "truncated"} else record.outcome
-    return _row(
+
+def _cells(record: "RequestRecord", unit: "Unit") -> _Cells:
+    from groqscope.audit.reports._text import clock, count, money, rate, visible
+
+    outcome = f"! {record.error_type or record.outcome}" if record.outcome in FAILED else record.outcome
+    return (
         clock(record.start_unix_ns),
         visible(record.model or "-"),
         visible(outcome or "running"),

@@ -1,10 +1,11 @@
 """Processors and readers made from the settings."""
 
 import importlib
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry.sdk._logs import LogRecordProcessor
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, ConsoleLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics.export import (
     ConsoleMetricExporter,
     MetricExporter,
@@ -14,12 +15,17 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor, SpanExporter
 
+from groqscope.configuration import _environment as environment
 from groqscope.configuration._errors import ConfigurationError
 from groqscope.configuration._settings import Destination, Settings
 from groqscope.store import LocalMetricExporter, LocalSpanExporter
 
-_GRPC = "opentelemetry.exporter.otlp.proto.grpc"
-_HTTP = "opentelemetry.exporter.otlp.proto.http"
+if TYPE_CHECKING:
+    from groqscope.store._courier import Courier
+
+_GRPC: Final = "opentelemetry.exporter.otlp.proto.grpc"
+_HTTP: Final = "opentelemetry.exporter.otlp.proto.http"
+_CREDENTIALS: Final = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_{}CREDENTIAL_PROVIDER"
 
 
 def span_processors(settings: Settings) -> list[SpanProcessor]:
@@ -31,7 +37,7 @@ def span_processors(settings: Settings) -> list[SpanProcessor]:
         elif exporter == "local":
             processors.append(BatchSpanProcessor(LocalSpanExporter(settings.directory)))
         elif exporter == "otlp" and settings.traces.destination is not None:
-            processors.append(BatchSpanProcessor(_span_exporter(settings.traces.destination)))
+            processors.append(_BatchProcessor(_span_exporter(settings.traces.destination)))
     return processors
 
 
@@ -49,10 +55,15 @@ def metric_readers(settings: Settings) -> list[MetricReader]:
 
 
 def log_processors(settings: Settings) -> list[LogRecordProcessor]:
-    """Make the processors that export log records; without an endpoint there are none."""
+    """Make the processors that export log records; without an endpoint there are none.
+
+    They go by the official exporters: as protobuf where the protocol says JSON, and without waiting on disk.
+    """
     processors: list[LogRecordProcessor] = []
     for exporter in settings.logs.exporters:
         if exporter == "console":
+            from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter
+
             processors.append(SimpleLogRecordProcessor(ConsoleLogRecordExporter()))
         elif exporter == "otlp" and settings.logs.destination is not None:
             destination = settings.logs.destination
@@ -61,12 +72,61 @@ def log_processors(settings: Settings) -> list[LogRecordProcessor]:
     return processors
 
 
+class _BatchProcessor(BatchSpanProcessor):
+    """Flushes its exporter too, which the SDK's does not."""
+
+    def force_flush(self, timeout_millis: int | None = None) -> bool:
+        deadline = time.monotonic() + (30_000 if timeout_millis is None else timeout_millis) / 1000
+        exported = super().force_flush(timeout_millis)
+        left = max(0, int((deadline - time.monotonic()) * 1000))
+        return self.span_exporter.force_flush(left) and exported
+
+
 def _span_exporter(destination: Destination) -> SpanExporter:
-    return _official(destination, "trace_exporter", "OTLPSpanExporter")(**_arguments(destination))
+    make = _official(destination, "trace_exporter", "OTLPSpanExporter")
+    courier = _courier(destination, "traces")
+    if courier is None:
+        return make(**_arguments(destination))
+    from groqscope.store._spooling import SpoolingSpanExporter
+
+    return SpoolingSpanExporter(courier)
 
 
 def _metric_exporter(destination: Destination) -> MetricExporter:
-    return _official(destination, "metric_exporter", "OTLPMetricExporter")(**_arguments(destination))
+    make = _official(destination, "metric_exporter", "OTLPMetricExporter")
+    courier = _courier(destination, "metrics")
+    if courier is None:
+        return make(**_arguments(destination))
+    from groqscope.store._spooling import SpoolingMetricExporter
+
+    # It knows the variables for temporality and aggregation; nothing is sent by it.
+    official: MetricExporter = make(endpoint=destination.endpoint)
+    exporter = SpoolingMetricExporter(courier, official._preferred_temporality, official._preferred_aggregation)  # noqa: SLF001 - there is no getter
+    official.shutdown()
+    return exporter
+
+
+def _courier(destination: Destination, signal: Literal["traces", "metrics"]) -> "Courier | None":
+    """Make what survives an outage; gRPC and credential providers are left to the official exporters."""
+    variables = (_CREDENTIALS.format(""), _CREDENTIALS.format(f"{signal.upper()}_"))
+    if destination.protocol == "grpc" or environment.text(*variables) is not None:
+        return None
+    from groqscope.store._courier import Courier
+    from groqscope.store._sender import OtlpSender
+    from groqscope.store._spool import Spool, spool_for
+
+    sender = OtlpSender(
+        destination.endpoint,
+        signal,
+        protocol=destination.protocol,
+        headers=destination.headers,
+        timeout=destination.timeout,
+        compression=destination.compression,
+        certificate=destination.certificate,
+        client_certificate=destination.client_certificate,
+        client_key=destination.client_key,
+    )
+    return Courier(sender, Spool(spool_for(destination.endpoint), signal))
 
 
 def _official(destination: Destination, module: str, name: str) -> Any:

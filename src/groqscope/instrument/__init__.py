@@ -1,4 +1,4 @@
-"""The seam on Groq's clients: `instrument`, `uninstrument`, `record_of`, `on_record`, and the OpenTelemetry instrumentor."""
+"""The seam on Groq's clients: `instrument`, `uninstrument`, `record_of`, `on_record`, OpenTelemetry's instrumentor."""
 
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -66,7 +66,8 @@ def instrument(
         client: a `groq.Groq` or `groq.AsyncGroq`.
         tracer_provider: where spans go; the global provider when not given.
         meter_provider: where metrics go; the global provider when not given.
-        fast_decode: build chunks and completions by pydantic-core (same objects, a tenth of the CPU time). `False` takes the
+        fast_decode: build chunks and completions by pydantic-core (same objects, a tenth of the CPU time). `False`
+        takes the
             SDK's own path.
         phase_spans: a child span per phase; the phases are on the record span in any case.
         content: whether prompts and answers are recorded; the conventions' environment variable decides when not given.
@@ -90,7 +91,9 @@ def instrument(
                     _seam.install(cls, scope)
         else:
             original = type(client)
-            observed = type(original.__name__, (original,), {"__module__": original.__module__, "__doc__": original.__doc__})
+            observed = type(
+                original.__name__, (original,), {"__module__": original.__module__, "__doc__": original.__doc__}
+            )
             observed.__qualname__ = original.__qualname__
             _seam.install(observed, scope)
             client.__class__ = observed  # pyright: ignore[reportAttributeAccessIssue] - a subclass of its own
@@ -98,7 +101,7 @@ def instrument(
 
 
 def uninstrument(client: Any = None) -> None:
-    """Take back what `instrument` did, for the process or for one client. Streams that are open go on being observed."""
+    """Take back what `instrument` did, for the process or for one client. Open streams go on being observed."""
     with _lock:
         if client is None:
             for cls in _seam.CLIENTS:
@@ -119,7 +122,7 @@ def record_of(answer: Any) -> RequestRecord | None:
 def __getattr__(name: str) -> Any:
     """Import what needs opentelemetry-instrumentation (20 ms) only when it is used."""
     if name == "GroqInstrumentor":
-        from groqscope.instrument._instrumentor import GroqInstrumentor  # noqa: PLC0415
+        from groqscope.instrument._instrumentor import GroqInstrumentor
 
         return GroqInstrumentor
     raise AttributeError(f"module 'groqscope.instrument' has no attribute {name!r}")

@@ -1,5 +1,6 @@
-"""Responses that the caller reads as bytes: `with_streaming_response`, `with_raw_response` of a stream, a stream class of
-the caller's own. The response's byte stream is wrapped, and its bytes are decoded beside the caller's reading, only to observe.
+"""Responses that the caller reads as bytes: the byte stream is wrapped, and decoded beside the caller, only to observe.
+
+That is `with_streaming_response`, `with_raw_response` of a stream, and a stream class of the caller's own.
 """
 
 import json

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def operation_of(method: str, url: str) -> str:
-    """Name the operation behind an endpoint: `chat`, `transcription`, `list_models`, …"""
+    """Name the operation behind an endpoint: `chat`, `transcription`, `list_models` and so on."""
     path = url.partition("?")[0].rstrip("/")
     for suffix, name in _OPERATIONS:
         if path.endswith(suffix):
@@ -113,8 +113,8 @@ def models_of(breakdown: Any) -> tuple[ModelUsage, ...]:
 def chunk_observer(timeline: Timeline, content: Any = None) -> Callable[..., None]:
     """Give the function that tells the timeline what a chunk carries.
 
-    Its arguments: the chunk; when the read that brought it was done; `valid=False` for a chunk that the SDK built without
-    validation, so that nothing about its parts is certain.
+    Its arguments: the chunk; when the read that brought it was done; `valid=False` for a chunk that the SDK built
+    without validation, so that nothing about its parts is certain.
     """
     arrived = timeline.chunk
 
@@ -179,7 +179,8 @@ def observe_other(timeline: Timeline, answer: Any, t: int) -> None:
     usage = getattr(answer, "usage", None)
     if usage is not None:
         found = Usage(
-            input_tokens=_int(getattr(usage, "prompt_tokens", None)), output_tokens=_int(getattr(usage, "completion_tokens", None))
+            input_tokens=_int(getattr(usage, "prompt_tokens", None)),
+            output_tokens=_int(getattr(usage, "completion_tokens", None)),
         )
         if found != Usage():
             timeline.used(t, found)

@@ -1,7 +1,7 @@
 """Failures of groqscope's own: caught here, logged once per hook, counted, and never the caller's.
 
-Every place where our code runs inside the caller's request is a hook with a name. `HOOKS` lists them, so that the test which
-injects a failure at each cannot forget one.
+Every place where our code runs inside the caller's request is a hook with a name. `HOOKS` lists them, so that the test
+which injects a failure at each cannot forget one.
 """
 
 import logging
@@ -58,5 +58,5 @@ def report(name: str, error: Exception) -> None:
     for listener in listeners:
         try:
             listener(name)
-        except Exception:  # noqa: BLE001 - counting must not fail either
+        except Exception:
             logger.debug("counting a failure failed", exc_info=True)

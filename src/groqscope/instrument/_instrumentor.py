@@ -21,7 +21,7 @@ class GroqInstrumentor(BaseInstrumentor):
     def _instrument(self, **kwargs: Any) -> None:
         tracer_provider, meter_provider = kwargs.get("tracer_provider"), kwargs.get("meter_provider")
         if tracer_provider is None and meter_provider is None:
-            from groqscope.configuration import configure  # noqa: PLC0415 - logfire is imported there
+            from groqscope.configuration import configure
 
             configure()
         instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)

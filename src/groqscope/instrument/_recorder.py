@@ -1,8 +1,8 @@
 """Recorder: one request, from the hooks to its record.
 
-Holds the timeline and reads the clock; every method that runs inside the caller's request is a hook and cannot raise. The
-request ends exactly once, whoever notices first: the stream's end, `close()`, an error, the garbage collector, the exit of the
-process.
+Holds the timeline and reads the clock; every method that runs inside the caller's request is a hook and cannot raise.
+The request ends exactly once, whoever notices first: the stream's end, `close()`, an error, the garbage collector, the
+exit of the process.
 """
 
 import json
@@ -63,7 +63,9 @@ class Recorder:
         "watched",
     )
 
-    def __init__(self, telemetry: Telemetry, now: Clock, options: "FinalRequestOptions", base_url: httpx.URL, *, stream: bool) -> None:
+    def __init__(
+        self, telemetry: Telemetry, now: Clock, options: "FinalRequestOptions", base_url: httpx.URL, *, stream: bool
+    ) -> None:
         start, start_unix = now(), time.time_ns()
         body: Any = options.json_data
         body = body if isinstance(body, Mapping) else {}
@@ -97,7 +99,7 @@ class Recorder:
 
     @hook("prepared")
     def prepared(self, request: httpx.Request, *, asynchronous: bool) -> None:
-        """An attempt begins: ask the transport to tell its steps. A trace callback that is there already is called first."""
+        """An attempt begins: ask the transport to tell its steps. A trace callback that is there is called first."""
         t = self.now()
         self.timeline.prepared(t)
         self._url = request.url
@@ -316,7 +318,13 @@ def begin(
 
 
 @hook("begin")
-def _begin(telemetry: Telemetry, now: Clock, options: "FinalRequestOptions", base_url: httpx.URL, stream: bool) -> Recorder:  # noqa: FBT001
+def _begin(
+    telemetry: Telemetry,
+    now: Clock,
+    options: "FinalRequestOptions",
+    base_url: httpx.URL,
+    stream: bool,  # noqa: FBT001 - `hook` passes by position
+) -> Recorder:
     return Recorder(telemetry, now, options, base_url, stream=stream)
 
 

@@ -2,9 +2,9 @@
 
 Requests that are open when the process ends are exported too. That must happen before any provider shuts down, whatever
 the order in which exit handlers were registered, so it hangs on the interpreter's earlier hook
-(`threading._register_atexit`, which `concurrent.futures` uses too): it runs when the main thread is through, before threads
-are joined and before `atexit`. While other threads run, it only puts itself first among the `atexit` handlers, which run
-when those threads are through.
+(`threading._register_atexit`, which `concurrent.futures` uses too): it runs when the main thread is through, before
+threads are joined and before `atexit`. While other threads run, it only puts itself first among the `atexit` handlers,
+which run when those threads are through.
 """
 
 import atexit
@@ -62,7 +62,7 @@ def recall(answer: Any) -> "Recorder | None":
 
 
 def on_record(callback: Callable[[RequestRecord], None]) -> Callable[[], None]:
-    """Call `callback` with the record of every request that ends, in the thread it ends in; give a function that stops it.
+    """Call `callback` with the record of every request that ends, in the thread it ends in; what is given stops it.
 
     What the callback raises is logged and counted, never raised.
     """
@@ -138,7 +138,7 @@ def _on_collection(phase: str, _info: dict[str, int]) -> None:
 
 
 def _main_thread_ends() -> None:
-    """End what is open, unless other threads may go on with it; then `atexit` does, before everybody else's handlers."""
+    """End what is open, unless other threads may go on with it; then `atexit` does, before all other handlers."""
     atexit.unregister(_abandon_all)
     atexit.register(_abandon_all)
     main = threading.main_thread()

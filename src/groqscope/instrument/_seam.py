@@ -1,9 +1,9 @@
 """The one seam: what the SDK's clients are made to tell.
 
 Every request of the SDK goes through `request`; each attempt through `_prepare_request`, each back-off through
-`_sleep_for_retry`, each answer through `_process_response` and `_process_response_data`. These five are replaced on a class:
-on `Groq` and `AsyncGroq` for the whole process, or on a subclass made for one client, to which that client is moved, so that
-its copies (`with_options`) inherit them.
+`_sleep_for_retry`, each answer through `_process_response` and `_process_response_data`. These five are replaced on a
+class: on `Groq` and `AsyncGroq` for the whole process, or on a subclass made for one client, to which that client is
+moved, so that its copies (`with_options`) inherit them.
 """
 
 from collections.abc import Callable, Mapping
@@ -89,7 +89,8 @@ def _leave(tokens: tuple[Token[Any], Token[Any]]) -> None:
     try:
         _current.reset(tokens[0])
     except ValueError:
-        # A coroutine that was thrown away is closed in another context, where the tokens are not valid; its own is gone.
+        # A coroutine that was thrown away is closed in another context, where the tokens are not valid; its own is
+        # gone.
         return
     otel_context.detach(tokens[1])
 

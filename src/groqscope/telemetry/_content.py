@@ -141,7 +141,9 @@ class Content:
         parts: list[dict[str, Any]] = []
         content = message.get("content")
         if message.get("role") == "tool":
-            return [{"type": "tool_call_response", "id": message.get("tool_call_id"), "response": self._clean(str(content))}]
+            return [
+                {"type": "tool_call_response", "id": message.get("tool_call_id"), "response": self._clean(str(content))}
+            ]
         if isinstance(content, str):
             parts.append({"type": "text", "content": self._clean(content)})
         elif isinstance(content, list):
@@ -154,7 +156,9 @@ class Content:
             if isinstance(call, Mapping):
                 function: Any = call.get("function") or {}
                 arguments = self._clean(str(function.get("arguments", "")))
-                parts.append({"type": "tool_call", "id": call.get("id"), "name": function.get("name"), "arguments": arguments})
+                parts.append(
+                    {"type": "tool_call", "id": call.get("id"), "name": function.get("name"), "arguments": arguments}
+                )
         return parts
 
     def _image(self, item: Mapping[str, Any]) -> dict[str, Any]:

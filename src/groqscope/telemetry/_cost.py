@@ -47,7 +47,7 @@ def price(models: tuple[str | None, ...], usage: Usage, inner: tuple[ModelUsage,
 
 def _load() -> Any:
     with _lock:
-        import genai_prices  # noqa: PLC0415 - 30 ms
+        import genai_prices
 
         if not _prices:
             _find("openai/gpt-oss-20b", genai_prices)
@@ -79,7 +79,11 @@ def _find(model: str, genai_prices: Any) -> None:
 def _calculator(usage_type: Any, model_price: Any) -> Callable[[Usage], float]:
     """Give a function from usage to US dollars; without Decimal where the price is a plain one per token."""
     rates = [getattr(model_price, name, None) for name in ("input_mtok", "cache_read_mtok", "output_mtok")]
-    if isinstance(rates[0], Decimal) and isinstance(rates[2], Decimal) and (rates[1] is None or isinstance(rates[1], Decimal)):
+    if (
+        isinstance(rates[0], Decimal)
+        and isinstance(rates[2], Decimal)
+        and (rates[1] is None or isinstance(rates[1], Decimal))
+    ):
         fresh, cached, output = (None if rate is None else float(rate) / 1e6 for rate in rates)
         known = fresh or 0.0
 

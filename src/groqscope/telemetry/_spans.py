@@ -1,10 +1,10 @@
 """The record span and its children.
 
-The record span is begun by the tracer when the call is issued, so that samplers and processors see it, and ends when the request
-ends. Its attributes and events are written when somebody reads them, which an exporter does in its own thread: the request does
-not wait for it. Its children (phases, attempts, tool calls) lie in the past by then: the worker hands them to the span's own
-processors as finished spans, which costs a tenth of beginning and ending each. A provider that is flushed or shut down has the
-worker's queue emptied first, so that none is left behind.
+The record span is begun by the tracer when the call is issued, so that samplers and processors see it, and ends when
+the request ends. Its attributes and events are written when somebody reads them, which an exporter does in its own
+thread: the request does not wait for it. Its children (phases, attempts, tool calls) lie in the past by then: the
+worker hands them to the span's own processors as finished spans, which costs a tenth of beginning and ending each. A
+provider that is flushed or shut down has the worker's queue emptied first, so that none is left behind.
 
 Both need the OpenTelemetry SDK's spans; any other provider gets the record span alone, written at once.
 """
@@ -95,7 +95,9 @@ class RecordSpan(ReadableSpan):
             logger.warning("groqscope could not write a span: %s", type(error).__name__)
             attributes, events = {}, []
         self._written_attributes = _bounded(
-            {**(self._written_attributes or {}), **attributes}, limits.max_span_attributes, limits.max_span_attribute_length
+            {**(self._written_attributes or {}), **attributes},
+            limits.max_span_attributes,
+            limits.max_span_attribute_length,
         )
         made = [
             Event(n, _bounded(a, limits.max_event_attributes, limits.max_attribute_length), t) for n, t, a in events
@@ -168,13 +170,15 @@ def emit_children(span: Span, record: RequestRecord, *, phases: bool, url: str |
     if not isinstance(inner, SdkSpan):
         return
     parent = inner.get_span_context()
-    if parent is None:
-        return
     processor: Any = inner._span_processor  # noqa: SLF001 - the SDK offers no public way to hand over a finished span
     for child in children(record, phases=phases, url=url, method=method):
         start = record.start_unix_ns + child.start_ns
         context = SpanContext(
-            parent.trace_id, _random.getrandbits(64) or 1, is_remote=False, trace_flags=parent.trace_flags, trace_state=parent.trace_state
+            parent.trace_id,
+            _random.getrandbits(64) or 1,
+            is_remote=False,
+            trace_flags=parent.trace_flags,
+            trace_state=parent.trace_state,
         )
         processor.on_end(
             ReadableSpan(
@@ -221,7 +225,11 @@ def children(record: RequestRecord, *, phases: bool, url: str | None, method: st
                 f"{semconv.SPAN_EXECUTED_TOOL} {tool.type}",
                 tool.start_ns,
                 tool.duration_ns,
-                {semconv.OPERATION_NAME: semconv.SPAN_EXECUTED_TOOL, semconv.TOOL_NAME: tool.type, semconv.TOOL_TYPE: "extension"},
+                {
+                    semconv.OPERATION_NAME: semconv.SPAN_EXECUTED_TOOL,
+                    semconv.TOOL_NAME: tool.type,
+                    semconv.TOOL_TYPE: "extension",
+                },
             )
 
 

@@ -89,11 +89,15 @@ class Telemetry:
         content: ContentPolicy | None = None,
     ) -> None:
         self._tracer = trace.get_tracer(semconv.SCOPE, __version__, tracer_provider, schema_url=semconv.SCHEMA_URL)
-        self.metrics = Metrics(metrics.get_meter(semconv.SCOPE, __version__, meter_provider, schema_url=semconv.SCHEMA_URL))
+        self.metrics = Metrics(
+            metrics.get_meter(semconv.SCOPE, __version__, meter_provider, schema_url=semconv.SCHEMA_URL)
+        )
         self._phase_spans = phase_spans
         self.content = content or ContentPolicy.from_environment()
 
-    def begin(self, request: RequestFacts, start_unix_ns: int, *, url: str | None = None, method: str = "POST") -> Begun:
+    def begin(
+        self, request: RequestFacts, start_unix_ns: int, *, url: str | None = None, method: str = "POST"
+    ) -> Begun:
         """Begin the span of a request, and write its identity into `request`."""
         warm_up()
         context = otel_context.get_current()
@@ -122,7 +126,7 @@ class Telemetry:
         return Begun(span, context, outer if nested else None, in_flight, url, method, recording)
 
     def end(self, begun: Begun, ended: Ended) -> None:
-        """End the span; children and metrics follow off the request's path. The record is made where it is first needed."""
+        """End the span; children and metrics follow off the request's path. The record is made when it is needed."""
         if begun.outer is not None and begun.outer.is_recording():
             begun.outer.set_attributes(_summary(begun.outer, ended.record))
         if begun.recording:
@@ -177,7 +181,10 @@ def _outer(context: Context) -> Span | None:
     if attributes.get(semconv.OPERATION_NAME) in _INFERENCE:
         return span
     # OpenInference and OpenLLMetry mark theirs in ways of their own.
-    if attributes.get("openinference.span.kind") == "LLM" or attributes.get("llm.request.type") in ("chat", "completion"):
+    if attributes.get("openinference.span.kind") == "LLM" or attributes.get("llm.request.type") in (
+        "chat",
+        "completion",
+    ):
         return span
     return None
 

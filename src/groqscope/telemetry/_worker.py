@@ -1,7 +1,7 @@
 """What can be done after the request is done: a queue that a thread works off, and that anybody can empty at once.
 
-The thread works in small batches, a moment after the first item came, so that it does not compete with the request that put it
-there. Whoever needs the work to be done (a metric collection, `flush`, the end of the process) calls `drain`.
+The thread works in small batches, a moment after the first item came, so that it does not compete with the request that
+put it there. Whoever needs the work to be done (a metric collection, `flush`, the end of the process) calls `drain`.
 """
 
 import os

@@ -396,8 +396,7 @@ class Timeline:
         """
         previous = self._last_read
         earliest = self._start if previous is None else previous
-        if t < earliest:
-            t = earliest
+        t = max(t, earliest)
         self.reads += 1
         self._last_read = t
         if previous is None:
@@ -407,8 +406,7 @@ class Timeline:
             if self._gap_consumed * 2 > gap:
                 self._gaps_excluded += 1
             else:
-                if gap > self._gap_max:
-                    self._gap_max = gap
+                self._gap_max = max(self._gap_max, gap)
                 gaps = self._gaps
                 if gaps.skip:
                     gaps.skip -= 1
