@@ -75,11 +75,15 @@ def log_processors(settings: Settings) -> list[LogRecordProcessor]:
 class _BatchProcessor(BatchSpanProcessor):
     """Flushes its exporter too, which the SDK's does not."""
 
+    def __init__(self, exporter: SpanExporter) -> None:
+        super().__init__(exporter)
+        self._flush_exporter = exporter.force_flush
+
     def force_flush(self, timeout_millis: int | None = None) -> bool:
         deadline = time.monotonic() + (30_000 if timeout_millis is None else timeout_millis) / 1000
         exported = super().force_flush(timeout_millis)
         left = max(0, int((deadline - time.monotonic()) * 1000))
-        return self.span_exporter.force_flush(left) and exported
+        return self._flush_exporter(left) and exported
 
 
 def _span_exporter(destination: Destination) -> SpanExporter:
