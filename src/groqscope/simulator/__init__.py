@@ -21,7 +21,7 @@ a mapping from endpoint ("chat/completions", "embeddings", …) to one of these.
     Answer("a b", choices=2)                           n > 1 (otherwise as the request's `n`)
     Answer("a b c", delays=Delays(before_headers=.05, before_first=.1, per_chunk=.01, at={2: .2}, before_done=.05))
     Answer("a b c", ending=Cut(2))                     after two events; Truncated, Reset, Hang, ErrorEvent likewise
-    Answer("é", drip=Drip(size=1, delay=.001))         byte by byte; events_per_write=3 does the opposite
+    Answer("é", drip=Drip(size=1, delay=.001))         byte by byte; events_per_write=3 does the opposite; gzip=True
     Failure(429, retry_after=2)                        Groq's error body for the status; 400 … 503, 498 included
     Reset() Close() Hang()                             no answer at all
     Response(b"<html>", status=502, content_type="text/html")

@@ -8,7 +8,7 @@ from typing import Any
 
 from groqscope.simulator._events import chunks_of, finish_reason, split_words
 from groqscope.simulator._identity import request_id, response_id, tool_call_id
-from groqscope.simulator._plan import Ends, Plan, Write, drip, group, stop_after
+from groqscope.simulator._plan import Ends, Plan, Write, compress, drip, group, stop_after
 from groqscope.simulator._received import Received
 from groqscope.simulator._script import Answer, Chunk, Cut, ErrorEvent, Hang, Raw, Reset, ToolDelta, Truncated
 from groqscope.simulator._usage import agree, count_prompt
@@ -74,8 +74,10 @@ def _plan_stream(frame: _Frame, headers: dict[str, str]) -> Plan:
         writes.append(Write(event(b"[DONE]"), answer.delays.before_done, 1))
     else:
         writes = group(_break_off(writes, answer.ending), answer.events_per_write)
+    writes, packed = _compress(frame, writes)
+    own = {"content-type": "text/event-stream", "cache-control": "no-cache", **packed}
     return Plan(
-        headers={**headers, "content-type": "text/event-stream", "cache-control": "no-cache", **answer.headers},
+        headers={**headers, **own, **answer.headers},
         before_headers=answer.delays.before_headers,
         writes=drip(writes, answer.drip),
         before_end=answer.delays.before_close,
@@ -84,6 +86,12 @@ def _plan_stream(frame: _Frame, headers: dict[str, str]) -> Plan:
 
 
 _ENDS: dict[type, Ends] = {Cut: "cut", Reset: "reset", Hang: "hang"}
+
+
+def _compress(frame: _Frame, writes: list[Write]) -> tuple[list[Write], dict[str, str]]:
+    if not frame.answer.gzip or "gzip" not in frame.received.headers.get("accept-encoding", ""):
+        return writes, {}
+    return compress(writes), {"content-encoding": "gzip"}
 
 
 def _choices(frame: _Frame) -> int:
@@ -198,15 +206,16 @@ def _plan_whole(frame: _Frame, headers: dict[str, str]) -> Plan:
         payload["usage"] = usage
     payload |= {"x_groq": {"id": frame.request_id}, "service_tier": answer.service_tier, **answer.fields}
     body = dump(payload)
-    # with a length told, a client would not wait for the end of the message
-    length = {} if answer.delays.before_close else {"content-length": str(len(body))}
-    headers = {**headers, "content-type": "application/json", **length, **answer.headers}
     ending = answer.ending
     partial = ending.partial if isinstance(ending, Cut | Reset | Hang) else len(body)
+    writes, packed = _compress(frame, [Write(body[:partial], answer.delays.before_first)])
+    # with a length told, a client would not wait for the end of the message
+    length = {} if answer.delays.before_close or packed else {"content-length": str(len(body))}
+    headers = {**headers, "content-type": "application/json", **length, **packed, **answer.headers}
     return Plan(
         headers=headers,
         before_headers=answer.delays.before_headers,
-        writes=drip([Write(body[:partial], answer.delays.before_first)], answer.drip),
+        writes=drip(writes, answer.drip),
         before_end=answer.delays.before_close,
         ends=_ENDS.get(type(ending), "complete"),
     )

@@ -37,11 +37,6 @@ def unknown(received: Received) -> Reply:
     return Failure(404, message=message, code="unknown_url")
 
 
-def _chat(received: Received) -> Reply:
-    # only reached when a script gave no answer: its own function returned None
-    return unknown(received)
-
-
 def _model(name: str) -> dict[str, Any]:
     owner, window = MODELS[name]
     model = {"id": name, "object": "model", "created": _CREATED, "owned_by": owner, "active": True}
@@ -161,7 +156,7 @@ def _cancel_batch(received: Received) -> Reply:
 
 
 ROUTES: Mapping[str, Mapping[str, Callable[[Received], Reply]]] = {
-    "chat/completions": {"POST": _chat},
+    "chat/completions": {},
     "models": {"GET": _models},
     "models/{name:path}": {"GET": _one_model},
     "audio/transcriptions": {"POST": _transcription},
@@ -175,4 +170,4 @@ ROUTES: Mapping[str, Mapping[str, Callable[[Received], Reply]]] = {
     "batches/{name}": {"GET": _one_batch},
     "batches/{name}/cancel": {"POST": _cancel_batch},
 }
-"""By path below `/openai/v1/` and method: what answers where no script does."""
+"""By path below `/openai/v1/` and method: what answers where no script does; chat always has a script."""

@@ -34,6 +34,7 @@ class Hub:
         self.idle = threading.Condition()
         self._busy = 0
         self._connections = connections
+        self._taken = 0
         self._connection_numbers = itertools.count()
         self._request_numbers = itertools.count()
         self._lock = threading.Lock()
@@ -50,14 +51,15 @@ class Hub:
         """Replace how connections are taken, from the next one on."""
         with self._lock:
             self._connections = connections
-            self._connection_numbers = itertools.count()
+            self._taken = 0
 
     def connect(self, now_ns: int) -> tuple[ConnectionFacts, Connection]:
         """Register a connection and tell how to take it."""
         with self._lock:
-            number = next(self._connection_numbers)
-            plan = self._connections[min(number, len(self._connections) - 1)] if self._connections else Connection()
-        return ConnectionFacts(number, now_ns), plan
+            last = len(self._connections) - 1
+            plan = self._connections[min(self._taken, last)] if self._connections else Connection()
+            self._taken += 1
+            return ConnectionFacts(next(self._connection_numbers), now_ns), plan
 
     def begin(self, connection: ConnectionFacts, now_ns: int) -> Served:
         """Register a request whose headers are there."""

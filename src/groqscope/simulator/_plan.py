@@ -1,5 +1,6 @@
 """A plan: the bytes of one answer and when each of them leaves."""
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -44,6 +45,13 @@ def drip(writes: Iterable[Write], how: Drip | None) -> tuple[Write, ...]:
         events = [0] * (len(cuts) - 1) + [write.events]
         pieces += map(Write, cuts, delays, events)
     return tuple(pieces)
+
+
+def compress(writes: Iterable[Write]) -> list[Write]:
+    """Compress with gzip, so that each write can be read when it arrives."""
+    packer = zlib.compressobj(wbits=31)
+    packed = [replace(w, data=packer.compress(w.data) + packer.flush(zlib.Z_SYNC_FLUSH)) for w in writes]
+    return [*packed, Write(packer.flush())]
 
 
 def group(writes: Sequence[Write], size: int) -> list[Write]:

@@ -219,6 +219,8 @@ class Answer:
     delays: Delays = field(default_factory=Delays)
     events_per_write: int = 1
     drip: Drip | None = None
+    gzip: bool = False
+    """Compressed, where the client says that it takes that; a stream is flushed at each write."""
     ending: Ending | None = None
     """`None`: all events, `[DONE]`, a proper end."""
     model: str | None = None
