@@ -38,6 +38,7 @@ from groqscope.timeline import (
     Timeline,
     Usage,
 )
+from support.full_records import busy_record, full_record, ordinary_record
 
 MS = 1_000_000
 NOON_UNIX_NS = 1_794_391_391_482_000_000
@@ -349,6 +350,17 @@ def huge(**request: object) -> RequestRecord:
     return story.end(cost=0.0867)
 
 
+def wide(**request: object) -> RequestRecord:
+    """Names that take two cells a character, or none."""
+    story = Story(seed=14, model="模型-七十億-超長的名字", service="店舗🛒", **request)
+    story.issue()
+    story.headers(60)
+    story.text(3, 3.0)
+    story.tool(12, 0, "天気を調べる_長い名前の道具_e\u0301", "{}")
+    story.used(usage(20, 9, 0.001, 0.002, 0.01), "tool_calls")
+    return story.end()
+
+
 SAMPLES = {
     "streamed": streamed,
     "retried": retried,
@@ -365,7 +377,11 @@ SAMPLES = {
     "foreign": foreign,
     "compound": compound,
     "huge": huge,
+    "wide": wide,
 }
+
+ODD = {"full": full_record, "busy": busy_record, "ordinary": ordinary_record}
+"""Records with every field there is; they do not tell of one request."""
 
 
 DAY = (

@@ -8,7 +8,19 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 from support import report_samples
-from support.report_samples import SAMPLES, both, compared, explained, judged, many, nothing, one, overview, stretched
+from support.report_samples import (
+    ODD,
+    SAMPLES,
+    both,
+    compared,
+    explained,
+    judged,
+    many,
+    nothing,
+    one,
+    overview,
+    stretched,
+)
 
 from groqscope.audit.reports import Look, Section, TerminalRenderer, look_of
 from groqscope.timeline import RequestRecord
@@ -19,9 +31,12 @@ SHOWN = ("streamed", "retried", "slow_consumer", "tool_calls", "cold", "broken",
 Snapshot = Callable[[str, str], None]
 
 
-@pytest.fixture(params=SAMPLES, scope="module")
+EVERY = SAMPLES | ODD
+
+
+@pytest.fixture(params=EVERY, scope="module")
 def record(request: pytest.FixtureRequest) -> RequestRecord:
-    return SAMPLES[request.param]()
+    return EVERY[request.param]()
 
 
 @pytest.mark.parametrize("width", [40, *WIDTHS, 240])
@@ -144,6 +159,46 @@ def test_hostile_names_are_only_text() -> None:
 
     assert "<script>alert(0)" in text
     assert "\x1b[31m[bold]" not in text
+
+
+def test_what_was_not_kept_is_counted() -> None:
+    """Attempts, calls and deltas beyond the room for them are said to be missing."""
+    record = report_samples.retried()
+    call = report_samples.tool_calls().tool_calls[0]
+    record = replace(record, attempts_dropped=3, tool_calls=(call,) * 15, tool_calls_dropped=2, usage_deltas_dropped=4)
+    text = TerminalRenderer(Look(width=120)).render(record)
+
+    assert "and 3 attempts in between, not kept" in text
+    assert "attempt 6" in text
+    assert "and 5 calls more" in text
+    assert "and 4 more" in text
+
+
+def test_warnings_stand_over_the_provenance() -> None:
+    """What could not be read is said, the first five in words."""
+    warnings = tuple(f"line {number} is broken" for number in range(8))
+    text = TerminalRenderer(Look(width=80)).render(overview([report_samples.streamed()], warnings=warnings))
+
+    assert "warning  line 0 is broken\n" in text
+    assert "line 5" not in text
+    assert "and 3 warnings more" in text
+
+
+def test_many_models_are_cut() -> None:
+    """Beyond twelve models the rest is counted."""
+    records = [replace(report_samples.streamed(), model=f"model-{number}") for number in range(15)]
+
+    assert "and 3 models more" in TerminalRenderer(Look(width=80)).render(overview(records))
+
+
+def test_several_days_have_dates() -> None:
+    """Requests of more than one day are listed with their date."""
+    first = report_samples.streamed()
+    later = replace(first, start_unix_ns=first.start_unix_ns + 86_400 * 10**9, request_id="req_later")
+    text = TerminalRenderer(Look(width=160)).render(overview([first, later]))
+
+    assert "11-11 10:03:11.482" in text
+    assert "11-12 10:03:11.482" in text
 
 
 def test_forced_unit() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+from groqscope.audit.reports._text import Unit
+
 _ENDS: Final = " ▏▎▍▌▋▊▉█"
 _DENSITY: Final = " ▁▂▃▄▅▆▇█"
 _DENSITY_ASCII: Final = " .:-=+*#%@"
@@ -76,3 +78,16 @@ def split(shares: Sequence[float], width: int) -> list[int]:
     for index in order[: max(0, missing)]:
         cells[index] += 1
     return cells
+
+
+def ruler(total_ns: int, width: int, unit: Unit) -> str:
+    """Write ticks at equal distances, the last one being the total, right at the edge."""
+    widest = max(3, len(unit.text(total_ns)))
+    steps = 4 if width >= 5 * (widest + 4) else 2 if width >= 3 * (widest + 2) else 1
+    line = [" "] * width
+    for step in range(steps + 1):
+        text = unit.text(total_ns * step / steps) if step else "0"
+        left = len(text) if step == steps else len(text) // 2 if step else 0
+        at = max(0, min(width - len(text), round(width * step / steps) - left))
+        line[at : at + len(text)] = text
+    return "".join(line)[:width]

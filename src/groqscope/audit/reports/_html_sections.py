@@ -15,7 +15,7 @@ from groqscope.audit._model import (
 )
 from groqscope.audit.reports._changes import TITLES, change_lines, models_of, sizes
 from groqscope.audit.reports._html_data import tone
-from groqscope.audit.reports._markup import Markup, join, tag
+from groqscope.audit.reports._markup import Markup, join, line, section, table, tag
 from groqscope.audit.reports._measures import measure, ordered
 from groqscope.audit.reports._provenance import provenance_words
 from groqscope.audit.reports._text import UNKNOWN, Unit, count, money, rate, share, size, visible
@@ -46,27 +46,6 @@ def overview_sections(audit: Audit, unit: Unit) -> Markup:
     if audit.why is not None:
         parts.append(section("Why slow requests were slow", _why(audit.why, unit)))
     return join(*parts)
-
-
-def section(title: str, *children: str) -> Markup:
-    """Make a titled box."""
-    return tag("section", tag("h2", title), *children)
-
-
-def table(titles: Sequence[str], rows: Sequence[Markup], *, left: int = 1) -> Markup:
-    """Make a table; the first `left` columns are aligned left, the others right."""
-    heads = [tag("th", title, scope="col", class_=None if i < left else "r") for i, title in enumerate(titles)]
-    return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows))
-
-
-def line(cells: Sequence[str], *, left: int = 1, class_: str | None = None, marks: Sequence[str | None] = ()) -> Markup:
-    """Make a row of a table; `marks` are further classes of its cells."""
-    made: list[Markup] = []
-    for index, cell in enumerate(cells):
-        extra = marks[index] if index < len(marks) else None
-        names = " ".join(name for name in ("" if index < left else "r", extra or "") if name)
-        made.append(tag("td", cell, class_=names or None))
-    return tag("tr", *made, class_=class_)
 
 
 def _stack(model: ModelSummary) -> Markup:

@@ -5,7 +5,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from groqscope.audit._model import RequestAudit, Verdict
-from groqscope.audit.reports._bars import anchored, bar, share_style, strip, tail
+from groqscope.audit.reports._bars import anchored, bar, ruler, share_style, strip, tail
 from groqscope.audit.reports._facts import UNFINISHED, ending, facts, footnotes, headline, record_id
 from groqscope.audit.reports._figures import Figure, figures
 from groqscope.audit.reports._footer import provenance_lines
@@ -112,26 +112,13 @@ class _Drawing:
         title = f"client, {self.unit.label}"
         self.page.add(
             (pad(title, self.label + 2), FAINT),
-            (self._ruler(), FAINT),
+            (ruler(self.record.duration_ns, self.width, self.unit), FAINT),
             (" | ", FAINT),
             *self._figures(self.unit.label, "share"),
         )
         for row in self.fall.group("client"):
             self._bar(row, with_share=True)
         self._strip()
-
-    def _ruler(self) -> str:
-        """Ticks at equal distances, the last one being the total, right at the edge."""
-        total = self.record.duration_ns
-        widest = max(3, len(self.unit.text(total)))
-        steps = 4 if self.width >= 5 * (widest + 4) else 2 if self.width >= 3 * (widest + 2) else 1
-        line = [" "] * self.width
-        for step in range(steps + 1):
-            text = "0" if step == 0 else self.unit.text(total * step / steps)
-            at = round(self.width * step / steps)
-            at = min(self.width - len(text), at if step == 0 else at - (len(text) if step == steps else len(text) // 2))
-            line[max(0, at) : max(0, at) + len(text)] = text
-        return "".join(line)[: self.width]
 
     def _attempts(self) -> None:
         rows = self.fall.group("attempt")
