@@ -67,8 +67,7 @@ def instrument(
         tracer_provider: where spans go; the global provider when not given.
         meter_provider: where metrics go; the global provider when not given.
         fast_decode: build chunks and completions by pydantic-core (same objects, a tenth of the CPU time). `False`
-        takes the
-            SDK's own path.
+            takes the SDK's own path.
         phase_spans: a child span per phase; the phases are on the record span in any case.
         content: whether prompts and answers are recorded; the conventions' environment variable decides when not given.
 
