@@ -1,5 +1,6 @@
 """`groqscope demo`, run as users run it."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from groqscope.audit import load
+from groqscope.audit import AuditError, load
+from groqscope.cli._demo import demo
 from groqscope.cli._demo_scenes import SCENES, Skipped, Stage
 from groqscope.cli._demo_stages import LIVE, RECORDED, most_it_costs
 from groqscope.simulator import Answer, Failure, Simulator, ToolCall
@@ -111,3 +113,14 @@ def test_every_scene_has_something_to_ask() -> None:
     assert set(LIVE) < set(RECORDED)
     assert requests == 13
     assert 0 < dollars < 0.01
+
+
+def test_without_the_simulator_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra is missing: one sentence with the command, and the other way; nothing was begun."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "uvicorn" else find(name, *rest)
+    )
+
+    with pytest.raises(AuditError, match=r"pip install 'groqscope\[simulator\]'; or use --live"):
+        demo()

@@ -42,9 +42,10 @@ def demo(
     """Run a workload with everything that happens to requests, and audit it."""
     if live:
         _agree(yes=yes)
+    playing = _stage(live=live)
     print(_LIVE if live else _REPLAYED, flush=True)
     directory = directory or Path(tempfile.mkdtemp(prefix="groqscope-demo-"))
-    with _stage(live=live) as stage:
+    with playing as stage:
         _configure(directory)
         begin = time.monotonic()
         failed = _perform(stage)
