@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from logfire import ScrubbingOptions
 
     from groqscope.configuration._settings import Settings
+    from groqscope.store import OtlpSender
 
 __all__ = [
     "Configuration",
@@ -28,6 +29,7 @@ __all__ = [
     "before_termination",
     "configure",
     "flush",
+    "otlp_sender",
     "shutdown",
 ]
 
@@ -109,6 +111,24 @@ def configure(
         _check_directory(settings)
         _current = _set_up(settings, service_name, scrubbing)
         return _current
+
+
+def otlp_sender(
+    signal: Literal["traces", "metrics", "logs"],
+    *,
+    endpoint: str | None = None,
+    protocol: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> "OtlpSender":
+    """Make what sends one signal to the endpoint that arguments and variables name; `groqscope push` uses it.
+
+    Raises:
+        ConfigurationError: a setting cannot be used, there is no endpoint, or the protocol is gRPC.
+    """
+    from groqscope.configuration import _pipelines, _settings
+
+    destination = _settings.destination(signal, endpoint=endpoint, protocol=protocol, headers=headers)
+    return _pipelines.sender_for(destination, signal)
 
 
 def flush(timeout: float = 30.0) -> bool:

@@ -2,7 +2,7 @@
 
 import importlib
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, SimpleLogRecordProcessor
@@ -17,8 +17,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 
 from groqscope.configuration import _environment as environment
 from groqscope.configuration._errors import ConfigurationError
-from groqscope.configuration._settings import Destination, Settings
-from groqscope.store import LocalMetricExporter, LocalSpanExporter
+from groqscope.configuration._settings import Destination, Settings, Signal
+from groqscope.store import LocalMetricExporter, LocalSpanExporter, OtlpSender
 
 if TYPE_CHECKING:
     from groqscope.store._courier import Courier
@@ -110,16 +110,26 @@ def _metric_exporter(destination: Destination) -> MetricExporter:
     return exporter
 
 
-def _courier(destination: Destination, signal: Literal["traces", "metrics"]) -> "Courier | None":
+def _courier(destination: Destination, signal: Signal) -> "Courier | None":
     """Make what survives an outage; gRPC and credential providers are left to the official exporters."""
     variables = (_CREDENTIALS.format(""), _CREDENTIALS.format(f"{signal.upper()}_"))
     if destination.protocol == "grpc" or environment.text(*variables) is not None:
         return None
     from groqscope.store._courier import Courier
-    from groqscope.store._sender import OtlpSender
     from groqscope.store._spool import Spool, spool_for
 
-    sender = OtlpSender(
+    return Courier(sender_for(destination, signal), Spool(spool_for(destination.endpoint), signal))
+
+
+def sender_for(destination: Destination, signal: Signal) -> OtlpSender:
+    """Make what sends a signal over HTTP.
+
+    Raises:
+        ConfigurationError: the protocol is gRPC.
+    """
+    if destination.protocol == "grpc":
+        raise ConfigurationError(f"{destination.endpoint}: only http/protobuf and http/json can be used here, not grpc")
+    return OtlpSender(
         destination.endpoint,
         signal,
         protocol=destination.protocol,
@@ -130,7 +140,6 @@ def _courier(destination: Destination, signal: Literal["traces", "metrics"]) -> 
         client_certificate=destination.client_certificate,
         client_key=destination.client_key,
     )
-    return Courier(sender, Spool(spool_for(destination.endpoint), signal))
 
 
 def _official(destination: Destination, module: str, name: str) -> Any:

@@ -120,6 +120,19 @@ def read(
     )
 
 
+def destination(
+    signal: Signal, *, endpoint: str | None, protocol: str | None = None, headers: Mapping[str, str] | None = None
+) -> Destination:
+    """Give where one signal would go, by arguments and variables, whatever exporter they choose.
+
+    Raises:
+        ConfigurationError: a setting cannot be used, or there is no endpoint.
+    """
+    if endpoint is None and environment.text(_name(signal, "ENDPOINT"), _name(None, "ENDPOINT")) is None:
+        raise ConfigurationError("no endpoint: give one, or set OTEL_EXPORTER_OTLP_ENDPOINT")
+    return _destination(signal, endpoint, protocol, headers)
+
+
 def _signal(
     signal: Signal,
     endpoint: str | None,
@@ -136,24 +149,24 @@ def _signal(
         exporters = ("otlp",) if given else (fallback,)
     if "otlp" not in exporters:
         return SignalSettings(exporters)
+    return SignalSettings(exporters, _destination(signal, endpoint, protocol, headers))
+
+
+def _destination(
+    signal: Signal, endpoint: str | None, protocol: str | None, headers: Mapping[str, str] | None
+) -> Destination:
     chosen = _protocol(signal, protocol)
     names = [_name(signal, "HEADERS"), _name(None, "HEADERS")]
-    found = environment.headers(*names) | {k.lower(): v for k, v in (headers or {}).items()}
-    return SignalSettings(
-        exporters,
-        Destination(
-            endpoint=_endpoint(signal, endpoint, chosen),
-            protocol=chosen,
-            headers=found,
-            timeout=environment.number(_name(signal, "TIMEOUT"), _name(None, "TIMEOUT"), above=0) or 10.0,
-            compression=environment.choice(
-                (_name(signal, "COMPRESSION"), _name(None, "COMPRESSION")), ("none", "gzip", "deflate")
-            )
-            or "none",
-            certificate=_file(signal, "CERTIFICATE"),
-            client_key=_file(signal, "CLIENT_KEY"),
-            client_certificate=_file(signal, "CLIENT_CERTIFICATE"),
-        ),
+    compressions = (_name(signal, "COMPRESSION"), _name(None, "COMPRESSION"))
+    return Destination(
+        endpoint=_endpoint(signal, endpoint, chosen),
+        protocol=chosen,
+        headers=environment.headers(*names) | {k.lower(): v for k, v in (headers or {}).items()},
+        timeout=environment.number(_name(signal, "TIMEOUT"), _name(None, "TIMEOUT"), above=0) or 10.0,
+        compression=environment.choice(compressions, ("none", "gzip", "deflate")) or "none",
+        certificate=_file(signal, "CERTIFICATE"),
+        client_key=_file(signal, "CLIENT_KEY"),
+        client_certificate=_file(signal, "CLIENT_CERTIFICATE"),
     )
 
 

@@ -1,8 +1,9 @@
-"""Local OTLP JSON files: write, rotate, read, follow.
+"""Local OTLP JSON files: write, rotate, read, follow, push.
 
-Reading needs no OpenTelemetry SDK, so the exporters are imported only when asked for.
+Reading needs neither the OpenTelemetry SDK nor an HTTP client, so what does is imported only when asked for.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 from groqscope.store._decoding import decode_traces
@@ -14,12 +15,17 @@ from groqscope.store._report import ReadReport, ReadWarning
 
 if TYPE_CHECKING:
     from groqscope.store._exporters import LocalMetricExporter, LocalSpanExporter
+    from groqscope.store._push import Push, PushReport
+    from groqscope.store._sender import OtlpSender
 
 __all__ = [
     "HOME_VARIABLE",
     "Follower",
     "LocalMetricExporter",
     "LocalSpanExporter",
+    "OtlpSender",
+    "Push",
+    "PushReport",
     "ReadReport",
     "ReadWarning",
     "decode_traces",
@@ -32,9 +38,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    if name in ("LocalMetricExporter", "LocalSpanExporter"):
-        from groqscope.store import _exporters
+_LATER = {
+    "LocalMetricExporter": "_exporters",
+    "LocalSpanExporter": "_exporters",
+    "OtlpSender": "_sender",
+    "Push": "_push",
+    "PushReport": "_push",
+}
 
-        return getattr(_exporters, name)
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        return getattr(importlib.import_module(f"groqscope.store.{_LATER[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -57,6 +57,8 @@ class Refused:
     """The endpoint will never take it."""
 
     reason: str
+    status: int | None = None
+    """Its HTTP status; `None` when it was not even sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class OtlpSender:
         reason = f"HTTP {status} {response.reason_phrase}".strip()
         if status in _RETRYABLE:
             return Unavailable(reason, _retry_after(response.headers.get("retry-after")))
-        return Refused(reason)
+        return Refused(reason, status)
 
     def _partial(self, answer: bytes) -> Delivered:
         if not answer.strip():

@@ -34,10 +34,13 @@ class Source:
     """No record in it starts much before this, Unix nanoseconds; 0 when that is not known."""
 
 
-def sources(paths: Iterable[Path | str], report: ReadReport) -> list[Source]:
-    """Sort files into sources; a directory stands for the trace files in it (not below it), `-` for standard input."""
+def sources(paths: Iterable[Path | str], report: ReadReport, *, every_signal: bool = False) -> list[Source]:
+    """Sort files into sources; a directory stands for the files in it (not below it), `-` for standard input.
+
+    Of a directory's files those of traces are read, and the others when asked for.
+    """
     found: dict[str, Source] = {}
-    for path in _files(paths, report):
+    for path in _files(paths, report, every_signal=every_signal):
         if path is None:
             found.setdefault(STDIN, Source()).paths = [None]
             continue
@@ -56,7 +59,12 @@ def sources(paths: Iterable[Path | str], report: ReadReport) -> list[Source]:
 
 def is_trace_file(path: Path) -> bool:
     """Whether a file of a directory is read: OTLP JSON by its name, and not our metrics."""
-    return path.name.endswith(_SUFFIXES) and not path.name.startswith(("metrics-", "logs-"))
+    return is_otlp_file(path) and not path.name.startswith(("metrics-", "logs-"))
+
+
+def is_otlp_file(path: Path) -> bool:
+    """Whether a file holds OTLP JSON, by its name."""
+    return path.name.endswith(_SUFFIXES)
 
 
 def lines(path: Path | None, report: ReadReport) -> Iterator[tuple[int, bytes, bool]]:
@@ -86,7 +94,7 @@ def name_of(path: Path | None) -> str:
     return STDIN if path is None else str(path)
 
 
-def _files(paths: Iterable[Path | str], report: ReadReport) -> Iterator[Path | None]:
+def _files(paths: Iterable[Path | str], report: ReadReport, *, every_signal: bool) -> Iterator[Path | None]:
     for given in paths:
         if str(given) == STDIN:
             yield None
@@ -94,7 +102,8 @@ def _files(paths: Iterable[Path | str], report: ReadReport) -> Iterator[Path | N
         path = Path(given)
         try:
             if path.is_dir():
-                yield from sorted(p for p in path.iterdir() if is_trace_file(p) and p.is_file())
+                wanted = is_otlp_file if every_signal else is_trace_file
+                yield from sorted(p for p in path.iterdir() if wanted(p) and p.is_file())
             else:
                 yield path
         except OSError as error:

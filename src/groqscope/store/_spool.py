@@ -106,7 +106,7 @@ class Spool:
             yield False
             return
         try:
-            with _locked(path) as alone:
+            with locked(path) as alone:
                 yield alone
         finally:
             here.release()
@@ -170,7 +170,8 @@ def _size(path: Path) -> int:
 
 
 @contextmanager
-def _locked(path: Path) -> Generator[bool]:
+def locked(path: Path) -> Generator[bool]:
+    """Whether this process alone holds the lock of that file until the block ends; the file is created."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError:

@@ -1,0 +1,164 @@
+"""Pushing stored files to an endpoint: each line once, also when it was interrupted."""
+
+import gzip
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from support.collector import Answer, Collector, collector
+from support.full_records import full_record
+from support.spans import span_of
+
+from groqscope.configuration import ConfigurationError, otlp_sender
+from groqscope.store import LocalMetricExporter, LocalSpanExporter, Push, PushReport
+
+
+@pytest.fixture(name="endpoint")
+def _endpoint() -> Iterator[Collector]:
+    with collector() as running:
+        yield running
+
+
+@pytest.fixture(name="store")
+def _store(tmp_path: Path) -> Path:
+    exporter = LocalSpanExporter(tmp_path / "store")
+    for name in "abc":
+        exporter.export([span_of(replace(full_record(), model=name))])
+    exporter.shutdown()
+    return tmp_path / "store"
+
+
+def _push(endpoint: Collector, *paths: Path, **given: Any) -> PushReport:
+    push = Push(endpoint.url, lambda signal: otlp_sender(signal, endpoint=endpoint.url), wait=lambda _: None, **given)
+    return push.run(paths)
+
+
+def _names(endpoint: Collector) -> list[str]:
+    return [name.removeprefix("chat ") for name in endpoint.span_names()]
+
+
+def test_every_line_is_sent_once(endpoint: Collector, store: Path) -> None:
+    """What was sent is not sent again, also when the file was renamed, compressed or went on growing."""
+    report = _push(endpoint, store)
+    assert (report.sent_lines, report.sent, report.before, report.stopped) == (3, 3, 0, None)
+    assert _names(endpoint) == ["a", "b", "c"]
+
+    (path,) = store.iterdir()
+    packed = store / "packed.jsonl.gz"
+    extra = LocalSpanExporter(store.parent / "extra")
+    extra.export([span_of(replace(full_record(), model="d"))])
+    (addition,) = (store.parent / "extra").iterdir()
+    packed.write_bytes(gzip.compress(path.read_bytes() + addition.read_bytes()))
+    path.unlink()
+    report = _push(endpoint, store)
+
+    assert (report.sent_lines, report.before) == (1, 3)
+    assert _names(endpoint) == ["a", "b", "c", "d"]
+
+
+def test_other_endpoint_gets_everything(store: Path) -> None:
+    """What one endpoint has says nothing about another."""
+    with collector() as one, collector() as two:
+        _push(one, store)
+        _push(two, store)
+
+        assert _names(one) == _names(two) == ["a", "b", "c"]
+
+
+def test_interrupted_push_goes_on(endpoint: Collector, store: Path) -> None:
+    """When the endpoint goes away in the middle, the next push begins where this one gave up."""
+    endpoint.answers.append(Answer())
+    endpoint.default = Answer(503)
+    report = _push(endpoint, store)
+    assert report.sent_lines == 1
+    assert report.stopped is not None
+    assert "HTTP 503" in report.stopped
+
+    endpoint.default = Answer()
+    report = _push(endpoint, store)
+    assert (report.sent_lines, report.before, report.stopped) == (2, 1, None)
+    assert _names(endpoint) == ["a", "b", "c"]
+
+
+def test_short_outage_is_waited_for(endpoint: Collector, store: Path) -> None:
+    """`Retry-After` is obeyed, and a pause that grows where there is none."""
+    waits: list[float] = []
+    endpoint.answers.extend([Answer(503), Answer(503), Answer(429, {"retry-after": "7"})])
+    push = Push(endpoint.url, lambda s: otlp_sender(s, endpoint=endpoint.url), wait=waits.append)
+
+    assert push.run([store]).stopped is None
+    assert waits == [0.5, 1.0, 7.0]
+
+
+def test_wrong_credentials_stop_it(endpoint: Collector, store: Path) -> None:
+    """A refusal that is about the caller marks nothing as sent."""
+    endpoint.answers.append(Answer(401))
+    report = _push(endpoint, store)
+
+    assert (report.sent_lines, report.refused_lines) == (0, 0)
+    assert report.stopped == f"{endpoint.url}/v1/traces answered HTTP 401 Unauthorized"
+    assert _push(endpoint, store).sent_lines == 3
+
+
+def test_refused_line_does_not_stop_the_others(endpoint: Collector, store: Path) -> None:
+    """A refusal that is about the data is counted, said, and not tried again."""
+    endpoint.answers.append(Answer(400))
+    report = _push(endpoint, store)
+
+    assert (report.sent_lines, report.refused_lines, report.stopped) == (2, 1, None)
+    assert "HTTP 400" in str(report.read.warnings[0])
+    assert _push(endpoint, store).before == 3
+
+
+def test_torn_and_foreign_lines(endpoint: Collector, store: Path) -> None:
+    """What is not OTLP is passed over with a warning; a line still being written is sent when it is whole."""
+    (path,) = store.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) - 100])
+    (store / "notes.json").write_text('{"hello": 1}\nnonsense\n')
+    report = _push(endpoint, store)
+    assert report.sent_lines == 2
+    assert sorted(w.reason.split(":")[0] for w in report.read.warnings) == [
+        "not JSON",
+        "the last line is torn or still being written; skipped",
+    ]
+
+    path.write_bytes(whole)
+    assert _push(endpoint, store).sent_lines == 1
+    assert _names(endpoint) == ["a", "b", "c"]
+
+
+def test_metrics_are_pushed_to_their_own_path(endpoint: Collector, store: Path) -> None:
+    """Metrics of the store go along, to the path of metrics."""
+    reader = InMemoryMetricReader()
+    MeterProvider([reader]).get_meter("m").create_counter("c").add(1)
+    data = reader.get_metrics_data()
+    assert data is not None
+    LocalMetricExporter(store).export(data)
+    _push(endpoint, store)
+
+    assert sorted(r.path for r in endpoint.requests) == ["/v1/metrics"] + ["/v1/traces"] * 3
+
+
+def test_progress_is_told(endpoint: Collector, store: Path) -> None:
+    """The caller sees the report grow."""
+    seen: list[int] = []
+    _push(endpoint, store, on_progress=lambda report: seen.append(report.sent))
+
+    assert seen == [1, 2, 3]
+
+
+def test_sender_needs_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an endpoint, or with gRPC, the error says what to give."""
+    with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_ENDPOINT"):
+        otlp_sender("traces")
+    with pytest.raises(ConfigurationError, match="not grpc"):
+        otlp_sender("traces", endpoint="http://h:4317", protocol="grpc")
+    monkeypatch.setitem(os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:1/base")
+
+    assert otlp_sender("metrics").endpoint == "http://h:1/base/v1/metrics"
