@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -60,7 +61,7 @@ def test_an_empty_store_says_what_to_do():
 
 def test_a_missing_file():
     """A path that is not there is a mistake at once."""
-    with pytest.raises(audit.SourceError, match="there is no file or directory 'nowhere.jsonl'"):
+    with pytest.raises(audit.SourceError, match=r"there is no file or directory 'nowhere\.jsonl'"):
         audit.load("nowhere.jsonl")
 
 
@@ -134,14 +135,22 @@ def test_pandas_is_given_columns(file, monkeypatch):
 def test_records_of_other_instrumentations(tmp_path):
     """Spans with `gen_ai.*` attributes count as requests, without phases."""
     path = tmp_path / "foreign.jsonl"
-    path.write_text(
-        '{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%s","spanId":"%s","name":"chat","kind":3,'
-        '"startTimeUnixNano":"1790000000000000000","endTimeUnixNano":"1790000001000000000","attributes":['
-        '{"key":"gen_ai.operation.name","value":{"stringValue":"chat"}},'
-        '{"key":"gen_ai.provider.name","value":{"stringValue":"groq"}},'
-        '{"key":"gen_ai.request.model","value":{"stringValue":"llama"}},'
-        '{"key":"gen_ai.usage.output_tokens","value":{"intValue":"7"}}]}]}]}]}\n' % ("a" * 32, "b" * 16)
-    )
+    attributes = [
+        {"key": "gen_ai.operation.name", "value": {"stringValue": "chat"}},
+        {"key": "gen_ai.provider.name", "value": {"stringValue": "groq"}},
+        {"key": "gen_ai.request.model", "value": {"stringValue": "llama"}},
+        {"key": "gen_ai.usage.output_tokens", "value": {"intValue": "7"}},
+    ]
+    span = {
+        "traceId": "a" * 32,
+        "spanId": "b" * 16,
+        "name": "chat llama",
+        "kind": 3,
+        "startTimeUnixNano": "1790000000000000000",
+        "endTimeUnixNano": "1790000001000000000",
+        "attributes": attributes,
+    }
+    path.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}))
     report = audit.load(path).overview()
 
     assert (report.total.requests, report.provenance.foreign, report.total.output_tokens) == (1, 1, 7)

@@ -24,6 +24,8 @@ SLOW_TIMES: Final = 1.5
 """A request is slow from this multiple of the usual duration on, and `MIN_NS` above it."""
 USUAL_NEEDS: Final = 5
 """Completed requests that it takes to say what is usual."""
+_STALL_NS: Final = 100_000_000
+"""A pause in a stream that a reader notices."""
 _STALL_TIMES_MEDIAN: Final = 10
 _SAME_GAP: Final = 0.8
 
@@ -131,7 +133,7 @@ def _reasoning(record: RequestRecord) -> int:
 def _stall(record: RequestRecord, tool_call_ns: int) -> int:
     """The longest gap, when it is far above the median gap and no tool call was being written in it."""
     longest = record.icl_max_ns
-    if longest is None or longest < MIN_NS or longest < _STALL_TIMES_MEDIAN * (record.icl_p50_ns or 0):
+    if longest is None or longest < _STALL_NS or longest < _STALL_TIMES_MEDIAN * (record.icl_p50_ns or 0):
         return 0
     return 0 if tool_call_ns >= _SAME_GAP * longest else longest
 

@@ -34,7 +34,7 @@ _BEFORE_NS: Final = 86_400_000_000_000
 _WINDOW_S: Final = 60.0
 _PIPED: Final = 1000
 """Columns where nothing has to be cut."""
-FAILED: Final = frozenset({"error", "truncated"})
+FAILED: Final = frozenset({"error", "truncated"})  # as `audit.fields` has it, which is imported late
 _MEMORY: Final = 2000
 """Requests per model that say what is usual."""
 
@@ -170,7 +170,7 @@ def _to_stdout(text: str) -> None:
 
 _Cells = tuple[str, str, str, str, str, str, str, str, str]
 _TITLES: Final = ("time, UTC", "model", "outcome", "total", "first", "in", "out", "tok/s", "cost")
-_WIDE: Final = (13, 26, 20, 10, 8, 6, 6, 6, 9)
+_WIDE: Final = (13, 25, 21, 10, 8, 6, 6, 6, 9)
 _NARROW: Final = (8, 16, 12, 9, 8, 0, 0, 0, 0)
 """Cells of each column; one of 0 is left out."""
 _ROOMY: Final = 150

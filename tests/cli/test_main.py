@@ -1,0 +1,99 @@
+"""The command line as a whole."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from groqscope import __version__
+from groqscope.cli._main import COMMANDS, application, run
+
+
+def names(app):
+    return [c.name for c in app.registered_commands] + [g.name for g in app.registered_groups]
+
+
+def test_without_arguments_there_is_help(capsys):
+    """`groqscope` alone shows what it can do, and is no mistake."""
+    assert run([]) == 0
+    shown = capsys.readouterr().out
+    assert "Usage: groqscope" in shown
+    assert all(name in shown for name in names(application()))
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(option, capsys):
+    """The version is one line."""
+    assert run([option]) == 0
+    assert capsys.readouterr().out == f"groqscope {__version__}\n"
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_an_example(command, capsys):
+    """Help ends in an example that begins with the command."""
+    arguments = [command, "check"] if command == "stack" else [command]
+    if command not in names(application()):
+        pytest.skip(f"{command} is not in this build")
+
+    assert run([*arguments, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Example" in shown
+    assert shown.count(f"groqscope {' '.join(arguments)}") >= 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["audt"], "No such command 'audt'"),
+        (["audit", "--nonsense"], "No such option: --nonsense"),
+        (["audit", "--last", "x"], "Invalid value for '--last'"),
+        (["audit", "--compare", "only-one"], "requires 2 arguments"),
+    ],
+)
+def test_a_wrong_command_line(arguments, message, capsys):
+    """A mistake is told on standard error, with exit status 2."""
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""
+
+
+def test_ctrl_c(monkeypatch, capsys):
+    """Ctrl-C ends a command without a traceback, with the status shells expect."""
+    import groqscope.cli._audit as command
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "sort_out", interrupted)
+
+    assert run(["audit"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_a_reader_that_leaves(tmp_path):
+    """`groqscope audit --fields | head -1` is no error."""
+    command = f"{sys.executable} -c 'from groqscope.cli import main; main()' audit --fields"
+    done = subprocess.run(
+        ["sh", "-c", f"({command}; echo status $? >&2) | head -n 1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+    assert done.stdout.startswith("duration")
+    assert done.stderr == "status 0\n"
+
+
+def test_help_imports_nothing_heavy():
+    """Help needs neither rich, httpx's client nor logfire of our own accord: commands import when they run."""
+    script = (
+        "import sys, groqscope; before = set(sys.modules); from groqscope.cli._main import application; application();"
+        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    loaded = set(done.stdout.split())
+    assert not loaded & {"logfire", "pydantic_ai", "starlette", "uvicorn", "msgspec", "genai_prices"}

@@ -1,0 +1,152 @@
+"""`groqscope tail`: a line per finished request."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from support.files import write_store
+from support.traffic import MS, failed, request
+
+from groqscope.audit import Query
+from groqscope.audit.reports import Look
+from groqscope.cli._main import run
+from groqscope.cli._tail import Screen, follow
+from groqscope.store import store_directory
+
+
+class Terminal:
+    """Keeps what was written, and what a terminal would show."""
+
+    def __init__(self, **look):
+        self.written = []
+        self.now = 0.0
+        given = {"width": 200, **look}
+        self.screen = Screen(Look(**given), footer=True, write=self.written.append, clock=lambda: self.now)
+
+    @property
+    def lines(self):
+        return [line for text in self.written if text.endswith("\n") for line in text.splitlines()]
+
+
+def tail(*looks, query=None, last=5, **look):
+    terminal = Terminal(**look)
+    follow(iter(looks), query or Query(), terminal.screen, last=last)
+    terminal.screen.close()
+    return terminal
+
+
+def test_a_line_per_request():
+    """Model, outcome, times, tokens, cost and ID stand in a line below their titles."""
+    terminal = tail([], [request(1), request(2)])
+    title, *rest = terminal.lines
+
+    assert title.split()[:3] == ["time,", "UTC", "model"]
+    assert "llama-3.3-70b-versatile" in rest[0]
+    assert "req_01k00000000000000000000001" in rest[0]
+    assert "$0.0001" in rest[0]
+
+
+def test_what_was_there_before_begins_it():
+    """Of the first look only the newest are shown."""
+    terminal = tail([request(n) for n in range(20)], last=3)
+
+    assert sum("req_" in line for line in terminal.lines) == 3
+
+
+def test_nothing_of_what_was_there():
+    """`--last 0` begins with what comes."""
+    assert not any("req_" in line for line in tail([request(1)], last=0).lines)
+
+
+def test_only_what_is_asked_for():
+    """A condition selects the lines; what is usual is learned from all."""
+    terminal = tail([request(n) for n in range(20)], [request(30), failed(31)], query=Query(where="failed"))
+    shown = [line for line in terminal.lines if "req_" in line]
+
+    assert len(shown) == 1
+    assert "! rate_limit_exceeded" in shown[0]
+
+
+def test_a_slow_request_says_why():
+    """Against what was usual before, a slow one names its cause."""
+    terminal = tail([request(n) for n in range(20)], [request(30, queue=900 * MS)], last=0)
+
+    assert any("in Groq's queue" in line for line in terminal.lines)
+
+
+def test_the_footer_counts():
+    """Totals since the beginning and of the last minute; what was there before does not count."""
+    terminal = Terminal()
+    terminal.screen.footer(7, 1, known_before=True)
+    terminal.screen.footer(3, 1)
+    terminal.now = 61.0
+    terminal.screen.footer(1, 0)
+
+    assert terminal.written[-1] == "4 requests, 1 failed; last minute 1, 0 failed; Ctrl-C ends"
+
+
+def test_the_footer_is_written_when_it_changes():
+    """A quiet program leaves the terminal alone."""
+    assert len(tail(*[[]] * 50).written) == 2  # the footer once, and its end
+
+
+def test_without_a_terminal_there_is_no_footer():
+    """Piped output is lines only."""
+    written = []
+    screen = Screen(Look(width=160), footer=False, write=written.append)
+    follow(iter([[], [request(1)], []]), Query(), screen, last=5)
+    screen.close()
+
+    assert len(written) == 1
+    assert "\r" not in written[0]
+
+
+def test_colours():
+    """A failed request is red where there is colour, and marked where there is none."""
+    assert "\x1b[1;31m" in "".join(tail([], [failed(1)], colour=True).written)
+
+
+def test_names_cannot_command_the_terminal():
+    """Control characters of a model's name are shown, not obeyed."""
+    text = "".join(tail([], [replace(request(1), model="x\x1b[2Jy")]).written)
+
+    assert "\x1b[2J" not in text
+
+
+def test_ctrl_c_ends_it_cleanly():
+    """The process follows the store, shows a request that is written meanwhile, and ends with status 0."""
+    script = "from groqscope.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", script, "tail", "--last", "3"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        fresh = replace(request(1), start_unix_ns=time.time_ns())
+        time.sleep(1.5)
+        write_store(store_directory(), [fresh])
+        lines = [process.stdout.readline(), process.stdout.readline()]
+        process.send_signal(2)
+        rest, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+
+    assert "model" in lines[0]
+    assert "req_01k00000000000000000000001" in lines[1]
+    assert (process.returncode, rest, errors) == (0, "", "")
+
+
+def test_a_path_that_is_not_there(capsys):
+    """A mistake, at once."""
+    assert run(["tail", "nowhere.jsonl"]) == 2
+    assert "there is no file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--where", "x > 1"], ["--unit", "days"], ["--tempo", "x"]])
+def test_mistakes(option, capsys):
+    """Wrong options are told before anything is followed."""
+    assert run(["tail", *option]) == 2
+    assert capsys.readouterr().err.startswith("groqscope: ")
