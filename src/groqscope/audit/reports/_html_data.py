@@ -152,7 +152,7 @@ def detail_data(record: RequestRecord, verdict: Verdict, unit: Unit) -> dict[str
         "ticks": ["0", *(unit.text(total * step / 4) for step in (1, 2, 3, 4))],
         "rows": [_row(row, figure, total, unit) for row, figure in rows],
         "density": _density(record),
-        "chunks": count(record.chunks, "chunk"),
+        "chunks": count(record.chunks),
         "facts": [(fact.label, fact.items) for fact in facts(record, unit)],
         "notes": list(footnotes(record, fall)),
     }

@@ -18,7 +18,7 @@ from groqscope.audit.reports._html_data import tone
 from groqscope.audit.reports._markup import Markup, join, line, section, table, tag
 from groqscope.audit.reports._measures import measure, ordered
 from groqscope.audit.reports._provenance import provenance_words
-from groqscope.audit.reports._text import UNKNOWN, Unit, count, money, rate, share, size, visible
+from groqscope.audit.reports._text import UNKNOWN, Unit, count, money, rate, share, size, summed, visible
 from groqscope.audit.reports._waterfall import phase_label
 
 _FOLD: Final = 0.01
@@ -76,7 +76,7 @@ def _stack(model: ModelSummary) -> Markup:
         "div",
         tag("span", name, class_="name", title=name),
         tag("div", *segments, class_="stack", role="img", aria_label=f"{name}: {label or 'no phases known'}"),
-        tag("span", f"{model.duration.total / 1e9:,.1f} s", class_="r"),
+        tag("span", summed(model.duration.total), class_="r"),
         tag("p", "; ".join(words) or ("" if shown else "no phases: spans of another library"), class_="stack-note"),
         class_="stack-row",
     )
@@ -123,7 +123,7 @@ def _totals(audit: Audit) -> Markup:
         line(
             [row[i] for i in said],
             class_="sum" if len(rows) > 1 and row is rows[-1] else None,
-            marks=[None, None, "bad" if row[2] != "0" else None],
+            marks=["cut", None, "bad" if row[2] != "0" else None],
         )
         for row in rows
     ]

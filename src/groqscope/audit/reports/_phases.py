@@ -8,13 +8,12 @@ from rich.cells import cell_len
 from groqscope.audit._model import ModelSummary, PhaseTotal
 from groqscope.audit.reports._bars import share_style, split
 from groqscope.audit.reports._page import FAINT, Page, Piece, pad
-from groqscope.audit.reports._text import count, share, visible
+from groqscope.audit.reports._text import count, share, summed, visible
 from groqscope.audit.reports._waterfall import phase_label
 
 FOLD: Final = 0.01
 """Phases below this share are folded into one, which says how much it holds."""
 MAX_MODELS: Final = 12
-_TENTH_NS: Final = 1e8
 
 
 def phase_lines(page: Page, every: Sequence[ModelSummary]) -> None:
@@ -22,7 +21,7 @@ def phase_lines(page: Page, every: Sequence[ModelSummary]) -> None:
     models = every[:MAX_MODELS]
     names = [page.clean(visible(model.model or "(model not known)"), max(12, page.look.width // 4)) for model in models]
     label = max(map(cell_len, names), default=0)
-    totals = [_total(model) for model in models]
+    totals = [summed(model.duration.total) for model in models]
     figure = max(map(len, totals), default=0)
     width = max(10, page.look.width - label - figure - 6)
     title = "where the time went"
@@ -40,11 +39,6 @@ def phase_lines(page: Page, every: Sequence[ModelSummary]) -> None:
             page.prose(folded, indent=label + 2, label=" " * (label + 2), style=FAINT)
     if len(every) > MAX_MODELS:
         page.add((f"and {count(len(every) - MAX_MODELS, 'model')} more", FAINT))
-
-
-def _total(model: ModelSummary) -> str:
-    total = model.duration.total
-    return f"{total / 1e9:,.1f} s" if total >= _TENTH_NS else f"{total / 1e6:,.1f} ms"
 
 
 def _scale(width: int, skip: int) -> str:

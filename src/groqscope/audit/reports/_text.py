@@ -96,6 +96,11 @@ _UNITS: Final[dict[str, Unit]] = {
 }
 
 
+def summed(ns: float) -> str:
+    """Write a sum of durations, with the unit that fits it."""
+    return f"{ns / 1e9:,.1f} s" if ns >= 1e8 else f"{ns / 1e6:,.1f} ms"  # noqa: PLR2004 - a tenth of a second
+
+
 def share(part: float, whole: float) -> str:
     """Write a share in per cent, cut rather than rounded, so that 99.96 % is not 100 %."""
     if whole <= 0:

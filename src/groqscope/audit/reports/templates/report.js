@@ -97,7 +97,7 @@
     function strip() {
       if (!detail.density) return;
       const g = make(svg, "g", { class: "row", role: "listitem", "aria-label": "chunks over time: " + detail.chunks });
-      make(g, "title", {}, detail.chunks + ", dense where the strip is high");
+      make(g, "title", {}, detail.chunks + " chunks, dense where the strip is high");
       make(g, "text", { x: 0, y: y + 17 }, "chunks");
       const cell = span / detail.density.length;
       [...detail.density].forEach((digit, index) => {
