@@ -11,7 +11,7 @@ UV = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock clean
+.PHONY: help demo test check format lock clean phases
 
 help:  ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '%-16s %s\n' "$$t" "$$d"; done
@@ -21,6 +21,9 @@ demo: $(RUN)  ## recorded Groq traffic, traced and audited in the terminal; no k
 
 test: $(DEV)  ## all tests but those of the bundled services
 	$(BIN)/python -m pytest -q -n 2 --ignore=tests/stack $(PYTEST_ARGS)
+
+phases: $(DEV)  ## delays injected into every phase, and what the accounting finds
+	@cd tests && ../$(BIN)/python -m support.ground_truth
 
 check: $(DEV)  ## lint, format, types, and the arrows between rooms
 	$(BIN)/ruff check .

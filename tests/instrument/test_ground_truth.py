@@ -1,0 +1,32 @@
+"""Injected delays are found in the phases they belong to, within 5 ms or 5 %, sync and async."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.both import Mode
+from support.ground_truth import SCENARIOS, Bench, Scenario, table
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    """The servers that the scenarios run against."""
+    with Bench().running() as running:
+        yield running
+
+
+RUNS = [pytest.param(s, mode, id=f"{s}-{mode}") for s in SCENARIOS for mode in s.modes]
+
+
+@pytest.mark.parametrize(("scenario", "mode"), RUNS)
+def test_found(scenario: Scenario, mode: Mode, bench: Bench) -> None:
+    """The injected delay is where it belongs, nothing is elsewhere, and the phases add up; one retry on a busy machine."""
+    found = bench.run(scenario, mode)
+
+    assert not found.wrong, "\n".join(table([found]))
+
+
+def test_there_are_enough_scenarios() -> None:
+    """At least thirty, and each phase but the one that only failures have is injected somewhere."""
+    assert len(SCENARIOS) >= 30
+    assert len({s.name for s in SCENARIOS}) == len(SCENARIOS)
