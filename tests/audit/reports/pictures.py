@@ -93,7 +93,7 @@ def main(wanted: list[str]) -> None:
             draw_pages(browser)
         browser.close()
     for path in IMAGES.glob("*.png"):
-        if path.name.startswith(("audit-", "html-")) and (not wanted or path.stem in wanted):
+        if path.name.startswith(("audit-", "html-")) and (not wanted or path.stem.startswith(tuple(wanted))):
             shrink(path)
 
 

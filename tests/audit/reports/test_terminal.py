@@ -23,7 +23,7 @@ from support.report_samples import (
 )
 
 from groqscope.audit.reports import Look, Section, TerminalRenderer, look_of
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import ExecutedTool, RequestRecord
 
 WIDTHS = (60, 80, 160)
 SHOWN = ("streamed", "retried", "slow_consumer", "tool_calls", "cold", "broken", "unfinished", "foreign", "huge")
@@ -137,6 +137,17 @@ def test_unknown_is_a_dash_with_its_reason() -> None:
     assert "- tokens  cost -" in text
     assert "tokens -: no usage came, about 41 tokens by the chunks seen (an estimate)" in text
     assert " 0 tokens" not in text
+
+
+def test_lengths_not_known_have_their_reason() -> None:
+    """A call that was not streamed and a tool that Groq announced with its output have no length."""
+    call = replace(report_samples.tool_calls().tool_calls[0], first_delta_ns=None, delta_ns=None, assembly_ns=None)
+    tool = ExecutedTool(index=0, type="search")
+    record = replace(report_samples.cold(), tool_calls=(call,), executed_tools=(tool,))
+    text = TerminalRenderer(Look(width=120)).render(record)
+
+    assert "tool calls -: without a stream nobody sees a call arrive" in text
+    assert "Groq's tools -: not announced before their output came" in text
 
 
 def test_unfinished_says_so_first() -> None:

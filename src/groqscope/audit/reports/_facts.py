@@ -82,10 +82,10 @@ def footnotes(record: RequestRecord, fall: Waterfall) -> Iterator[str]:
     gaps = gap_count(record)
     if 0 < gaps < P99_NEEDS:
         yield f"gaps p99 -: fewer than {P99_NEEDS} gaps"
-    if any(row.length_ns is None for row in fall.rows):
-        yield "- is a length that is not known" + (
-            "" if record.stream else ": without a stream nobody sees a call arrive"
-        )
+    if any(row.length_ns is None for row in fall.group("tool")):
+        yield "tool calls -: without a stream nobody sees a call arrive"
+    if any(row.length_ns is None for row in fall.group("executed")):
+        yield "Groq's tools -: not announced before their output came, or no output came"
     if record.phases_clamped:
         yield "the times Groq reports did not fit into the measured wait; the phases are cut to it"
     if record.duration_ns and not record.phases.total():
