@@ -53,8 +53,8 @@ def test_lateness_does_not_add_up(sim: Simulator) -> None:
         return (since_body(served)[-1] - 201 * MS) / MS
 
     sim.play(Answer(["a"] * 200, delays=Delays(per_chunk=0.001)))
-    # relative sleeps would be late by half a millisecond and more each
-    assert min(late() for _ in range(3)) < 20
+    # relative sleeps would be late by half a millisecond and more each, a hundred and more together
+    assert min(late() for _ in range(3)) < 80
 
 
 def test_the_client_sees_what_the_ground_truth_says(sim: Simulator) -> None:
@@ -71,7 +71,7 @@ def test_the_client_sees_what_the_ground_truth_says(sim: Simulator) -> None:
         assert headers - begin >= 30 * MS
         return found
 
-    assert min(max(lags()) for _ in range(3)) < 10 * MS
+    assert min(max(lags()) for _ in range(3)) < 25 * MS
 
 
 def test_before_close_comes_after_done(sim: Simulator) -> None:
