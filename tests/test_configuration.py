@@ -25,6 +25,7 @@ from support.collector import Collector, collector
 
 from groqscope.configuration import ConfigurationError, _settings, configure
 from groqscope.configuration._settings import Settings
+from groqscope.store import read_records
 
 BASE = "OTEL_EXPORTER_OTLP_"
 
@@ -335,6 +336,62 @@ def test_sigterm_runs_what_was_registered_first() -> None:
     )
 
     assert [s["name"] for s in _stored_spans()] == ["open"]
+
+
+def test_requests_that_are_open_at_sigterm_are_exported_as_abandoned() -> None:
+    """SIGTERM in the middle of a stream: its span is in the store, ended and marked."""
+    _run(
+        """
+        from groq import Groq
+        from groqscope.simulator import Simulator
+        with Simulator() as simulator:
+            groqscope.configure()
+            groqscope.instrument()
+            client = Groq(api_key="x", base_url=simulator.base_url)
+            stream = client.chat.completions.create(
+                model="llama-3.3-70b-versatile", stream=True, messages=[{"role": "user", "content": "hi"}])
+            next(iter(stream))
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(20)
+        """,
+        check=-signal.SIGTERM,
+    )
+
+    (record,) = read_records([Path(os.environ["GROQSCOPE_HOME"]) / "store"])
+    assert (record.outcome, record.chunks) == ("abandoned", 1)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_sigkill_loses_at_most_the_last_flush_interval() -> None:
+    """What ended longer ago than the batch processor's delay is on disk when the process is killed."""
+    code = """
+        import groqscope, sys, time
+        from opentelemetry import trace
+        groqscope.configure()
+        tracer = trace.get_tracer("t")
+        for number in range(10_000):
+            tracer.start_span(str(number)).end()
+            print(number, time.monotonic(), flush=True)
+            time.sleep(0.005)
+    """
+    environment = {**os.environ, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    seen: list[tuple[int, float]] = []
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            number, ended = line.split()
+            seen.append((int(number), float(ended)))
+            if len(seen) == 200:
+                break
+        process.kill()
+
+    stored = {int(s["name"]) for s in _stored_spans()}
+    newest = seen[-1][1]
+    # The interval, and as much again for writing on a busy machine.
+    assert {number for number, ended in seen if newest - ended > 0.5} <= stored
+    assert len(stored) < 10_000
 
 
 def test_sigterm_handler_of_the_application_stays() -> None:

@@ -135,6 +135,9 @@ def flush(timeout: float = 30.0) -> bool:
     """Export what has ended; whether all of it went out within so many seconds."""
     from opentelemetry import metrics, trace
 
+    from groqscope.telemetry import worker
+
+    worker.drain()
     millis = int(timeout * 1000)
     providers: tuple[Any, ...] = (metrics.get_meter_provider(), trace.get_tracer_provider())
     results = [provider.force_flush(millis) for provider in providers if hasattr(provider, "force_flush")]
@@ -152,6 +155,9 @@ def shutdown(timeout: float = 30.0) -> bool:
             return True
         import logfire
 
+        from groqscope.telemetry import worker
+
+        worker.drain()
         _current = None
         return logfire.shutdown(int(timeout * 1000))
 

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from groqscope.configuration import before_termination
 from groqscope.instrument._faults import hook
 from groqscope.telemetry import worker
 from groqscope.timeline import RequestRecord
@@ -127,6 +128,7 @@ def _watch_exit() -> None:
         # The interpreter is ending already.
         pass
     atexit.register(_abandon_all)
+    before_termination(_abandon_all)
     if hasattr(os, "register_at_fork"):
         # A child must not end, and so export, what its parent has in flight.
         os.register_at_fork(after_in_child=_open.clear)
