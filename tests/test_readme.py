@@ -1,0 +1,77 @@
+"""The README is true: its code runs, its commands exist, its links lead somewhere."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from groqscope.simulator import Answer, Simulator
+from groqscope.store import read_records
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def groq() -> Iterator[Simulator]:
+    with Simulator(Answer("Hello there")) as simulator:
+        yield simulator
+
+
+def _run(groq: Simulator, home: Path, *command: str) -> str:
+    environment = {**os.environ, "GROQ_BASE_URL": groq.base_url, "GROQ_API_KEY": "none", "GROQSCOPE_HOME": str(home)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_programs_run(groq: Simulator, tmp_path: Path) -> None:
+    """The five lines, and the stream after them, leave a record each in the local store."""
+    output = _run(groq, tmp_path / "home", sys.executable, "-c", "\n".join(PROGRAMS))
+    whole, streamed = read_records([tmp_path / "home" / "store"])
+
+    assert "'prepare'" in output
+    assert (whole.stream, streamed.stream) == (False, True)
+    assert whole.model == streamed.model == "llama-3.3-70b-versatile"
+
+
+@pytest.mark.skipif(
+    find_spec("opentelemetry.distro") is not None, reason="opentelemetry-distro sets providers of its own"
+)
+def test_zero_code(groq: Simulator, tmp_path: Path) -> None:
+    """A program that knows nothing of groqscope leaves its record when `opentelemetry-instrument` runs it."""
+    program = tmp_path / "app.py"
+    program.write_text("\n".join(line for line in PROGRAMS[0].splitlines() if "groqscope" not in line))
+    _run(
+        groq,
+        tmp_path / "home",
+        str(Path(sys.executable).parent / "opentelemetry-instrument"),
+        sys.executable,
+        str(program),
+    )
+    (record,) = read_records([tmp_path / "home" / "store"])
+
+    assert record.outcome == "completed"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link and picture is there."""
+    targets = re.findall(r"\]\(([^)#]+)", page.read_text("utf-8"))
+
+    assert [t for t in targets if "://" not in t and not (page.parent / t).exists()] == []
+
+
+def test_make_targets_exist() -> None:
+    """Every `make` command of the README is a target."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+
+    assert set(re.findall(r"make ([a-z-]+)  ", README)) <= targets
