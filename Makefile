@@ -9,6 +9,10 @@ RUN := $(VENV)/.run-stamp
 DEV := $(VENV)/.dev-stamp
 UV = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PYTEST_ARGS ?=
+COMPOSE ?= docker compose
+# Programs that run the bundled services where no image can be pulled; without them their tests are left out.
+GROQSCOPE_STACK_TOOLS ?= $(wildcard ../shared/stack)
+export GROQSCOPE_STACK_TOOLS
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format lock clean phases
@@ -30,6 +34,18 @@ check: $(DEV)  ## lint, format, types, and the arrows between rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
+
+stack:  ## the bundled services: collector, Tempo, Prometheus, Grafana on http://127.0.0.1:3000 (needs Docker)
+	$(COMPOSE) up -d --wait
+	@echo "Grafana: http://127.0.0.1:3000   Send to: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318"
+
+stack-demo:  ## the same with a simulated Groq and an application that talks to it
+	$(COMPOSE) --profile demo build
+	$(COMPOSE) --profile demo up -d --wait
+	@echo "Grafana: http://127.0.0.1:3000   First figures in half a minute. To end it: $(COMPOSE) --profile demo down"
+
+test-stack: $(DEV)  ## tests of the bundled services
+	$(BIN)/python -m pytest -q tests/stack $(PYTEST_ARGS)
 
 format: $(DEV)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .

@@ -1,0 +1,248 @@
+"""`groqscope stack check` against services that are whole, missing, or not what they seem; no service is needed."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from groqscope.cli._main import run
+from groqscope.stack import Addresses, Link, check
+from groqscope.stack._probe import SERVICE
+
+
+class Fake:
+    """All services at once, each answering as told."""
+
+    def __init__(self) -> None:
+        self.down: set[int] = set()
+        """Ports where nothing listens."""
+        self.status: dict[str, int] = {}
+        """Answers by path."""
+        self.loses: set[str] = set()
+        """Signals that the collector takes and does not pass on."""
+        self.requests = True
+        self.sent: dict[str, Any] = {}
+        self.headers: httpx.Headers | None = None
+        self.now = 1_800_000_000.0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if request.url.port in self.down:
+            raise httpx.ConnectError("refused")
+        if path in self.status:
+            return httpx.Response(self.status[path])
+        if path.startswith("/v1/"):
+            self.headers = request.headers
+            self.sent[path.removeprefix("/v1/")] = json.loads(request.content)
+        if path.startswith("/api/traces/"):
+            return httpx.Response(200 if self._has(path) else 404, text=f"trace of {SERVICE}")
+        if path == "/api/v1/query":
+            return self._value(request.url.params["query"])
+        return httpx.Response(200, json={})
+
+    def _has(self, path: str) -> bool:
+        span = self.sent["traces"]["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+        return "traces" not in self.loses and path.endswith(span["traceId"])
+
+    def _value(self, query: str) -> httpx.Response:
+        if query.startswith("count("):
+            values = ["12"] if self.requests else []
+        else:
+            values = [] if "metrics" in self.loses else [str(int(self.now))]
+        return httpx.Response(200, json={"data": {"result": [{"value": [0, v]} for v in values]}})
+
+    def links(self, addresses: Addresses | None = None) -> dict[str, Link]:
+        """Check, without waiting for real."""
+
+        def sleep(seconds: float) -> None:
+            self.now += seconds
+
+        client = httpx.Client(transport=httpx.MockTransport(self))
+        found = check(addresses or Addresses(), patience_s=3, client=client, clock=lambda: self.now, sleep=sleep)
+        return {link.name: link for link in found}
+
+
+@pytest.fixture
+def fake() -> Fake:
+    """Services that are whole."""
+    return Fake()
+
+
+def _broken(links: dict[str, Link]) -> list[str]:
+    return [name for name, link in links.items() if link.state == "broken"]
+
+
+def test_whole(fake: Fake):
+    """All links are judged, and none is broken."""
+    links = fake.links()
+
+    assert list(links) == [
+        "application -> collector",
+        "collector -> Tempo",
+        "collector -> Prometheus",
+        "metrics of Groq requests",
+        "Grafana -> Prometheus",
+        "Grafana -> Tempo",
+        "dashboards",
+    ]
+    assert {link.state for link in links.values()} == {"ok"}
+
+
+def _no_collector(fake: Fake) -> None:
+    fake.down.add(4318)
+
+
+def _no_tempo(fake: Fake) -> None:
+    fake.down.add(3200)
+
+
+def _lost_spans(fake: Fake) -> None:
+    fake.loses.add("traces")
+
+
+def _no_prometheus(fake: Fake) -> None:
+    fake.down.add(9090)
+
+
+def _lost_metrics(fake: Fake) -> None:
+    fake.loses.add("metrics")
+
+
+def _no_grafana(fake: Fake) -> None:
+    fake.down.add(3000)
+
+
+def _no_source(fake: Fake) -> None:
+    fake.status["/api/ds/query"] = 404
+
+
+def _no_tempo_in_grafana(fake: Fake) -> None:
+    fake.status["/api/datasources/proxy/uid/groqscope-tempo/api/echo"] = 502
+
+
+def _no_dashboard(fake: Fake) -> None:
+    fake.status["/api/dashboards/uid/groq-audit"] = 404
+
+
+@pytest.mark.parametrize(
+    ("breaks", "name", "words"),
+    [
+        (_no_collector, "application -> collector", "nothing listens there"),
+        (_no_tempo, "collector -> Tempo", "nothing listens there"),
+        (_lost_spans, "collector -> Tempo", "the span did not arrive within 3 s"),
+        (_no_prometheus, "collector -> Prometheus", "nothing listens there"),
+        (_lost_metrics, "collector -> Prometheus", "the metric did not arrive within 3 s"),
+        (_no_grafana, "Grafana", "nothing listens there"),
+        (_no_source, "Grafana -> Prometheus", "HTTP 404"),
+        (_no_tempo_in_grafana, "Grafana -> Tempo", "HTTP 502"),
+        (_no_dashboard, "dashboards", "lacks groq-audit"),
+    ],
+)
+def test_the_broken_link_is_named(breaks: Callable[[Fake], None], name: str, words: str, fake: Fake):
+    """One thing is broken, and that link is named, with what is wrong and what to do."""
+    breaks(fake)
+    links = fake.links()
+
+    assert _broken(links) == [name]
+    assert words in links[name].detail
+    assert links[name].remedy
+
+
+def test_behind_a_broken_collector_nothing_is_guessed(fake: Fake):
+    """What cannot be known is neither whole nor broken."""
+    fake.down.add(4318)
+    links = fake.links()
+
+    assert links["collector -> Tempo"].state == "unknown"
+    assert links["collector -> Prometheus"].state == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "remedy"),
+    [
+        (401, "wants to know who asks", "OTEL_EXPORTER_OTLP_HEADERS"),
+        (404, "answers HTTP 404", "is this the collector's OTLP port?"),
+        (503, "answers HTTP 503", "docker compose logs otel-collector"),
+    ],
+)
+def test_a_collector_that_says_no(status: int, words: str, remedy: str, fake: Fake):
+    """Its answer decides what to do."""
+    fake.status["/v1/traces"] = status
+    link = fake.links()["application -> collector"]
+
+    assert words in link.detail
+    assert remedy in (link.remedy or "")
+
+
+def test_the_port_of_grpc_is_recognised(fake: Fake):
+    """Who gives port 4317 is told the one for HTTP."""
+    fake.down.add(4317)
+    link = fake.links(Addresses(collector="http://127.0.0.1:4317"))["application -> collector"]
+
+    assert link.remedy == "use the HTTP port: http://127.0.0.1:4318"
+
+
+def test_no_requests_yet_is_no_fault(fake: Fake):
+    """A fresh stack is whole, and says how to get something into it."""
+    fake.requests = False
+    links = fake.links()
+
+    assert _broken(links) == []
+    assert "make stack-demo" in (links["metrics of Groq requests"].remedy or "")
+
+
+def test_headers_are_sent(fake: Fake):
+    """What the collector asks for is given to it."""
+    fake.links(Addresses(headers={"authorization": "Bearer x"}))
+
+    assert fake.headers is not None
+    assert fake.headers["authorization"] == "Bearer x"
+
+
+def test_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """The command prints each link, names the broken one last, and its exit status says so."""
+    seen: list[Addresses] = []
+
+    def links(addresses: Addresses, *, patience_s: float) -> list[Link]:
+        seen.append(addresses)
+        return [Link("a -> b", "ok", "fine"), Link("b -> c", "broken", f"{patience_s:g}", "mend it")]
+
+    monkeypatch.setattr("groqscope.stack.check", links)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x,team=a")
+    status = run(["stack", "check", "--timeout", "7"])
+    text = capsys.readouterr().out
+
+    assert status == 1
+    assert text.splitlines() == [
+        "ok      a -> b                     fine",
+        "BROKEN  b -> c                     7",
+        "                                   mend it",
+        "",
+        "Broken: b -> c",
+    ]
+    assert seen[0].collector == "http://collector:4318"
+    assert seen[0].headers == {"authorization": "Bearer x", "team": "a"}
+
+
+def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """`--json` has the same links."""
+    monkeypatch.setattr("groqscope.stack.check", lambda *_, **__: [Link("a -> b", "ok", "fine")])
+    status = run(["stack", "check", "--json"])
+
+    assert status == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "schema_version": 1,
+        "ok": True,
+        "links": [{"name": "a -> b", "state": "ok", "detail": "fine", "remedy": None}],
+    }
+
+
+def test_a_wrong_address_is_told_before_anything_is_sent(capsys: pytest.CaptureFixture[str]):
+    """The option is named, and what to write instead."""
+    status = run(["stack", "check", "--tempo", "localhost:3200"])
+
+    assert status == 2
+    assert "--tempo 'localhost:3200' is no address" in capsys.readouterr().err

@@ -1,0 +1,278 @@
+"""The configuration files, each read by the program that it is for; the collector's also at work."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+import yaml
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from stack_support.boards import targets
+from stack_support.programs import collector, put, span
+from stack_support.services import ROOT, run, until
+
+pytestmark = pytest.mark.stack
+
+_SHORT = {"initial_interval": "100ms", "max_interval": "500ms", "max_elapsed_time": "1s"}
+KEY = "gsk_" + "a1B2" * 10
+SCALE = {
+    "TEMPO_MEMBERS": "tempo",
+    "TEMPO_BUCKET": "traces",
+    "S3_ENDPOINT": "s3:9000",
+    "S3_REGION": "r",
+    "S3_ACCESS_KEY": "a",
+    "S3_SECRET_KEY": "s",
+    "TEMPO_ENDPOINT": "tempo:4317",
+    "METRICS_ENDPOINT": "http://mimir/otlp",
+    "TENANT": "groq",
+    "GROQSCOPE_OTLP_TOKEN": "t",
+}
+
+
+def _traces(*spans: Span, resource: dict[str, str] | None = None) -> bytes:
+    request = ExportTraceServiceRequest()
+    group = request.resource_spans.add()
+    for key, value in (resource or {"service.name": "test"}).items():
+        put(group.resource.attributes.add(), key, value)
+    group.scope_spans.add().spans.extend(spans)
+    return request.SerializeToString()
+
+
+def test_prometheus_takes_its_configuration_and_rules(programs: dict[str, str]):
+    """Promtool finds no fault, also where the rules are mounted by another path than here."""
+    run(programs["PROMTOOL"], "check", "config", "stack/prometheus/prometheus.yml")
+    run(programs["PROMTOOL"], "check", "config", "--syntax-only", "stack/scale/prometheus-remote-write.yml")
+    run(programs["PROMTOOL"], "check", "rules", *sorted((ROOT / "stack/prometheus/rules").glob("*.yml")))
+
+
+def test_alerts_fire_when_they_should(programs: dict[str, str]):
+    """Promtool's own tests of the rules pass."""
+    run(programs["PROMTOOL"], "test", "rules", *sorted((ROOT / "tests/stack/rules").glob("*.yml")))
+
+
+def test_every_alert_and_every_recording_rule_has_a_test():
+    """No rule is without a test that names it."""
+    tests = "".join(f.read_text(encoding="utf-8") for f in (ROOT / "tests/stack/rules").glob("*.yml"))
+    for name in ("alerts", "recording"):
+        content = yaml.safe_load((ROOT / f"stack/prometheus/rules/{name}.yml").read_text(encoding="utf-8"))
+        for rule in (r for g in content["groups"] for r in g["rules"]):
+            if "alert" in rule:
+                assert f"alertname: {rule['alert']}" in tests
+            elif rule["record"] not in {"groq:time_to_first_chunk_seconds:p99_5m", "groq:duration_seconds:p50_5m"}:
+                # the two are read like their neighbours; ratios that only alerts read are tested by them
+                family = rule["record"].rpartition(":")[0]
+                assert family in tests or family in (ROOT / "stack/prometheus/rules/alerts.yml").read_text(
+                    encoding="utf-8"
+                )
+
+
+@pytest.mark.parametrize("file", ["stack/tempo/tempo.yaml", "stack/scale/tempo-scalable.yaml"])
+def test_tempo_takes_its_configuration(file: str, programs: dict[str, str]):
+    """Tempo verifies it without a word."""
+    target = "scalable-single-binary" if "scalable" in file else "all"
+    command = [
+        programs["TEMPO"],
+        f"-target={target}",
+        f"-config.file={file}",
+        "-config.expand-env=true",
+        "-config.verify=true",
+    ]
+    done = subprocess.run(command, cwd=ROOT, env=SCALE, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        ["collector/tail-sampling.yaml"],
+        ["collector/secure.yaml"],
+        ["collector/tail-sampling.yaml", "collector/secure.yaml"],
+        ["collector/tail-sampling.yaml", "scale/collector-gateway.yaml"],
+    ],
+)
+def test_the_collector_takes_its_configuration(layers: list[str], programs: dict[str, str], tmp_path: Path):
+    """The collector validates it, alone and with what can be laid over it."""
+    own = (ROOT / "stack/collector/collector.yaml").read_text(encoding="utf-8")
+    base = tmp_path / "collector.yaml"
+    base.write_text(own.replace("/var/lib/otelcol", str(tmp_path)), encoding="utf-8")
+    (tmp_path / "queue").mkdir()
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(str(tmp_path / "tls.key"))
+    issued.cert_chain_pems[0].write_to_path(str(tmp_path / "tls.crt"))
+    for index, layer in enumerate(layers):
+        text = (ROOT / "stack" / layer).read_text(encoding="utf-8")
+        (tmp_path / f"{index}.yaml").write_text(text.replace("/etc/otelcol-tls", str(tmp_path)), encoding="utf-8")
+    files = [base, *(tmp_path / f"{i}.yaml" for i in range(len(layers)))]
+    for chosen in (files[:1], files):
+        run(programs["OTELCOL"], "validate", *(f"--config={f}" for f in chosen), env={**os.environ, **SCALE})
+
+
+def test_anything_like_a_key_is_redacted_and_the_rest_left_alone(programs: dict[str, str], tmp_path: Path):
+    """Keys vanish from names, attributes, lists, events, resources, statuses and points; types and numbers stay."""
+    made = span(
+        f"chat {KEY}",
+        7,
+        note=f"tried with {KEY} twice",
+        gen_ai__request__stop_sequences=["plain", KEY],
+        http__request__header__authorization="Basic dXNlcjpwdw==",
+        gen_ai__usage__output_tokens=212,
+        groqscope__ttft=0.25,
+        gen_ai__request__model="llama-3.3-70b-versatile",
+        prompt="Authorization: Bearer abcdefghijkl and api_key=0123456789abc",
+    )
+    made.status.message = f"401: {KEY}"
+    event = made.events.add()
+    event.name = "exception"
+    put(event.attributes.add(), "exception.message", f"bad key {KEY}")
+    points = ExportMetricsServiceRequest()
+    metric = points.resource_metrics.add().scope_metrics.add().metrics.add()
+    metric.name = "m"
+    point = metric.gauge.data_points.add(time_unix_nano=time.time_ns(), as_int=1)
+    put(point.attributes.add(), "who", KEY)
+    with collector(programs["OTELCOL"], tmp_path) as running:
+        running.post("traces", _traces(made, resource={"service.name": "test", "startup.line": f"app --key {KEY}"}))
+        running.post("metrics", points.SerializeToString())
+        spans = until("the span", running.spans, seconds=20)
+        until("the point", lambda: running.exported("metrics"), seconds=20)
+        everything = running.exported("traces") + running.exported("metrics")
+    attributes = {a["key"]: a["value"] for a in spans[0]["attributes"]}
+
+    assert "gsk_" not in everything
+    assert "dXNlcjpwdw" not in everything
+    assert "abcdefghijkl" not in everything
+    assert "0123456789abc" not in everything
+    assert spans[0]["name"] == "chat ****"
+    assert spans[0]["status"]["message"] == "401: ****"
+    assert attributes["note"] == {"stringValue": "tried with **** twice"}
+    assert attributes["gen_ai.usage.output_tokens"] == {"intValue": "212"}
+    assert attributes["groqscope.ttft"] == {"doubleValue": 0.25}
+    assert attributes["gen_ai.request.model"] == {"stringValue": "llama-3.3-70b-versatile"}
+
+
+def test_tail_sampling_keeps_what_somebody_will_look_for(programs: dict[str, str], tmp_path: Path):
+    """Errors, retries, slow and early-ended requests are all kept; of two hundred others about a tenth."""
+    kept = [
+        span("error", 1, error=True),
+        span("retried", 2, groqscope__attempts=2),
+        span("slow", 3, seconds=6.0),
+        span("late", 4, gen_ai__response__time_to_first_chunk=0.9),
+        span("abandoned", 5, groqscope__stream__outcome="abandoned"),
+    ]
+    ordinary = [
+        span(
+            "ordinary",
+            1000 + i * 7919,
+            groqscope__attempts=1,
+            groqscope__stream__outcome="completed",
+            groqscope__ttft=0.1,
+        )
+        for i in range(200)
+    ]
+    quick = {"processors": {"tail_sampling": {"decision_wait": "2s"}}}
+    with collector(programs["OTELCOL"], tmp_path, "tail-sampling.yaml", quick, _FILES) as running:
+        running.post("traces", _traces(*kept, *ordinary))
+        until("what is kept", lambda: len({s["name"] for s in running.spans()}) == 6, seconds=30)
+        names = [s["name"] for s in running.spans()]
+
+    assert all(names.count(s.name) == 1 for s in kept)
+    assert 5 <= names.count("ordinary") <= 45
+
+
+_FILES = {"service": {"pipelines": {s: {"exporters": [f"file/{s}"]} for s in ("traces", "metrics")}}}
+"""Laid over last, since tail-sampling.yaml names exporters too."""
+
+
+def test_a_secured_collector_asks_who_is_there(programs: dict[str, str], tmp_path: Path):
+    """With secure.yaml plain HTTP gets nowhere, TLS without the token is refused, with it taken."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(str(tmp_path / "tls.key"))
+    issued.cert_chain_pems[0].write_to_path(str(tmp_path / "tls.crt"))
+    tls = {"tls": {"cert_file": f"{tmp_path}/tls.crt", "key_file": f"{tmp_path}/tls.key"}}
+    layer = {"receivers": {"otlp": {"protocols": {"http": tls, "grpc": tls}}}}
+    extensions = {"service": {"extensions": ["health_check", "file_storage", "bearertokenauth"]}}
+    environment = {"GROQSCOPE_OTLP_TOKEN": "only-for-this-test"}
+    body = _traces(span("one", 9))
+    headers = {"Content-Type": "application/x-protobuf"}
+    with collector(programs["OTELCOL"], tmp_path, "secure.yaml", layer, extensions, environment=environment) as running:
+        url = f"https://127.0.0.1:{running.http}/v1/traces"
+        trusted = tmp_path / "ca.crt"
+        authority.cert_pem.write_to_path(str(trusted))
+        with httpx.Client(trust_env=False, verify=_trust(trusted)) as client:
+            plain = client.post(url.replace("https", "http"), content=body, headers=headers)
+            nameless = client.post(url, content=body, headers=headers)
+            wrong = client.post(url, content=body, headers={**headers, "authorization": "Bearer guess"})
+            right = client.post(url, content=body, headers={**headers, "authorization": "Bearer only-for-this-test"})
+        until("the span", running.spans, seconds=20)
+
+    assert [a.status_code for a in (plain, nameless, wrong, right)] == [400, 401, 401, 200]
+
+
+def _trust(file: Path) -> Any:
+    import ssl
+
+    return ssl.create_default_context(cafile=str(file))
+
+
+def test_failures_are_counted_under_the_names_that_the_dashboard_shows(programs: dict[str, str], tmp_path: Path):
+    """A collector that cannot deliver, cannot queue and refuses tells of each by the names that the panel queries."""
+    dead = {"endpoint": "127.0.0.1:1", "timeout": "1s", "retry_on_failure": _SHORT}
+    small = {"queue_size": 600, "num_consumers": 1, "batch": {"flush_timeout": "100ms", "min_size": 0, "max_size": 0}}
+    layer = {
+        "exporters": {
+            "otlp_grpc/tempo": {**dead, "sending_queue": small},
+            "otlp_http/prometheus": {**dead, "endpoint": "http://127.0.0.1:1", "sending_queue": small},
+        },
+        "service": {
+            "pipelines": {
+                "traces": {"exporters": ["otlp_grpc/tempo"]},
+                "metrics": {"exporters": ["otlp_http/prometheus"]},
+            }
+        },
+    }
+    points = ExportMetricsServiceRequest()
+    metric = points.resource_metrics.add().scope_metrics.add().metrics.add()
+    metric.name = "m"
+    metric.gauge.data_points.add(time_unix_nano=time.time_ns(), as_int=1)
+    wanted = {
+        query["expr"].split("(")[-1].split("[")[0]
+        for query in (t.query for t in targets() if t.panel == "Refused, failed, given up")
+    }
+    with collector(programs["OTELCOL"], tmp_path, layer) as running:
+
+        def told() -> bool:
+            for number in range(5):
+                for signal, body in (
+                    ("traces", _traces(span("x" * 200, 50 + number))),
+                    ("metrics", points.SerializeToString()),
+                    ("metrics", _many(points)),
+                ):
+                    running.client.post(
+                        f"http://127.0.0.1:{running.http}/v1/{signal}",
+                        content=body,
+                        headers={"Content-Type": "application/x-protobuf"},
+                    )
+            text = running.told()
+            return all(name in text for name in wanted)
+
+        until(f"all of {sorted(wanted)}", told, seconds=60)
+
+    assert len(wanted) == 8
+
+
+def _many(points: ExportMetricsServiceRequest) -> bytes:
+    """More than the queue holds."""
+    big = ExportMetricsServiceRequest()
+    big.CopyFrom(points)
+    data = big.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points
+    for i in range(200):
+        data.add(time_unix_nano=time.time_ns() + i, as_int=i)
+    return big.SerializeToString()
