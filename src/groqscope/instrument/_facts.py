@@ -6,7 +6,7 @@ Bodies are whatever the caller or the server sent, so every value is taken only 
 import re
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 import groq
 import httpx
@@ -21,6 +21,7 @@ _OPERATIONS: Final = (
     ("/audio/speech", "speech"),
 )
 _RESOURCE: Final = re.compile(r"/(models|files|batches)(?:/[^/]+)?(?:/(content|cancel))?/?$")
+_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _VERBS: Final = {"get": "retrieve", "post": "create", "delete": "delete"}
 _SINGULAR: Final = {"models": "model", "files": "file", "batches": "batch"}
 
@@ -49,7 +50,7 @@ def request_facts(operation: str, body: Mapping[str, Any], base_url: httpx.URL, 
     get = body.get
     model = get("model")
     if isinstance(model, str):
-        facts["model"] = model
+        facts["model"] = _str(model)
     if operation != "chat":
         return facts
     limit = get("max_completion_tokens")
@@ -191,7 +192,7 @@ def observe_other(timeline: Timeline, answer: Any, t: int) -> None:
     x_groq = getattr(answer, "x_groq", None)
     identity = x_groq.get("id") if isinstance(x_groq, Mapping) else getattr(x_groq, "id", None)
     if isinstance(identity, str):
-        timeline.response["request_id"] = identity
+        timeline.response["request_id"] = identity[:512]
 
 
 def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, content: Any) -> None:
@@ -232,7 +233,8 @@ def _observe_groq(timeline: Timeline, answer: Any, t: int) -> None:
         timeline.response["request_id"] = request_id
     error = _str(getattr(x_groq, "error", None))
     if error is not None:
-        timeline.response["stream_error"] = error[:256]
+        # Free text may repeat what was asked; a code cannot.
+        timeline.response["stream_error"] = error if is_code(error) else "_OTHER"
 
 
 def _keep(content: Any, index: int, part: Any) -> None:
@@ -249,13 +251,18 @@ def error_type_of(error: BaseException) -> str:
         if isinstance(body, Mapping):
             inner = body.get("error", body)
             code = inner.get("code") if isinstance(inner, Mapping) else None
-            if isinstance(code, str) and re.fullmatch(r"[a-z][a-z0-9_]{0,63}", code):
+            if is_code(code):
                 return code
     if isinstance(error, groq.APIStatusError):
         return str(error.status_code)
     if isinstance(error, (groq.APITimeoutError, httpx.TimeoutException)):
         return "timeout"
     return type(error).__name__
+
+
+def is_code(value: Any) -> TypeGuard[str]:
+    """Whether a server's word is an error code: short, lower case, so not a sentence, and not one of Groq's keys."""
+    return isinstance(value, str) and _CODE.fullmatch(value) is not None and not value.startswith("gsk_")
 
 
 def _int(value: Any) -> int | None:

@@ -5,6 +5,7 @@ which injects a failure at each cannot forget one.
 """
 
 import logging
+import traceback
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -53,10 +54,11 @@ def report(name: str, error: Exception) -> None:
             "Further failures at this hook are counted, not logged.",
             name,
             type(error).__name__,
-            exc_info=logger.isEnabledFor(logging.DEBUG),
         )
+        # Where, not what: the message of an exception may hold what the caller or the server sent.
+        logger.debug("%s failed at:\n%s", name, "".join(traceback.format_tb(error.__traceback__)))
     for listener in listeners:
         try:
             listener(name)
         except Exception:
-            logger.debug("counting a failure failed", exc_info=True)
+            logger.debug("counting a failure failed")

@@ -20,6 +20,7 @@ from groq.types.chat import ChatCompletion
 from groqscope.instrument import _registry as registry
 from groqscope.instrument._facts import (
     error_type_of,
+    is_code,
     observe_completion,
     observe_other,
     operation_of,
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 KEY: Final = "groqscope"
 """Under this key of a request's extensions lies its recorder."""
+
+_MAX_HEADERS: Final = 256
+_MAX_HEADER: Final = 512
+"""Headers of an answer that are looked at, and bytes of each."""
 
 Clock = Callable[[], int]
 Trace = Callable[[str, Mapping[str, Any]], Any]
@@ -277,7 +282,10 @@ class Recorder:
         if self._headers is None:
             return
         status, raw, now_unix = self._headers
-        headers = {k.decode("ascii", "replace").lower(): v.decode("ascii", "replace") for k, v in raw}
+        headers = {
+            k.decode("ascii", "replace").lower(): v[:_MAX_HEADER].decode("ascii", "replace")
+            for k, v in raw[:_MAX_HEADERS]
+        }
         facts = self.timeline.response
         facts["request_id"] = facts.get("request_id") or headers.get("x-request-id")
         facts["region"] = headers.get("x-groq-region")
@@ -335,8 +343,8 @@ def _status_error_type(response: httpx.Response) -> str:
             code = response.json()["error"]["code"]
         except (ValueError, KeyError, TypeError, httpx.StreamError, RuntimeError):
             code = None
-        if isinstance(code, str) and code.replace("_", "").isalnum():
-            return code[:64]
+        if is_code(code):
+            return code
     return str(response.status_code)
 
 

@@ -130,8 +130,15 @@ def _watch_exit() -> None:
     atexit.register(_abandon_all)
     before_termination(_abandon_all)
     if hasattr(os, "register_at_fork"):
-        # A child must not end, and so export, what its parent has in flight.
-        os.register_at_fork(after_in_child=_open.clear)
+        os.register_at_fork(after_in_child=_forked)
+
+
+def _forked() -> None:
+    """A child must not end, and so export, what its parent has in flight."""
+    global _collecting  # noqa: PLW0603 - as below
+    _open.clear()
+    _collected.clear()
+    _collecting = None
 
 
 def _on_collection(phase: str, _info: dict[str, int]) -> None:

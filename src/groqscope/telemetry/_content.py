@@ -76,9 +76,11 @@ class Content:
         """Add generated text: `kind` is `text` or `reasoning`."""
         kept = self._kept.get((choice, kind), 0)
         room = self._policy.max_characters * 2 - kept
+        if (choice, kind) not in self._kept and len(self._kept) >= self._policy.max_messages:
+            return
         if room > 0:
             self._texts.setdefault((choice, kind), []).append(text[:room])
-            self._kept[choice, kind] = kept + len(text)
+        self._kept[choice, kind] = kept + len(text)
 
     def tool(self, choice: int, index: int, call_id: str | None, name: str | None, arguments: str | None) -> None:
         """Add a fragment of a tool call."""
@@ -87,12 +89,14 @@ class Content:
         call = self._calls.setdefault((choice, index), {"type": "tool_call", "id": None, "name": None, "arguments": ""})
         call["id"] = call["id"] or call_id
         call["name"] = call["name"] or name
-        if arguments and len(call["arguments"]) <= self._policy.max_characters:
-            call["arguments"] += arguments
+        if arguments:
+            room = self._policy.max_characters * 2 - len(call["arguments"])
+            call["arguments"] += arguments[: max(0, room)]
 
     def finished(self, choice: int, reason: str) -> None:
         """Note a choice's finish reason."""
-        self._finish[choice] = reason
+        if choice in self._finish or len(self._finish) < self._policy.max_messages:
+            self._finish[choice] = reason
 
     def attributes(self) -> Attributes:
         """Give the span attributes, each a JSON string."""
@@ -152,9 +156,11 @@ class Content:
                     parts.append({"type": "text", "content": self._clean(str(item.get("text")))})
                 elif isinstance(item, Mapping) and item.get("type") == "image_url":
                     parts.append(self._image(item))
-        for call in message.get("tool_calls") or ():
+        calls: Any = message.get("tool_calls")
+        for call in calls[: self._policy.max_messages] if isinstance(calls, (list, tuple)) else ():
             if isinstance(call, Mapping):
-                function: Any = call.get("function") or {}
+                function: Any = call.get("function")
+                function = function if isinstance(function, Mapping) else {}
                 arguments = self._clean(str(function.get("arguments", "")))
                 parts.append(
                     {"type": "tool_call", "id": call.get("id"), "name": function.get("name"), "arguments": arguments}
@@ -177,6 +183,9 @@ class Content:
 
     def _clean(self, text: str) -> str:
         if self._policy.scrub is not None:
-            text = self._policy.scrub(text)
+            try:
+                text = str(self._policy.scrub(text))
+            except Exception:  # noqa: BLE001 - the user's function; what it could not scrub is not shown
+                return "[not recorded: the scrubbing function failed]"
         limit = self._policy.max_characters
         return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} characters more)"

@@ -3,6 +3,7 @@
 The price list takes about 50 ms to load; `warm_up` does that in a thread, while the first request waits for Groq.
 """
 
+import os
 import threading
 from collections.abc import Callable
 from decimal import Decimal
@@ -11,6 +12,8 @@ from typing import Any
 from groqscope.timeline import ModelUsage, Usage
 
 _lock = threading.Lock()
+_held = False
+_FORK_WAIT_S = 1.0
 _ready = False
 _prices: dict[str, Callable[[Usage], float] | None] = {}
 _MAX_MODELS = 256
@@ -23,6 +26,26 @@ def warm_up() -> None:
     if not _ready:
         _ready = True
         threading.Thread(target=_load, name="groqscope-prices", daemon=True).start()
+
+
+def _before_fork() -> None:
+    """A child forked while the list is being loaded would wait forever for the thread that loads it."""
+    global _held  # noqa: PLW0603 - for the one that lets go
+    _held = _lock.acquire(timeout=_FORK_WAIT_S)
+
+
+def _after_fork() -> None:
+    if _held:
+        _lock.release()
+
+
+def _forked() -> None:
+    global _lock  # noqa: PLW0603 - whoever holds the old one is not in this process
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_forked)
 
 
 def price(models: tuple[str | None, ...], usage: Usage, inner: tuple[ModelUsage, ...] = ()) -> float | None:

@@ -7,7 +7,9 @@ are kept here and read by the meter when it collects, which costs a request next
 the worker's queue first, so that a collection misses no request that has ended.
 """
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -20,11 +22,14 @@ from groqscope.telemetry._worker import worker
 from groqscope.timeline import RequestRecord
 
 MAX_VALUES = 128
-"""Distinct model and tool names on metrics; later ones become `_OTHER`."""
+"""Distinct values of an attribute that is a name (model, tool, server, error); later ones become `_OTHER`."""
 OTHER = "_OTHER"
 
 MetricAttributes = dict[str, str | int]
 _Key = tuple[tuple[str, str | int], ...]
+
+
+_all: "weakref.WeakSet[Metrics]" = weakref.WeakSet()
 
 
 class Metrics:
@@ -34,6 +39,7 @@ class Metrics:
         self._sums: dict[str, dict[_Key, float]] = {}
         self._values: dict[str, set[str]] = {}
         self._lock = threading.Lock()
+        _all.add(self)
         # The first to be registered is the first to be called at a collection: it empties the queue.
         first = True
         self._histograms: dict[str, Any] = {}
@@ -101,7 +107,9 @@ class Metrics:
     def record(self, record: RequestRecord, gaps: list[int], context: Context) -> None:
         """Record everything a finished request tells. What another library already counts (nested) is left to it."""
         base = self._attributes(record)
-        failed = base if record.error_type is None else {**base, semconv.ERROR_TYPE: record.error_type}
+        failed = base
+        if record.error_type is not None:
+            failed = {**base, semconv.ERROR_TYPE: self._bounded(semconv.ERROR_TYPE, record.error_type)}
 
         def put(metric: Metric, value: float | None, attributes: MetricAttributes = base) -> None:
             if value is not None:
@@ -127,7 +135,8 @@ class Metrics:
                 name = self._bounded(semconv.TOOL_NAME, call.name or OTHER)
                 put(semconv.METRIC_ASSEMBLY, call.assembly_ns / 1e9, {**base, semconv.TOOL_NAME: name})
         for attempt in record.attempts:
-            self._add(semconv.METRIC_ATTEMPTS, 1, {**base, semconv.ATTEMPT_OUTCOME: attempt.error_type or "ok"})
+            outcome = self._bounded(semconv.ERROR_TYPE, attempt.error_type or "ok")
+            self._add(semconv.METRIC_ATTEMPTS, 1, {**base, semconv.ATTEMPT_OUTCOME: outcome})
         self._rate_limits(record, base)
 
     def _rate_limits(self, record: RequestRecord, base: MetricAttributes) -> None:
@@ -149,10 +158,15 @@ class Metrics:
         if record.response_model is not None:
             attributes[semconv.RESPONSE_MODEL] = self._bounded(semconv.RESPONSE_MODEL, record.response_model)
         if record.server_address is not None:
-            attributes[semconv.SERVER_ADDRESS] = record.server_address
+            attributes[semconv.SERVER_ADDRESS] = self._bounded(semconv.SERVER_ADDRESS, record.server_address)
             if record.server_port is not None:
                 attributes[semconv.SERVER_PORT] = record.server_port
         return attributes
+
+    def forked(self) -> None:
+        """In a child: what is in flight is its parent's, and so may be whoever held the lock."""
+        self._lock = threading.Lock()
+        self._sums[semconv.METRIC_ACTIVE.name].clear()
 
     def _bounded(self, key: str, value: str) -> str:
         """Keep the number of distinct values bounded."""
@@ -165,3 +179,12 @@ class Metrics:
                 seen.add(value)
                 return value
         return OTHER
+
+
+def _forked() -> None:
+    for metrics in tuple(_all):
+        metrics.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -15,6 +15,9 @@ _PAUSE_S: Final = 0.05
 _ROOM: Final = 20_000
 """Items kept; beyond that the oldest are worked off by whoever adds one."""
 
+_FORK_WAIT_S: Final = 1.0
+"""How long a fork waits for the job under way."""
+
 Job = Callable[[], None]
 
 
@@ -26,8 +29,9 @@ class Worker:
         self._working = threading.RLock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._paused = False
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forked)
+            os.register_at_fork(before=self._pause, after_in_parent=self._resume, after_in_child=self._forked)
 
     def put(self, job: Job) -> None:
         """Have a job done soon."""
@@ -71,6 +75,14 @@ class Worker:
             while self._one():
                 # Let go of the interpreter between jobs.
                 time.sleep(0)
+
+    def _pause(self) -> None:
+        """Let no job be half done at a fork: the child would inherit the locks it holds, and nobody to release them."""
+        self._paused = self._working.acquire(timeout=_FORK_WAIT_S)
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._working.release()
 
     def _forked(self) -> None:
         """In a child the thread is gone, and the jobs are its parent's."""
