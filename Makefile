@@ -15,7 +15,7 @@ GROQSCOPE_STACK_TOOLS ?= $(wildcard ../shared/stack)
 export GROQSCOPE_STACK_TOOLS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lock clean phases
+.PHONY: help demo test check stack stack-demo test-stack format lock clean phases
 
 help:  ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '%-16s %s\n' "$$t" "$$d"; done
