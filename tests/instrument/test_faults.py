@@ -1,17 +1,17 @@
-"""Failures of our own, at every hook: the caller notices nothing, they are counted and logged once, and nothing stays open."""
+"""Failures of our own, at every hook: the caller notices nothing; counted, logged once, and nothing stays open."""
 
 import logging
 from typing import Any
 
 import groq
 import pytest
+from support.both import Both, Mode, both, each_mode
+from support.scope import ASK, STREAM, Exported, groq_client
 
 from groqscope import on_record
 from groqscope.instrument import _faults, _registry
 from groqscope.simulator import Answer, ErrorEvent, Failure, Playable, Simulator
 from groqscope.timeline import Timeline
-from support.both import Both, Mode, both, each_mode
-from support.scope import ASK, STREAM, Exported, groq_client
 
 
 class InjectedError(Exception):
@@ -106,7 +106,7 @@ def seen() -> Any:
 def test_a_failing_hook(
     hook: str, mode: Mode, sim: Simulator, exported: Exported, seen: list[Any], monkeypatch: Any, caplog: Any
 ) -> None:
-    """Values, exceptions and ends are as without us; counted each time, logged once; every span that began has ended."""
+    """Values, exceptions and ends are as without us; counted each time, logged once; each span that began has ended."""
     hits = 0
 
     def fail(name: str, *_: Any) -> None:
@@ -148,7 +148,9 @@ def test_a_failing_hook(
 
 
 @each_mode
-@pytest.mark.parametrize("method", ["prepared", "answered", "asked", "returned", "read", "chunk", "used", "last_byte", "closing", "end"])
+@pytest.mark.parametrize(
+    "method", ["prepared", "answered", "asked", "returned", "read", "chunk", "used", "last_byte", "closing", "end"]
+)
 def test_a_failing_timeline(
     method: str, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any, caplog: Any
 ) -> None:

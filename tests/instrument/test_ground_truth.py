@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-
 from support.both import Mode
 from support.ground_truth import SCENARIOS, Bench, Scenario, table
 
@@ -20,7 +19,7 @@ RUNS = [pytest.param(s, mode, id=f"{s}-{mode}") for s in SCENARIOS for mode in s
 
 @pytest.mark.parametrize(("scenario", "mode"), RUNS)
 def test_found(scenario: Scenario, mode: Mode, bench: Bench) -> None:
-    """The injected delay is where it belongs, nothing is elsewhere, and the phases add up; one retry on a busy machine."""
+    """The injected delay is where it belongs, nothing is elsewhere, the phases add up; one retry on a busy machine."""
     found = bench.run(scenario, mode)
 
     assert not found.wrong, "\n".join(table([found]))

@@ -1,4 +1,4 @@
-"""Whatever carries the bytes: own clients, transports, hooks, proxies, TLS, aiohttp, a trace callback that is there already."""
+"""Whatever carries the bytes: own clients, transports, hooks, proxies, TLS, aiohttp, a trace callback of one's own."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,10 @@ import groq
 import httpx
 import pytest
 from groq import DefaultAioHttpClient
-
-from groqscope.simulator import Answer, Connection, Delays, Failure, Hang, Response, Simulator
 from support.both import Mode, both, each_mode
 from support.scope import ASK, STREAM, Exported, Pieces, Wire, groq_client, http_client, sse
+
+from groqscope.simulator import Answer, Connection, Delays, Failure, Hang, Response, Simulator
 
 UNSEEN = ("pool_wait", "connect", "tls", "send")
 TEXT = Answer(["a", "b"])
@@ -226,8 +226,14 @@ def test_redirects(mode: Mode, sim: Simulator, exported: Exported) -> None:
 @pytest.mark.parametrize("ask", [stream, whole, lines, read_as_json], ids=lambda s: s.name)
 def test_compressed_answers(ask: Any, mode: Mode, exported: Exported) -> None:
     """A compressed body is read as any other, by our streams and beside the caller's reading."""
-    chunk = b'{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}'
-    body = b'{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
+    chunk = (
+        b'{"id":"c","object":"chat.completion.chunk","created":1,"model":"m",'
+        b'"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}'
+    )
+    body = (
+        b'{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[],'
+        b'"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
+    )
     streamed = ask in (stream, lines)
     packed = gzip.compress(b"data: " + chunk + b"\n\ndata: [DONE]\n\n" if streamed else body)
     headers = {"content-type": "text/event-stream" if streamed else "application/json", "content-encoding": "gzip"}
