@@ -390,11 +390,12 @@ def test_on_record(mode: Mode, sim: Simulator, exported: Exported, caplog: Any) 
         raise LookupError("theirs")
 
     removers = [groqscope.on_record(fail), groqscope.on_record(seen.append)]
-    client = exported.client(mode, sim.base_url)
-    stream(mode, client.with_options())
-    for remove in removers:
-        remove()
-        remove()
+    try:
+        stream(mode, exported.client(mode, sim.base_url).with_options())
+    finally:
+        for remove in removers:
+            remove()
+            remove()
     whole(mode, exported.client(mode, sim.base_url))
 
     assert [record.chunks for record in seen] == [4]

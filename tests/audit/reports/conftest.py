@@ -26,9 +26,12 @@ def snapshot() -> Callable[[str, str], None]:
     return compare
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A browser: the system's chromium, driven by playwright."""
+    """A browser: the system's chromium, driven by playwright.
+
+    Not for the session: while playwright is open, an event loop counts as running, and no other test could start one.
+    """
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
