@@ -1,6 +1,7 @@
 """The command line as a whole."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -24,9 +25,11 @@ def test_without_arguments_there_is_help(capsys):
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_version(option, capsys):
-    """The version is one line."""
+    """The version is one line, with those of what it stands on."""
     assert run([option]) == 0
-    assert capsys.readouterr().out == f"groqscope {__version__}\n"
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"groqscope {__version__} (Python {platform.python_version()}, groq ")
+    assert shown.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import platform
 import sys
 from importlib import import_module
 from typing import Annotated, Any, Final
@@ -42,7 +43,10 @@ def application() -> typer.Typer:
 
 def _show_version(value: bool) -> None:
     if value:
-        print(f"groqscope {__version__}")
+        from groqscope.cli._doctor_checks import PACKAGES, versions
+
+        beside = ", ".join(f"{name} {version or 'missing'}" for name, version in versions(PACKAGES).items())
+        print(f"groqscope {__version__} (Python {platform.python_version()}, {beside})")
         raise typer.Exit
 
 

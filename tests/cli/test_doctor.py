@@ -1,0 +1,151 @@
+"""`groqscope doctor` finds what is well and what is broken, and says how to mend it."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+def collector() -> Iterator[tuple[str, list[bytes], list[int]]]:
+    """An endpoint over HTTP: its address, what it took, and the status it answers with."""
+    bodies: list[bytes] = []
+    status = [200]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(status[0])
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", bodies, status
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def doctor(*before: str, **environment: str) -> tuple[int, dict[str, Any]]:
+    done = subprocess.run(
+        [*before, str(BIN / "groqscope"), "doctor", "--json"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def states(report: dict[str, Any]) -> dict[str, str]:
+    return {f"{f['part']} {f['name']}": f["state"] for f in report["findings"]}
+
+
+def test_all_is_well(tmp_path: Path) -> None:
+    """Without any setting all is well, spans go to the local store, and nothing is left in it."""
+    status, report = doctor()
+    store = tmp_path / "groqscope-home" / "store"
+
+    assert (status, report["ok"]) == (0, True)
+    assert states(report) == {
+        "instrumentation every Groq client": "ok",
+        "test request": "ok",
+        "telemetry spans": "ok",
+        "test span": "ok",
+    }
+    assert str(store) in next(f["detail"] for f in report["findings"] if f["part"] == "telemetry")
+    assert list(store.iterdir()) == []
+
+
+def test_a_collector_that_takes_spans(collector: tuple[str, list[bytes], list[int]]) -> None:
+    """A test span is sent to the endpoint."""
+    address, bodies, _ = collector
+    status, report = doctor(OTEL_EXPORTER_OTLP_ENDPOINT=address)
+
+    assert status == 0
+    assert states(report)["test span"] == "ok"
+    assert any(b"groqscope.doctor" in body for body in bodies)
+
+
+@pytest.mark.parametrize(("answer", "remedy"), [(401, "OTEL_EXPORTER_OTLP_HEADERS"), (404, "4318")])
+def test_a_collector_that_refuses(answer: int, remedy: str, collector: tuple[str, list[bytes], list[int]]) -> None:
+    """A refused test span is broken, with the status and what to look at."""
+    address, _, status_to_give = collector
+    status_to_give[0] = answer
+    status, report = doctor(OTEL_EXPORTER_OTLP_ENDPOINT=address)
+    (span,) = (f for f in report["findings"] if f["name"] == "span")
+
+    assert (status, span["state"]) == (1, "broken")
+    assert str(answer) in span["detail"]
+    assert remedy in span["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, "refused"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier-pigeon", "OTEL_TRACES_EXPORTER": "otlp"}, "carrier-pigeon"),
+        ({"OTEL_SDK_DISABLED": "true"}, "OTEL_SDK_DISABLED"),
+        ({"OTEL_TRACES_EXPORTER": "none"}, "thrown away"),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "groq"}, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"),
+        ({"GROQSCOPE_HOME": "/dev/null/home"}, "cannot be written"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_is_broken_is_named(settings: dict[str, str], said: str) -> None:
+    """A setting that keeps telemetry from arriving is found, and the exit status is 1."""
+    status, report = doctor(**settings)
+    broken = [f["detail"] for f in report["findings"] if f["state"] == "broken"]
+
+    assert (status, report["ok"]) == (1, False)
+    assert len(broken) == 1
+    assert said in broken[0]
+
+
+def test_zero_code() -> None:
+    """Under `opentelemetry-instrument` the process is seen to be observed, and the trial still works."""
+    status, report = doctor(
+        str(BIN / "opentelemetry-instrument"),
+        OTEL_PYTHON_DISTRO="none",
+        OTEL_TRACES_EXPORTER="none",
+        OTEL_METRICS_EXPORTER="none",
+        OTEL_LOGS_EXPORTER="none",
+    )
+    (client, trial) = report["findings"][:2]
+
+    assert "observed in this process" in client["detail"]
+    assert trial["state"] == "ok"
+    assert status == (1 if any(f["state"] == "broken" for f in report["findings"]) else 0)
+
+
+def test_secrets_are_not_shown() -> None:
+    """Keys and headers are said to be there, no more."""
+    _, report = doctor(GROQ_API_KEY="gsk_hunter2", OTEL_EXPORTER_OTLP_HEADERS="authorization=hunter2")
+
+    assert "hunter2" not in json.dumps(report)
+    assert report["environment"]["GROQ_API_KEY"] == "(set, not shown)"
+
+
+def test_shown_to_people() -> None:
+    """Without `--json` the same is read by people, and ends in a verdict."""
+    done = subprocess.run([BIN / "groqscope", "doctor"], capture_output=True, text=True, timeout=60, check=False)
+
+    assert "What is installed\n  ok      groq " in done.stdout
+    assert done.stdout.endswith("\nAll is well.\n")
