@@ -1,7 +1,5 @@
 """The pytest plugin, in sessions of its own against the simulator."""
 
-from importlib.metadata import entry_points
-
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -28,14 +26,13 @@ def ask(client):
 
 
 @pytest.fixture
-def outcomes(pytester):
-    """Run a test file with the plugin, in a process of its own."""
+def outcomes(pytester, monkeypatch):
+    """Run a test file with the plugin and no other, in a process of its own."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def run(tests):
         pytester.makepyfile(_HEAD + tests)
-        # An environment that was installed before the plugin had its entry point does not load it by itself.
-        load = () if entry_points(group="pytest11", name="groqscope") else ("-p", "groqscope.pytest_plugin")
-        return pytester.runpytest_subprocess(*load, "-p", "no:randomly", "-q")
+        return pytester.runpytest_subprocess("-p", "groqscope.pytest_plugin", "-q")
 
     return run
 
