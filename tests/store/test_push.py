@@ -34,7 +34,8 @@ def _store(tmp_path: Path) -> Path:
 
 
 def _push(endpoint: Collector, *paths: Path, **given: Any) -> PushReport:
-    push = Push(endpoint.url, lambda signal: otlp_sender(signal, endpoint=endpoint.url), wait=lambda _: None, **given)
+    arguments: dict[str, Any] = {"wait": lambda _: None, "batch_bytes": 1}
+    push = Push(endpoint.url, lambda signal: otlp_sender(signal, endpoint=endpoint.url), **arguments | given)
     return push.run(paths)
 
 
@@ -89,7 +90,7 @@ def test_short_outage_is_waited_for(endpoint: Collector, store: Path) -> None:
     """`Retry-After` is obeyed, and a pause that grows where there is none."""
     waits: list[float] = []
     endpoint.answers.extend([Answer(503), Answer(503), Answer(429, {"retry-after": "7"})])
-    push = Push(endpoint.url, lambda s: otlp_sender(s, endpoint=endpoint.url), wait=waits.append)
+    push = Push(endpoint.url, lambda s: otlp_sender(s, endpoint=endpoint.url), wait=waits.append, batch_bytes=1)
 
     assert push.run([store]).stopped is None
     assert waits == [0.5, 1.0, 7.0]
@@ -101,7 +102,7 @@ def test_wrong_credentials_stop_it(endpoint: Collector, store: Path) -> None:
     report = _push(endpoint, store)
 
     assert (report.sent_lines, report.refused_lines) == (0, 0)
-    assert report.stopped == f"{endpoint.url}/v1/traces answered HTTP 401 Unauthorized"
+    assert report.stopped == "it answered HTTP 401 Unauthorized"
     assert _push(endpoint, store).sent_lines == 3
 
 
@@ -124,8 +125,9 @@ def test_torn_and_foreign_lines(endpoint: Collector, store: Path) -> None:
     report = _push(endpoint, store)
     assert report.sent_lines == 2
     assert sorted(w.reason.split(":")[0] for w in report.read.warnings) == [
-        "not JSON",
-        "the last line is torn or still being written; skipped",
+        "not JSON, not sent",
+        "not OTLP JSON, not sent",
+        "the last line is torn or still being written",
     ]
 
     path.write_bytes(whole)
@@ -143,6 +145,45 @@ def test_metrics_are_pushed_to_their_own_path(endpoint: Collector, store: Path) 
     _push(endpoint, store)
 
     assert sorted(r.path for r in endpoint.requests) == ["/v1/metrics"] + ["/v1/traces"] * 3
+
+
+def test_lines_go_together(endpoint: Collector, store: Path) -> None:
+    """Short lines share a request."""
+    report = _push(endpoint, store, batch_bytes=10**7)
+
+    assert (len(endpoint.requests), report.sent_lines, report.sent) == (1, 3, 3)
+    assert _names(endpoint) == ["a", "b", "c"]
+    assert _push(endpoint, store).before == 3
+
+
+def test_one_bad_line_does_not_cost_those_that_go_with_it(endpoint: Collector, store: Path) -> None:
+    """When lines are refused together, each is tried alone."""
+    endpoint.answers.extend([Answer(400), Answer(), Answer(400)])
+    report = _push(endpoint, store, batch_bytes=10**7)
+
+    assert (report.sent_lines, report.refused_lines) == (2, 1)
+    assert _names(endpoint) == ["a", "c"]
+
+
+def test_again_sends_everything(endpoint: Collector, store: Path) -> None:
+    """What was sent before is sent once more when that is asked for."""
+    _push(endpoint, store)
+
+    assert _push(endpoint, store, again=True).sent_lines == 3
+
+
+def test_address_that_never_answered_is_not_waited_for(endpoint: Collector, store: Path) -> None:
+    """It is told at once; one that has answered before is waited for."""
+    endpoint.down()
+    report = _push(endpoint, store, wait=lambda _: pytest.fail("it waited"))
+
+    assert report.stopped is not None
+    assert report.stopped.startswith("it cannot be reached (ConnectError")
+
+
+def test_address_of_one_signal_is_understood(endpoint: Collector) -> None:
+    """Who copies the address of one signal gets the paths of all."""
+    assert otlp_sender("metrics", endpoint=f"{endpoint.url}/v1/traces/").endpoint == f"{endpoint.url}/v1/metrics"
 
 
 def test_progress_is_told(endpoint: Collector, store: Path) -> None:

@@ -1,10 +1,12 @@
 """`groqscope push`: stored OTLP files to an OTLP endpoint, each line once."""
 
-import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from groqscope.store import PushReport
 
 _EXAMPLES = """\b
 Examples:
@@ -34,17 +36,49 @@ def push(
     again: Annotated[bool, typer.Option("--again", help="Send also what was sent to this endpoint before.")] = False,
 ) -> int:
     """Send stored requests to an OTLP endpoint, so that local runs can be looked at in Grafana."""
+    from groqscope.audit import AuditError, SourceError
     from groqscope.audit._load import source_of
-    from groqscope.cli._sending import Ledger, Sender, headers_of, send_files
-    from groqscope.store import ReadReport, store_directory
+    from groqscope.configuration import ConfigurationError, otlp_sender
+    from groqscope.store import Push, store_directory
 
     source_of(paths or [])  # what is named exists, or an error says so
-    places = paths or [str(store_directory())]
-    sender = Sender(endpoint or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"), headers_of(header or ()))
-    report = ReadReport()
-    with sender:
-        sent = send_files(places, sender, Ledger(sender.endpoint, forget=again), report)
-    for warning in report.warnings[:3]:
+    headers = dict(map(_header, header or ()))
+    try:
+        first = otlp_sender("traces", endpoint=endpoint, headers=headers)
+        push = Push(
+            first.endpoint,
+            lambda signal: otlp_sender(signal, endpoint=endpoint, headers=headers),
+            again=again,
+        )
+        report = push.run(paths or [store_directory()])
+    except ConfigurationError as error:
+        raise AuditError(f"{error}; write for example --endpoint http://127.0.0.1:4318") from error
+    except OSError as error:
+        raise AuditError(f"what was sent cannot be written down: {error}") from error
+    where = first.name
+    for warning in report.read.warnings[:3]:
         print(f"groqscope: {warning}", file=sys.stderr)
-    print(sent.sentence(sender.name))
-    return 2 if report.warnings or sent.rejected else 0
+    print(_sentence(report, where))
+    if report.stopped is not None:
+        raise SourceError(f"{where}: {report.stopped}; run the same command again to go on from there")
+    return 2 if report.read.warnings else 0
+
+
+def _sentence(report: "PushReport", where: str) -> str:
+    words = [f"sent {report.sent_lines:,} line{'' if report.sent_lines == 1 else 's'} to {where}"]
+    if report.before:
+        words.append(f"{report.before:,} had been sent before")
+    if report.rejected:
+        words.append(f"{report.rejected:,} entries were rejected")
+    if report.refused_lines:
+        words.append(f"{report.refused_lines:,} lines were refused")
+    return ", ".join(words)
+
+
+def _header(text: str) -> tuple[str, str]:
+    from groqscope.audit import AuditError
+
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise AuditError("--header: a header is written as NAME=VALUE")
+    return name.strip().lower(), value.strip()

@@ -169,6 +169,7 @@ def _set_up(
     from opentelemetry import trace
 
     from groqscope.configuration import _logfire
+    from groqscope.store._address import without_password
 
     with_logfire, name = _logfire.configure(settings, service_name, scrubbing)
     _provider = trace.get_tracer_provider()
@@ -177,7 +178,7 @@ def _set_up(
     return Configuration(
         "configured",
         service_name=name,
-        endpoint=destination.endpoint if destination else None,
+        endpoint=without_password(destination.endpoint) if destination else None,
         protocol=destination.protocol if destination else None,
         directory=settings.directory,
         exporters=settings.traces.exporters,

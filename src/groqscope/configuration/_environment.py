@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from groqscope.configuration._errors import ConfigurationError
+from groqscope.store._address import without_password
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -64,7 +65,7 @@ def check_url(name: str, value: str, *, bare: bool = False) -> str:
         valid = False
     if not valid:
         example = "http://localhost:4317 or localhost:4317" if bare else "http://localhost:4318"
-        raise ConfigurationError(f"{name}={_without_password(value)}: not a URL of an OTLP endpoint, such as {example}")
+        raise ConfigurationError(f"{name}={without_password(value)}: not a URL of an OTLP endpoint, such as {example}")
     return value
 
 
@@ -91,7 +92,3 @@ def headers(*names: str) -> dict[str, str]:
             raise ConfigurationError(f"{where} has a value that no HTTP header can have; URL-encode it")
         parsed[key.lower()] = content
     return parsed
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", url)

@@ -196,6 +196,9 @@ def _endpoint(signal: Signal, given: str | None, protocol: Protocol) -> str:
     own = environment.text(_name(signal, "ENDPOINT"))
     if given is None and own is not None:
         return environment.check_url(*own, bare=bare)
+    if given is not None:
+        # Some copy the address of one signal; a variable means what OpenTelemetry says it means.
+        given = given.rstrip("/").removesuffix("/v1/traces").removesuffix("/v1/metrics").removesuffix("/v1/logs")
     base = ("endpoint", given) if given is not None else environment.text(_name(None, "ENDPOINT"))
     name, value = base or ("endpoint", _DEFAULT_ENDPOINTS.get(protocol, _DEFAULT_HTTP_ENDPOINT))
     environment.check_url(name, value, bare=bare)

@@ -239,7 +239,7 @@ class Courier:
         match delivery:
             case Delivered(rejected, message):
                 if self._failures:
-                    _logger.info("%s is back; groqscope sends what waited.", self.sender.endpoint)
+                    _logger.info("%s is back; groqscope sends what waited.", self.sender.name)
                     self._look_at = 0.0
                 self._failures, self._resume_at = 0, 0.0
                 self.counts.delivered += items - rejected
@@ -253,7 +253,7 @@ class Courier:
         if not self._failures:
             _logger.warning(
                 "%s does not take telemetry: %s. It waits in %s until the endpoint is back.",
-                self.sender.endpoint,
+                self.sender.name,
                 reason,
                 self.spool.directory,
             )
@@ -269,7 +269,7 @@ class Courier:
         before = getattr(self.counts, what)
         setattr(self.counts, what, before + items)
         if not before:
-            _logger.warning("%s %s telemetry for good: %s. It is lost.", self.sender.endpoint, what, reason)
+            _logger.warning("%s %s telemetry for good: %s. It is lost.", self.sender.name, what, reason)
 
     def _keep(self, batch: Batch) -> None:
         line = batch.line()

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 import msgspec
 
 from groqscope._version import __version__
+from groqscope.store._address import without_password
 from groqscope.store._transcode import Signal, to_protobuf
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Unavailable:
     reason: str
     retry_after: float | None = None
     """Seconds, when the endpoint said so."""
+    status: int | None = None
+    """Its HTTP status; `None` when no answer came."""
 
 
 Delivery = Delivered | Refused | Unavailable
@@ -132,6 +135,11 @@ class OtlpSender:
             return Unavailable(_reason(error))
         return self._outcome(response, answer)
 
+    @property
+    def name(self) -> str:
+        """The endpoint as people may see it."""
+        return without_password(self.endpoint)
+
     def __enter__(self) -> Self:
         return self
 
@@ -170,7 +178,7 @@ class OtlpSender:
                 return Delivered()
         reason = f"HTTP {status} {response.reason_phrase}".strip()
         if status in _RETRYABLE:
-            return Unavailable(reason, _retry_after(response.headers.get("retry-after")))
+            return Unavailable(reason, _retry_after(response.headers.get("retry-after")), status)
         return Refused(reason, status)
 
     def _partial(self, answer: bytes) -> Delivered:

@@ -39,6 +39,11 @@ def signal_of(line: bytes) -> Signal | None:
     return next((_TOP_LEVEL[key] for key in _decode_keys(line) if key in _TOP_LEVEL), None)
 
 
+def key_of(signal: Signal) -> str:
+    """Give the key that holds everything in a line of that signal."""
+    return next(key for key, name in _TOP_LEVEL.items() if name == signal)
+
+
 def to_protobuf(line: bytes, signal: Signal) -> bytes:
     """Turn a line into the bytes of the export request it stands for.
 
