@@ -210,7 +210,10 @@ def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, c
             _int(getattr(tool, "index", None)) or 0,
             _str(getattr(tool, "type", None)) or "unknown",
             t,
-            has_output=bool(getattr(tool, "output", None) or getattr(tool, "search_results", None)),
+            # Announced, a search has results already: none.
+            has_output=bool(
+                getattr(tool, "output", None) or getattr(getattr(tool, "search_results", None), "results", None)
+            ),
         )
     if content is not None:
         _keep(content, index, part)

@@ -60,5 +60,5 @@ def report(name: str, error: Exception) -> None:
     for listener in listeners:
         try:
             listener(name)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a listener's failure must not be the caller's either
             logger.debug("counting a failure failed")

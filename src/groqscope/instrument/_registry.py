@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from groqscope.configuration import before_termination
 from groqscope.instrument._faults import hook
-from groqscope.telemetry import worker
+from groqscope.telemetry import disown, worker
 from groqscope.timeline import RequestRecord
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ def _watch_exit() -> None:
 def _forked() -> None:
     """A child must not end, and so export, what its parent has in flight."""
     global _collecting  # noqa: PLW0603 - as below
+    for recorder in _open:
+        disown(recorder.begun.span)
     _open.clear()
     _collected.clear()
     _collecting = None

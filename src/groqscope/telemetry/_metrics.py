@@ -134,10 +134,13 @@ class Metrics:
             if call.assembly_ns is not None:
                 name = self._bounded(semconv.TOOL_NAME, call.name or OTHER)
                 put(semconv.METRIC_ASSEMBLY, call.assembly_ns / 1e9, {**base, semconv.TOOL_NAME: name})
+        self._attempts(record, base)
+        self._rate_limits(record, base)
+
+    def _attempts(self, record: RequestRecord, base: MetricAttributes) -> None:
         for attempt in record.attempts:
             outcome = self._bounded(semconv.ERROR_TYPE, attempt.error_type or "ok")
             self._add(semconv.METRIC_ATTEMPTS, 1, {**base, semconv.ATTEMPT_OUTCOME: outcome})
-        self._rate_limits(record, base)
 
     def _rate_limits(self, record: RequestRecord, base: MetricAttributes) -> None:
         limits = record.rate_limits

@@ -10,8 +10,10 @@ Both need the OpenTelemetry SDK's spans; any other provider gets the record span
 """
 
 import logging
+import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from opentelemetry.attributes import BoundedAttributes
@@ -32,6 +34,8 @@ Written = tuple[Attributes, list[tuple[str, int, Attributes]]]
 
 _OK = Status(StatusCode.UNSET)
 _random = random.Random()  # noqa: S311 - span ids need no secrecy
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)  # or parent and child would give the same ids
 
 
 class Child(NamedTuple):
@@ -46,7 +50,10 @@ class Child(NamedTuple):
 
 
 class RecordSpan(ReadableSpan):
-    """A finished span whose attributes and events are made when they are first read."""
+    """A finished span whose attributes and events are made when they are first read.
+
+    Exporters read it in threads of their own: two that come at once both make them, and either result is whole.
+    """
 
     def __init__(self, span: Any, end_time: int, status: Status, build: Callable[[], Written]) -> None:
         super().__init__(
@@ -65,45 +72,45 @@ class RecordSpan(ReadableSpan):
         )
         self._limits: Any = span._limits  # noqa: SLF001 - they have no public name
         self._build: Callable[[], Written] | None = build
+        self._written: tuple[Any, Any] | None = None
 
     @property
     def _attributes(self) -> Any:
-        self._write()
-        return self._written_attributes
+        return (self._written or self._write())[0]
 
     @_attributes.setter
     def _attributes(self, value: Any) -> None:
-        self._written_attributes = value
+        self._own_attributes = value
 
     @property
     def _events(self) -> Any:
-        self._write()
-        return self._written_events
+        return (self._written or self._write())[1]
 
     @_events.setter
     def _events(self, value: Any) -> None:
-        self._written_events = value
+        self._own_events = value
 
-    def _write(self) -> None:
-        build: Callable[[], Written] | None = getattr(self, "_build", None)
+    def _write(self) -> tuple[Any, Any]:
+        build, limits = self._build, self._limits
         if build is None:
-            return
-        limits = self._limits
+            # Another thread was quicker.
+            return self._written or ({}, ())
         try:
             attributes, events = build()
         except Exception as error:  # noqa: BLE001 - an exporter's thread must not see a failure of ours
             logger.warning("groqscope could not write a span: %s", type(error).__name__)
             attributes, events = {}, []
-        self._written_attributes = _bounded(
-            {**(self._written_attributes or {}), **attributes},
+        whole = _bounded(
+            {**(self._own_attributes or {}), **attributes},
             limits.max_span_attributes,
             limits.max_span_attribute_length,
         )
         made = [
             Event(n, _bounded(a, limits.max_event_attributes, limits.max_attribute_length), t) for n, t, a in events
         ]
-        self._written_events = BoundedList.from_seq(limits.max_events, [*self._written_events, *made])
+        self._written = written = whole, BoundedList.from_seq(limits.max_events, [*self._own_events, *made])
         self._build = None
+        return written
 
 
 def _bounded(attributes: Attributes, count: int | None, length: int | None) -> Any:
@@ -127,6 +134,21 @@ def end_span(span: Span, end_time: int, error_type: str | None, build: Callable[
     if error_type is not None:
         span.set_status(status)
     span.end(end_time)
+    if isinstance(inner, SdkSpan):
+        # The span would hold itself, and with it the request, until the garbage collector comes.
+        vars(inner).pop("_readable_span", None)
+
+
+def disown(span: Span) -> None:
+    """In a child process: the span is its parent's, and nobody here ends it; logfire would, at the exit."""
+    for one in (span, getattr(span, "span", None)):
+        if one is not None:
+            with suppress(AttributeError):
+                one.end = _nothing
+
+
+def _nothing(*_args: Any, **_kwargs: Any) -> None:
+    pass
 
 
 class _Drain(SpanProcessor):
