@@ -1,0 +1,52 @@
+"""The documentation says what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from groqscope import audit
+from groqscope.audit import compile_where, parse_budget
+from groqscope.audit._reference import TABLES, renew
+from groqscope.cli._audit import BROKEN, CANNOT_TELL, OVER
+
+PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def test_tables_are_those_of_the_code():
+    """Renewing the page changes nothing; every table stands on it."""
+    assert renew(TEXT) == TEXT
+    assert set(re.findall(r"<!-- table: (\w+) -->", TEXT)) == set(TABLES)
+
+
+def _block(after):
+    lines = TEXT.split(after, 1)[1].split("\n\n", 2)[1].splitlines()
+    return [line.strip() for line in lines if line.startswith("    ")]
+
+
+@pytest.mark.parametrize("expression", _block("`--where` takes an expression:"))
+def test_expressions_of_the_page_are_understood(expression):
+    """Each example compiles."""
+    compile_where(expression)
+
+
+@pytest.mark.parametrize("budget", re.findall(r"--budget (?:'([^']+)'|\"([^\"]+)\")", TEXT))
+def test_budgets_of_the_page_are_understood(budget):
+    """Each example parses."""
+    parse_budget("".join(budget))
+
+
+def test_exit_statuses_of_the_page():
+    """The table names the statuses the command gives."""
+    assert f"| {OVER} | a budget is over |" in TEXT
+    assert f"| {BROKEN} | a mistake" in TEXT
+    assert f"| {CANNOT_TELL} | a budget cannot be told" in TEXT
+
+
+def test_code_of_the_page_runs():
+    """The lines of the section in code are the package's own names."""
+    names = set(re.findall(r"\baudit\.(\w+)", TEXT.split("## In code")[1].split("## In tests")[0]))
+
+    assert names
+    assert all(hasattr(audit, name) for name in names)
