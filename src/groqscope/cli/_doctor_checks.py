@@ -127,12 +127,14 @@ def _trial() -> Finding:
 
 
 _REPORT: Final = "this is a mistake of groqscope's: please report it with the output of groqscope doctor --json"
+_CHUNK: Final = b'data: {"id":"chatcmpl-doctor","object":"chat.completion.chunk","created":1,"model":"doctor",'
 _STREAM: Final = (
-    b'data: {"id":"chatcmpl-doctor","object":"chat.completion.chunk","created":1,"model":"doctor","choices":[{"index":0,'
-    b'"delta":{"role":"assistant","content":"Well"},"finish_reason":null}],"x_groq":{"id":"req_doctor"}}\n\n'
-    b'data: {"id":"chatcmpl-doctor","object":"chat.completion.chunk","created":1,"model":"doctor","choices":[{"index":0,'
-    b'"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"req_doctor","usage":{"prompt_tokens":1,"completion_tokens":1,'
-    b'"total_tokens":2}}}\n\ndata: [DONE]\n\n'
+    _CHUNK + b'"choices":[{"index":0,"delta":{"role":"assistant","content":"Well"},"finish_reason":null}],'
+    b'"x_groq":{"id":"req_doctor"}}\n\n'
+    + _CHUNK
+    + b'"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"req_doctor",'
+    b'"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}}\n\n'
+    b"data: [DONE]\n\n"
 )
 
 
@@ -149,10 +151,13 @@ def _ask(directory: Path) -> Any:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(LocalSpanExporter(directory)))
     answer = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=_STREAM)
-    transport = httpx.MockTransport(lambda _: answer)
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        return answer
+
     with (
         _left_alone(),
-        httpx.Client(transport=transport, trust_env=False) as http,
+        httpx.Client(transport=httpx.MockTransport(respond), trust_env=False) as http,
         Groq(api_key="none", base_url="http://doctor.invalid", max_retries=0, http_client=http) as client,
     ):
         instrument(client, tracer_provider=provider, meter_provider=NoOpMeterProvider())

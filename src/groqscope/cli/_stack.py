@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote, urlsplit
 
@@ -18,17 +19,46 @@ Examples:
   groqscope stack check --collector http://collector.internal:4318
 """
 
+_INIT_EXAMPLES = """\b
+Examples:
+  groqscope stack init observability && cd observability && docker compose up -d
+  groqscope stack init . --force                          the files of this version, over older ones
+"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    stack = typer.Typer(help="Look after the bundled services (docker-compose.yml).", no_args_is_help=True)
+    stack = typer.Typer(help="Write and check the bundled services (docker-compose.yml).", no_args_is_help=True)
     stack.callback()(_group)
+    stack.command("init", epilog=_INIT_EXAMPLES)(init)
     stack.command("check", epilog=_EXAMPLES)(check)
     app.add_typer(stack, name="stack", rich_help_panel=None)
 
 
 def _group() -> None:
-    """Look after the bundled services (docker-compose.yml)."""
+    """Write and check the bundled services (docker-compose.yml)."""
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is not there.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there and differ.")] = False,
+) -> int:
+    """Write compose file, settings and dashboards to DIR."""
+    from groqscope.audit import AuditError
+    from groqscope.stack import StackFilesError, write_stack
+
+    try:
+        written = write_stack(directory, force=force)
+    except StackFilesError as error:
+        raise AuditError(str(error)) from error
+    except OSError as error:
+        raise AuditError(f"{directory} cannot be written: {error.strerror or error}") from error
+    print(f"{len(written)} files in {directory}. Next:\n")
+    print(f"  cd {directory} && docker compose up -d")
+    print("  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318      # where your program runs")
+    print("  groqscope stack check                                       # is every link whole?")
+    print("\nGrafana is on http://127.0.0.1:3000.")
+    return 0
 
 
 def check(
