@@ -91,7 +91,7 @@ def test_fork_counts_its_own_requests(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_multiprocessing(tmp_path: Path, method: str) -> None:
-    """Children that end without exit handlers export all the same; one that fails too; what they left open is abandoned."""
+    """Children that end without exit handlers export all the same, one that fails too, and what they left open."""
     errors = run(
         tmp_path,
         f"""

@@ -1,0 +1,97 @@
+"""Ends without warning: what is lost, and that it is no more than said."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from support.processes import outcomes, run, start, stored
+
+FLUSH_S = 0.3
+"""The flush interval here (`OTEL_BSP_SCHEDULE_DELAY`); 5 s where nothing is set."""
+BUSY_S = 1.0
+"""What a loaded machine may add: the exporter's thread has to run."""
+
+
+def test_kill(tmp_path: Path) -> None:
+    """`kill -9` loses at most what ended within the last flush interval; what is on disk is whole."""
+    program = start(
+        tmp_path,
+        """
+        import json
+        groqscope.configure()
+        groqscope.instrument()
+        groqscope.on_record(lambda record: print(json.dumps([record.span_id, time.time()])))
+        mine = client()
+        while True:
+            ask(1, mine)
+            time.sleep(0.002)
+        """,
+        OTEL_BSP_SCHEDULE_DELAY=str(int(FLUSH_S * 1000)),
+    )
+    with program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        time.sleep(4 * FLUSH_S)
+        killed = time.time()
+        program.kill()
+        lines = program.stdout.read().splitlines()
+    ended = dict(json.loads(line) for line in lines[:-1])  # the last one may be half a line
+    kept = {record.span_id for record in stored(tmp_path)}
+    lost = {span: at for span, at in ended.items() if span not in kept}
+    oldest = killed - min(lost.values(), default=killed)
+    print(f"killed: {len(ended)} ended, {len(lost)} lost, the oldest {oldest:.3f} s before; interval {FLUSH_S} s")
+
+    assert len(ended) > 50
+    assert len(kept) > len(ended) // 3
+    assert oldest < FLUSH_S + BUSY_S
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [("raise SystemExit(3)", 3), ("raise LookupError", 1), ("os.kill(os.getpid(), signal.SIGTERM)", -15), ("", 0)],
+    ids=["sys.exit", "unhandled exception", "SIGTERM", "end of the program"],
+)
+def test_ends_with_open_streams(tmp_path: Path, ending: str, status: int) -> None:
+    """What had ended is in the store, and streams that were open are there as abandoned, each once."""
+    run(
+        tmp_path,
+        f"""
+        groqscope.configure()
+        groqscope.instrument()
+        ask(2)
+        left_open.extend((opened(), opened()))
+        {ending}
+        """,
+        status=status,
+    )
+
+    assert outcomes(tmp_path) == ["abandoned"] * 2 + ["completed"] * 2
+
+
+def test_sigterm_in_the_middle_of_a_read(tmp_path: Path) -> None:
+    """SIGTERM that finds the program waiting for Groq ends the stream as abandoned, with what was seen until then."""
+    run(
+        tmp_path,
+        """
+        from support.exits import CHUNK
+        from support.scope import Pieces, STREAM, Wire, groq_client
+        import httpx
+
+        class Waits(Pieces):
+            def __iter__(self):
+                yield CHUNK
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(60)
+
+        groqscope.configure()
+        groqscope.instrument()
+        headers = {"content-type": "text/event-stream"}
+        wire = Wire(lambda _: httpx.Response(200, headers=headers, stream=Waits([])))
+        list(groq_client("sync", http={"transport": wire}).chat.completions.create(**STREAM))
+        """,
+        status=-15,
+    )
+    (record,) = stored(tmp_path)
+
+    assert (record.outcome, record.chunks) == ("abandoned", 1)
