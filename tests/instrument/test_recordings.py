@@ -84,6 +84,15 @@ class Recording:
         ]
 
     @property
+    def executed_tools(self) -> list[tuple[int, str, bool]]:
+        """Index, type, and whether it can be told how long it took: announced first, then again with its output."""
+        times: dict[tuple[int, str], int] = {}
+        for part in self.parts():
+            for tool in part.get("executed_tools") or ():
+                times[tool["index"], tool["type"]] = times.get((tool["index"], tool["type"]), 0) + 1
+        return [(index, type_, count == 2) for (index, type_), count in times.items()]
+
+    @property
     def finish_reasons(self) -> tuple[str, ...]:
         """In the order of the choices."""
         return tuple(
@@ -191,6 +200,7 @@ def agrees(record: RequestRecord, recording: Recording) -> None:
         else None
     )
     assert record.phases.total() == record.duration_ns
+    assert [(t.index, t.type, t.duration_ns is not None) for t in record.executed_tools] == recording.executed_tools
     if not failed:
         first = recording.answers[0]
         assert (record.response_id, record.response_model) == (first["id"], first["model"])

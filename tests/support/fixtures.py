@@ -1,0 +1,36 @@
+"""Fixtures that rooms share; each room's conftest takes those it needs."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from groqscope.instrument import _faults, flush
+from groqscope.simulator import Simulator
+from support.scope import Exported
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    """One server for all tests."""
+    with Simulator() as running:
+        yield running
+
+
+@pytest.fixture
+def sim(simulator: Simulator) -> Simulator:
+    """A simulator that answers nothing until the test says what."""
+    simulator.play(None)
+    simulator.take(())
+    return simulator
+
+
+@pytest.fixture
+def exported() -> Iterator[Exported]:
+    """Where spans and metrics go; afterwards nothing of ours may have failed."""
+    _faults.counts.clear()
+    exported = Exported()
+    yield exported
+    flush()
+    exported.shutdown()
+
+    assert not _faults.counts

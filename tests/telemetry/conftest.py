@@ -1,0 +1,5 @@
+"""A simulator for all tests of the room, and providers of each test's own."""
+
+from support.fixtures import exported, sim, simulator
+
+__all__ = ["exported", "sim", "simulator"]
