@@ -16,6 +16,13 @@ from groq import Groq
 COMMAND = [sys.executable, "-c", "from groqscope.cli import main; main()", "simulate"]
 
 
+def rest_of(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    """What it still says until it ends. Not `communicate`, which passes over what `readline` has buffered."""
+    told, errors = process.stdout.read(), process.stderr.read()
+    process.wait(timeout=20)
+    return told, errors
+
+
 @contextmanager
 def serving(*arguments: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """A server on a free port, and its address; interrupted at the end."""
@@ -27,7 +34,7 @@ def serving(*arguments: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=20)
+            rest_of(process)
 
 
 def test_it_answers_until_it_is_interrupted() -> None:
@@ -36,7 +43,7 @@ def test_it_answers_until_it_is_interrupted() -> None:
         with Groq(base_url=url, api_key="any") as client:
             text = client.chat.completions.create(model="whatever", messages=[]).choices[0].message.content
         process.send_signal(signal.SIGINT)
-        told, errors = process.communicate(timeout=20)
+        told, errors = rest_of(process)
 
     assert "simulator" in text
     assert f"export GROQ_BASE_URL={url}" in told
@@ -51,7 +58,7 @@ def test_it_replays_the_bundled_recordings_at_a_pace() -> None:
             stream = client.chat.completions.create(model="compound-beta", messages=[], stream=True)
             count = len(list(stream))
         process.send_signal(signal.SIGINT)
-        told, _ = process.communicate(timeout=20)
+        told, _ = rest_of(process)
 
     assert count == 226
     assert "    compound-beta\n" in told
@@ -69,7 +76,7 @@ def test_a_bad_recording_is_said_and_the_rest_served(tmp_path: Path) -> None:
         body = {"model": "llama-3.3-70b-versatile", "messages": []}
         answer = httpx.post(f"{url}/openai/v1/chat/completions", json=body, headers=headers)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = rest_of(process)
 
     assert answer.status_code == 200
     assert errors.startswith(f"groqscope: not served: {tmp_path / 'bad.json'}: not a recording")
@@ -110,6 +117,6 @@ def test_an_open_host_is_warned_about() -> None:
     """Anything but loopback: others can reach it, and that is said."""
     with serving("--host", "0.0.0.0") as (_, process):
         os.kill(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = rest_of(process)
 
     assert "not loopback" in errors
