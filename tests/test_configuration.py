@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 from support.collector import Collector, collector
+from support.programs import Done, Programs
 
 from groqscope.configuration import ConfigurationError, _settings, configure
 from groqscope.configuration._settings import Settings
 from groqscope.store import read_records
 
 BASE = "OTEL_EXPORTER_OTLP_"
+Run = Callable[..., Done]
 
 
 @pytest.fixture(name="endpoint")
@@ -41,23 +43,22 @@ def _read(**given: Any) -> Settings:
     return _settings.read(**arguments | given)
 
 
-def _run(code: str, *, check: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of its own: providers are set once per process."""
+@pytest.fixture(name="run", scope="module")
+def _run() -> Iterator[Run]:
+    """Run a program, with the environment as it is now and some variables more, and expect how it ends."""
     prelude = """
         import groqscope, json, logging, os, signal, sys, threading
         from opentelemetry import metrics, trace
         logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level=logging.INFO)
     """
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(prelude) + textwrap.dedent(code)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert check is None or done.returncode == check, done.stderr
-    return done
+    with Programs() as programs:
+
+        def run(code: str, *, status: int = 0, **environment: str) -> Done:
+            done = programs.run(textwrap.dedent(prelude) + textwrap.dedent(code), {**os.environ, **environment})
+            assert done.status == status, done.stderr
+            return done
+
+        yield run
 
 
 def _stored(kind: str = "traces") -> list[dict[str, Any]]:
@@ -248,9 +249,9 @@ def test_directory_that_cannot_be_one(tmp_path: Path) -> None:
         configure(directory=tmp_path / "file" / "store")
 
 
-def test_grpc_without_its_exporter_names_the_extra() -> None:
+def test_grpc_without_its_exporter_names_the_extra(run: Run) -> None:
     """Without the gRPC exporter the error says what to install."""
-    done = _run(
+    done = run(
         """
         sys.modules["opentelemetry.exporter.otlp.proto.grpc.trace_exporter"] = None
         try:
@@ -264,10 +265,10 @@ def test_grpc_without_its_exporter_names_the_extra() -> None:
     assert "OTEL_EXPORTER_OTLP_PROTOCOL=grpc" in done.stdout
 
 
-def test_default_directory_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
+def test_default_directory_that_cannot_be_written_is_a_warning(run: Run, tmp_path: Path) -> None:
     """On a read-only machine that nobody configured, the program runs; one warning says what is lost."""
     (tmp_path / "state").touch()
-    done = _run(
+    done = run(
         "groqscope.configure(); trace.get_tracer('t').start_span('s').end(); groqscope.flush(); groqscope.flush()",
         GROQSCOPE_HOME="",
         XDG_STATE_HOME=str(tmp_path / "state"),
@@ -280,9 +281,9 @@ def test_default_directory_that_cannot_be_written_is_a_warning(tmp_path: Path) -
 # What a configured process does
 
 
-def test_spans_and_metrics_reach_the_local_store_at_exit() -> None:
+def test_spans_and_metrics_reach_the_local_store_at_exit(run: Run) -> None:
     """Without an endpoint, spans, explicit buckets and exemplars are on disk when the process has ended."""
-    done = _run(
+    done = run(
         """
         print(groqscope.configure(service_name="shop"))
         with trace.get_tracer("t").start_as_current_span("work"):
@@ -310,21 +311,21 @@ _END = {
 
 
 @pytest.mark.parametrize("way", _END)
-def test_everything_ended_is_exported_whatever_the_end(way: str, endpoint: Collector) -> None:
+def test_everything_ended_is_exported_whatever_the_end(run: Run, way: str, endpoint: Collector) -> None:
     """However the process ends (short of SIGKILL), what had ended is sent; the exit status is that of the end."""
     code, status = _END[way]
-    _run(
+    run(
         f"groqscope.configure()\ntrace.get_tracer('t').start_span('done').end()\n{code}",
-        check=status,
+        status=status,
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
     )
 
     assert endpoint.span_names() == ["done"]
 
 
-def test_sigterm_runs_what_was_registered_first() -> None:
+def test_sigterm_runs_what_was_registered_first(run: Run) -> None:
     """Open requests are ended before the flush, by those who registered for it."""
-    _run(
+    run(
         """
         groqscope.configure()
         span = trace.get_tracer("t").start_span("open")
@@ -332,15 +333,15 @@ def test_sigterm_runs_what_was_registered_first() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(20)
         """,
-        check=-signal.SIGTERM,
+        status=-signal.SIGTERM,
     )
 
     assert [s["name"] for s in _stored_spans()] == ["open"]
 
 
-def test_requests_that_are_open_at_sigterm_are_exported_as_abandoned() -> None:
+def test_requests_that_are_open_at_sigterm_are_exported_as_abandoned(run: Run) -> None:
     """SIGTERM in the middle of a stream: its span is in the store, ended and marked."""
-    _run(
+    run(
         """
         from groq import Groq
         from groqscope.simulator import Simulator
@@ -354,7 +355,7 @@ def test_requests_that_are_open_at_sigterm_are_exported_as_abandoned() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             threading.Event().wait(20)
         """,
-        check=-signal.SIGTERM,
+        status=-signal.SIGTERM,
     )
 
     (record,) = read_records([Path(os.environ["GROQSCOPE_HOME"]) / "store"])
@@ -394,9 +395,9 @@ def test_sigkill_loses_at_most_the_last_flush_interval() -> None:
     assert len(stored) < 10_000
 
 
-def test_sigterm_handler_of_the_application_stays() -> None:
+def test_sigterm_handler_of_the_application_stays(run: Run) -> None:
     """Where the application handles SIGTERM, or `configure()` runs in another thread, nothing is installed."""
-    done = _run(
+    done = run(
         """
         signal.signal(signal.SIGTERM, handler := lambda *_: None)
         groqscope.configure()
@@ -413,9 +414,9 @@ def test_sigterm_handler_of_the_application_stays() -> None:
     assert done.stdout.split() == ["True", "True"]
 
 
-def test_each_span_is_sent_once_with_the_headers(endpoint: Collector) -> None:
+def test_each_span_is_sent_once_with_the_headers(run: Run, endpoint: Collector) -> None:
     """Logfire's own exporters are not set beside ours: one request for spans, one for metrics, with our headers."""
-    _run(
+    run(
         """
         groqscope.configure()
         trace.get_tracer("t").start_span("s").end()
@@ -440,7 +441,7 @@ def test_each_span_is_sent_once_with_the_headers(endpoint: Collector) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["http/json", "grpc"])
-def test_protocols(protocol: str, endpoint: Collector) -> None:
+def test_protocols(run: Run, protocol: str, endpoint: Collector) -> None:
     """JSON goes to the same paths with its own type; gRPC to its own service."""
     code = "groqscope.configure(); trace.get_tracer('t').start_span('s').end(); groqscope.flush()"
     server = grpc.server(ThreadPoolExecutor(1))
@@ -451,7 +452,7 @@ def test_protocols(protocol: str, endpoint: Collector) -> None:
     server.start()
     url = endpoint.url if protocol == "http/json" else f"http://127.0.0.1:{port}"
     try:
-        _run(
+        run(
             code,
             OTEL_EXPORTER_OTLP_ENDPOINT=url,
             OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
@@ -478,17 +479,17 @@ class _TraceService(TraceServiceServicer):
         return ExportTraceServiceResponse()
 
 
-def test_spans_of_an_outage_are_sent_by_the_next_process(endpoint: Collector) -> None:
+def test_spans_of_an_outage_are_sent_by_the_next_process(run: Run, endpoint: Collector) -> None:
     """A process that ends while the endpoint is away leaves its spans on disk; the next one sends them."""
     endpoint.down()
-    done = _run(
+    done = run(
         "groqscope.configure(); trace.get_tracer('t').start_span('first').end()",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
         OTEL_METRICS_EXPORTER="none",
     )
     assert "does not take telemetry" in done.stderr
     endpoint.up()
-    _run(
+    run(
         "groqscope.configure(); trace.get_tracer('t').start_span('second').end(); assert groqscope.flush()",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
         OTEL_METRICS_EXPORTER="none",
@@ -498,9 +499,9 @@ def test_spans_of_an_outage_are_sent_by_the_next_process(endpoint: Collector) ->
     assert list((Path(os.environ["GROQSCOPE_HOME"]) / "spool").rglob("*.jsonl")) == []
 
 
-def test_configure_twice_is_safe(endpoint: Collector) -> None:
+def test_configure_twice_is_safe(run: Run, endpoint: Collector) -> None:
     """The second call changes nothing; one that brings settings says so, once."""
-    done = _run(
+    done = run(
         f"""
         first = groqscope.configure()
         assert groqscope.configure() is first
@@ -515,9 +516,9 @@ def test_configure_twice_is_safe(endpoint: Collector) -> None:
     assert endpoint.requests == []
 
 
-def test_configure_again_after_shutdown(endpoint: Collector) -> None:
+def test_configure_again_after_shutdown(run: Run, endpoint: Collector) -> None:
     """After `shutdown()` another configuration takes over, and what the first had is exported."""
-    _run(
+    run(
         f"""
         tracer = trace.get_tracer("t")
         groqscope.configure()
@@ -545,9 +546,9 @@ _PROVIDERS = {
 
 
 @pytest.mark.parametrize("whose", _PROVIDERS)
-def test_providers_of_others_stay(whose: str) -> None:
+def test_providers_of_others_stay(run: Run, whose: str) -> None:
     """Where providers are set already nothing is added, and that is said once."""
-    done = _run(
+    done = run(
         textwrap.dedent(_PROVIDERS[whose])
         + textwrap.dedent("""
         before = trace.get_tracer_provider()
@@ -562,9 +563,9 @@ def test_providers_of_others_stay(whose: str) -> None:
     assert not (Path(os.environ["GROQSCOPE_HOME"]) / "store").exists()
 
 
-def test_sdk_disabled() -> None:
+def test_sdk_disabled(run: Run) -> None:
     """`OTEL_SDK_DISABLED=true` sets nothing up."""
-    done = _run(
+    done = run(
         "print(groqscope.configure().status); trace.get_tracer('t').start_span('s').end()", OTEL_SDK_DISABLED="true"
     )
 
@@ -576,9 +577,9 @@ def test_sdk_disabled() -> None:
     ("sampler", "argument", "kept"),
     [("always_off", "", 0), ("traceidratio", "0", 0), ("parentbased_traceidratio", "1.0", 1), ("always_on", "0", 1)],
 )
-def test_sampler_of_the_environment(sampler: str, argument: str, kept: int) -> None:
+def test_sampler_of_the_environment(run: Run, sampler: str, argument: str, kept: int) -> None:
     """`OTEL_TRACES_SAMPLER` and its argument are the SDK's, whatever logfire makes of the argument."""
-    _run(
+    run(
         "groqscope.configure(); trace.get_tracer('t').start_span('s').end()",
         OTEL_TRACES_SAMPLER=sampler,
         OTEL_TRACES_SAMPLER_ARG=argument,
@@ -587,9 +588,9 @@ def test_sampler_of_the_environment(sampler: str, argument: str, kept: int) -> N
     assert len(_stored_spans()) == kept
 
 
-def test_scrubber_leaves_our_fixed_forms_alone() -> None:
+def test_scrubber_leaves_our_fixed_forms_alone(run: Run) -> None:
     """Attributes of ours that cannot hold a secret stay; others are scrubbed, as the user's callback says."""
-    _run(
+    run(
         """
         import logfire
         groqscope.configure(scrubbing=logfire.ScrubbingOptions(
@@ -614,7 +615,7 @@ def test_scrubber_leaves_our_fixed_forms_alone() -> None:
     ]
 
 
-def test_nothing_goes_to_logfires_cloud_without_a_token() -> None:
+def test_nothing_goes_to_logfires_cloud_without_a_token(run: Run) -> None:
     """Without a token logfire sends nothing, also when the environment says to send."""
     code = """
         import socket
@@ -624,4 +625,4 @@ def test_nothing_goes_to_logfires_cloud_without_a_token() -> None:
         groqscope.flush()
     """
 
-    assert _run(code, LOGFIRE_SEND_TO_LOGFIRE="true").stdout.split() == ["False"]
+    assert run(code, LOGFIRE_SEND_TO_LOGFIRE="true").stdout.split() == ["False"]
