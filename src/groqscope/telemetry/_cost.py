@@ -6,6 +6,7 @@ The price list takes about 50 ms to load; `warm_up` does that in a thread, while
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -58,6 +59,9 @@ def price(models: tuple[str | None, ...], usage: Usage, inner: tuple[ModelUsage,
     """
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
+    if not 0 <= (usage.cached_tokens or 0) <= usage.input_tokens or usage.output_tokens < 0:
+        # Not what a sane server reports: no figure is better than a wrong one.
+        return None
     if inner:
         parts = [_price(m.model, Usage(input_tokens=m.input_tokens, output_tokens=m.output_tokens)) for m in inner]
         known = [p for p in parts if p is not None]
@@ -78,25 +82,26 @@ def _load() -> Any:
 
 
 def _price(model: str, usage: Usage) -> float | None:
-    if model not in _prices:
+    try:
+        found = _prices[model]
+    except KeyError:
         genai_prices = _load()
         with _lock:
             if len(_prices) >= _MAX_MODELS:
                 _prices.clear()
-            _find(model, genai_prices)
-    found = _prices[model]
+            found = _find(model, genai_prices)
     return None if found is None else found(usage)
 
 
-def _find(model: str, genai_prices: Any) -> None:
-    try:
+def _find(model: str, genai_prices: Any) -> Callable[[Usage], float] | None:
+    found = None
+    with suppress(LookupError):
         calculation = genai_prices.calc_price(
             genai_prices.Usage(input_tokens=1, output_tokens=1), model, provider_id="groq"
         )
-    except LookupError:
-        _prices[model] = None
-    else:
-        _prices[model] = _calculator(genai_prices.Usage, calculation.model_price)
+        found = _calculator(genai_prices.Usage, calculation.model_price)
+    _prices[model] = found
+    return found
 
 
 def _calculator(usage_type: Any, model_price: Any) -> Callable[[Usage], float]:

@@ -1,0 +1,132 @@
+"""Cost: genai-prices' figure where price and usage are known, unknown otherwise, never 0."""
+
+import threading
+from typing import Any
+
+import genai_prices
+import pytest
+from support.both import Mode, both, each_mode
+from support.scope import ASK, Exported
+
+from groqscope.simulator import Answer, Simulator
+from groqscope.simulator import Usage as Told
+from groqscope.telemetry import _cost, price
+from groqscope.timeline import ModelUsage, Usage
+
+KNOWN = (
+    "llama-3.3-70b-versatile",
+    "openai/gpt-oss-120b",
+    "openai/gpt-oss-20b",
+    "moonshotai/kimi-k2-instruct-0905",
+    "qwen/qwen3-32b",
+)
+
+
+@both
+async def whole(client: Any, **options: Any) -> None:
+    async with client:
+        await client.chat.completions.create(**{**ASK, **options})
+
+
+def theirs(model: str, usage: Usage) -> float:
+    """What genai-prices says."""
+    given = genai_prices.Usage(
+        input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cache_read_tokens=usage.cached_tokens or 0
+    )
+    return float(genai_prices.calc_price(given, model, provider_id="groq").total_price)
+
+
+@pytest.mark.parametrize("model", KNOWN)
+@pytest.mark.parametrize("cached", [None, 0, 400, 1000])
+def test_as_genai_prices_has_it(model: str, cached: int | None) -> None:
+    """Input, cached input and output, reasoning being part of output."""
+    usage = Usage(input_tokens=1000, output_tokens=321, cached_tokens=cached, reasoning_tokens=300)
+
+    assert price((model,), usage) == pytest.approx(theirs(model, usage), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("models", "usage"),
+    [
+        (("nobodys-model",), Usage(input_tokens=1, output_tokens=1)),
+        ((None,), Usage(input_tokens=1, output_tokens=1)),
+        ((), Usage(input_tokens=1, output_tokens=1)),
+        ((KNOWN[0],), Usage()),
+        ((KNOWN[0],), Usage(input_tokens=5)),
+        ((KNOWN[0],), Usage(output_tokens=5)),
+    ],
+)
+def test_unknown_is_not_nothing(models: tuple[str | None, ...], usage: Usage) -> None:
+    """Without a price or without the tokens there is no cost."""
+    assert price(models, usage) is None
+
+
+def test_the_answering_model_counts_first() -> None:
+    """The price is that of the model that answered, where it has one, else of the one asked for."""
+    usage = Usage(input_tokens=10, output_tokens=10)
+
+    assert price((KNOWN[1], KNOWN[0]), usage) == pytest.approx(theirs(KNOWN[1], usage))
+    assert price(("nobodys", KNOWN[0]), usage) == pytest.approx(theirs(KNOWN[0], usage))
+
+
+def test_a_compound_system_costs_what_its_parts_cost() -> None:
+    """Inner calls are priced one by one; with one of unknown price the whole is unknown."""
+    usage = Usage(input_tokens=30, output_tokens=40)
+    parts = (
+        ModelUsage(model=KNOWN[0], input_tokens=10, output_tokens=10),
+        ModelUsage(model=KNOWN[1], input_tokens=20, output_tokens=30),
+    )
+    expected = sum(theirs(p.model, Usage(input_tokens=p.input_tokens, output_tokens=p.output_tokens)) for p in parts)
+
+    assert price(("groq/compound",), usage, parts) == pytest.approx(expected)
+    assert price(("groq/compound",), usage, (*parts, ModelUsage(model="x", input_tokens=1, output_tokens=1))) is None
+
+
+def test_a_price_of_nothing_for_no_tokens() -> None:
+    """Zero tokens of a known model do cost nothing."""
+    assert price((KNOWN[0],), Usage(input_tokens=0, output_tokens=0)) == 0
+
+
+@pytest.mark.parametrize("cached", [2_000, 50_000, -5])
+def test_usage_that_cannot_be(cached: int) -> None:
+    """More cached than sent, or fewer than none: a figure or none, but no exception."""
+    found = price((KNOWN[1],), Usage(input_tokens=1000, output_tokens=1, cached_tokens=cached))
+
+    assert found is None or found >= 0
+
+
+def test_many_models_and_threads() -> None:
+    """The memory of prices is bounded, and threads that fill it do not trip over each other."""
+    wrong: list[Any] = []
+
+    def job(first: int) -> None:
+        try:
+            for number in range(first, first + 400):
+                assert price((f"nobodys-{number}",), Usage(input_tokens=1, output_tokens=1)) is None
+                assert price((KNOWN[number % 5],), Usage(input_tokens=1, output_tokens=1))
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=job, args=(n * 1000,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert wrong == []
+    assert len(_cost._prices) <= _cost._MAX_MODELS + 4
+
+
+@each_mode
+def test_on_the_record(mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """A known model's cost is on the span and in the counter; an unknown one's nowhere."""
+    sim.play(Answer("a", usage=Told(prompt_tokens=1000, completion_tokens=100)))
+    for model in (KNOWN[0], "nobodys-model"):
+        whole(mode, exported.client(mode, sim.base_url), model=model)
+    expected = theirs(KNOWN[0], Usage(input_tokens=1000, output_tokens=100))
+    spans = exported.record_spans
+
+    assert [(s.attributes or {}).get("operation.cost") for s in spans] == [pytest.approx(expected), None]
+    (point,) = exported.metrics()["groqscope.cost"]
+    assert point.value == pytest.approx(expected)
+    assert point.attributes["gen_ai.request.model"] == KNOWN[0]
