@@ -35,6 +35,8 @@ class FakeTempo:
             return self.search(dict(asked.url.params))
         trace = asked.url.path.removeprefix("/api/traces/")
         self.fetched.append(trace)
+        start = self.records[trace].start_unix_ns // SECOND
+        assert int(asked.url.params["start"]) < start < int(asked.url.params["end"])
         return httpx.Response(200, json=self.bodies[trace])
 
     def search(self, params):
@@ -104,6 +106,22 @@ def test_a_broken_trace_loses_nothing_else(tempo):
 
     assert len(records) == 39
     assert f"trace {trace} cannot be read" in str(report.warnings[0])
+
+
+def test_a_trace_that_keeps_one_waiting_is_asked_for_again(tempo):
+    """A busy Tempo lets single traces wait: each gets a second try."""
+    slow = f"/api/traces/{next(iter(tempo.records))}"
+    waited = []
+
+    def busy(asked):
+        if asked.url.path == slow and not waited:
+            waited.append(1)
+            raise httpx.ReadTimeout("busy")
+        return tempo(asked)
+
+    records, report = read(busy)
+
+    assert (len(records), report.warnings, waited) == (40, [], [1])
 
 
 @pytest.mark.parametrize(

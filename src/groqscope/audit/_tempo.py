@@ -27,7 +27,14 @@ TIMEOUT: Final = 30.0
 """Seconds for one answer."""
 PERIOD: Final = 3600
 """Seconds back, when no time is asked for."""
-_TOGETHER: Final = 8
+_TOGETHER: Final = 4
+_TRIES: Final = 2
+"""For one trace of many: a busy Tempo lets single ones wait."""
+_SECOND: Final = 1_000_000_000
+_AROUND: Final = 3600
+"""Seconds around a trace's start in which its spans are looked for."""
+_Found = tuple[str, int]
+"""ID and start of a trace, Unix nanoseconds; 0 when the search did not say."""
 _BATCH: Final = 64
 
 
@@ -70,9 +77,9 @@ class TempoSource:
         start = math.floor(since / 1e9) if since is not None else end - PERIOD
         with self._client() as client, ThreadPoolExecutor(_TOGETHER) as pool:
             seen: set[str] = set()
-            for ids in self._windows(client, start, end, report):
-                fresh = iter([one for one in ids if one not in seen])
-                seen.update(ids)
+            for traces in self._windows(client, start, end, report):
+                fresh = iter([trace for trace in traces if trace[0] not in seen])
+                seen.update(trace_id for trace_id, _ in traces)
                 while batch := list(islice(fresh, _BATCH)):
                     for records in pool.map(partial(self._trace, client, report), batch):
                         yield from (r for r in records if _within(r, since, until))
@@ -84,8 +91,8 @@ class TempoSource:
 
         return httpx.Client(timeout=TIMEOUT)
 
-    def _windows(self, client: "httpx.Client", start: int, end: int, report: ReadReport) -> Iterator[list[str]]:
-        """Yield trace ids, part of the time by part, earliest first."""
+    def _windows(self, client: "httpx.Client", start: int, end: int, report: ReadReport) -> Iterator[list[_Found]]:
+        """Yield traces, part of the time by part, earliest first."""
         waiting = [(start, end)]
         while waiting:
             begin, stop = waiting.pop()
@@ -96,7 +103,8 @@ class TempoSource:
                 continue
             if len(traces) >= self._limit:
                 report.warn(self.names[0], None, f"{self._limit} traces or more in one second; not all were found")
-            yield [str(t["traceID"]) for t in sorted(traces, key=_start_of) if t.get("traceID")]
+            found = [(str(trace["traceID"]), _start_of(trace)) for trace in traces if trace.get("traceID")]
+            yield sorted(found, key=lambda trace: trace[1])
 
     def _search(self, client: "httpx.Client", begin: int, stop: int) -> list[dict[str, Any]]:
         query = {"q": QUERY, "start": str(begin), "end": str(stop), "limit": str(self._limit), "spss": "1"}
@@ -107,20 +115,25 @@ class TempoSource:
             raise SourceError(f"{self.names[0]} did not answer as Tempo does: is the address right?") from None
         return [cast("dict[str, Any]", trace) for trace in traces if isinstance(trace, dict)]
 
-    def _trace(self, client: "httpx.Client", report: ReadReport, trace_id: str) -> Iterable[RequestRecord]:
+    def _trace(self, client: "httpx.Client", report: ReadReport, found: _Found) -> Iterable[RequestRecord]:
+        trace_id, start = found
+        # Without a time Tempo looks through everything it has.
+        around = {"start": str(start // _SECOND - _AROUND), "end": str(start // _SECOND + _AROUND)} if start else {}
         try:
-            answer = self._get(client, f"/api/traces/{trace_id}", {})
+            answer = self._get(client, f"/api/traces/{trace_id}", around, tries=_TRIES)
             return decode_traces(answer.content, source=f"trace {trace_id}", report=report)
         except (SourceError, ValueError) as error:
             report.warn(self.names[0], None, f"trace {trace_id} cannot be read: {error}")
             return ()
 
-    def _get(self, client: "httpx.Client", path: str, query: dict[str, str]) -> "httpx.Response":
+    def _get(self, client: "httpx.Client", path: str, query: dict[str, str], tries: int = 1) -> "httpx.Response":
         import httpx
 
         try:
             answer = client.get(self._url + path, params=query, headers={"accept": "application/json"})
         except httpx.TimeoutException:
+            if tries > 1:
+                return self._get(client, path, query, tries - 1)
             raise SourceError(
                 f"{self.names[0]} did not answer in {TIMEOUT:g} s: ask for less time, or try again"
             ) from None
