@@ -9,13 +9,12 @@ RUN := $(VENV)/.run-stamp
 DEV := $(VENV)/.dev-stamp
 UV = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PYTEST_ARGS ?=
+BENCH := .venv-bench
+BENCH_ARGS ?=
 COMPOSE ?= docker compose
-# Programs that run the bundled services where no image can be pulled; without them their tests are left out.
-GROQSCOPE_STACK_TOOLS ?= $(wildcard ../shared/stack)
-export GROQSCOPE_STACK_TOOLS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check stack stack-demo test-stack format lock clean phases
+.PHONY: help demo test check bench stack stack-demo test-stack format lock clean phases
 
 help:  ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '%-16s %s\n' "$$t" "$$d"; done
@@ -28,6 +27,9 @@ test: $(DEV)  ## all tests but those of the bundled services
 
 phases: $(DEV)  ## delays injected into every phase, and what the accounting finds
 	@cd tests && ../$(BIN)/python -m support.ground_truth
+
+bench: $(BENCH)/.stamp  ## CPU per chunk and per request beside the bare SDK and the other instrumentations (about 5 minutes)
+	$(BENCH)/bin/python -m bench --json build/bench.json $(BENCH_ARGS)
 
 check: $(DEV)  ## lint, format, types, and the arrows between rooms
 	$(BIN)/ruff check .
@@ -59,6 +61,15 @@ lock: $(DEV)  ## pin the dependencies of pyproject.toml anew (takes the index of
 clean:  ## remove the environment and all caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BENCH)/.stamp: requirements-dev.txt bench/requirements.txt pyproject.toml
+	@echo "Installing groqscope and what it is measured beside into $(BENCH) (once) ..."
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-dev.txt
+	@$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install -r bench/requirements.txt
+	@$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
+	@mkdir -p build
+	@touch $@
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "groqscope needs Python 3.11 or newer; none found. Install it, or: make PYTHON=/path/to/python" >&2; exit 2; }

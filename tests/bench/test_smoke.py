@@ -1,0 +1,32 @@
+"""The benchmark runs, and its figures are figures."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="the benchmark pins its processes, which this system cannot"
+)
+@pytest.mark.parametrize("path", ["async", "request"])
+def test_smoke(tmp_path: Path, path: str) -> None:
+    """One small round measures every variant of a path and writes ratios."""
+    target = tmp_path / "bench.json"
+
+    subprocess.run(
+        [sys.executable, "-m", "bench", "--smoke", "--only", path, "--json", str(target)],
+        cwd=ROOT,
+        check=True,
+        timeout=300,
+    )
+
+    results = {r["variant"]: r for r in json.loads(target.read_text())["results"]}
+    assert results["bare"]["value"] > 0
+    assert results["groqscope"]["value"] > 0
+    assert isinstance(results["groqscope"]["ratio"], float)
