@@ -414,6 +414,11 @@ class Process:
                 exemplar.time_unix_nano = now_unix_ns
         return request.SerializeToString()
 
+    @property
+    def waiting(self) -> int:
+        """How many spans ended since they were last given."""
+        return len(self._spans.spans)
+
     def spans(self) -> bytes:
         """Give the spans ended since the last time as OTLP."""
         spans, self._spans.spans = self._spans.spans, []
