@@ -18,7 +18,8 @@ COMMAND = [sys.executable, "-c", "from groqscope.cli import main; main()", "simu
 
 def rest_of(process: "subprocess.Popen[str]") -> tuple[str, str]:
     """What it still says until it ends. Not `communicate`, which passes over what `readline` has buffered."""
-    told, errors = process.stdout.read(), process.stderr.read()
+    with process.stdout, process.stderr:
+        told, errors = process.stdout.read(), process.stderr.read()
     process.wait(timeout=20)
     return told, errors
 
