@@ -79,7 +79,17 @@ def test_a_compound_system_costs_what_its_parts_cost() -> None:
     expected = sum(theirs(p.model, Usage(input_tokens=p.input_tokens, output_tokens=p.output_tokens)) for p in parts)
 
     assert price(("groq/compound",), usage, parts) == pytest.approx(expected)
-    assert price(("groq/compound",), usage, (*parts, ModelUsage(model="x", input_tokens=1, output_tokens=1))) is None
+    more = Usage(input_tokens=31, output_tokens=41)
+    assert price(("groq/compound",), more, (*parts, ModelUsage(model="x", input_tokens=1, output_tokens=1))) is None
+
+
+def test_inner_calls_that_repeat_the_whole() -> None:
+    """Recorded streams of compound systems give every inner call the whole usage: then the cost is unknown, not a multiple."""
+    usage = Usage(input_tokens=30, output_tokens=40)
+    parts = (ModelUsage(model=KNOWN[0], input_tokens=30, output_tokens=40),)
+
+    assert price(("groq/compound",), usage, parts) is not None
+    assert price(("groq/compound",), usage, parts * 2) is None
 
 
 def test_a_price_of_nothing_for_no_tokens() -> None:

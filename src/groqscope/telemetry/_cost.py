@@ -63,6 +63,10 @@ def price(models: tuple[str | None, ...], usage: Usage, inner: tuple[ModelUsage,
         # Not what a sane server reports: no figure is better than a wrong one.
         return None
     if inner:
+        told = sum(m.input_tokens for m in inner), sum(m.output_tokens for m in inner)
+        if told != (usage.input_tokens, usage.output_tokens):
+            # Streamed, each inner call repeats the whole usage (recorded): who used how much is not known.
+            return None
         parts = [_price(m.model, Usage(input_tokens=m.input_tokens, output_tokens=m.output_tokens)) for m in inner]
         known = [p for p in parts if p is not None]
         return sum(known) if len(known) == len(parts) else None
