@@ -499,6 +499,30 @@ def test_spans_of_an_outage_are_sent_by_the_next_process(run: Run, endpoint: Col
     assert list((Path(os.environ["GROQSCOPE_HOME"]) / "spool").rglob("*.jsonl")) == []
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX")
+@pytest.mark.parametrize("remote", [False, True])
+def test_children_after_a_fork_export_their_own(run: Run, *, remote: bool, endpoint: Collector) -> None:
+    """Each process of a prefork server exports what it recorded, once, and nothing of its parent's."""
+    run(
+        """
+        groqscope.configure()
+        tracer = trace.get_tracer("t")
+        tracer.start_span("before").end()
+        for number in range(3):
+            if os.fork() == 0:
+                tracer.start_span(f"child {number}").end()
+                sys.exit()
+        for _ in range(3):
+            os.wait()
+        tracer.start_span("after").end()
+        """,
+        **({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint.url} if remote else {}),
+    )
+
+    names = endpoint.span_names() if remote else [s["name"] for s in _stored_spans()]
+    assert sorted(names) == ["after", "before", "child 0", "child 1", "child 2"]
+
+
 def test_configure_twice_is_safe(run: Run, endpoint: Collector) -> None:
     """The second call changes nothing; one that brings settings says so, once."""
     done = run(

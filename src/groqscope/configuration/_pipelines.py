@@ -23,6 +23,8 @@ from groqscope.store import LocalMetricExporter, LocalSpanExporter, OtlpSender
 if TYPE_CHECKING:
     from groqscope.store._courier import Courier
 
+_LOCAL_DELAY_MS: Final = 1000.0
+"""A file costs less than a request to an endpoint, and `groqscope tail` looks at it."""
 _GRPC: Final = "opentelemetry.exporter.otlp.proto.grpc"
 _HTTP: Final = "opentelemetry.exporter.otlp.proto.http"
 _CREDENTIALS: Final = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_{}CREDENTIAL_PROVIDER"
@@ -35,7 +37,9 @@ def span_processors(settings: Settings) -> list[SpanProcessor]:
         if exporter == "console":
             processors.append(SimpleSpanProcessor(ConsoleSpanExporter()))
         elif exporter == "local":
-            processors.append(BatchSpanProcessor(LocalSpanExporter(settings.directory)))
+            delay = None if environment.text("OTEL_BSP_SCHEDULE_DELAY") else _LOCAL_DELAY_MS
+            local = LocalSpanExporter(settings.directory)
+            processors.append(BatchSpanProcessor(local, schedule_delay_millis=delay))
         elif exporter == "otlp" and settings.traces.destination is not None:
             processors.append(_BatchProcessor(_span_exporter(settings.traces.destination)))
     return processors

@@ -120,7 +120,8 @@ class Spool:
         self._make_room(len(line) + 1)
         name = f"{self._signal}-{self._clock():020d}-{os.getpid()}-{next(self._numbers):06d}-{items}.jsonl"
         part = self.directory / f"{name}.part"
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(part, flags, 0o600)
         try:
             try:
                 data = memoryview(line + b"\n")
