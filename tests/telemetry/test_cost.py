@@ -84,7 +84,7 @@ def test_a_compound_system_costs_what_its_parts_cost() -> None:
 
 
 def test_inner_calls_that_repeat_the_whole() -> None:
-    """Recorded streams of compound systems give every inner call the whole usage: then the cost is unknown, not a multiple."""
+    """Recorded compound streams give every inner call the whole usage: the cost is unknown then, not a multiple."""
     usage = Usage(input_tokens=30, output_tokens=40)
     parts = (ModelUsage(model=KNOWN[0], input_tokens=30, output_tokens=40),)
 
