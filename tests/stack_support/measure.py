@@ -121,9 +121,8 @@ def main() -> None:
         time.sleep(2)
         held = bytes_in(names["otel-collector"], "/var/lib/otelcol/queue")
         count = len(waiting) * PER_BATCH
-        print(
-            f"queue while Tempo is down: {queue_bytes(client) / count:.0f} bytes per request, {held / count:.0f} on disk"
-        )
+        queued = queue_bytes(client) / count
+        print(f"queue while Tempo is down: {queued:.0f} bytes per request, {held / count:.0f} on disk")
         docker("start", names["tempo"])
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from support.spans import span_of
-
 from groqscope.store import LocalSpanExporter
 from groqscope.timeline import RequestRecord
+from support.spans import span_of
 
 
 def write_store(directory: Path, records: Iterable[RequestRecord], batch: int = 100) -> Path:
