@@ -14,7 +14,7 @@ BENCH_ARGS ?=
 COMPOSE ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench stack stack-demo test-stack format lock clean phases
+.PHONY: help demo test check docs bench stack stack-demo test-stack format lock clean phases
 
 help:  ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '%-16s %s\n' "$$t" "$$d"; done
@@ -58,8 +58,12 @@ lock: $(DEV)  ## pin the dependencies of pyproject.toml anew (takes the index of
 	$(UV) --upgrade --all-extras --group dev -o requirements-dev.txt
 	$(UV) --extra pydantic-ai --extra simulator --group build -c requirements-dev.txt -o requirements.txt
 
+docs: $(DEV)  ## the documentation, into site/
+	$(BIN)/python docs/generate_reference.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:  ## remove the environment and all caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BENCH)/.stamp: requirements-dev.txt bench/requirements.txt pyproject.toml

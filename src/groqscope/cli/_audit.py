@@ -33,7 +33,7 @@ Exit status: 0 all is well, 1 a budget is over, 2 a mistake or something that ca
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("audit", epilog=_EXAMPLES)(audit)
+    app.command("audit", epilog=_EXAMPLES, short_help="Show where the time went; one request, budgets, changes.")(audit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,7 @@ def audit(
 
 def _overview(reading: "Reading", output: _Output, limits: "Budgets | None", section: "Section") -> int:
     from groqscope.audit import overview
+    from groqscope.audit._parallel import processors
 
     with _Watched(reading.report) as watch:
         report = overview(
@@ -118,6 +119,7 @@ def _overview(reading: "Reading", output: _Output, limits: "Budgets | None", sec
             budgets=limits,
             why=section == "why" or output.json or output.html is not None or output.markdown,
             timelines=output.json or output.html is not None,
+            workers=processors(),
             watch=watch,
         )
     _write(report, output, section)

@@ -29,7 +29,7 @@ _LIVE = "Asking Groq.\n"
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("demo", epilog=_EXAMPLES)(demo)
+    app.command("demo", epilog=_EXAMPLES, short_help="Play a workload of every kind, and audit it; no key.")(demo)
 
 
 def demo(

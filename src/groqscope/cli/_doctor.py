@@ -28,7 +28,7 @@ Exit status: 0 all is well, 1 something is broken.
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("doctor", epilog=_EXAMPLES)(doctor)
+    app.command("doctor", epilog=_EXAMPLES, short_help="Say what is installed, where telemetry goes; try.")(doctor)
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False) -> int:

@@ -19,7 +19,7 @@ What was sent is remembered by endpoint, so that the same command, run again, go
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("push", epilog=_EXAMPLES)(push)
+    app.command("push", epilog=_EXAMPLES, short_help="Send stored requests to an OTLP endpoint.")(push)
 
 
 def push(

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
     stack = typer.Typer(help="Write and check the bundled services (docker-compose.yml).", no_args_is_help=True)
     stack.callback()(_group)
     stack.command("init", epilog=_INIT_EXAMPLES)(init)
-    stack.command("check", epilog=_EXAMPLES)(check)
+    stack.command("check", epilog=_EXAMPLES, short_help="Send a test span and metric, and look for them.")(check)
     app.add_typer(stack, name="stack", rich_help_panel=None)
 
 

@@ -1,0 +1,98 @@
+"""Write docs/reference.md from groqscope.semconv: `python docs/generate_reference.py`; `--check` compares only."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from groqscope import semconv
+
+PAGE = Path(__file__).parent / "reference.md"
+_HEAD = """\
+<!-- Written by docs/generate_reference.py; change src/groqscope/semconv.py instead. -->
+# Attributes and metrics
+
+Every name that groqscope writes. `gen_ai.*`, `server.*`, `http.*`, `error.*` and `operation.cost` are other people's
+names; `groq.*` says what Groq reports, `groqscope.*` what groqscope measures. An attribute that is not known is
+absent, never 0. The third column is the field of `groqscope.RequestRecord` that the attribute carries; what has none
+follows from the rest. Fields in nanoseconds travel as seconds, and phases so too.
+
+"""
+
+
+def render() -> str:
+    """Give the page."""
+    return _HEAD + "\n".join(_sections()).rstrip() + "\n"
+
+
+def _sections() -> Iterator[str]:
+    yield "## The record span\n"
+    yield (
+        f"One per request, named `{semconv.SPAN_CHAT} MODEL` (for other operations theirs), of kind CLIENT; inside"
+        f" somebody else's inference span `{semconv.SPAN_NESTED} MODEL`, INTERNAL. Marked by `{semconv.RECORD}`,"
+        f" version {semconv.RECORD_VERSION} of its form.\n"
+    )
+    yield from _attributes(semconv.FIELDS)
+    yield "### What a compound system called\n"
+    yield from _attributes(semconv.USAGE_BREAKDOWN, "usage_models.")
+    yield "### What follows from the others\n"
+    yield from _attributes(semconv.DERIVED)
+    yield "## Events of the record span\n"
+    for event in semconv.EVENTS:
+        field = f", one per entry of `{event.field}`" if event.field else ""
+        yield f"### `{event.name}`\n\n{event.brief}{field}.\n"
+        if event.attributes:
+            yield from _attributes(event.attributes)
+    yield "## On an enclosing span\n"
+    yield "Written on somebody else's inference span that encloses the record's.\n"
+    yield from _attributes(semconv.SUMMARY)
+    yield "## Child spans\n"
+    yield "For trace viewers; readers of records do not need them.\n"
+    yield f"- `{semconv.SPAN_TOOL_CALL} NAME`: a tool call coming together"
+    yield f"- `{semconv.SPAN_EXECUTED_TOOL} NAME`: a tool that Groq ran"
+    yield f"- `{semconv.SPAN_ATTEMPT}`: an HTTP attempt, when there was more than one"
+    yield f"- phases: {', '.join(f'`{name}`' for name in semconv.SPAN_PHASES)}\n"
+    yield "## Metrics\n"
+    yield from _metrics()
+
+
+def _attributes(attributes: Iterable[semconv.Attribute], prefix: str = "") -> Iterator[str]:
+    yield "| attribute | type, unit | field | what it says |\n| --- | --- | --- | --- |"
+    for a in attributes:
+        unit = f", {a.unit}" if a.unit else ""
+        field = f"`{prefix}{a.field}`" if a.field else ""
+        yield f"| `{a.name}` | {a.type}{unit} | {field} | {_cell(a.brief)} |"
+    yield ""
+
+
+def _metrics() -> Iterator[str]:
+    yield "| metric | kind, unit | what it measures | attributes |\n| --- | --- | --- | --- |"
+    for m in semconv.METRICS:
+        attributes = ", ".join(f"`{name}`" for name in m.attributes)
+        yield f"| `{m.name}` | {m.kind}, {m.unit} | {_cell(m.brief)} | {attributes} |"
+    yield ""
+    bounds = {m.buckets: [] for m in semconv.METRICS if m.buckets}
+    for m in semconv.METRICS:
+        if m.buckets:
+            bounds[m.buckets].append(f"`{m.name}`")
+    yield "Bounds of the histograms:\n"
+    for buckets, names in bounds.items():
+        yield f"- {', '.join(names)}: {', '.join(f'{b:.10g}' for b in buckets)}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> int:
+    """Write the page, or say that it is not the one in the repository."""
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(render(), "utf-8")
+        return 0
+    if PAGE.read_text("utf-8") == render():
+        return 0
+    print(f"{PAGE.name} is not what semconv.py says: run python docs/{Path(__file__).name}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

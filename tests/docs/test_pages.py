@@ -1,0 +1,208 @@
+"""The documentation is true: pages build, generated ones are current, code runs, commands and options exist."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from groqscope.cli._main import COMMANDS, run
+from groqscope.simulator import Answer, Simulator
+from groqscope.store import read_records
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {page: page.read_text("utf-8") for page in PAGES}
+
+
+def script(name: str) -> ModuleType:
+    spec = spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_reference_is_current() -> None:
+    """The reference says what semconv.py says."""
+    module = script("generate_reference")
+
+    assert module.PAGE.read_text("utf-8") == module.render()
+
+
+def test_licences_are_current() -> None:
+    """Every pinned package has its line, with a licence, and no other package has one."""
+    module = script("generate_licences")
+    rows = dict(re.findall(r"^\| (\S+) \| (\d\S*) \|", module.PAGE.read_text("utf-8"), re.MULTILINE))
+
+    assert rows == dict(module.pinned())
+    assert [name for name, licence in module.known().items() if licence == "unknown"] == []
+
+
+class _Loaded(HTMLParser):
+    """What a page makes a browser load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        wanted = (
+            given.get("src") if tag in {"script", "img", "iframe"} else given.get("href") if tag == "link" else None
+        )
+        if wanted is not None and given.get("rel") != "canonical":
+            self.addresses.append(wanted)
+
+
+def test_site(tmp_path: Path) -> None:
+    """All pages build without a warning: links and anchors lead somewhere, and nothing is loaded from elsewhere."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    loaded = _Loaded()
+    pages = list((tmp_path / "site").glob("*.html"))
+    for page in pages:
+        loaded.feed(page.read_text("utf-8"))
+    assert len(pages) > 10
+    assert loaded.addresses
+    assert [a for a in loaded.addresses if re.match(r"(https?:)?//", a)] == []
+
+
+def _commands() -> Iterator[tuple[str, list[str]]]:
+    """Every `groqscope …` of a code block, as words; what stands in quotes is left out."""
+    for page, text in TEXTS.items():
+        blocks = re.findall(r"```(?:sh|yaml)\n(.*?)```", text, re.DOTALL)
+        blocks += re.findall(r"^    groqscope .*$", text, re.MULTILINE)
+        for line in "\n".join(blocks).splitlines():
+            bare = re.sub(r"'[^']*'|\"[^\"]*\"", "X", line.replace("  groqscope", "\ngroqscope"))
+            for found in re.findall(r"^(?:.*&& |.*run: | *)(groqscope [^&|>\n]*)", bare, re.MULTILINE):
+                words = re.sub(r"  .*| #.*", "", found.strip()).split()
+                yield f"{page.name}: {' '.join(words)}", words[1:]
+
+
+@pytest.mark.parametrize(("name", "words"), list(_commands()), ids=[name for name, _ in _commands()])
+def test_commands(name: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command that the pages write exists, with every option it is given."""
+    path = [w for w in words[: 2 if words[0] == "stack" else 1] if not w.startswith("-")]
+    run([*path, "--help"])
+    known = capsys.readouterr().out
+
+    assert path[0] in COMMANDS
+    assert [w for w in words if w.startswith("--") and w not in known] == []
+
+
+def test_every_command_is_in_the_pages() -> None:
+    """There is no command that the pages do not mention."""
+    text = "\n".join(TEXTS.values())
+
+    assert [command for command in COMMANDS if f"groqscope {command}" not in text] == []
+
+
+@pytest.fixture
+def groq() -> Iterator[Simulator]:
+    with Simulator(Answer("into the wait")) as simulator:
+        yield simulator
+
+
+def python(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text("utf-8"), re.DOTALL)
+
+
+def run_program(groq: Simulator, home: Path, program: str) -> str:
+    settings = {"GROQ_BASE_URL": groq.base_url, "GROQ_API_KEY": "none", "GROQSCOPE_HOME": str(home)}
+    command = [sys.executable, "-W", "error::SyntaxWarning", "-c", program]
+    done = subprocess.run(
+        command, env={**os.environ, **settings}, cwd=home, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_getting_started(groq: Simulator, tmp_path: Path) -> None:
+    """The blocks of the first page run one after the other, but the one that needs Celery."""
+    blocks = [block for block in python("getting-started.md") if "celery" not in block]
+    output = run_program(groq, tmp_path, "\n".join(blocks))
+    (record,) = read_records([tmp_path / "store"])
+
+    assert len(blocks) == 5
+    assert output.startswith("into the waitcompleted ")
+    assert record.outcome == "completed"
+
+
+def test_content(groq: Simulator, tmp_path: Path) -> None:
+    """The policy of the page on content can be given, scrubs, and records."""
+    ask = """
+import groqscope
+from groq import Groq
+groqscope.configure()
+"""
+    call = """
+Groq().chat.completions.create(model="m", messages=[{"role": "user", "content": "I am Ada"}])
+"""
+    (block,) = python("content.md")
+    run_program(groq, tmp_path, ask + block + call)
+    stored = "".join(p.read_text("utf-8") for p in (tmp_path / "store").glob("traces-*.jsonl"))
+
+    assert "I am [name]" in stored
+    assert "into the wait" in stored
+    assert "Ada" not in stored
+
+
+def test_no_content_by_default(groq: Simulator, tmp_path: Path) -> None:
+    """Without asking, neither prompt nor answer is in the store."""
+    program = """
+import groqscope
+from groq import Groq
+groqscope.configure()
+groqscope.instrument()
+Groq().chat.completions.create(model="m", messages=[{"role": "user", "content": "I am Ada"}])
+"""
+    run_program(groq, tmp_path, program)
+    stored = "".join(p.read_text("utf-8") for p in (tmp_path / "store").glob("traces-*.jsonl"))
+
+    assert "groqscope.record" in stored
+    assert "Ada" not in stored
+    assert "into the wait" not in stored
+
+
+def test_simulator(groq: Simulator, tmp_path: Path) -> None:
+    """The simulator's example runs."""
+    (block,) = python("simulator.md")
+
+    assert run_program(groq, tmp_path, block) == ""
+
+
+def test_metrics_do_not_depend_on_sampling(groq: Simulator, tmp_path: Path) -> None:
+    """With nothing sampled, metrics and the record in the program are there all the same."""
+    program = """
+import os
+os.environ["OTEL_TRACES_SAMPLER"] = "always_off"
+import groqscope
+from groq import Groq
+groqscope.configure()
+groqscope.instrument()
+answer = Groq().chat.completions.create(model="m", messages=[{"role": "user", "content": "Hello"}])
+print(groqscope.record_of(answer).outcome)
+"""
+    assert run_program(groq, tmp_path, program) == "completed\n"
+    metrics = "".join(p.read_text("utf-8") for p in (tmp_path / "store").glob("metrics-*.jsonl"))
+    assert "gen_ai.client.operation.duration" in metrics
+    assert list((tmp_path / "store").glob("traces-*.jsonl")) == []
