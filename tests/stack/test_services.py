@@ -25,6 +25,7 @@ from groqscope.store import ReadReport
 
 pytestmark = pytest.mark.stack
 
+PICTURES = os.environ.get("GROQSCOPE_SCREENSHOTS")
 RARE = {
     "groq-overview / Alerts that fire": "an internal error",
     "groq-pipeline / Refused, failed, given up": "failures, in test_collector.py",
@@ -156,7 +157,17 @@ def test_records_come_back_out_of_tempo_as_they_went_in(services: Services, seed
 def test_a_span_with_every_attribute_is_stored_whole(services: Services):
     """A record with every field set is the same after Tempo, and ten kilobytes of content are not cut."""
     words = "".join(f"word {i} " for i in range(1100))
-    record = replace(full_record(), start_unix_ns=time.time_ns() - 30 * 10**9)
+    full = full_record()
+    record = replace(  # what no request has together with the rest
+        full,
+        start_unix_ns=time.time_ns() - 30 * 10**9,
+        duration_ns=full.duration_ns + 7,
+        phases=replace(full.phases, generate=7),
+        phases_unseen=("connect", "tls"),
+        output_tokens_estimate=77,
+        audio_seconds=2.5,
+        response_size=999,
+    )
     content = {"gen_ai.output.messages": words}
     sent = traffic.send_record(services.post, record, "whole", content)
     trace = until("the trace", lambda: services.trace(sent.trace_id or ""))
@@ -400,7 +411,7 @@ SHOTS = {
 @pytest.mark.parametrize("name", SHOTS)
 def test_a_dashboard_shows_in_a_browser(name: str, services: Services, seeded: Any, tmp_path: Path):
     """A real browser shows the dashboard with data in it. GROQSCOPE_SCREENSHOTS names a folder to keep the pictures."""
-    folder = Path(os.environ.get("GROQSCOPE_SCREENSHOTS", tmp_path)).resolve()
+    folder = Path(PICTURES or tmp_path).resolve()
     record = next(r for r in seeded.sent.ended if r.retries and r.stream and r.tool_calls)
     path, texts = SHOTS[name]
     picture = folder / f"{name}.png"
