@@ -158,6 +158,15 @@ class Tool:
         self.calls = self.requests = self.invalid = self.unchecked = 0
         self.assembly, self.size = Values(), Values()
 
+    def merge(self, other: "Tool") -> None:
+        """Add the same tool's calls from elsewhere."""
+        self.calls += other.calls
+        self.requests += other.requests
+        self.invalid += other.invalid
+        self.unchecked += other.unchecked
+        self.assembly.merge(other.assembly)
+        self.size.merge(other.size)
+
     def summary(self, name: str | None) -> ToolSummary:
         """Freeze into what reports show."""
         return ToolSummary(
@@ -189,6 +198,14 @@ class Aggregate:
         self.usual.add(record)
         if record.tool_calls:
             self._add_tools(record)
+
+    def merge(self, other: "Aggregate") -> None:
+        """Add what was counted elsewhere."""
+        for model, group in other.groups.items():
+            self.groups.setdefault(model, Group()).merge(group)
+        for name, tool in other.tools.items():
+            self.tools.setdefault(name, Tool()).merge(tool)
+        self.usual.merge(other.usual)
 
     def _add_tools(self, record: RequestRecord) -> None:
         for name in {call.name for call in record.tool_calls}:

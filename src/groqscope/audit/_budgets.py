@@ -188,6 +188,18 @@ def _fitting(unit: Unit, text: str, limit: Token) -> Unit:
     raise ExpressionError(f"expected {wants.get(unit, 'a plain number')}", text, limit.position)
 
 
+@dataclass(frozen=True, slots=True)
+class BudgetsState:
+    """What some budgets have measured; it can travel between processes, which conditions cannot."""
+
+    seen: list[int]
+    matched: list[int]
+    unknown: list[int]
+    values: list[Values]
+    good: int
+    all: int
+
+
 class Budgets:
     """Budgets being measured while records pass by."""
 
@@ -230,6 +242,23 @@ class Budgets:
             self._matched[number] += self.goodput is not None and self.goodput.good(record)
         else:
             self._matched[number] += _TALLIES[budget.measure](record)
+
+    def fresh(self) -> "Budgets":
+        """Give the same budgets, with nothing measured."""
+        return Budgets(self.budgets, self.goodput)
+
+    def state(self) -> "BudgetsState":
+        """Give what was measured, without the budgets."""
+        return BudgetsState(self._seen, self._matched, self._unknown, self._values, self._good, self._all)
+
+    def merge(self, other: "BudgetsState") -> None:
+        """Add what the same budgets measured elsewhere."""
+        for mine, theirs in ((self._seen, other.seen), (self._matched, other.matched), (self._unknown, other.unknown)):
+            mine[:] = [a + b for a, b in zip(mine, theirs, strict=True)]
+        for values, more in zip(self._values, other.values, strict=True):
+            values.merge(more)
+        self._good += other.good
+        self._all += other.all
 
     def results(self) -> tuple[BudgetResult, ...]:
         """Give every budget's verdict; goodput alone, without a limit, is only measured."""

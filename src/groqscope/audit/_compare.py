@@ -13,10 +13,10 @@ names a change once in twenty tables, not twice in each. "slower" and "faster" a
 import math
 import random
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from groqscope.audit._counting import Watch
 from groqscope.audit._distribution import Values, quantile_of_sorted
 from groqscope.audit._model import Certainty, Change, Comparison, ComparisonRow, Unit
 from groqscope.audit._reading import Reading
@@ -66,7 +66,7 @@ class _Pair:
     b: "array[float]"
 
 
-def compare(a: Reading, b: Reading, *, watch: Callable[[], object] | None = None) -> Comparison:
+def compare(a: Reading, b: Reading, *, watch: Watch | None = None) -> Comparison:
     """Read two sets and compare them model by model.
 
     Raises:
@@ -78,7 +78,7 @@ def compare(a: Reading, b: Reading, *, watch: Callable[[], object] | None = None
         for record in reading.records(timelines=False):
             sample.add(record)
             if watch is not None:
-                watch()
+                watch(1)
         reading.require_requests()
         samples.append(sample)
     first, second = samples

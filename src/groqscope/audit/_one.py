@@ -1,9 +1,9 @@
 """One request, found by the beginning of any of its IDs, beside what is usual for its model."""
 
-from collections.abc import Callable
 from typing import Final
 
 from groqscope.audit._aggregate import Aggregate
+from groqscope.audit._counting import Watch
 from groqscope.audit._errors import AuditError, NotFound
 from groqscope.audit._model import RequestAudit
 from groqscope.audit._reading import Reading
@@ -18,7 +18,7 @@ _KEPT: Final = 6
 _SHOWN: Final = 5
 
 
-def one_request(reading: Reading, wanted: str, *, watch: Callable[[], object] | None = None) -> RequestAudit:
+def one_request(reading: Reading, wanted: str, *, watch: Watch | None = None) -> RequestAudit:
     """Find one request by the beginning of its trace, span, request or response ID.
 
     Raises:
@@ -42,7 +42,7 @@ def one_request(reading: Reading, wanted: str, *, watch: Callable[[], object] | 
             if len(begun) < _KEPT:
                 begun.append(record)
         if watch is not None:
-            watch()
+            watch(1)
     reading.require_requests()
     record = _only(whole or begun, wanted, len(whole) or more, reading)
     return RequestAudit(

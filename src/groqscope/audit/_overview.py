@@ -1,10 +1,12 @@
 """The overview: every selected record counted, the newest or slowest kept to be listed, each with its verdict."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from groqscope.audit._aggregate import Aggregate
 from groqscope.audit._budgets import Budgets
+from groqscope.audit._counting import Watch, count_records
 from groqscope.audit._model import Audit, Entry, ModelSummary
+from groqscope.audit._parallel import read_shared, worth_it
 from groqscope.audit._reading import Reading, Top
 from groqscope.audit._verdict import judge
 from groqscope.audit._words import count, percent
@@ -21,7 +23,8 @@ def overview(
     budgets: Budgets | None = None,
     why: bool = False,
     timelines: bool = True,
-    watch: Callable[[], object] | None = None,
+    workers: int = 1,
+    watch: Watch | None = None,
 ) -> Audit:
     """Read everything and sum it up.
 
@@ -31,7 +34,8 @@ def overview(
         budgets: Limits to hold the requests against.
         why: Explain the slow requests.
         timelines: Read the arrival times of chunks of the requests listed.
-        watch: Called after each record, for a progress bar.
+        workers: Processes that share a large store (Linux; only in a program of one thread, which is forked).
+        watch: Called with the number of records read since the last call, for a progress bar.
 
     Raises:
         AuditError: nothing can be read, or nothing is selected.
@@ -39,13 +43,11 @@ def overview(
     query = reading.query
     aggregate = Aggregate()
     top = Top(query.slowest or listed, query.by if query.slowest else None)
-    for record in reading.records(timelines=timelines):
-        aggregate.add(record)
-        top.add(record)
-        if budgets is not None:
-            budgets.add(record)
-        if watch is not None:
-            watch()
+    files = worth_it(reading, top.limit, workers)
+    if files:
+        read_shared(files, reading, aggregate, top, budgets, timelines=timelines, workers=workers, watch=watch)
+    else:
+        count_records(reading, aggregate, top, budgets, timelines=timelines, watch=watch)
     reading.require_requests()
     return summarise(reading, aggregate, top.records(), budgets=budgets, why=why)
 

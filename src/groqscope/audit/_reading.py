@@ -48,15 +48,34 @@ class Reading:
 
     def _note(self, record: RequestRecord) -> None:
         self.requests += 1
-        start = record.start_unix_ns
-        if self.first is None or start < self.first:
-            self.first = start
-        if self.last is None or start > self.last:
-            self.last = start
+        self._note_time(record.start_unix_ns)
         if record.phases == _NO_PHASES:
             self.foreign += 1
         if record.service is not None and len(self.services) < _MAX_SERVICES:
             self.services.add(record.service)
+
+    def merge(self, other: "Reading") -> None:
+        """Add what another reading of the same source counted."""
+        self.requests += other.requests
+        self.foreign += other.foreign
+        self.services |= other.services
+        for moment in (other.first, other.last):
+            if moment is not None:
+                self._note_time(moment)
+        mine, theirs = self.report, other.report
+        mine.files += theirs.files
+        mine.lines += theirs.lines
+        mine.records += theirs.records
+        mine.bytes_read += theirs.bytes_read
+        for warning in theirs.warnings:
+            mine.warn(warning.source, warning.line, warning.reason)
+        mine.warnings_dropped += theirs.warnings_dropped
+
+    def _note_time(self, start: int) -> None:
+        if self.first is None or start < self.first:
+            self.first = start
+        if self.last is None or start > self.last:
+            self.last = start
 
     def require_requests(self) -> None:
         """Say what to do when nothing was selected.
@@ -100,7 +119,8 @@ class Top:
     """Keeps the records with the greatest value of something."""
 
     def __init__(self, limit: int | None, by: str | None = None) -> None:
-        self._limit = limit
+        self.limit = limit
+        self.by = by
         self._get = None if by is None else numeric(by).get
         self._heap: list[tuple[float, int, RequestRecord]] = []
         self._order = count()
@@ -111,9 +131,9 @@ class Top:
         if not isinstance(value, int | float):
             return
         item = (value, next(self._order), record)
-        if self._limit is None or len(self._heap) < self._limit:
+        if self.limit is None or len(self._heap) < self.limit:
             heapq.heappush(self._heap, item)
-        elif self._limit:
+        elif self.limit:
             heapq.heappushpop(self._heap, item)
 
     def records(self) -> list[RequestRecord]:

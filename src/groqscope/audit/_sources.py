@@ -6,6 +6,7 @@ from typing import Protocol
 
 from groqscope.audit._errors import SourceError
 from groqscope.store import ReadReport, read_records, store_directory
+from groqscope.store._sources import sources
 from groqscope.timeline import RequestRecord
 
 __all__ = ["FileSource", "MemorySource", "ReadReport", "Source", "StoreSource", "file_source"]
@@ -45,6 +46,12 @@ class FileSource:
     def names(self) -> tuple[str, ...]:
         """The paths as given."""
         return tuple("standard input" if str(path) == "-" else str(path) for path in self._paths)
+
+    def files(self) -> list[Path]:
+        """Give the files one by one; none when standard input is among them, or one cannot be looked at."""
+        report = ReadReport()
+        paths = [path for source in sources(self._paths, report) for path in source.paths]
+        return [] if report.warnings else [path for path in paths if path is not None and path.is_file()]
 
     @property
     def when_empty(self) -> str:

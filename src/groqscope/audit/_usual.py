@@ -40,6 +40,14 @@ class Rows:
             self._data[place * WIDTH : (place + 1) * WIDTH] = array("d", row)
             self._ids[place] = request
 
+    def merge(self, other: "Rows") -> None:
+        """Add the rows of another; those it left out count as seen."""
+        kept = 0
+        for row, request in other:
+            kept += 1
+            self.add(tuple(row), request)
+        self.seen += other.seen - kept
+
     def __iter__(self) -> Iterator[tuple["array[float]", str]]:
         for place, request in enumerate(self._ids):
             yield self._data[place * WIDTH : (place + 1) * WIDTH], request
@@ -83,6 +91,11 @@ class Usual:
         if rows is None:
             rows = self.rows[key] = Rows(self._limit)
         rows.add(measure(record), id_of(record))
+
+    def merge(self, other: "Usual") -> None:
+        """Add all rows of another."""
+        for key, rows in other.rows.items():
+            self.rows.setdefault(key, Rows(self._limit)).merge(rows)
 
     def of(self, record: RequestRecord) -> dict[str, float]:
         """Give what is usual for requests like this one; empty when too few are known."""

@@ -20,16 +20,18 @@ class Progress:
     def __init__(self, report: ReadReport, stream: TextIO | None = None) -> None:
         self._report = report
         self._stream = stream if stream is not None else sys.stderr
-        self._records = 0
+        self._records = self._waiting = 0
         self._next = time.monotonic() + DELAY
         self._drawn = False
         self._active = self._stream.isatty()
 
-    def __call__(self) -> None:
-        """Count one record."""
-        self._records += 1
-        if not self._active or self._records % _EVERY:
+    def __call__(self, records: int) -> None:
+        """Count records."""
+        self._records += records
+        self._waiting += records
+        if not self._active or self._waiting < _EVERY:
             return
+        self._waiting = 0
         now = time.monotonic()
         if now >= self._next:
             self._next = now + _INTERVAL

@@ -1,0 +1,123 @@
+"""Large stores read by several processes."""
+
+import subprocess
+import sys
+
+import pytest
+from support.files import write_store
+from support.traffic import MS, failed, request, traffic
+
+from groqscope.audit import FileSource, MemorySource, Query, Reading
+from groqscope.audit._parallel import WORTH_IT, processors, worth_it
+from groqscope.audit._usual import Rows, Usual
+
+# A process of its own: it forks, which a test run with its threads must not.
+_COMPARE = """
+import dataclasses
+import math
+import sys
+from groqscope import audit
+from groqscope.audit import _parallel
+_parallel.WORTH_IT = 0
+
+def overview(workers, **query):
+    reading = audit.Reading(audit.FileSource([sys.argv[1]]), audit.Query(**query))
+    budgets = audit.Budgets(
+        [audit.parse_budget(b) for b in ("ttfc.p95<1s", "errors<1%", "goodput>90%", "cost.sum<1 where not failed")],
+        audit.parse_goodput(["ttft:400"]),
+    )
+    seen = []
+    report = audit.overview(reading, budgets=budgets, why=True, workers=workers, watch=seen.append)
+    return report, sum(seen), len(seen)
+
+def alike(a, b, path=""):
+    # Sums of floats may differ by the order in which they were added.
+    if dataclasses.is_dataclass(a):
+        for field in dataclasses.fields(a):
+            alike(getattr(a, field.name), getattr(b, field.name), f"{path}.{field.name}")
+    elif isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
+        for number, pair in enumerate(zip(a, b)):
+            alike(*pair, f"{path}[{number}]")
+    else:
+        assert a == b or (isinstance(a, float) and math.isclose(a, b)), (path, a, b)
+
+for query in ({}, {"slowest": 7, "by": "queue"}, {"where": "duration > 400ms", "models": ("llama",)}):
+    alone, counted_alone, _ = overview(1, **query)
+    shared, counted, calls = overview(2, **query)
+    assert calls == 5, calls
+    assert counted == counted_alone == alone.total.requests
+    alike(alone, shared)
+print("equal")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are shared out by fork on Linux only")
+def test_several_processes_say_what_one_says(tmp_path):
+    """Counts, quantiles, lists, budgets and causes are the same, whoever read which file."""
+    records = list(traffic(500))
+    for number in range(5):
+        write_store(tmp_path / "store", records[number * 100 : number * 100 + 100])
+    with max((tmp_path / "store").iterdir()).open("a") as file:
+        file.write("{broken\n")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _COMPARE, str(tmp_path / "store")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert (done.stdout, done.stderr) == ("equal\n", "")
+
+
+def test_one_process_is_enough(tmp_path):
+    """Small stores, one processor, standard input, one file, and questions about order are not shared out."""
+    write_store(tmp_path, [request(1)])
+    write_store(tmp_path, [request(2)])
+    small = Reading(FileSource([tmp_path]), Query())
+
+    assert processors() >= 1
+    assert worth_it(small, 20, 2) == []
+    assert worth_it(Reading(MemorySource([]), Query()), 20, 2) == []
+    assert FileSource(["-"]).files() == []
+    assert FileSource([tmp_path / "none"]).files() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are shared out by fork on Linux only")
+def test_large_stores_are_shared_out(tmp_path):
+    """From a size on; not when every record is to be listed, or only the newest count."""
+    for name in ("a.jsonl", "b.jsonl"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(WORTH_IT)
+    source = FileSource([tmp_path])
+
+    assert worth_it(Reading(source, Query()), 20, 2) == [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    assert worth_it(Reading(source, Query()), 20, 1) == []
+    assert worth_it(Reading(source, Query()), None, 2) == []
+    assert worth_it(Reading(source, Query(last=5)), 20, 2) == []
+
+
+def test_samples_are_put_together():
+    """Rows of two readings are the rows of one; what a sample left out counts as seen."""
+    whole, left, right = Usual(50), Usual(50), Usual(50)
+    for number in range(80):
+        record = request(number, queue=(number % 3) * 10 * MS) if number % 9 else failed(number)
+        whole.add(record)
+        (left if number < 40 else right).add(record)
+    left.merge(right)
+    (rows,), (expected,) = left.rows.values(), whole.rows.values()
+
+    assert (rows.seen, len(list(rows))) == (expected.seen, 50) == (80, 50)
+    assert rows.usual["duration"] == pytest.approx(expected.usual["duration"], rel=0.1)
+
+
+def test_a_sample_weighs_what_it_stands_for():
+    """A sample of 50 of 500 merged into another keeps count of all."""
+    from groqscope.audit._rules import measure
+
+    a, b = Rows(50), Rows(50)
+    for number in range(500):
+        b.add(measure(request(number)), str(number))
+    a.merge(b)
+
+    assert (a.seen, a.weight) == (500, 10)
