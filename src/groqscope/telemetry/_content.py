@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 from groqscope import semconv
 from groqscope._version import __version__
 from groqscope.codec import Attributes
+from groqscope.telemetry._patterns import scrub_by_patterns
 from groqscope.timeline import RequestRecord
 
 VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -40,8 +41,10 @@ class ContentPolicy:
     max_characters: int = 2000
     """Longest text of one part; longer ones are cut inside the JSON structure."""
     max_messages: int = 64
+    patterns: bool = True
+    """Whether a text in which logfire's patterns match (password, API key, session, …) is replaced."""
     scrub: Callable[[str], str] | None = None
-    """Applied to every text before it is cut."""
+    """Applied to every text after that, before it is cut."""
 
     @property
     def wanted(self) -> bool:
@@ -60,13 +63,12 @@ class Content:
 
     def __init__(self, policy: ContentPolicy, body: Mapping[str, Any]) -> None:
         self._policy = policy
-        messages: Any = body.get("messages") or ()
-        given = [m for m in messages if isinstance(m, Mapping)][-policy.max_messages :]
+        given = [m for m in _listed(body.get("messages")) if isinstance(m, Mapping)][-policy.max_messages :]
         self._system = [p for m in given if m.get("role") == "system" for p in self._parts(m)]
         self._input = [
             {"role": str(m.get("role", "")), "parts": self._parts(m)} for m in given if m.get("role") != "system"
         ]
-        self._tools = [t for t in body.get("tools") or () if isinstance(t, Mapping)][: policy.max_messages]
+        self._tools = [t for t in _listed(body.get("tools")) if isinstance(t, Mapping)][: policy.max_messages]
         self._texts: dict[tuple[int, str], list[str]] = {}
         self._kept: dict[tuple[int, str], int] = {}
         self._calls: dict[tuple[int, int], dict[str, Any]] = {}
@@ -106,7 +108,7 @@ class Content:
             "gen_ai.output.messages": self._output(),
             "gen_ai.tool.definitions": [self._scrubbed_json(t) for t in self._tools],
         }
-        return {key: json.dumps(value, ensure_ascii=False) for key, value in found.items() if value}
+        return {key: _json(value) for key, value in found.items() if value}
 
     def emit(self, record: RequestRecord, context: Context) -> None:
         """Write the conventions' event, a log record with the same content."""
@@ -156,11 +158,9 @@ class Content:
                     parts.append({"type": "text", "content": self._clean(str(item.get("text")))})
                 elif isinstance(item, Mapping) and item.get("type") == "image_url":
                     parts.append(self._image(item))
-        calls: Any = message.get("tool_calls")
-        for call in calls[: self._policy.max_messages] if isinstance(calls, (list, tuple)) else ():
+        for call in _listed(message.get("tool_calls"))[: self._policy.max_messages]:
             if isinstance(call, Mapping):
-                function: Any = call.get("function")
-                function = function if isinstance(function, Mapping) else {}
+                function = _mapping(call.get("function"))
                 arguments = self._clean(str(function.get("arguments", "")))
                 parts.append(
                     {"type": "tool_call", "id": call.get("id"), "name": function.get("name"), "arguments": arguments}
@@ -168,13 +168,13 @@ class Content:
         return parts
 
     def _image(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        url = str((item.get("image_url") or {}).get("url", ""))
+        url = str(_mapping(item.get("image_url")).get("url", ""))
         if url.startswith("data:"):
             return {"type": "blob", "modality": "image", "mime_type": url[5:].partition(";")[0], "content": ""}
         return {"type": "uri", "modality": "image", "uri": self._clean(url)}
 
     def _scrubbed_json(self, tool: Mapping[str, Any]) -> dict[str, Any]:
-        function: Any = tool.get("function") or {}
+        function = _mapping(tool.get("function"))
         return {
             "type": str(tool.get("type", "function")),
             "name": str(function.get("name", "")),
@@ -182,10 +182,27 @@ class Content:
         }
 
     def _clean(self, text: str) -> str:
-        if self._policy.scrub is not None:
-            try:
+        try:
+            if self._policy.patterns:
+                text = scrub_by_patterns(text)
+            if self._policy.scrub is not None:
                 text = str(self._policy.scrub(text))
-            except Exception:  # noqa: BLE001 - the user's function; what it could not scrub is not shown
-                return "[not recorded: the scrubbing function failed]"
+        except Exception:  # noqa: BLE001 - the user's function; what it could not scrub is not shown
+            return "[not recorded: scrubbing it failed]"
         limit = self._policy.max_characters
         return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} characters more)"
+
+
+def _listed(value: Any) -> list[Any] | tuple[Any, ...]:
+    """Give what is a list, whatever the caller sent."""
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    # Half of a surrogate pair is no text, and no exporter could write it.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
