@@ -1,0 +1,194 @@
+"""How long the overview of a large store takes, and how much memory: `python -m bench.audit [REQUESTS]`.
+
+The store is written by the project's own exporter, in the form real requests have: about 60 attributes, an attempt, a
+usage delta, and a tool call in every fifth. Time is the wall clock of `groqscope audit`, memory the greatest sum of proportional
+set sizes of its processes.
+"""
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+
+from groqscope.codec import encode
+from groqscope.store import LocalSpanExporter
+from groqscope.timeline import Attempt, Phases, RateLimits, RequestRecord, ToolCall, Usage, UsageDelta
+
+MS = 1_000_000
+REQUESTS = 100_000
+MAX_SECONDS = 10.0
+MAX_MEGABYTES = 300.0
+_START = 1_790_000_000_000_000_000
+_MODELS = ("llama-3.3-70b-versatile", "openai/gpt-oss-120b", "qwen/qwen3-32b")
+_LIMITS = RateLimits(
+    requests_limit=14_400,
+    requests_remaining=14_000,
+    requests_reset=6.0,
+    tokens_limit=12_000,
+    tokens_remaining=9_000,
+    tokens_reset=11.5,
+)
+_CALL = ToolCall(
+    index=0, id="call_1", name="get_weather", deltas=1, arguments_size=40, arguments_valid=True, assembly_ns=MS
+)
+_RESOURCE = Resource({"service.name": "bench"})
+
+
+def requests(count: int) -> Iterator[RequestRecord]:
+    """Make requests as they are observed."""
+    rng = random.Random(1)
+    for number in range(count):
+        yield _request(number, rng)
+
+
+def _request(number: int, rng: random.Random) -> RequestRecord:
+    tokens = rng.randrange(50, 600)
+    phases = Phases(
+        prepare=rng.randrange(1, 3 * MS),
+        pool_wait=rng.randrange(1, MS),
+        send=rng.randrange(1, MS),
+        queue=rng.randrange(1, 40 * MS),
+        prefill=rng.randrange(1, 60 * MS),
+        network=rng.randrange(1, 90 * MS),
+        receive=tokens * rng.randrange(MS, 3 * MS),
+        consume=rng.randrange(1, 40 * MS),
+        finish=rng.randrange(1, MS),
+    )
+    length, first = phases.total(), 200 * MS
+    usage = Usage(
+        input_tokens=rng.randrange(2000),
+        output_tokens=tokens,
+        queue_time=(phases.queue or 0) / 1e9,
+        prompt_time=(phases.prefill or 0) / 1e9,
+        completion_time=tokens / 400,
+        total_time=tokens / 400 + 0.05,
+    )
+    return RequestRecord(
+        trace_id=f"{number + 1:032x}",
+        span_id=f"{number + 1:016x}",
+        service="bench",
+        request_id=f"req_{number:026d}",
+        response_id=f"chatcmpl-{number:032d}",
+        region="us-east-1",
+        start_unix_ns=_START + number * 10 * MS,
+        duration_ns=length,
+        model=_MODELS[number % 3],
+        stream=True,
+        server_address="api.groq.com",
+        server_port=443,
+        temperature=0.2,
+        max_tokens=1024,
+        messages=4,
+        tools=2,
+        request_size=8_000,
+        status=200,
+        finish_reasons=("stop",),
+        response_model=_MODELS[number % 3],
+        response_service_tier="on_demand",
+        system_fingerprint="fp_0123456789",
+        created=_START // 1_000_000_000,
+        rate_limits=_LIMITS,
+        usage=usage,
+        usage_deltas=(UsageDelta(chunk_index=tokens, time_ns=length - MS, usage=usage),),
+        cost=tokens * 8e-7,
+        chunks=tokens + 2,
+        content_chunks=tokens,
+        reads=tokens // 4 + 1,
+        stream_bytes=tokens * 220,
+        ttfc_ns=first,
+        ttft_ns=first,
+        ttfot_ns=first,
+        last_chunk_ns=length - MS,
+        icl_p50_ns=2 * MS,
+        icl_p99_ns=6 * MS,
+        icl_max_ns=9 * MS,
+        icl_excluded=0,
+        timeline_us=tuple(range(200_000, 200_000 + 4_000 * 120, 4_000)),
+        timeline_stride=4,
+        tool_calls=(_CALL,) if number % 5 == 0 else (),
+        attempts=(Attempt(start_ns=MS, duration_ns=first, status=200, connection_reused=True, send_ns=MS),),
+        connection_reused=True,
+        phases=phases,
+    )
+
+
+def span_of(record: RequestRecord) -> ReadableSpan:
+    """Make the span the exporter is given."""
+    attributes, events = encode(record)
+    return ReadableSpan(
+        name=f"chat {record.model}",
+        context=SpanContext(int(record.trace_id or "0", 16), int(record.span_id or "0", 16), False, TraceFlags(1)),
+        resource=_RESOURCE,
+        attributes=attributes,
+        events=[Event(name, given, record.start_unix_ns + at) for name, at, given in events],
+        kind=SpanKind.CLIENT,
+        start_time=record.start_unix_ns,
+        end_time=record.start_unix_ns + record.duration_ns,
+    )
+
+
+def write(directory: Path, count: int) -> int:
+    """Write a store; give its size in bytes."""
+    exporter = LocalSpanExporter(directory, total_bytes=1 << 40)
+    source = requests(count)
+    while batch := list(islice(source, 512)):
+        exporter.export([span_of(record) for record in batch])
+    exporter.shutdown()
+    return sum(file.stat().st_size for file in directory.iterdir())
+
+
+def measure(home: Path) -> tuple[float, float]:
+    """Run the overview; give seconds and megabytes."""
+    command = [sys.executable, "-c", "from groqscope.cli import main; main()", "audit"]
+    started, peak = time.perf_counter(), 0
+    environment = {**os.environ, "GROQSCOPE_HOME": str(home)}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
+        while process.poll() is None:
+            peak = max(peak, sum(map(_pss_kilobytes, _family(process.pid))))
+            time.sleep(0.02)
+    if process.returncode:
+        raise SystemExit(f"groqscope audit ended with status {process.returncode}")
+    return time.perf_counter() - started, peak / 1024
+
+
+def _family(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return [pid]
+    return [pid, *(member for child in children for member in _family(int(child)))]
+
+
+def _pss_kilobytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def main() -> None:
+    """Measure and print."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS
+    with tempfile.TemporaryDirectory() as folder:
+        size = write(Path(folder) / "store", count)
+        seconds, megabytes = measure(Path(folder))
+    load = os.getloadavg()[0]
+    where = f"load {load:.1f} on {os.cpu_count()} processors"
+    print(f"{count:,} requests, {size / 1e6:,.0f} MB: {seconds:.1f} s, {megabytes:,.0f} MB ({where})")
+    if count <= REQUESTS and (seconds > MAX_SECONDS or megabytes > MAX_MEGABYTES):
+        print(f"over: at most {MAX_SECONDS:g} s and {MAX_MEGABYTES:g} MB", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
