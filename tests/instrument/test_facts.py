@@ -104,3 +104,16 @@ def test_any_body_gives_facts(body: Any) -> None:
 def test_operations(method: str, url: str, operation: str) -> None:
     """Every endpoint has a name of low cardinality; ids are not part of it."""
     assert operation_of(method, url) == operation
+
+
+def test_long_arguments_are_measured_whole() -> None:
+    """A tool call of a megabyte in one chunk has its size and is JSON, though not kept."""
+    arguments = '{"a": "' + "x" * 10_000 + '"}'
+    chunk = ChatCompletionChunk.construct(
+        choices=[{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}}]
+    )
+    timeline = Timeline(0, 0, {"operation": "chat", "stream": True})
+    chunk_observer(timeline)(construct_type(value=chunk.to_dict(), type_=ChatCompletionChunk), 1, valid=False)
+    (call,) = timeline.record(2).tool_calls
+
+    assert (call.arguments_size, call.arguments_valid) == (len(arguments), True)

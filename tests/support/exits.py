@@ -6,6 +6,7 @@ name.
 
 import asyncio
 import atexit
+import gc
 import json
 import os
 import sys
@@ -20,6 +21,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 import groqscope
+from groqscope.telemetry import price
+from groqscope.timeline import Usage
 from support.scope import STREAM, Wire, groq_client, sse
 
 CHUNK = (
@@ -276,6 +279,8 @@ EXPECTED: dict[Scenario, list[tuple[str, int]]] = {
 
 def main(directory: Path) -> None:
     """Run each in a process of its own, which ends as a program ends."""
+    price(("llama-3.3-70b-versatile",), Usage(input_tokens=1, output_tokens=1))  # loaded once, for all
+    gc.freeze()
     for scenario in EXPECTED:
         if os.fork() == 0:
             scenario(directory / scenario.__name__)

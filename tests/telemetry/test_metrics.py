@@ -1,14 +1,16 @@
 """Metrics: names, units, bounds and attributes as semconv lists them, exemplars that lead to traces."""
 
+import json
 import threading
 from typing import Any
 
 import groq
+import httpx
 import pytest
 from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from support.both import Mode, both, each_mode
-from support.scope import ASK, MODEL, STREAM, Exported
+from support.scope import ASK, MODEL, STREAM, Exported, Wire, sse
 
 from groqscope import record_of, semconv
 from groqscope.instrument import flush
@@ -199,10 +201,15 @@ def test_nothing_per_request(sim: Simulator, exported: Exported) -> None:
     assert counts[0] == counts[1]
 
 
-def test_names_are_bounded(sim: Simulator, exported: Exported) -> None:
+def test_names_are_bounded(exported: Exported) -> None:
     """Models and tools beyond a number become `_OTHER`: somebody else's names cannot fill the metric store."""
-    sim.play(lambda received: Answer(tool_calls=[ToolCall(f"tool-{received.model}")], headers={}))
-    client = exported.client("sync", sim.base_url)
+    call = '{"index":0,"id":"c","function":{"name":"%s","arguments":""}}'
+    chunk = '{"choices":[{"index":0,"delta":{"tool_calls":[' + call + "]}}]}"
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return sse(f"data: {chunk % json.loads(request.content)['model']}\n\ndata: [DONE]\n\n".encode())
+
+    client = exported.client("sync", http={"transport": Wire(answer)})
     for number in range(MAX_VALUES + 20):
         list(client.chat.completions.create(**{**STREAM, "model": f"m{number}"}))
     client.close()
