@@ -107,13 +107,12 @@ def test_operations(method: str, url: str, operation: str) -> None:
 
 
 def test_long_arguments_are_measured_whole() -> None:
-    """A tool call of a megabyte in one chunk has its size and is JSON, though not kept."""
+    """A tool call that comes in one long piece has its whole size, and is read as JSON whole."""
     arguments = '{"a": "' + "x" * 10_000 + '"}'
-    chunk = ChatCompletionChunk.construct(
-        choices=[{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}}]
-    )
+    delta = {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}
+    chunk = {"choices": [{"index": 0, "delta": delta}]}
     timeline = Timeline(0, 0, {"operation": "chat", "stream": True})
-    chunk_observer(timeline)(construct_type(value=chunk.to_dict(), type_=ChatCompletionChunk), 1, valid=False)
+    chunk_observer(timeline)(construct_type(value=chunk, type_=ChatCompletionChunk), 1, valid=False)
     (call,) = timeline.record(2).tool_calls
 
     assert (call.arguments_size, call.arguments_valid) == (len(arguments), True)

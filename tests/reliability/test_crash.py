@@ -40,9 +40,7 @@ def test_kill(tmp_path: Path) -> None:
     kept = {record.span_id for record in stored(tmp_path)}
     lost = {span: at for span, at in ended.items() if span not in kept}
     oldest = killed - min(lost.values(), default=killed)
-    print(
-        f"killed: {len(ended)} ended, {len(lost)} lost, the oldest {oldest:.3f} s before; interval {FLUSH_S} s"
-    )
+    print(f"killed: {len(ended)} ended, {len(lost)} lost, the oldest {oldest:.3f} s before; interval {FLUSH_S} s")
 
     assert len(ended) > 50
     assert len(kept) > len(ended) // 3

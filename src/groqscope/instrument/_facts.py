@@ -199,7 +199,8 @@ def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, c
     index = _int(getattr(choice, "index", None)) or 0
     for position, call in enumerate(_list(getattr(part, "tool_calls", None))):
         function = getattr(call, "function", None)
-        name, arguments = _str(getattr(function, "name", None)), _str(getattr(function, "arguments", None))
+        name, arguments = _str(getattr(function, "name", None)), getattr(function, "arguments", None)
+        arguments = arguments if isinstance(arguments, str) else None  # whole: its size is measured
         call_index = _int(getattr(call, "index", None)) if t is not None else position
         call_id = _str(getattr(call, "id", None))
         timeline.tool_delta(t, index, call_index, call_id, name, arguments)
