@@ -19,6 +19,13 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost", "0.0.0.0"}
 _OURS = ("OTEL_", "GROQ", "LOGFIRE_", "NO_COLOR", "FORCE_COLOR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What measures real time may be disturbed by whatever else the machine does; what is wrong is wrong three times."""
+    for item in items:
+        if item.get_closest_marker("wall_clock"):
+            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Asynchronous tests run on asyncio, as the SDK's users do."""
