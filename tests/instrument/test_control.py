@@ -48,6 +48,13 @@ async def under_lines(client: Any, reached: asyncio.Event) -> None:
             reached.set()
 
 
+async def in_the_callers_code(client: Any, reached: asyncio.Event) -> None:
+    async with client, await client.chat.completions.create(**STREAM) as stream:
+        async for _ in stream:
+            reached.set()
+            await asyncio.sleep(10)
+
+
 async def by_cancel(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -73,6 +80,7 @@ async def by_wait_for(task: "asyncio.Task[None]") -> None:
         (in_the_call, Hang(), None),
         (in_the_back_off, Failure(429, retry_after=10), None),
         (under_lines, SILENT, 2),
+        (in_the_callers_code, SILENT, 1),
     ],
 )
 def test_cancelled(

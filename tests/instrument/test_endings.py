@@ -598,6 +598,28 @@ CASES = [
     Case(copy, "completed", chunks=-1, usage=True),
     Case(own_stream_class, "completed", chunks=5, usage=True),
     Case(own_stream_class_and_close, "closed", chunks=1),
+    *(
+        Case(
+            scenario,
+            "error",
+            ERROR_LAST,
+            "tool_use_failed",
+            chunks=2,
+            raises=groq.APIError,
+            name=f"{scenario.name}_with_an_error",
+        )
+        for scenario in (own_stream_class, raw_stream_of_another_class, raw_stream, streaming_parsed)
+    ),
+    Case(
+        iter_lines,
+        "error",
+        Failure(401),
+        "invalid_api_key",
+        401,
+        chunks=-1,
+        raises=groq.AuthenticationError,
+        name="iter_lines_401",
+    ),
     Case(posted_for_httpx, "completed", chunks=-1, usage=True),
 ]
 

@@ -101,8 +101,13 @@ class _Observer:
         recorder.finish("completed" if recorder.timeline.done or not streamed else "truncated")
 
     def failed(self, error: BaseException) -> None:
-        if self.active and not isinstance(error, GeneratorExit):
+        if not self.active:
+            return
+        if not isinstance(error, GeneratorExit):
             self.recorder.failed(error)
+        elif self._failed is not None:
+            # The reader has seen the stream's error too, and reads no further.
+            self.recorder.finish("error", self._failed)
 
     @hook("bytes.closing")
     def closing(self) -> None:

@@ -7,6 +7,7 @@ nothing else alive.
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from time import monotonic_ns
+from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from groq import APIError, AsyncStream, Stream
@@ -18,6 +19,7 @@ from groqscope.instrument import _registry as registry
 from groqscope.instrument._facts import chunk_observer
 from groqscope.instrument._faults import HOOKS, hook, report
 from groqscope.instrument._recorder import KEY, Recorder
+from groqscope.timeline import Outcome
 from groqscope.wire import SSEDecoder, decode_chunk
 
 T = TypeVar("T")
@@ -45,6 +47,7 @@ class Chunks:
         "_see",
         "asked",
         "draining",
+        "leaving",
         "now",
         "over",
         "recorder",
@@ -65,6 +68,8 @@ class Chunks:
         self.draining = False
         """`[DONE]` was seen; the rest is read so that the connection can be used again."""
         self.over = False
+        self.leaving: Outcome = "closed"
+        """How it ends when it is closed now."""
         # What is called for every chunk is looked up once.
         timeline = recorder.timeline if recorder is not None else _UNOBSERVED
         self.now = recorder.now if recorder is not None else monotonic_ns
@@ -173,10 +178,15 @@ class Chunks:
         if self.recorder is not None and self.recorder.open:
             _closing(self.recorder)
 
+    def leave(self, error: type[BaseException] | None) -> None:
+        """A `with` block ends; a cancelled task leaves it by an exception that is none of the usual ones."""
+        if error is not None and not issubclass(error, (Exception, GeneratorExit)):
+            self.leaving = "cancelled"
+
     def closed(self) -> None:
         """It is closed."""
         if self.recorder is not None:
-            self.recorder.finish("closed")
+            self.recorder.finish(self.leaving)
             # What was read already can still be had; it is no part of the record.
             self.asked, self.returned, self._read = _UNOBSERVED.asked, _UNOBSERVED.returned, _UNOBSERVED.read
             self._see = _ignore
@@ -322,6 +332,12 @@ class InstrumentedStream(Stream[T], Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return self._iterator
 
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        self._chunks.leave(exc_type)
+        self.close()
+
     def close(self) -> None:
         """Close the response and release the connection."""
         self._chunks.close()
@@ -345,6 +361,12 @@ class InstrumentedAsyncStream(AsyncStream[T], Generic[T]):
 
     def __aiter__(self) -> AsyncIterator[T]:  # type: ignore[override]
         return self._iterator
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        self._chunks.leave(exc_type)
+        await self.close()
 
     async def close(self) -> None:
         """Close the response and release the connection."""
