@@ -248,6 +248,7 @@ class Timeline:
 
     def prepared(self, t: int) -> None:
         """The SDK is about to send an attempt."""
+        t = max(t, self._mark)
         if self._attempts:
             self._enter(RETRY, t)
             self._fold((POOL_WAIT, CONNECT, TLS, SEND, WAIT, FINISH), RETRY)
@@ -260,6 +261,7 @@ class Timeline:
 
     def connecting(self, t: int) -> None:
         """A TCP connection is being made for the current attempt (`connect_tcp.started`)."""
+        t = max(t, self._mark)
         attempt = self._current(t)
         if attempt.connect is None and attempt.send is None:
             attempt.connect = t
@@ -267,6 +269,7 @@ class Timeline:
 
     def securing(self, t: int) -> None:
         """A TLS handshake begins (`start_tls.started`)."""
+        t = max(t, self._mark)
         attempt = self._current(t)
         if attempt.connect is None:
             attempt.connect = t
@@ -278,6 +281,7 @@ class Timeline:
 
     def sending(self, t: int) -> None:
         """The request's headers go out (`send_request_headers.started`)."""
+        t = max(t, self._mark)
         attempt = self._current(t)
         if attempt.send is None:
             attempt.send = t
@@ -285,6 +289,7 @@ class Timeline:
 
     def sent(self, t: int) -> None:
         """The request's body is out (`send_request_body.complete`)."""
+        t = max(t, self._mark)
         attempt = self._current(t)
         attempt.sent = self._wait_start = t
         self._advance(t)
@@ -295,6 +300,7 @@ class Timeline:
 
     def headers(self, t: int) -> None:
         """The answer's headers came (`receive_response_headers.complete`)."""
+        t = max(t, self._mark)
         self._current(t).headers = t
 
     def last_byte(self, t: int) -> None:
@@ -304,6 +310,7 @@ class Timeline:
 
     def attempt_failed(self, t: int, *, status: int | None, error_type: str | None, retry_after: float | None) -> None:
         """The current attempt failed; the SDK may try again."""
+        t = max(t, self._mark)
         attempt = self._current(t)
         attempt.end = t
         attempt.status, attempt.error_type, attempt.retry_after = status, error_type, retry_after
@@ -316,6 +323,7 @@ class Timeline:
 
     def answered(self, t: int, status: int | None, *, unseen: bool) -> None:
         """The attempt brought a response; `unseen`: its transport shows no phases, so they are part of the wait."""
+        t = max(t, self._mark)
         attempt = self._current(t)
         attempt.status = status
         if attempt.headers is None:
@@ -427,14 +435,17 @@ class Timeline:
         """A fragment of a tool call, in the chunk observed last (`t` is its time, `None` when not streamed)."""
         start: int | None = None
         if t is not None:
+            t = self._not_before(t)
             first = self.chunks <= 1
-            start = min(t, self._wait_start if first and self._wait_start is not None else self.asked_ns)
+            asked = self._wait_start if first and self._wait_start is not None else self.asked_ns
+            start = max(self._start, min(t, asked))
         self.tools.add(choice, index, call_id, name, arguments, start_ns=start, t_ns=t)
 
     def used(self, t: int, usage: Usage, models: tuple[ModelUsage, ...] = ()) -> None:
         """Usage came, in the chunk observed last or in the body: a total, so the delta is what it adds."""
         if models:
             self.usage_models = models
+        t = self._not_before(t)
         index, previous = max(0, self.chunks - 1), self.usage
         if previous is not None:
             usage = _merged(previous, usage)
@@ -446,6 +457,10 @@ class Timeline:
             self.usage_deltas_dropped += 1
             return
         self.usage_deltas.append(UsageDelta(chunk_index=index, time_ns=t - self._start, usage=delta))
+
+    def _not_before(self, t: int) -> int:
+        """A time that is not before the chunk it belongs to."""
+        return max(t, self._start if self._last_read is None else self._last_read)
 
     # -- the end
 
