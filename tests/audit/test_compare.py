@@ -59,7 +59,7 @@ def test_a_change_is_found():
     assert by_measure["phase.queue"].median.certainty == "slower"
     assert by_measure["phase.receive"].median.certainty == "cannot tell"
     assert by_measure["duration"].median.low > 1
-    assert comparison.sentence.startswith(f"{MODEL} is slower: median +4")
+    assert comparison.sentence.startswith(f"{MODEL} is slower: duration median +4")
 
 
 def test_the_other_way_round_it_is_faster():
@@ -83,6 +83,19 @@ def test_too_few_requests_cannot_tell():
     assert row.median.ratio > 5
     assert row.median.low is None
     assert row.median.note == "needs 20 requests in each set"
+
+
+def test_nothing_but_too_few_requests_says_so():
+    """Without any interval the sentence and the method say what it takes."""
+    comparison = sets(requests(3, 1), requests(3, 2))
+
+    assert comparison.sentence.startswith("Too few requests to tell: it takes 20")
+    assert comparison.method.startswith("no interval")
+
+
+def test_equal_sets_cannot_be_told_apart():
+    """A set and itself: nothing changed."""
+    assert sets(requests(30, 1), requests(30, 1)).sentence == "Nothing that changed can be told from chance."
 
 
 def test_p95_needs_more_than_the_median():

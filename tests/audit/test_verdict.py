@@ -116,7 +116,7 @@ def test_retries_are_told_by_kind(ordinary):
     """Two 429s and their back-off are said."""
     record = retried(1, backoff_ns=400 * MS)
 
-    assert "429 2 times, 800 ms of back-off" in judge(record, ordinary.of(record)).sentence
+    assert "two 429s, 800 ms of back-off" in judge(record, ordinary.of(record)).sentence
 
 
 def test_reasoning_is_told_by_tokens(ordinary):

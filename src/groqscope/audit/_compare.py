@@ -91,8 +91,7 @@ def compare(a: Reading, b: Reading, *, watch: Watch | None = None) -> Comparison
         only_b=_missing(second, first),
         sentence=_sentence(rows),
         confidence=confidence,
-        method=f"bootstrap of median and p95, {_draws(confidence):,} draws, seed {SEED}; each interval at "
-        f"{_level(confidence)}, so that all {_tests(rows):,} hold together with 95 %; completed requests only",
+        method=_method(rows, confidence),
     )
 
 
@@ -195,19 +194,33 @@ def _level(confidence: float) -> str:
     return f"{confidence * 100:.4g} %"
 
 
+def _method(rows: tuple[ComparisonRow, ...], confidence: float) -> str:
+    tests = _tests(rows)
+    if not tests:
+        return f"no interval: it takes {MIN_MEDIAN} completed requests in each set for a median, {MIN_P95} for a p95"
+    return (
+        f"bootstrap of median and p95, {_draws(confidence):,} draws, seed {SEED}; each interval at {_level(confidence)}, "
+        f"so that all {tests:,} hold together with 95 %; completed requests only"
+    )
+
+
 def _sentence(rows: tuple[ComparisonRow, ...]) -> str:
     if not rows:
         return "Nothing to compare: no model completed requests in both sets."
-    words = [_word(row) for row in rows if row.measure == "duration"]
+    if not _tests(rows):
+        return f"Too few requests to tell: it takes {MIN_MEDIAN} completed ones for a model in each set."
+    words = [
+        _word(model, [row for row in rows if row.model == model]) for model in dict.fromkeys(r.model for r in rows)
+    ]
     changed = [word for word in words if word]
-    if not changed:
-        return "Cannot tell the two sets apart by duration."
-    return f"{'; '.join(changed)}."
+    return f"{'; '.join(changed)}." if changed else "Nothing that changed can be told from chance."
 
 
-def _word(row: ComparisonRow) -> str:
-    change, name = (row.median, "median") if row.median.certainty != "cannot tell" else (row.p95, "p95")
-    if change.certainty == "cannot tell" or change.ratio is None:
-        return ""
-    size = percent(abs(change.ratio - 1))
-    return f"{row.model or 'unknown model'} is {change.certainty}: {name} {'+' if change.ratio > 1 else '-'}{size}"
+def _word(model: str | None, rows: list[ComparisonRow]) -> str:
+    """Say the first change of a model: by measure in their order, the median before the p95."""
+    for row in rows:
+        for change, statistic in ((row.median, "median"), (row.p95, "p95")):
+            if change.certainty != "cannot tell" and change.ratio is not None:
+                size = f"{'+' if change.ratio > 1 else '-'}{percent(abs(change.ratio - 1))}"
+                return f"{model or 'unknown model'} is {change.certainty}: {row.measure} {statistic} {size}"
+    return ""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from groqscope.audit._words import count, duration
+from groqscope.audit._words import count, duration, several
 from groqscope.timeline import RequestRecord, Usage
 
 MIN_NS: Final = 20_000_000
@@ -165,7 +165,7 @@ def _retries(record: RequestRecord) -> str:
         for a in record.attempts
         if a.error_type or a.backoff_ns is not None
     ]
-    words = [f"{kind} {failed.count(kind)} times" if failed.count(kind) > 1 else kind for kind in dict.fromkeys(failed)]
+    words = [several(failed.count(kind), kind) for kind in dict.fromkeys(failed)]
     backoff = sum(a.backoff_ns or 0 for a in record.attempts)
     if backoff >= MIN_NS:
         words.append(f"{duration(backoff)} of back-off")

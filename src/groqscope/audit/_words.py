@@ -38,6 +38,15 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+_NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+def several(number: int, kind: str) -> str:
+    """Write how many of something with a name or a number: `two 429s`, `one timeout`."""
+    word = _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
+    return f"{word} {kind}{'s' if number > 1 else ''}"
+
+
 def in_unit(value: float, unit: str) -> str:
     """Write a value of a field in its unit."""
     if unit == "ns":
