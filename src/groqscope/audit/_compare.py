@@ -199,8 +199,8 @@ def _method(rows: tuple[ComparisonRow, ...], confidence: float) -> str:
     if not tests:
         return f"no interval: it takes {MIN_MEDIAN} completed requests in each set for a median, {MIN_P95} for a p95"
     return (
-        f"bootstrap of median and p95, {_draws(confidence):,} draws, seed {SEED}; each interval at {_level(confidence)}, "
-        f"so that all {tests:,} hold together with 95 %; completed requests only"
+        f"bootstrap of median and p95, {_draws(confidence):,} draws, seed {SEED}; each interval at "
+        f"{_level(confidence)}, so that all {tests:,} hold together with 95 %; completed requests only"
     )
 
 
