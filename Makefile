@@ -60,7 +60,7 @@ lock: $(DEV)  ## pin the dependencies of pyproject.toml anew (takes the index of
 
 docs: $(DEV)  ## the documentation, into site/
 	$(BIN)/python docs/generate_reference.py --check
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:  ## remove the environment and all caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist site

@@ -64,7 +64,7 @@ class _Loaded(HTMLParser):
 
 def test_site(tmp_path: Path) -> None:
     """All pages build without a warning: links and anchors lead somewhere, and nothing is loaded from elsewhere."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(
         command,
         cwd=ROOT,
