@@ -13,6 +13,7 @@ import pytest
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import StatusCode
 from support.both import both, each_mode
 from support.scope import ASK, STREAM, Exported, Wire, sse
@@ -302,6 +303,39 @@ def test_many_tasks_and_threads(sim: Simulator, exported: Exported) -> None:
     assert [record.outcome for record in exported.records] == ["completed"] * 100
     assert all(record.phases.total() == record.duration_ns for record in exported.records)
     assert [point.value for point in exported.metrics()["groqscope.requests.active"]] == [0]
+
+
+class _Locking(SpanProcessor):
+    """A processor with a lock that is not re-entrant, as batching ones have."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.blocked = 0
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if self.lock.acquire(blocking=False):
+            self.lock.release()
+        else:
+            self.blocked += 1
+
+
+def test_a_garbage_collection_while_a_lock_is_held(sim: Simulator, exported: Exported) -> None:
+    """A stream that the collector finds in the middle of the exporter's work ends after it, not inside it."""
+    sim.play(TEXT)
+    processor = _Locking()
+    exported.tracer_provider.add_span_processor(processor)
+    with exported.client("sync", sim.base_url) as client:
+        cycle: list[Any] = [client.chat.completions.create(**STREAM)]
+        cycle.append(cycle)
+        with processor.lock:
+            del cycle
+            gc.collect()
+        assert not exported.exporter.get_finished_spans()
+        whole = client.chat.completions.create(**ASK)
+
+    assert processor.blocked == 0
+    assert [record.outcome for record in exported.records] == ["abandoned", "completed"]
+    assert record_of(whole) == exported.records[1]
 
 
 @both

@@ -15,7 +15,8 @@ def exported_by(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory with what each program exported."""
     directory = tmp_path_factory.mktemp("exits")
     tests = Path(__file__).parents[1]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")} | {"PYTHONPATH": str(tests)}
+    path = os.pathsep.join((str(tests), os.environ.get("PYTHONPATH", "")))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")} | {"PYTHONPATH": path}
     done = subprocess.run(  # noqa: PLW1510 - the caller looks at the status
         [sys.executable, "-m", "support.exits", str(directory)],
         env=environment,
