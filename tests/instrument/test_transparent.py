@@ -204,6 +204,13 @@ ANSWERS = {
     "a list": Answer(chunks=[Chunk("a"), Raw(b"data: [1,2]\n\n")]),
     "not json": Answer(chunks=[Chunk("a"), Raw(b"data: {oops\n\n"), Chunk("b")]),
     "not utf-8": Answer(chunks=[Chunk("a"), Raw(b'data: "\xff"\n\n')]),
+    "not utf-8, odd, in one read": Answer(
+        chunks=[Chunk("a"), Chunk("b"), Raw(b'event: x\ndata: "\xff"\n\n'), Chunk("c")], events_per_write=9
+    ),
+    "not json, in one read": Answer(chunks=[Chunk("a"), Raw(b"data: {oops\n\n"), Chunk("b")], events_per_write=9),
+    "carriage returns, not utf-8, in one read": Answer(
+        chunks=[Chunk("a"), Raw(b'data: {"id":"a","choices":[]}\r\n\r\ndata: "\xff"\r\n\r\n')], events_per_write=9
+    ),
     "truncated": Answer(["a"], ending=Truncated(1)),
     "truncated in an event": Answer(["a"], ending=Truncated(1, partial=20)),
     "after the end": Answer(["a"], inserts={2: Raw(b"data: [DONE]\n\n")}),
