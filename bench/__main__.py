@@ -54,6 +54,7 @@ PATHS = {
     "agent": "pydantic-ai GroqModel, events consumed, per chunk",
     "request": "Groq, not streamed, per request (the request's own thread)",
     "concurrent": "1,000 streams at once, 200 chunks/s each offered: chunks per second of CPU time",
+    "concurrent-aiohttp": "the same over aiohttp",
 }
 ROWS = (
     Row("async", "bare", "bare SDK"),
@@ -98,6 +99,9 @@ ROWS = (
     Row("request", "openlit", "OpenLIT", None, "thread", added=True, package="openlit"),
     Row("concurrent", "bare", "bare SDK", figure="rate"),
     Row("concurrent", "groqscope", "groqscope", 4.0, "rate"),
+    Row("concurrent", "httpx", "httpx, bytes only (ceiling)", None, "rate"),
+    Row("concurrent-aiohttp", "bare", "bare SDK", figure="rate"),
+    Row("concurrent-aiohttp", "groqscope", "groqscope", 4.0, "rate"),
 )
 
 
@@ -127,7 +131,9 @@ def pinned(cpu: int, *arguments: str) -> list[str]:
 
 def measure(row: Row, port: int, arguments: list[str]) -> dict[str, float]:
     """Run one variant once."""
-    path = "httpx" if row.variant == "httpx" else row.path
+    path = row.path
+    if row.variant == "httpx":
+        path = "concurrent-httpx" if row.figure == "rate" else "httpx"
     command = pinned(0, "bench.worker", row.variant, path, "--port", str(port), *arguments)
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode and row.package is not None:
@@ -161,8 +167,8 @@ def run(rounds: int, *, smoke: bool, only: str | None) -> list[Result]:
     try:
         for number in range(rounds):
             for row in rows:
-                if row.path == "concurrent":
-                    arguments = ["--chunks", "40" if not smoke else "20", "--streams", str(many), "--rate", "200"]
+                if row.figure == "rate":
+                    arguments = ["--chunks", "500" if not smoke else "20", "--streams", str(many), "--rate", "200"]
                 else:
                     arguments = ["--chunks", str(chunks), "--streams", str(streams), "--requests", str(requests)]
                 if row in broken:

@@ -256,9 +256,9 @@ def agent_stream(
     return run_async(prepare, work, streams)
 
 
-def concurrent(base_url: str, chunks: int, streams: int, rate: float) -> dict[str, float]:
+def concurrent(base_url: str, chunks: int, streams: int, rate: float, *, aiohttp: bool) -> dict[str, float]:
     """Read many streams at once, each offered at a rate, and check that every record adds up."""
-    from groq import AsyncGroq
+    from groq import AsyncGroq, DefaultAioHttpClient
 
     sums: list[bool] = []
     try:
@@ -270,29 +270,59 @@ def concurrent(base_url: str, chunks: int, streams: int, rate: float) -> dict[st
     except ImportError:
         pass
 
-    async def work(client: Any, streams: int) -> int:
-        async def one() -> int:
-            count = 0
-            response = await client.chat.completions.create(
-                model=MODEL, messages=MESSAGES, stream=True, max_tokens=chunks, temperature=rate
-            )
-            async for _chunk in response:
-                count += 1
-            return count
+    async def one(client: Any) -> int:
+        count = 0
+        response = await client.chat.completions.create(
+            model=MODEL, messages=MESSAGES, stream=True, max_tokens=chunks, temperature=rate
+        )
+        async for _chunk in response:
+            count += 1
+        return count
 
-        return sum(await asyncio.gather(*(one() for _ in range(streams))))
+    async def work(clients: list[Any], streams: int) -> int:
+        return sum(await asyncio.gather(*(one(clients[i % len(clients)]) for i in range(streams))))
 
-    def prepare() -> Any:
+    def prepare() -> list[Any]:
+        # httpcore looks through all connections of a pool whenever one is asked for or given back: 50 to a client.
         import httpx
 
-        limits = httpx.Limits(max_connections=streams, max_keepalive_connections=streams)
-        return AsyncGroq(
-            api_key=KEY, base_url=base_url, http_client=httpx.AsyncClient(limits=limits, timeout=120), max_retries=0
-        )
+        limits = httpx.Limits(max_connections=50, max_keepalive_connections=50)
+        return [
+            AsyncGroq(
+                api_key=KEY,
+                base_url=base_url,
+                http_client=(DefaultAioHttpClient if aiohttp else httpx.AsyncClient)(limits=limits, timeout=120),
+                max_retries=0,
+            )
+            for _ in range(max(1, streams // 50))
+        ]
 
     result = run_async(prepare, work, streams)
     result["add_up"] = float(all(sums)) if sums else -1.0
     return result
+
+
+def concurrent_bytes(base_url: str, chunks: int, streams: int, rate: float) -> dict[str, float]:
+    """Read as many streams at once with httpx alone."""
+    import httpx
+
+    body = {"model": MODEL, "messages": MESSAGES, "stream": True, "max_tokens": chunks, "temperature": rate}
+
+    async def one(client: Any) -> int:
+        count = 0
+        async with client.stream("POST", f"{base_url}/openai/v1/chat/completions", json=body) as response:
+            async for data in response.aiter_bytes():
+                count += data.count(b"data: {")
+        return count
+
+    async def work(clients: list[Any], streams: int) -> int:
+        return sum(await asyncio.gather(*(one(clients[i % len(clients)]) for i in range(streams))))
+
+    def prepare() -> list[Any]:
+        limits = httpx.Limits(max_connections=50, max_keepalive_connections=50)
+        return [httpx.AsyncClient(limits=limits, timeout=120) for _ in range(max(1, streams // 50))]
+
+    return run_async(prepare, work, streams)
 
 
 def main() -> None:
@@ -322,7 +352,9 @@ def main() -> None:
             ours=options.variant.startswith("groqscope"),
             instrumented=options.variant == "pydantic-ai-otel",
         ),
-        "concurrent": lambda: concurrent(base_url, chunks, streams, options.rate),
+        "concurrent": lambda: concurrent(base_url, chunks, streams, options.rate, aiohttp=False),
+        "concurrent-aiohttp": lambda: concurrent(base_url, chunks, streams, options.rate, aiohttp=True),
+        "concurrent-httpx": lambda: concurrent_bytes(base_url, chunks, streams, options.rate),
     }
     print(json.dumps(paths[options.path]()))
 
