@@ -2,7 +2,7 @@
 
     python stack/demo/simulated_groq.py [--host 127.0.0.1] [--port 8787] [--seed 1]
 
-Every tenth minute one model's queue grows long, and once in a while the tokens of the minute run low.
+Every tenth minute one model's queue grows long, and every seventh the tokens of the minute run low.
 """
 
 import argparse
@@ -31,7 +31,17 @@ MODELS: Final = {
     "llama-3.3-70b-versatile": (0.045, 320),
     "openai/gpt-oss-120b": (0.030, 480),
 }
+TOKENS_A_MINUTE: Final = 300_000
 BUSY: Final = "llama-3.3-70b-versatile"
+
+
+def _limits(rng: random.Random) -> dict[str, str]:
+    """Tell what is left of the minute's tokens: little, one minute in seven."""
+    left = rng.uniform(0.05, 0.09) if time.time() % 420 < 60 else rng.uniform(0.4, 0.8)  # noqa: PLR2004 - as said
+    return {
+        "x-ratelimit-limit-tokens": str(TOKENS_A_MINUTE),
+        "x-ratelimit-remaining-tokens": str(int(TOKENS_A_MINUTE * left)),
+    }
 
 
 def script(rng: random.Random) -> Callable[[Received], Reply]:
@@ -73,6 +83,7 @@ def script(rng: random.Random) -> Callable[[Received], Reply]:
             reasoning="first the customer's order, then the parcel" if "gpt-oss" in model else "",
             usage=usage,
             delays=delays,
+            headers=_limits(rng),
             events_per_write=4,
             ending=ending,
         )
