@@ -299,4 +299,4 @@ def test_ten_thousand_requests(visit: Open) -> None:
     assert loaded < 20
     assert max(took.values()) < 1_000
     figures = ", ".join(f"{name} {ms:.0f} ms" for name, ms in took.items())
-    print(f"10,000 requests: {loaded:.1f} s to write, load and draw; {figures}")  # noqa: T201 - seen with -s
+    print(f"10,000 requests: {loaded:.1f} s to write, load and draw; {figures}")
