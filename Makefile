@@ -9,12 +9,13 @@ RUN := $(VENV)/.run-stamp
 DEV := $(VENV)/.dev-stamp
 UV = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 PYTEST_ARGS ?=
+FUZZ_ARGS ?=
 BENCH := .venv-bench
 BENCH_ARGS ?=
 COMPOSE ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench stack stack-demo test-stack format lock clean phases
+.PHONY: help demo test check docs bench stack stack-demo test-stack format lock clean phases fuzz
 
 help:  ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '%-16s %s\n' "$$t" "$$d"; done
@@ -30,6 +31,9 @@ phases: $(DEV)  ## delays injected into every phase, and what the accounting fin
 
 bench: $(BENCH)/.stamp  ## CPU per chunk and per request beside the bare SDK and the other instrumentations (about 5 minutes)
 	$(BENCH)/bin/python -m bench --json build/bench.json $(BENCH_ARGS)
+
+fuzz: $(DEV)  ## ten million mutated inputs for every reader (FUZZ_ARGS="--runs N --seconds N", or --atheris)
+	$(BIN)/python fuzz $(FUZZ_ARGS)
 
 check: $(DEV)  ## lint, format, types, and the arrows between rooms
 	$(BIN)/ruff check .

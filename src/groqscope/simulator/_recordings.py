@@ -110,7 +110,7 @@ def read_recording(path: Path) -> Recording:
         raise RecordingError(f"{path}: cannot be read ({error.strerror})") from error
     except KeyError as error:
         raise RecordingError(f"{path}: `{error.args[0]}` is missing") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RecordingError(f"{path}: not a recording ({error})") from error
 
 

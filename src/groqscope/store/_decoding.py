@@ -51,7 +51,7 @@ class RecordDecoder:
         def warn(reason: str) -> None:
             self.report.warn(source, number, reason)
 
-        for span, service in _otlp.spans_of(line, warn):
+        for span, service in self._spans(line, warn):
             try:
                 record = self._record(span, service)
             except (ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -60,6 +60,14 @@ class RecordDecoder:
             if record is not None:
                 self.report.records += 1
                 yield record
+
+    @staticmethod
+    def _spans(line: bytes, warn: _otlp.Warn) -> Iterator[tuple[_otlp.Span, str | None]]:
+        try:
+            yield from _otlp.spans_of(line, warn)
+        except UnicodeDecodeError as error:
+            # msgspec's own error for a text that is no UTF-8 is not its DecodeError.
+            raise msgspec.DecodeError(str(error)) from error
 
     def _record(self, span: _otlp.Span, service: str | None) -> RequestRecord | None:
         raw = bytes(span.attributes)

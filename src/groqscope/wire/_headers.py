@@ -68,7 +68,10 @@ def retry_after(headers: Mapping[str, str], now_unix: float) -> float | None:
     if (value := _finite(text)) is not None:
         return value
     date = parsedate_tz(text)
-    return None if date is None else max(0.0, mktime_tz(date) - now_unix)
+    try:
+        return None if date is None else max(0.0, mktime_tz(date) - now_unix)
+    except (ValueError, OverflowError):  # a year that no calendar has
+        return None
 
 
 def _finite(text: str) -> float | None:
