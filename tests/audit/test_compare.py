@@ -160,3 +160,16 @@ def test_an_empty_set_is_a_mistake():
     """There is nothing to compare with."""
     with pytest.raises(NoRequests):
         sets(requests(5, 1), [])
+
+
+def test_what_was_nothing_before_has_no_ratio():
+    """A measure that is 0 in the first set is shown without a change."""
+
+    def queued(ns):
+        records = requests(30, 1)
+        return [replace(r, phases=replace(r.phases, queue=ns)) for r in records]
+
+    row = rows(sets(queued(0), queued(500 * MS)))["phase.queue"]
+
+    assert (row.median.a, row.median.ratio, row.median.certainty) == (0, None, "cannot tell")
+    assert row.median.note == "nothing to compare with: it is 0 in the first set"

@@ -172,3 +172,16 @@ def test_failed_requests_have_no_first_chunk():
     source = audit.MemorySource([failed(1), request(2)])
 
     assert audit.Records(source, audit.Query(where="failed")).overview().total.errors == 1
+
+
+def test_no_place_for_a_store(monkeypatch):
+    """Without a home directory the variable that names a place is told."""
+    from groqscope.audit import _sources
+
+    def nowhere():
+        raise OSError("no home directory")
+
+    monkeypatch.setattr(_sources, "store_directory", nowhere)
+
+    with pytest.raises(audit.SourceError, match="set GROQSCOPE_HOME to a directory"):
+        audit.load()

@@ -184,3 +184,28 @@ def test_memory_does_not_grow_with_the_records():
 
     assert report.total.requests == 10_000
     assert peak < 12_000_000
+
+
+def test_those_the_caller_left_are_apart_from_errors():
+    """Closed, abandoned and cancelled are no errors; a truncated stream is one."""
+    outcomes = ("closed", "abandoned", "cancelled", "truncated", "completed")
+    total = audit([replace(request(n), outcome=outcome) for n, outcome in enumerate(outcomes)]).total
+
+    assert (total.abandoned, total.errors) == (3, 1)
+    assert dict(total.outcomes) == dict.fromkeys(outcomes, 1)
+
+
+def test_small_causes_are_not_listed():
+    """A cause below a hundredth of the slow requests' time is left out of `--why`."""
+    records = [request(n) for n in range(100)]
+    records += [request(n, queue=100_000 * MS) for n in range(100, 110)]
+    records += [request(200, queue=300 * MS, consume=250 * MS)]
+
+    assert [c.code for c in audit(records, why=True).why.causes] == ["queue"]
+
+
+def test_a_group_of_foreign_spans_says_so():
+    """Without any phase there is nothing to say about where the time went."""
+    foreign = replace(request(1), phases=Phases(), attempts=(), usage=Usage(), icl_max_ns=None)
+
+    assert "another instrumentation wrote these" in audit([foreign]).sentence

@@ -121,3 +121,31 @@ def test_a_sample_weighs_what_it_stands_for():
     a.merge(b)
 
     assert (a.seen, a.weight) == (500, 10)
+
+
+def test_what_a_child_does(tmp_path, monkeypatch):
+    """A file read by itself and put together again is the file read at once."""
+    from groqscope.audit import Budgets, overview, parse_budget, parse_goodput
+    from groqscope.audit import _parallel as parallel
+    from groqscope.audit._aggregate import Aggregate
+    from groqscope.audit._reading import Top
+
+    records = list(traffic(200))
+    for part in (records[:100], records[100:]):
+        write_store(tmp_path, part)
+    budgets = Budgets([parse_budget("ttfc.p95 < 1s"), parse_budget("goodput > 50%")], parse_goodput(["ttft:400"]))
+    reading, aggregate, top = Reading(FileSource([tmp_path]), Query()), Aggregate(), Top(5)
+    monkeypatch.setattr(parallel, "_job", parallel._Job(reading, budgets, 5, None, timelines=True))
+    for part in map(parallel._read, reading.source.files()):
+        reading.merge(part.reading)
+        aggregate.merge(part.aggregate)
+        budgets.merge(part.budgets)
+        for record in part.listed:
+            top.add(record)
+    expected = overview(Reading(FileSource([tmp_path]), Query()), listed=5)
+
+    assert reading.provenance() == expected.provenance
+    assert aggregate.total().duration == expected.total.duration
+    assert aggregate.tool_summaries() == expected.tools
+    assert top.records() == [entry.record for entry in expected.entries]
+    assert [result.n for result in budgets.results()] == [expected.total.ttfc.n, 200]

@@ -1,6 +1,7 @@
 """Records in a Tempo."""
 
 import json
+import socket
 from dataclasses import replace
 
 import httpx
@@ -168,3 +169,33 @@ def test_no_address(url):
 def test_a_password_is_not_shown():
     """The name in reports is the address without user and password."""
     assert TempoSource("http://me:secret@tempo:3200/x").names == ("Tempo at http://tempo:3200/x",)
+
+
+def test_a_tempo_that_nobody_runs():
+    """The whole way, to a port of this machine where nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    with pytest.raises(audit.SourceError, match=rf"Tempo at http://127.0.0.1:{port} cannot be reached"):
+        audit.load(tempo=f"http://127.0.0.1:{port}").overview()
+
+
+def test_a_trace_without_a_start_is_fetched_all_the_same(tempo):
+    """The search may leave out what it does not know."""
+    whole = tempo.search
+    searched = []
+
+    def search(params):
+        searched.append(params)
+        traces = whole(params).json()["traces"]
+        return httpx.Response(200, json={"traces": [{**t, "startTimeUnixNano": "?"} for t in traces[:1]]})
+
+    def answer(asked):
+        if asked.url.path == "/api/search":
+            return search(dict(asked.url.params))
+        trace = asked.url.path.removeprefix("/api/traces/")
+        return httpx.Response(200, json=tempo.bodies[trace])
+
+    assert len(read(answer)[0]) == 1
+    assert len(searched) == 1

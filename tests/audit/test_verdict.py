@@ -223,3 +223,28 @@ def test_what_is_measured_has_its_column():
     assert row["cold_connection"] == 3 * MS
     assert row["queue"] > 50 * MS
     assert row["completed"] == 1
+
+
+def test_more_time_without_known_tokens_is_slow_generation(ordinary):
+    """Where usage never came, a long answer cannot be told from a slow one: it is called slow."""
+    record = replace(request(1, tokens=900), usage=Usage(prompt_time=0.02, queue_time=0.01))
+
+    assert [c.code for c in judge(record, ordinary.of(record)).causes] == ["slow_generation"]
+
+
+def test_nothing_at_all():
+    """A record without duration and without a group says something all the same."""
+    record = replace(request(1), duration_ns=0, phases=Phases())
+
+    assert judge(record, {}).causes == ()
+
+
+def test_attempts_that_failed_without_a_status():
+    """A broken connection is told by its name; without back-off nothing is said of it."""
+    from groqscope.timeline import Attempt
+
+    record = request(1, retry=900 * MS)
+    broken = Attempt(start_ns=0, duration_ns=900 * MS, error_type="ConnectError", backoff_ns=0)
+    record = replace(record, attempts=(broken, *record.attempts))
+
+    assert "(900 ms, one ConnectError)" in judge(record, {}).sentence

@@ -273,3 +273,13 @@ def test_names_from_data_cannot_command_the_terminal(capsys):
 def test_ids_and_paths_are_told_apart(arguments, expected):
     """What looks like a path is one."""
     assert sort_out(arguments) == expected
+
+
+def test_many_broken_lines_are_counted(store, capsys):
+    """Three are told one by one, the rest by number."""
+    with store.open("a") as file:
+        file.write("{broken\n" * 9)
+    _, _, err = output(capsys)
+
+    assert err.count("not JSON") == 3
+    assert "groqscope: and 6 more; the report lists them" in err

@@ -150,3 +150,38 @@ def test_mistakes(option, capsys):
     """Wrong options are told before anything is followed."""
     assert run(["tail", *option]) == 2
     assert capsys.readouterr().err.startswith("groqscope: ")
+
+
+def test_following_a_store_begins_with_what_is_there():
+    """The first look gives the last day's requests, the next ones what was added."""
+    import threading
+
+    from groqscope.cli._tail import _store_polls
+
+    old, fresh = request(1), replace(request(2), start_unix_ns=time.time_ns())
+    write_store(store_directory(), [old, fresh])
+    stop = threading.Event()
+    polls = _store_polls(None, stop)
+    first = next(polls)
+    write_store(store_directory(), [request(3)])
+    second = next(polls)
+    stop.set()
+
+    assert first == [replace(fresh, timeline_us=())]
+    assert [r.span_id for r in second] == [request(3).span_id]
+    assert list(polls) == []
+
+
+def test_following_a_tempo_shows_each_request_once(monkeypatch):
+    """Looks overlap, since traces arrive late; a request is shown when it is first seen."""
+    import threading
+
+    from groqscope.audit._tempo import TempoSource
+    from groqscope.cli import _tail
+
+    answers = [[request(1), request(2)], [request(3), request(1), request(2)], [request(3)]]
+    monkeypatch.setattr(TempoSource, "read", lambda *_, **__: iter(answers.pop(0)))
+    monkeypatch.setattr(_tail, "TEMPO_INTERVAL", 0)
+    polls = _tail._tempo_polls("http://127.0.0.1:3200", threading.Event())
+
+    assert [[r.request_id[-1] for r in next(polls)] for _ in range(3)] == [["1", "2"], ["3"], []]

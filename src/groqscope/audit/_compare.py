@@ -213,7 +213,7 @@ def _sentence(rows: tuple[ComparisonRow, ...]) -> str:
         _word(model, [row for row in rows if row.model == model]) for model in dict.fromkeys(r.model for r in rows)
     ]
     changed = [word for word in words if word]
-    return f"{'; '.join(changed)}." if changed else "Nothing that changed can be told from chance."
+    return f"{'; '.join(changed)}." if changed else "Nothing changed that could be told from chance."
 
 
 def _word(model: str | None, rows: list[ComparisonRow]) -> str:
