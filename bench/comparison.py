@@ -1,0 +1,182 @@
+"""`python -m bench.comparison`: what each instrumentation of Groq's SDK makes of the same calls, as a Markdown table.
+
+The cells of the README's comparison that can be seen from outside. Each instrumentation runs in a process of its own, with
+its defaults, against the simulator. Needs `pip install -r bench/requirements.txt`.
+"""
+
+import importlib
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+WORD = "rhododendron"
+"""Stands in the prompt and nowhere else."""
+VARIANTS = {
+    "groqscope": "groqscope",
+    "openllmetry": "opentelemetry-instrumentation-groq",
+    "openinference": "openinference-instrumentation-groq",
+    "openlit": "openlit",
+}
+FIRST, CHUNKS, PER_CHUNK = 0.2, 12, 0.02
+
+
+def install(variant: str) -> tuple[Any, Any]:
+    """Switch one on, with its defaults, and give what its spans and metrics go to."""
+    from opentelemetry import metrics, trace
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    trace.set_tracer_provider(provider)
+    metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
+    if variant == "openlit":
+        openlit = importlib.import_module("openlit")
+        openlit.init(tracer=trace.get_tracer("bench"), disable_metrics=True)
+    else:
+        module = {
+            "groqscope": "groqscope.instrument",
+            "openllmetry": "opentelemetry.instrumentation.groq",
+            "openinference": "openinference.instrumentation.groq",
+        }[variant]
+        importlib.import_module(module).GroqInstrumentor().instrument(
+            tracer_provider=provider, meter_provider=metrics.get_meter_provider()
+        )
+    return spans, reader
+
+
+class Look:
+    """What was written since the last look."""
+
+    def __init__(self, variant: str, spans: Any) -> None:
+        self._variant, self._spans = variant, spans
+
+    def __call__(self) -> list[Any]:
+        """Give the spans that have ended, and forget them."""
+        if self._variant == "groqscope":
+            from groqscope.instrument import flush
+            from groqscope.telemetry import worker
+
+            flush()
+            worker.drain()
+        found = list(self._spans.get_finished_spans())
+        self._spans.clear()
+        return found
+
+
+def tell(variant: str) -> NoReturn:
+    """Make the calls, print what came of them as JSON, and end the process."""
+    import groq
+
+    from groqscope.simulator import Answer, Delays, Failure, Simulator, Usage
+
+    spans, _ = install(variant)
+    look, found = Look(variant, spans), {}
+    answer = Answer(
+        ["word "] * CHUNKS, delays=Delays(before_headers=FIRST, per_chunk=PER_CHUNK), usage=Usage(queue_time=0.0123)
+    )
+    with Simulator(answer) as sim:
+
+        def client() -> groq.Groq:
+            # One per case: a stream that is not closed when it is left keeps its connection.
+            return groq.Groq(base_url=sim.base_url, api_key="none", max_retries=1)
+
+        def ask(of: groq.Groq | None = None, **more: Any) -> Any:
+            messages: Any = [{"role": "user", "content": f"Say something about the {WORD}."}]
+            return (of or client()).chat.completions.create(model="llama-3.3-70b-versatile", messages=messages, **more)
+
+        asked = client()
+        ask(asked)
+        look()
+        begin = time.perf_counter()
+        stream = ask(asked, stream=True)
+        found["the stream is a groq.Stream"] = _yes(isinstance(stream, groq.Stream))
+        for _ in stream:
+            pass
+        taken = time.perf_counter() - begin
+        seen = look()
+        found["a stream's span covers"] = _share(seen, taken)
+        found["tokens of a stream"] = _yes(_says(seen, lambda k, v: "usage" in k and v not in {0, None}))
+        found["time to first chunk"] = _first(seen)
+        found["Groq's queue time"] = _yes(_says(seen, lambda k, v: "queue" in k and isinstance(v, float) and v > 0))
+        found["cost"] = _yes(_says(seen, lambda k, v: "cost" in k and isinstance(v, float)))
+        found["the prompt, by default"] = _yes(_says(seen, lambda _, v: WORD in str(v)))
+
+        client().embeddings.create(model="m", input="x")
+        found["embeddings"] = "a span" if look() else "no span"
+
+        sim.play([Failure(429, retry_after=0.01), Answer("Hello")])
+        ask()
+        seen = look()
+        found["a retry inside the SDK"] = _yes(_says(seen, lambda k, v: "attempt" in k or str(v) == "429"))
+
+        sim.play(answer)
+        stream = ask(stream=True)
+        next(iter(stream))
+        stream.close()
+        found["a stream closed early"] = "a span" if look() else "no span"
+
+        # A stream that a generator left open would hold up the simulator's end, and this process's.
+        print(json.dumps(found), flush=True)
+        os._exit(0)
+
+
+def _says(spans: list[Any], wanted: Callable[[str, Any], bool]) -> bool:
+    """Whether any attribute of any span or event is as wanted."""
+    holders = [*spans, *(event for span in spans for event in span.events)]
+    return any(wanted(key, value) for holder in holders for key, value in (holder.attributes or {}).items())
+
+
+def _share(spans: list[Any], taken: float) -> str:
+    longest = max((span.end_time - span.start_time for span in spans), default=0) / 1e9
+    return "no span" if not spans else f"{min(longest / taken, 1):.0%}"
+
+
+def _first(spans: list[Any]) -> str:
+    names = ("time_to_first", "ttft")
+    values = [
+        float(value)
+        for span in spans
+        for key, value in (span.attributes or {}).items()
+        if any(name in key for name in names) and isinstance(value, (int, float))
+    ]
+    return f"{min(values) * 1000:.0f} ms of {FIRST * 1000:.0f}" if values else "no"
+
+
+def _yes(value: bool) -> str:  # noqa: FBT001 - a value, not a switch
+    return "yes" if value else "no"
+
+
+def main() -> None:
+    """Print the table, a column per instrumentation that is installed."""
+    if len(sys.argv) > 1:
+        tell(sys.argv[1])
+    columns: dict[str, dict[str, str]] = {}
+    for variant, package in VARIANTS.items():
+        try:
+            title = f"{variant} {importlib.metadata.version(package)}"
+        except importlib.metadata.PackageNotFoundError:
+            print(f"{package} is not installed: left out", file=sys.stderr)
+            continue
+        command = [sys.executable, "-m", "bench.comparison", variant]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        if done.returncode:
+            print(f"{title}: left out: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+            continue
+        columns[title] = json.loads(done.stdout.splitlines()[-1])
+    print(f"| | {' | '.join(columns)} |\n| --- |{' --- |' * len(columns)}")
+    for row in next(iter(columns.values())):
+        print(f"| {row} | {' | '.join(column[row] for column in columns.values())} |")
+
+
+if __name__ == "__main__":
+    main()
