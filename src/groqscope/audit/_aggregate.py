@@ -219,6 +219,13 @@ class Aggregate:
             if call.assembly_ns is not None:
                 tool.assembly.add(call.assembly_ns)
 
+    def settle(self) -> None:
+        """Put values in order, which is then done where they were read."""
+        for group in self.groups.values():
+            for values in (*group.measures.values(), *group.phases.values()):
+                if values.exact:
+                    values.sorted()
+
     def models(self) -> tuple[ModelSummary, ...]:
         """Give a summary by model, the one that took most time first."""
         ordered = sorted(self.groups.items(), key=lambda item: -item[1].measures["duration"].total)

@@ -5,6 +5,7 @@ budgets reach them as they are; that is safe only in a program of one thread, so
 else.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -87,7 +88,7 @@ def read_shared(
     report = reading.report
     report.bytes_total = sum(file.stat().st_size for file in files)
     context = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(min(workers, MOST, len(files)), mp_context=context, initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(min(workers, MOST, len(files)), mp_context=context, initializer=_prepare)
     try:
         for part in pool.map(_read, files):
             reading.merge(part.reading)
@@ -103,9 +104,11 @@ def read_shared(
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; the parent answers it for all."""
+def _prepare() -> None:
+    # Ctrl-C reaches every process of the terminal; the parent answers it for all.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A child is gone before garbage in cycles could matter; looking for it costs time.
+    gc.disable()
 
 
 def _read(file: Path) -> _Part:
@@ -116,4 +119,5 @@ def _read(file: Path) -> _Part:
     aggregate, top = Aggregate(), Top(job.listed, job.by)
     budgets = job.budgets.fresh() if job.budgets is not None else None
     count_records(reading, aggregate, top, budgets, timelines=job.timelines, watch=None)
+    aggregate.settle()
     return _Part(reading, aggregate, top.records(), budgets.state() if budgets is not None else None)

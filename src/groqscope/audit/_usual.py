@@ -22,8 +22,8 @@ class Rows:
     def __init__(self, limit: int = EXACT_LIMIT) -> None:
         self.seen = 0
         self._limit = limit
-        self._data: array[float] = array("d")
-        self._ids: list[str] = []
+        self.data: array[float] = array("d")
+        self.ids: list[str] = []
         self._random = random.Random(0)  # noqa: S311 - a sample that is the same each time
         self._usual: dict[str, float] | None = None
 
@@ -31,31 +31,38 @@ class Rows:
         """Add one row and the ID by which its request is found."""
         self.seen += 1
         self._usual = None
-        if len(self._ids) < self._limit:
-            self._data.extend(row)
-            self._ids.append(request)
+        if len(self.ids) < self._limit:
+            self.data.extend(row)
+            self.ids.append(request)
             return
         place = self._random.randrange(self.seen)
         if place < self._limit:
-            self._data[place * WIDTH : (place + 1) * WIDTH] = array("d", row)
-            self._ids[place] = request
+            self.data[place * WIDTH : (place + 1) * WIDTH] = array("d", row)
+            self.ids[place] = request
 
     def merge(self, other: "Rows") -> None:
         """Add the rows of another; those it left out count as seen."""
-        kept = 0
+        if len(self.ids) + len(other) <= self._limit:
+            self._usual = None
+            self.data.extend(other.data)
+            self.ids.extend(other.ids)
+            self.seen += other.seen
+            return
         for row, request in other:
-            kept += 1
             self.add(tuple(row), request)
-        self.seen += other.seen - kept
+        self.seen += other.seen - len(other)
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
     def __iter__(self) -> Iterator[tuple["array[float]", str]]:
-        for place, request in enumerate(self._ids):
-            yield self._data[place * WIDTH : (place + 1) * WIDTH], request
+        for place, request in enumerate(self.ids):
+            yield self.data[place * WIDTH : (place + 1) * WIDTH], request
 
     @property
     def weight(self) -> float:
         """How many requests a row stands for: 1 as long as nothing was left out."""
-        return self.seen / len(self._ids) if self._ids else 1.0
+        return self.seen / len(self.ids) if self.ids else 1.0
 
     @property
     def usual(self) -> dict[str, float]:
@@ -65,12 +72,12 @@ class Rows:
         return self._usual
 
     def _medians(self) -> dict[str, float]:
-        completed = self._data[_COMPLETED::WIDTH]
+        completed = self.data[_COMPLETED::WIDTH]
         if sum(completed) < USUAL_NEEDS:
             return {}
         medians: dict[str, float] = {}
         for name, index in INDEX.items():
-            column = self._data[index::WIDTH]
+            column = self.data[index::WIDTH]
             values = sorted(v for v, ok in zip(column, completed, strict=True) if ok and not math.isnan(v))
             if len(values) >= USUAL_NEEDS:
                 medians[name] = quantile_of_sorted(values, 0.5)
