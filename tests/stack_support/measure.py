@@ -8,7 +8,7 @@ figures also hold on a busy machine; Tempo's includes cutting its blocks. At the
 comes then waits in the collector's queue, whose size is read.
 """
 
-# ruff: noqa: T201 - a command
+
 
 import argparse
 import os
