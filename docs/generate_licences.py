@@ -11,8 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PAGE = Path(__file__).parent / "licences.md"
 _HEAD = """\
-<!-- Written by docs/generate_licences.py from the packages' own metadata. -->
 # Licences of the dependencies
+
+<!-- Written by docs/generate_licences.py from the packages' own metadata. -->
 
 groqscope itself is under the MIT licence. This is what `requirements.txt` installs: its dependencies and those
 of the extras `pydantic-ai` and `simulator`, and what builds the package.

@@ -8,13 +8,15 @@ from groqscope import semconv
 
 PAGE = Path(__file__).parent / "reference.md"
 _HEAD = """\
-<!-- Written by docs/generate_reference.py; change src/groqscope/semconv.py instead. -->
 # Attributes and metrics
+
+<!-- Written by docs/generate_reference.py; change src/groqscope/semconv.py instead. -->
 
 Every name that groqscope writes. `gen_ai.*`, `server.*`, `http.*`, `error.*` and `operation.cost` are other people's
 names; `groq.*` says what Groq reports, `groqscope.*` what groqscope measures. An attribute that is not known is
 absent, never 0. The third column is the field of `groqscope.RequestRecord` that the attribute carries; what has none
-follows from the rest. Fields in nanoseconds travel as seconds, and phases so too.
+follows from the rest. Fields in nanoseconds, phases among them, travel as
+seconds.
 
 """
 
