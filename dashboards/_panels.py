@@ -259,8 +259,12 @@ def comparison(title: str, description: str, by: str, first: str, columns: Seque
             id_val="organize", options={"excludeByName": {"Time": True}, "renameByName": {by: first, **renamed}}
         )
     )
+    panel.override_by_name(first, [models.DynamicConfigValue(id_val="custom.width", value=215)])
     for column in columns:
-        properties = [models.DynamicConfigValue(id_val="unit", value=column.unit)]
+        properties = [
+            models.DynamicConfigValue(id_val="unit", value=column.unit),
+            models.DynamicConfigValue(id_val="custom.width", value=104),
+        ]
         if column.decimals is not None:
             properties.append(models.DynamicConfigValue(id_val="decimals", value=column.decimals))
         if column.thresholds:
