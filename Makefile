@@ -15,7 +15,7 @@ BENCH_ARGS ?=
 COMPOSE ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench stack stack-demo test-stack format lock clean phases fuzz
+.PHONY: help demo test check docs bench stack stack-demo test-stack format lock clean phases fuzz compat
 
 help:  ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '%-16s %s\n' "$$t" "$$d"; done
@@ -31,6 +31,10 @@ phases: $(DEV)  ## delays injected into every phase, and what the accounting fin
 
 bench: $(BENCH)/.stamp  ## CPU per chunk and per request beside the bare SDK and the other instrumentations (about 5 minutes)
 	$(BENCH)/bin/python -m bench --json build/bench.json $(BENCH_ARGS)
+
+compat: $(DEV)  ## a smoke suite with the oldest and the newest versions of the dependencies
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(PIP) install uv
+	$(BIN)/python tests/compat
 
 fuzz: $(DEV)  ## ten million mutated inputs for every reader (FUZZ_ARGS="--runs N --seconds N", or --atheris)
 	$(BIN)/python fuzz $(FUZZ_ARGS)
