@@ -8,8 +8,6 @@ figures also hold on a busy machine; Tempo's includes cutting its blocks. At the
 comes then waits in the collector's queue, whose size is read.
 """
 
-
-
 import argparse
 import os
 import random
