@@ -66,6 +66,7 @@ ROWS = (
     Row("async", "httpx", "httpx, bytes only (floor)"),
     Row("aiohttp", "bare", "bare SDK"),
     Row("aiohttp", "groqscope", "groqscope", 0.10),
+    Row("aiohttp", "httpx", "httpx over aiohttp, bytes only (floor)"),
     Row("sync", "bare", "bare SDK"),
     Row("sync", "groqscope", "groqscope", 0.20),
     Row("sync", "openllmetry", "OpenLLMetry", package="opentelemetry-instrumentation-groq"),
@@ -133,7 +134,7 @@ def measure(row: Row, port: int, arguments: list[str]) -> dict[str, float]:
     """Run one variant once."""
     path = row.path
     if row.variant == "httpx":
-        path = "concurrent-httpx" if row.figure == "rate" else "httpx"
+        path = {"async": "httpx", "aiohttp": "httpx-aiohttp", "concurrent": "concurrent-httpx"}[row.path]
     command = pinned(0, "bench.worker", row.variant, path, "--port", str(port), *arguments)
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode and row.package is not None:

@@ -185,9 +185,10 @@ def async_stream(base_url: str, chunks: int, streams: int, *, aiohttp: bool) -> 
     return run_async(prepare, work, streams)
 
 
-def httpx_bytes(base_url: str, chunks: int, streams: int) -> dict[str, float]:
+def httpx_bytes(base_url: str, chunks: int, streams: int, *, aiohttp: bool = False) -> dict[str, float]:
     """Read the same bytes with httpx alone: the floor."""
     import httpx
+    from groq import DefaultAioHttpClient
 
     async def work(client: Any, streams: int) -> int:
         count = 0
@@ -198,7 +199,7 @@ def httpx_bytes(base_url: str, chunks: int, streams: int) -> dict[str, float]:
                     count += data.count(b"data: {")
         return count
 
-    return run_async(httpx.AsyncClient, work, streams)
+    return run_async(DefaultAioHttpClient if aiohttp else httpx.AsyncClient, work, streams)
 
 
 def requests(base_url: str, count: int) -> dict[str, float]:
@@ -344,6 +345,7 @@ def main() -> None:
         "async": lambda: async_stream(base_url, chunks, streams, aiohttp=False),
         "aiohttp": lambda: async_stream(base_url, chunks, streams, aiohttp=True),
         "httpx": lambda: httpx_bytes(base_url, chunks, streams),
+        "httpx-aiohttp": lambda: httpx_bytes(base_url, chunks, streams, aiohttp=True),
         "request": lambda: requests(base_url, options.requests),
         "agent": lambda: agent_stream(
             base_url,

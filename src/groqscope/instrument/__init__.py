@@ -11,7 +11,6 @@ from groqscope.instrument import _faults, _registry, _seam
 from groqscope.instrument._registry import on_record
 from groqscope.telemetry import ContentPolicy, Telemetry
 from groqscope.timeline import RequestRecord
-from groqscope.wire import warm_up
 
 if TYPE_CHECKING:
     from groqscope.instrument._instrumentor import GroqInstrumentor
@@ -83,7 +82,6 @@ def instrument(
         telemetry = Telemetry(tracer_provider, meter_provider, phase_spans=phase_spans, content=content)
         _faults.listeners[:] = [telemetry.metrics.internal_error]
         scope = _seam.Scope(telemetry, fast_decode=fast_decode)
-        warm_up()
         if client is None:
             for cls in _seam.CLIENTS:
                 if not _seam.is_instrumented(cls):

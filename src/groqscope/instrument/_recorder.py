@@ -29,7 +29,7 @@ from groqscope.instrument._facts import (
 from groqscope.instrument._faults import hook
 from groqscope.telemetry import Begun, Content, Telemetry, price
 from groqscope.timeline import Outcome, RateLimits, RequestRecord, Timeline
-from groqscope.wire import decode_completion, rate_limits, retry_after
+from groqscope.wire import decode_completion, rate_limits, retry_after, warm_up
 
 if TYPE_CHECKING:
     from groq._models import FinalRequestOptions
@@ -72,6 +72,7 @@ class Recorder:
         self, telemetry: Telemetry, now: Clock, options: "FinalRequestOptions", base_url: httpx.URL, *, stream: bool
     ) -> None:
         start, start_unix = now(), time.time_ns()
+        warm_up()
         body: Any = options.json_data
         body = body if isinstance(body, Mapping) else {}
         if isinstance(options.extra_json, Mapping):

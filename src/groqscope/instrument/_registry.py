@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from groqscope.configuration import before_termination
 from groqscope.instrument._faults import hook
 from groqscope.telemetry import disown, worker
 from groqscope.timeline import RequestRecord
@@ -119,6 +118,8 @@ def _watch_exit() -> None:
     if _watching:
         return
     _watching = True
+    from groqscope.configuration import before_termination
+
     gc.callbacks.append(_on_collection)
     early: Any = getattr(threading, "_register_atexit", None)
     try:
