@@ -15,7 +15,7 @@ BENCH_ARGS ?=
 COMPOSE ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench stack stack-demo test-stack format lock clean phases fuzz compat
+.PHONY: help demo test test-slow check docs bench stack stack-demo test-stack format lock clean phases fuzz compat
 
 help:  ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '%-16s %s\n' "$$t" "$$d"; done
@@ -23,8 +23,11 @@ help:  ## this list
 demo: $(RUN)  ## recorded Groq traffic, traced and audited in the terminal; no key, no network
 	@$(BIN)/groqscope demo
 
-test: $(DEV)  ## all tests but those of the bundled services
-	$(BIN)/python -m pytest -q -n 2 --ignore=tests/stack $(PYTEST_ARGS)
+test: $(DEV)  ## the tests
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow' --ignore=tests/stack $(PYTEST_ARGS)
+
+test-slow: $(DEV)  ## those that take their time: packaging, floods, forks, the benchmark
+	$(BIN)/python -m pytest -q -n 2 -m slow --ignore=tests/stack $(PYTEST_ARGS)
 
 phases: $(DEV)  ## delays injected into every phase, and what the accounting finds
 	@cd tests && ../$(BIN)/python -m support.ground_truth

@@ -6,8 +6,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import groqscope
 from groqscope.simulator import Answer, Simulator
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")

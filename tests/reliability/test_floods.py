@@ -15,6 +15,8 @@ from groqscope.telemetry._metrics import MAX_VALUES, OTHER, Metrics
 from groqscope.timeline import Phases, ToolCall
 from groqscope.timeline._tools import MAX_CALLS, MAX_COUNTED
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 SPAN_BYTES = 96 * 1024
 """What a record span may take as JSON, whatever was asked and answered."""
