@@ -45,7 +45,7 @@ fuzz: $(DEV)  ## ten million mutated inputs for every reader (FUZZ_ARGS="--runs 
 check: $(DEV)  ## lint, format, types, and the arrows between rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 
 stack:  ## the bundled services: collector, Tempo, Prometheus, Grafana on http://127.0.0.1:3000 (needs Docker)
