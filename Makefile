@@ -80,7 +80,7 @@ clean:  ## remove the environment and all caches
 $(BENCH)/.stamp: requirements-dev.txt bench/requirements.txt pyproject.toml
 	@echo "Installing groqscope and what it is measured beside into $(BENCH) (once) ..."
 	@$(PYTHON) -m venv $(BENCH)
-	@$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-dev.txt
+	@$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r requirements-dev.txt
 	@$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install -r bench/requirements.txt
 	@$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
 	@mkdir -p build
@@ -92,12 +92,12 @@ $(BIN)/python:
 
 $(RUN): requirements.txt pyproject.toml | $(BIN)/python
 	@echo "Installing groqscope into $(VENV) (once) ..."
-	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DEV): requirements-dev.txt pyproject.toml | $(BIN)/python
 	@echo "Installing the development environment into $(VENV) (once) ..."
-	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements-dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(RUN)
