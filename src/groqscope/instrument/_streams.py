@@ -19,8 +19,8 @@ from groqscope.instrument import _registry as registry
 from groqscope.instrument._facts import chunk_observer
 from groqscope.instrument._faults import HOOKS, hook, report
 from groqscope.instrument._recorder import KEY, Recorder
-from groqscope.timeline import Outcome
-from groqscope.wire import SSEDecoder, decode_chunk
+from groqscope.timeline import Channel, Outcome, Timeline
+from groqscope.wire import Frame, SSEDecoder, decode_chunk, frame_of
 
 T = TypeVar("T")
 
@@ -36,22 +36,23 @@ class Chunks:
 
     __slots__ = (
         "_cast_to",
+        "_channel",
         "_client",
         "_decode",
         "_decoder",
-        "_next",
-        "_pending",
-        "_read",
+        "_frame",
+        "_learns",
+        "_misses",
         "_read_ns",
         "_response",
         "_see",
-        "asked",
         "draining",
         "leaving",
         "now",
         "over",
+        "pending",
         "recorder",
-        "returned",
+        "timeline",
     )
 
     def __init__(self, client: Any, cast_to: Any, response: Response, recorder: Recorder | None, *, fast: bool) -> None:
@@ -60,9 +61,16 @@ class Chunks:
         self._response = response
         fast = fast and cast_to is ChatCompletionChunk and not client._strict_response_validation  # noqa: SLF001
         self._decode: Callable[[bytes], Any] = decode_chunk if fast else _undecoded
+        self._learns = fast and (recorder is None or recorder.content is None)
+        """Whether chunks may be built from a frame. Where content is kept, each has to be looked at."""
+        self._frame: Frame | None = None
+        self._channel = Channel.NONE
+        """What a chunk that fits the frame carries."""
+        self._misses = 0
+        """Chunks in a row that did not fit."""
         self._decoder = SSEDecoder()
-        self._pending: list[bytes | ServerSentEvent] = []
-        self._next = 0
+        self.pending: list[bytes | ServerSentEvent] = []
+        """Events that came and were not taken yet, the next one last."""
         self._read_ns = 0
         self.recorder = recorder
         self.draining = False
@@ -70,70 +78,89 @@ class Chunks:
         self.over = False
         self.leaving: Outcome = "closed"
         """How it ends when it is closed now."""
-        # What is called for every chunk is looked up once.
-        timeline = recorder.timeline if recorder is not None else _UNOBSERVED
         self.now = recorder.now if recorder is not None else monotonic_ns
-        self.asked, self.returned, self._read = timeline.asked, timeline.returned, timeline.read
-        self._see: Callable[..., None] = (
-            _ignore if recorder is None else chunk_observer(recorder.timeline, recorder.content)
-        )
+        self.timeline: Timeline | _Unobserved = recorder.timeline if recorder is not None else _UNOBSERVED
+        self._see = _ignore if recorder is None else chunk_observer(recorder.timeline, recorder.content)
 
-    def feed(self, data: bytes) -> None:
-        """A read brought bytes."""
-        try:
-            self._read_ns = t = self.now()
-            self._read(t, len(data))
-        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-            self.give_up(error)
-        if self.draining:
-            # As the SDK: what follows [DONE] is decoded and ignored.
-            for event in self._decoder.feed(data):
-                if isinstance(event, bytes):
-                    (b"data: " + event).decode("utf-8")
-            return
-        if self._next >= len(self._pending):
-            self._pending = self._decoder.feed(data)
-            self._next = 0
-        else:
-            self._pending.extend(self._decoder.feed(data))
-
-    def take(self) -> Any:
-        """Give the next chunk, or `None` when more bytes are needed.
+    def feed(self, data: bytes) -> Any:
+        """Take what a read brought, and give the first chunk in it, or `None` when it completes none.
 
         Raises:
             groq.APIError: the stream carries an error.
             ValueError: an event is not JSON (as the SDK).
         """
-        while self._next < len(self._pending):
-            event = self._pending[self._next]
-            self._next += 1
-            if isinstance(event, bytes):
-                chunk = self._decode(event)
-                if chunk is not None:
-                    try:
-                        self._see(chunk, self._read_ns)
-                    except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-                        self.give_up(error)
-                    return chunk
-                if event.startswith(_DONE_BYTES):
-                    self._done()
-                    return None
-                event = ServerSentEvent(data=(b"data: " + event).decode("utf-8")[6:])
-            elif event.data.startswith(_DONE):
-                self._done()
-                return None
-            chunk = self._slow(event)
-            try:
-                self._see(chunk, self._read_ns, valid=False)
-            except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-                self.give_up(error)
-            return chunk
-        return None
+        try:
+            self._read_ns = self.now()
+            self.timeline.bytes += len(data)
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            self.give_up(error)
+        if data.startswith(b"data: ") and data.endswith(b"\n\n") and self._decoder.idle:
+            chunk = self._repeated(data, 6, len(data) - 2)
+            if chunk is not None:
+                return chunk
+        events = self._decoder.feed(data)
+        if self.draining:
+            # As the SDK: what follows [DONE] is decoded and ignored.
+            for event in events:
+                if isinstance(event, bytes):
+                    (b"data: " + event).decode("utf-8")
+            return None
+        if len(events) > 1:
+            events.reverse()
+        self.pending = events
+        return self.take()
+
+    def take(self) -> Any:
+        """Give the next chunk that was read, or `None` when more bytes are needed. Raises as `feed`."""
+        if not self.pending:
+            return None
+        event = self.pending.pop()
+        if isinstance(event, bytes):
+            chunk = self._repeated(event, 0, len(event))
+            if chunk is not None:
+                return chunk
+            chunk = self._decode(event)
+            if chunk is not None:
+                if self._learns:
+                    self._learn(chunk, event)
+                return self._seen(chunk, valid=True)
+            if event.startswith(_DONE_BYTES):
+                return self._done()
+            event = ServerSentEvent(data=(b"data: " + event).decode("utf-8")[6:])
+        elif event.data.startswith(_DONE):
+            return self._done()
+        return self._seen(self._slow(event), valid=False)
+
+    def _repeated(self, data: bytes, begin: int, end: int) -> Any:
+        """Give the chunk of a payload, from `begin` to `end`, that fits the frame."""
+        if self._frame is None or (chunk := self._frame(data, begin, end)) is None:
+            return None
+        self._misses = 0
+        try:
+            self.timeline.chunk(self._read_ns, self._channel, self.now())
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            self.give_up(error)
+        return chunk
+
+    def _learn(self, chunk: ChatCompletionChunk, payload: bytes) -> None:
+        """Expect the next chunks to be like this one. The more have come that were not, the more seldom."""
+        self._misses += 1
+        if self._misses & (self._misses - 1) == 0 and (found := frame_of(chunk, payload)) is not None:
+            name, self._frame = found
+            self._channel = Channel.CONTENT if name == "content" else Channel.REASONING
+
+    def _seen(self, chunk: Any, *, valid: bool) -> Any:
+        try:
+            self._see(chunk, self._read_ns, valid=valid)
+            self.timeline.returned(self.now())
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            self.give_up(error)
+        return chunk
 
     def _done(self) -> None:
         self.draining = True
-        self._pending = []
-        self._next = 0
+        self.pending = []
+        self._frame = None
         if self.recorder is not None:
             self.recorder.timeline.done = True
 
@@ -157,8 +184,8 @@ class Chunks:
     def rest(self) -> bool:
         """The bytes have ended: is there still an event to give?"""
         if not self.draining:
-            self._pending.extend(self._decoder.end())
-            if self._next < len(self._pending):
+            self.pending = self._decoder.end()[::-1]
+            if self.pending:
                 return True
         self.over = True
         recorder = self.recorder
@@ -188,8 +215,7 @@ class Chunks:
         if self.recorder is not None:
             self.recorder.finish(self.leaving)
             # What was read already can still be had; it is no part of the record.
-            self.asked, self.returned, self._read = _UNOBSERVED.asked, _UNOBSERVED.returned, _UNOBSERVED.read
-            self._see = _ignore
+            self.timeline, self._see = _UNOBSERVED, _ignore
 
     def __del__(self) -> None:
         recorder = getattr(self, "recorder", None)
@@ -200,13 +226,15 @@ class Chunks:
 class _Unobserved:
     """Stands in for the timeline of a stream that nobody observes."""
 
+    bytes = 0
+
     def asked(self, t: int) -> None:
         """Nothing."""
 
     def returned(self, t: int) -> None:
         """Nothing."""
 
-    def read(self, t: int, size: int) -> None:
+    def chunk(self, t: int, channel: int, left: int) -> None:
         """Nothing."""
 
 
@@ -248,25 +276,24 @@ class ChunkIterator(Generic[T]):
         if chunks.over:
             raise StopIteration
         try:
-            chunks.asked(chunks.now())
+            chunks.timeline.asked(chunks.now())
         except Exception as error:  # noqa: BLE001 - observing must not fail the stream
             chunks.give_up(error)
         try:
-            while (chunk := chunks.take()) is None:
+            chunk = chunks.take() if chunks.pending else None
+            while chunk is None:
                 data = next(self._source, None)
                 if data is not None:
-                    chunks.feed(data)
-                elif not chunks.rest():
+                    chunk = chunks.feed(data)
+                elif chunks.rest():
+                    chunk = chunks.take()
+                else:
                     raise StopIteration
         except StopIteration:
             raise
         except BaseException as error:
             chunks.fail(error)
             raise
-        try:
-            chunks.returned(chunks.now())
-        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-            chunks.give_up(error)
         return chunk
 
 
@@ -287,25 +314,24 @@ class AsyncChunkIterator(Generic[T]):
         if chunks.over:
             raise StopAsyncIteration
         try:
-            chunks.asked(chunks.now())
+            chunks.timeline.asked(chunks.now())
         except Exception as error:  # noqa: BLE001 - observing must not fail the stream
             chunks.give_up(error)
         try:
-            while (chunk := chunks.take()) is None:
+            chunk = chunks.take() if chunks.pending else None
+            while chunk is None:
                 data = await anext(self._source, None)
                 if data is not None:
-                    chunks.feed(data)
-                elif not chunks.rest():
+                    chunk = chunks.feed(data)
+                elif chunks.rest():
+                    chunk = chunks.take()
+                else:
                     raise StopAsyncIteration
         except StopAsyncIteration:
             raise
         except BaseException as error:
             chunks.fail(error)
             raise
-        try:
-            chunks.returned(chunks.now())
-        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-            chunks.give_up(error)
         return chunk
 
     async def aclose(self) -> None:

@@ -150,6 +150,7 @@ class Timeline:
     __slots__ = (
         "_attempts",
         "_attempts_dropped",
+        "_channels",
         "_entered",
         "_gap_consumed",
         "_gap_max",
@@ -204,6 +205,8 @@ class Timeline:
         self.asked_ns = start_ns
         self.done = False
         self.bytes = self.reads = self.chunks = self.content_chunks = 0
+        self._channels = Channel.NONE
+        """What chunks have carried so far."""
         self._ttfc: int | None = None
         self._ttft: int | None = None
         self._ttfrt: int | None = None
@@ -374,11 +377,32 @@ class Timeline:
 
     # -- chunks
 
-    def chunk(self, t: int, channel: int) -> None:
-        """A chunk, which a read at `t` brought, carries tokens of these channels."""
+    def chunk(self, t: int, channel: int, left: int | None = None) -> None:  # noqa: C901, PLR0912 - one call a chunk
+        """A chunk, which a read at `t` brought, carries tokens of these channels.
+
+        `left`: it goes to the caller at once, at that moment (as `returned`); a call less for nearly every chunk.
+        """
         self.chunks += 1
-        if t != self._last_read:
-            t = self._new_read(t)
+        previous = self._last_read
+        if t != previous:
+            # A read that brought chunks is never before the one before it.
+            if previous is None:
+                self._ttfc = t = max(t, self._start)
+            else:
+                t = max(t, previous)
+                gap = t - previous
+                if self._gap_consumed * 2 > gap:
+                    self._gaps_excluded += 1
+                else:
+                    self._gap_max = max(self._gap_max, gap)
+                    gaps = self._gaps
+                    if gaps.skip:
+                        gaps.skip -= 1
+                    else:
+                        gaps.add(gap)
+            self.reads += 1
+            self._last_read = t
+            self._gap_consumed = 0
         self._last_chunk = t
         times = self._times
         if times.skip:
@@ -387,41 +411,43 @@ class Timeline:
             times.add((t - self._start) // 1000)
         if channel:
             self.content_chunks += 1
-            if self._ttft is None:
-                self._ttft = t
-                self._enter(RECEIVE, t)
-            if self._ttfrt is None and channel & Channel.REASONING:
-                self._ttfrt = t
-            if self._ttfot is None and channel != Channel.REASONING:
-                self._ttfot = t
+            if channel & ~self._channels:
+                self._first_token(t, channel)
+        if left is not None:
+            if left > self._mark:
+                self._spent[self._stage] += left - self._mark
+                self._mark = left
+            if self._stage != CONSUME:
+                self._resume = self._stage
+                self._stage = CONSUME
 
-    def _new_read(self, t: int) -> int:
-        """Count a read that brought chunks, and the gap before it; give its time, which is never before the last one's.
+    def _first_token(self, t: int, channel: int) -> None:
+        """Note the first token of all, the first of a channel that had none yet."""
+        if not self._channels:
+            self._ttft = t
+            self._enter(RECEIVE, t)
+        if self._ttfrt is None and channel & Channel.REASONING:
+            self._ttfrt = t
+        if self._ttfot is None and channel != Channel.REASONING:
+            self._ttfot = t
+        self._channels |= channel
 
-        The gap between two reads is Groq's when the SDK waited for longer than the caller held control in it: then the
-        chunk came after the caller asked, and its arrival is known. Otherwise it may have lain there already, and the
-        gap is left out and counted.
+    def _gap(self, gap: int) -> None:
+        """Count the gap between two reads.
+
+        It is Groq's when the SDK waited for longer than the caller held control in it: then the chunk came after the
+        caller asked, and its arrival is known. Otherwise it may have lain there already, and the gap is left out and
+        counted.
         """
-        previous = self._last_read
-        earliest = self._start if previous is None else previous
-        t = max(t, earliest)
-        self.reads += 1
-        self._last_read = t
-        if previous is None:
-            self._ttfc = t
+        if self._gap_consumed * 2 > gap:
+            self._gaps_excluded += 1
+            return
+        self._gap_max = max(self._gap_max, gap)
+        gaps = self._gaps
+        if gaps.skip:
+            gaps.skip -= 1
         else:
-            gap = t - previous
-            if self._gap_consumed * 2 > gap:
-                self._gaps_excluded += 1
-            else:
-                self._gap_max = max(self._gap_max, gap)
-                gaps = self._gaps
-                if gaps.skip:
-                    gaps.skip -= 1
-                else:
-                    gaps.add(gap)
-        self._gap_consumed = 0
-        return t
+            gaps.add(gap)
 
     def tool_delta(
         self,

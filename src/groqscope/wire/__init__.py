@@ -4,14 +4,17 @@ What comes out equals what the SDK would have built from the same bytes; tests h
 """
 
 from groqscope.wire._chunks import decode_chunk, decode_completion, warm_up
+from groqscope.wire._frames import Frame, frame_of
 from groqscope.wire._headers import RateLimitHeaders, parse_duration, rate_limits, retry_after
 from groqscope.wire._sse import SSEDecoder
 
 __all__ = [
+    "Frame",
     "RateLimitHeaders",
     "SSEDecoder",
     "decode_chunk",
     "decode_completion",
+    "frame_of",
     "parse_duration",
     "rate_limits",
     "retry_after",

@@ -18,7 +18,7 @@ _PREFIX = b"data: "
 class SSEDecoder:
     """Push parser; keeps at most the bytes of one unfinished event."""
 
-    __slots__ = ("_buffer", "_failed", "_lines", "_returns")
+    __slots__ = ("_buffer", "_failed", "_lines", "_returns", "idle")
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -27,6 +27,8 @@ class SSEDecoder:
         """A carriage return was seen: from here on, blocks end as the SDK ends them."""
         self._failed: UnicodeDecodeError | None = None
         """What comes after the events given last."""
+        self.idle = True
+        """Nothing that came before matters: a plain event that comes whole is given as it is."""
 
     def feed(self, data: bytes) -> list[bytes | ServerSentEvent]:
         """Take bytes and give the events that are complete now: a payload, or the SDK's event where it is not plain.
@@ -36,10 +38,11 @@ class SSEDecoder:
                 are given first; then each further call raises.
         """
         if (
-            data.find(b"\n") == len(data) - 2
+            self.idle
+            and data.find(b"\n") == len(data) - 2
             and data.startswith(_PREFIX)
             and data.endswith(b"\n\n")
-            and not (self._buffer or self._returns or self._failed or b"\r" in data)
+            and b"\r" not in data
         ):
             # Nearly every read: one whole plain event.
             return [data[6:-2]]
@@ -66,6 +69,8 @@ class SSEDecoder:
             if not events:
                 raise
             self._failed = error
+        finally:
+            self.idle = not (self._buffer or self._returns or self._failed)
         return events
 
     def _feed(self, data: bytes, events: list[bytes | ServerSentEvent]) -> None:
