@@ -228,8 +228,11 @@ def show(results: list[Result], facts: dict[str, Any]) -> str:
             behind = (
                 f"  (+ {r.background_us:.0f} us in the background)" if path == "request" and r.background_us > 1 else ""
             )
+            if "add_up" in r.extra and r.extra["add_up"] >= 0:
+                behind = "  each record's phases add up" if r.extra["add_up"] else "  PHASES DO NOT ADD UP"
             lines.append(f"  {r.row.label:<40} {r.per_unit_us:10.1f} {unit:<8} {ratio:>8}  {bar:<30} {goal}{behind}")
-    lines += ["", "memory and import"]
+    if facts:
+        lines += ["", "memory and import"]
     for name, value in facts.items():
         lines.append(f"  {name:<58} {value}")
     return "\n".join(lines)
