@@ -21,6 +21,20 @@ pytestmark = pytest.mark.stack
 
 _SHORT = {"initial_interval": "100ms", "max_interval": "500ms", "max_elapsed_time": "1s"}
 KEY = "gsk_" + "a1B2" * 10
+SECRETS = [  # put together here, so that no scanner takes this file for a leak
+    "sk-" + "proj-a1B2c3D4e5F6" * 2,
+    "pylf_v1_eu_" + "a1B2c3D4" * 4,
+    "ghp_" + "a1B2c3D4" * 4,
+    "hf_" + "a1B2c3D4" * 4,
+    "xox" + "b-1234567890-a1B2c3D4",
+    "AKIA" + "A1B2C3D4" * 2,
+    "AIza" + "a1B2c3D4" * 4,
+    "eyJ" + "hbGciOiJIUzI1NiJ9.eyJzdWIiOjF9.c2ln",
+    "postgres" + "://user:hunter2x@db",
+    "session_token=" + "a1B2c3D4",
+    "password=" + "hunter2hunter2",
+]
+"""What else looks like a key, or is one by what stands before it."""
 SCALE = {
     "TEMPO_MEMBERS": "tempo",
     "TEMPO_BUCKET": "traces",
@@ -128,7 +142,9 @@ def test_anything_like_a_key_is_redacted_and_the_rest_left_alone(programs: dict[
         gen_ai__request__model="llama-3.3-70b-versatile",
         prompt="Authorization: Bearer abcdefghijkl and api_key=0123456789abc",
     )
-    made.status.message = f"401: {KEY}"
+    for number, secret in enumerate(SECRETS):
+        put(made.attributes.add(), f"note.{number}", f"before {secret} after")
+    made.status.message = f"401: {KEY}, {SECRETS[-1]}"
     event = made.events.add()
     event.name = "exception"
     put(event.attributes.add(), "exception.message", f"bad key {KEY}")
@@ -137,6 +153,7 @@ def test_anything_like_a_key_is_redacted_and_the_rest_left_alone(programs: dict[
     metric.name = "m"
     point = metric.gauge.data_points.add(time_unix_nano=time.time_ns(), as_int=1)
     put(point.attributes.add(), "who", KEY)
+    put(points.resource_metrics[0].resource.attributes.add(), "startup.line", KEY)
     with collector(programs["OTELCOL"], tmp_path) as running:
         running.post("traces", _traces(made, resource={"service.name": "test", "startup.line": f"app --key {KEY}"}))
         running.post("metrics", points.SerializeToString())
@@ -149,8 +166,10 @@ def test_anything_like_a_key_is_redacted_and_the_rest_left_alone(programs: dict[
     assert "dXNlcjpwdw" not in everything
     assert "abcdefghijkl" not in everything
     assert "0123456789abc" not in everything
+    for secret in SECRETS:
+        assert secret not in everything
     assert spans[0]["name"] == "chat ****"
-    assert spans[0]["status"]["message"] == "401: ****"
+    assert spans[0]["status"]["message"] == "401: ****, ****"
     assert attributes["note"] == {"stringValue": "tried with **** twice"}
     assert attributes["gen_ai.usage.output_tokens"] == {"intValue": "212"}
     assert attributes["groqscope.ttft"] == {"doubleValue": 0.25}
