@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ class Prometheus:
     """A running Prometheus."""
 
     url: str
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(trust_env=False))
+    client: httpx.Client
 
     def post(self, signal: str, body: bytes) -> None:
         """Send OTLP, and insist."""
@@ -158,8 +158,11 @@ def prometheus(program: str, folder: Path, changes: Mapping[str, Any], *argument
         f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address={url}",
     ]
-    with started([*command, *arguments], folder / "log", f"http://{url}/-/ready"):
-        yield Prometheus(f"http://{url}")
+    with (
+        started([*command, *arguments], folder / "log", f"http://{url}/-/ready"),
+        httpx.Client(trust_env=False) as client,
+    ):
+        yield Prometheus(f"http://{url}", client)
 
 
 @contextmanager
