@@ -4,18 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grafana_foundation_sdk.builders import barchart, common, dashboard, heatmap, prometheus, stat, table, tempo, text
+from grafana_foundation_sdk.builders import barchart, common, dashboard, heatmap, prometheus, stat, table, tempo
 from grafana_foundation_sdk.builders import timeseries as timeseries_builder
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models import prometheus as prometheus_models
-from grafana_foundation_sdk.models import text as text_models
+
+from dashboards import _promql as promql
+from dashboards._colors import MODELS
 
 PROMETHEUS = models.DataSourceRef(type_val="prometheus", uid="groqscope-prometheus")
 TEMPO = models.DataSourceRef(type_val="tempo", uid="groqscope-tempo")
 
 SECONDS, RATIO, PER_MINUTE, COUNT, DOLLARS, BYTES = "s", "percentunit", "reqpm", "locale", "currencyUSD", "bytes"
+PER_SECOND = "cps"
 
 NO_TRAFFIC = (
     "No Groq requests in this time. Point an application at the collector "
@@ -120,24 +123,30 @@ def chart(
     dashed: str | None = None,
     line: str | None = None,
     colors: dict[str, str] | None = None,
-    minimum: float | None = 0,
+    shades: dict[str, str] | None = None,
+    unlisted: str | None = None,
     maximum: float | None = None,
     empty: str = NO_TRAFFIC,
-    table_legend: Sequence[str] = (),
+    right: bool = False,
+    figures: Sequence[str] = (),
 ) -> Any:
     """Make lines (or stacked areas, or bars) over time.
 
-    Legends that match `dashed` are drawn thin and dashed; `line` is the legend of a series that is a dashed line among
-    bars, outside of their stack. More than one threshold draws lines; `table_legend` are figures beside each name.
+    Legends that match `dashed` are drawn thin and dashed, those that match `unlisted` are drawn, but not named below;
+    `line` is the legend of a series that is a dashed line among bars, outside of their stack. `colors` are of legends,
+    `shades` of patterns whose legends share a colour's shades; models have their own, any other legend one made of its
+    name. More than one threshold draws lines; the legend is below or, in a column, to the `right`, then with `figures`
+    beside each name if wanted.
     """
     panel = _dress(timeseries_builder.Panel(), title, description, unit, box, thresholds=thresholds, empty=empty)
     panel.datasource(PROMETHEUS).targets(_targets(queries))
+    panel.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     legend = common.VizLegendOptions().show_legend(True).placement(common_models.LegendPlacement.BOTTOM)
-    if table_legend:
-        legend.display_mode(common_models.LegendDisplayMode.TABLE).calcs(list(table_legend))
+    legend.display_mode(
+        common_models.LegendDisplayMode.TABLE if figures else common_models.LegendDisplayMode.LIST
+    ).calcs(list(figures))
+    if right:
         legend.placement(common_models.LegendPlacement.RIGHT)
-    else:
-        legend.display_mode(common_models.LegendDisplayMode.LIST).calcs([])
     panel.legend(legend)
     panel.tooltip(
         common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI).sort(common_models.SortOrder.DESCENDING)
@@ -147,35 +156,41 @@ def chart(
     panel.draw_style(common_models.GraphDrawStyle.BARS if bars else common_models.GraphDrawStyle.LINE)
     mode = common_models.StackingMode.NORMAL if stacked or bars else common_models.StackingMode.NONE
     panel.stacking(common.StackingConfig().mode(mode).group("A"))
-    if minimum is not None:
-        panel.min(minimum)
+    panel.min(0)
     if maximum is not None:
         panel.max(maximum)
     if len(thresholds) > 1:
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(common_models.GraphTresholdsStyleMode.DASHED))
     if dashed is not None:
-        style = {"fill": "dash", "dash": [6, 6]}
-        panel.override_by_regexp(
-            dashed,
-            [
-                models.DynamicConfigValue(id_val="custom.lineStyle", value=style),
-                models.DynamicConfigValue(id_val="custom.lineWidth", value=1),
-                models.DynamicConfigValue(id_val="custom.fillOpacity", value=0),
-            ],
-        )
+        panel.override_by_regexp(dashed, _properties(lineStyle=_DASHES, lineWidth=1, fillOpacity=0))
+    if unlisted is not None:
+        panel.override_by_regexp(unlisted, _properties(hideFrom={"legend": True, "tooltip": False, "viz": False}))
     if line is not None:
-        properties = {"drawStyle": "line", "stacking": {"mode": "none"}, "fillOpacity": 0, "lineWidth": 2}
-        properties["lineStyle"] = {"fill": "dash", "dash": [6, 6]}
-        panel.override_by_name(
-            line, [models.DynamicConfigValue(id_val=f"custom.{k}", value=v) for k, v in properties.items()]
-        )
-    for series, color in (colors or {}).items():
-        panel.override_by_name(series, [_fixed(color)])
+        apart = {"drawStyle": "line", "stacking": {"mode": "none"}}
+        panel.override_by_name(line, _properties(**apart, lineStyle=_DASHES, lineWidth=2, fillOpacity=0))
+    return _colored(panel, queries, shades or {}, colors or {})
+
+
+_DASHES = {"fill": "dash", "dash": [6, 6]}
+
+
+def _properties(**custom: Any) -> list[models.DynamicConfigValue]:
+    return [models.DynamicConfigValue(id_val=f"custom.{name}", value=value) for name, value in custom.items()]
+
+
+def _colored(panel: Any, queries: Sequence[Query], shades: dict[str, str], colors: dict[str, str]) -> Any:
+    if any(promql.MODEL in query.legend for query in queries):
+        for pattern, color in MODELS.items():
+            panel.override_by_regexp(pattern, [_color(color)])
+    for pattern, color in shades.items():
+        panel.override_by_regexp(pattern, [_color(color, models.FieldColorModeId.SHADES)])
+    for series, color in colors.items():
+        panel.override_by_name(series, [_color(color)])
     return panel
 
 
-def _fixed(color: str) -> models.DynamicConfigValue:
-    return models.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": color})
+def _color(color: str, mode: models.FieldColorModeId = models.FieldColorModeId.FIXED) -> models.DynamicConfigValue:
+    return models.DynamicConfigValue(id_val="color", value={"mode": mode.value, "fixedColor": color})
 
 
 def heat(title: str, description: str, query: Query, box: Box, *, lowest: float, highest: float) -> Any:
@@ -232,7 +247,7 @@ def ladder(
     panel.legend(legend.placement(common_models.LegendPlacement.BOTTOM).calcs([]))
     panel.tooltip(common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI))
     for series, color in colors.items():
-        panel.override_by_name(series, [_fixed(color)])
+        panel.override_by_name(series, [_color(color)])
     return panel
 
 
@@ -315,9 +330,3 @@ def trace(title: str, description: str, query: str, box: Box) -> Any:
     panel = _dress(dashboard.Panel().type("traces"), title, description, "short", box)
     target = tempo.TempoQuery().query_type("traceql").query(query).ref_id("A").datasource(TEMPO)
     return panel.datasource(TEMPO).targets([target])
-
-
-def note(title: str, description: str, content: str, box: Box) -> Any:
-    """Make a panel of text."""
-    panel = text.Panel().title(title).description(description).grid_pos(box.grid())
-    return panel.mode(text_models.TextMode.MARKDOWN).content(content).transparent(True)

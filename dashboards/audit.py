@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards._frame import ALL, frame
-from dashboards._panels import Box, note, trace, traces
+from dashboards._panels import Box, trace, traces
 from groqscope import semconv
 
 UID = "groq-audit"
@@ -83,19 +83,12 @@ def _tables() -> list[Any]:
 
 def _one() -> list[Any]:
     return [
-        note(
-            "",
-            "How to choose a request.",
-            "**One request:** click a trace ID above, or a dot (an exemplar) on a latency panel of the other "
-            "dashboards, or paste "
-            "a trace ID into the field at the top.",
-            Box(0, 14, 24, 2),
-        ),
         trace(
-            "One request",
-            "The request's phases, attempts and tool calls; open a span for its attributes and events.",
+            "One request: click a trace ID above or a dot on another page, or paste an ID into the field Trace",
+            "The request's phases, attempts and tool calls; open a span for its attributes and events, and its link "
+            "for the metrics of its service and model around its time. A dot on a latency panel is an exemplar.",
             "$trace",
-            Box(0, 16, 24, 17),
+            Box(0, 14, 24, 18),
         ),
     ]
 

@@ -1,51 +1,41 @@
 """Groq latency anatomy: where does the time go?"""
 
+from collections.abc import Sequence
+
 from dashboards import _promql as p
+from dashboards._colors import PHASES
 from dashboards._frame import frame
 from dashboards._panels import RATIO, SECONDS, Box, Query, chart, heat, ladder
 from groqscope import semconv
 
 UID = "groq-latency"
 
-COLORS = {
-    "prepare": "#8F8F8F",
-    "retry": "#E02F44",
-    "pool_wait": "#B07AA1",
-    "connect": "#FADE2A",
-    "tls": "#FFB357",
-    "send": "#D9D9D9",
-    "queue": "#FF780A",
-    "prefill": "#8AB8FF",
-    "network": "#5F7A8A",
-    "generate": "#3274D9",
-    "receive": "#56A64B",
-    "consume": "#A352CC",
-    "finish": "#6E6E6E",
-}
-"""In the order in which they happen. Red and orange: waiting that somebody can do something about; blue and green: Groq
-at work; violet: the caller."""
+
+def anatomy(box: Box, figures: Sequence[str] = ()) -> object:
+    """Make the panel of stacked phases, which the overview shows too; `figures` stand beside each phase's name."""
+    calls = p.rate(semconv.METRIC_OUTCOMES)
+    return chart(
+        "Where a request's time goes",
+        "Mean time a request spends in each phase; phases partition the duration exactly, so the top edge is "
+        "the mean duration. queue, prefill and generate are what Groq reports; network is the part of the wait "
+        "that Groq does not account for; consume is the application holding a chunk. Orange: Groq's queue. Red: "
+        "failed attempts and back-off. Violet: the application.",
+        [
+            Query(p.rate(semconv.METRIC_PHASE, "sum", f'{p.PHASE}="{phase}"') + f" / ({calls} > 0)", phase)
+            for phase in PHASES
+        ],
+        SECONDS,
+        box,
+        stacked=True,
+        colors=PHASES,
+        right=True,
+        figures=figures,
+    )
 
 
 def _anatomy() -> list[object]:
-    calls = p.rate(semconv.METRIC_OUTCOMES)
     return [
-        chart(
-            "Where a request's time goes",
-            "Mean time a request spends in each phase; phases partition the duration exactly, so the top edge is "
-            "the mean duration. "
-            "queue, prefill and generate are what Groq reports; network is the part of the wait that Groq does "
-            "not account for; "
-            "consume is the application holding a chunk.",
-            [
-                Query(p.rate(semconv.METRIC_PHASE, "sum", f'{p.PHASE}="{phase}"') + f" / ({calls} > 0)", phase)
-                for phase in COLORS
-            ],
-            SECONDS,
-            Box(0, 0, 14, 11),
-            stacked=True,
-            colors=COLORS,
-            table_legend=["mean"],
-        ),
+        anatomy(Box(0, 0, 14, 11), ["mean"]),
         ladder(
             "And by model",
             "The same over the whole time shown, one bar per model. Colours as on the left.",
@@ -55,8 +45,8 @@ def _anatomy() -> list[object]:
             Box(14, 0, 10, 11),
             row=p.MODEL,
             column=p.PHASE,
-            order=tuple(COLORS),
-            colors=COLORS,
+            order=tuple(PHASES),
+            colors=PHASES,
         ),
     ]
 
@@ -119,7 +109,7 @@ def _causes() -> list[object]:
             [Query(p.quantile(0.95, semconv.METRIC_PHASE, p.PHASE), f"{{{{{p.PHASE}}}}}", exemplars=True)],
             SECONDS,
             Box(0, 22, 8, 10),
-            colors=COLORS,
+            colors=PHASES,
         ),
         chart(
             "Tool-call assembly",

@@ -6,6 +6,7 @@ from dashboards._panels import (
     COUNT,
     DOLLARS,
     PER_MINUTE,
+    PER_SECOND,
     RATIO,
     SECONDS,
     Box,
@@ -16,6 +17,7 @@ from dashboards._panels import (
     firing,
     value,
 )
+from dashboards.latency import anatomy
 from groqscope import semconv
 
 UID = "groq-overview"
@@ -23,6 +25,7 @@ UID = "groq-overview"
 LATENCY = ((None, "green"), (0.64, "orange"), (2.56, "red"))
 """Bounds of the metric's own buckets."""
 ERRORS = ((None, "green"), (0.01, "orange"), (0.05, "red"))
+FIRING = 'ALERTS{alertstate="firing", alertname=~"Groq.*"}'
 _ERROR = f'{p.ERROR}!=""'
 _BROKEN = f'{p.OUTCOME}!~"completed|error"'
 
@@ -32,8 +35,8 @@ def _figures() -> list[object]:
     calls = p.gained(semconv.METRIC_OUTCOMES)
     errors = p.ratio(p.gained(semconv.METRIC_DURATION, "count", _ERROR), requests)
     again = f"clamp_min({p.gained(semconv.METRIC_ATTEMPTS)} - {calls}, 0) / ({calls} > 0)"
-    hour = 3600
-    boxes = [Box(3 * i, 0, 3, 4) for i in range(8)]
+    widths = (3, 3, 2, 2, 3, 3, 3, 3, 2)
+    boxes = [Box(sum(widths[:i]), 0, w, 4) for i, w in enumerate(widths)]
     return [
         value(
             "Requests",
@@ -88,21 +91,29 @@ def _figures() -> list[object]:
             thresholds=((None, "green"), (5.12, "orange"), (20.48, "red")),
         ),
         value(
-            "Tokens/s",
-            "Input and output tokens, mean of the time shown.",
-            p.rate(semconv.METRIC_TOKENS, "sum", over=p.RANGE),
-            COUNT,
+            "Tokens",
+            "Input and output tokens of the time shown, as Groq reports them.",
+            p.gained(semconv.METRIC_TOKENS, "sum"),
+            "short",
             boxes[6],
-            decimals=0,
         ),
         value(
-            "Cost per hour",
-            "Mean of the time shown, by the list prices of genai-prices. Calls without usage or with an unknown "
+            "Cost",
+            "US dollars in the time shown, by the list prices of genai-prices. Calls without usage or with an unknown "
             "price are not in it.",
-            f"{hour} * {p.rate(semconv.METRIC_COST, over=p.RANGE)}",
+            p.gained(semconv.METRIC_COST),
             DOLLARS,
             boxes[7],
             decimals=2,
+        ),
+        value(
+            "Alerts",
+            "How many alerts fire now; they are listed at the end of this page.",
+            f"count ({FIRING}) or vector(0)",
+            COUNT,
+            boxes[8],
+            thresholds=((None, "green"), (1, "red")),
+            decimals=0,
         ),
     ]
 
@@ -116,8 +127,8 @@ def _charts() -> list[object]:
         chart(
             "Time to first chunk by model, p95",
             "Streamed calls, from the issue of the call: 95 of 100 had their first chunk in this time. A dot is "
-            "one request: click it "
-            "for its trace. Estimated from buckets that double, so read it to a factor, not to the millisecond.",
+            "one request: click it for its trace. Estimated from buckets that double, so read it to a factor, not "
+            "to the millisecond.",
             [first],
             SECONDS,
             Box(0, 4, 8, 9),
@@ -126,25 +137,24 @@ def _charts() -> list[object]:
         chart(
             "Duration by model, p95",
             "From the issue of a call to its end, errors included: 95 of 100 calls ended in this time. A dot is "
-            "one request: click "
-            "it for its trace.",
+            "one request: click it for its trace.",
             [whole],
             SECONDS,
             Box(8, 4, 8, 9),
         ),
+        anatomy(Box(16, 4, 8, 9)),
         chart(
             "Requests by model",
             "Calls that ended, per minute.",
             [Query(f"60 * {p.rate(semconv.METRIC_DURATION, 'count', by=p.MODEL)}", f"{{{{{p.MODEL}}}}}")],
             PER_MINUTE,
-            Box(16, 4, 8, 9),
+            Box(0, 13, 5, 9),
             stacked=True,
         ),
         chart(
             "Errors, retries and broken streams",
-            "Per minute: errors that reached the caller, by type; streams that ended before the answer did; and, "
-            "as a dashed line, "
-            "HTTP attempts that failed, most of which the SDK repeats.",
+            "Per minute: errors that reached the caller, by type (red); streams that ended before the answer did "
+            "(violet); and, as a dashed line, HTTP attempts that failed, most of which the SDK repeats.",
             [
                 Query(
                     f"60 * {p.rate(semconv.METRIC_DURATION, 'count', _ERROR, by=p.ERROR)}", f"error: {{{{{p.ERROR}}}}}"
@@ -156,33 +166,27 @@ def _charts() -> list[object]:
                 Query(f"60 * {failed}", "failed attempts"),
             ],
             PER_MINUTE,
-            Box(0, 13, 8, 9),
+            Box(5, 13, 8, 9),
             bars=True,
             line="failed attempts",
+            colors={"failed attempts": "yellow"},
+            shades={"error: .*": "red", "stream: .*": "purple"},
+            right=True,
             empty="No errors, no retries, no broken streams in this time.",
-        ),
-        chart(
-            "Tokens",
-            "Tokens per second, as Groq reports them. Cached tokens are part of input, reasoning is part of output.",
-            [Query(p.rate(semconv.METRIC_TOKENS, "sum", by=p.TOKEN_TYPE), f"{{{{{p.TOKEN_TYPE}}}}}")],
-            "short",
-            Box(8, 13, 4, 9),
-            stacked=True,
-            colors={"input": "blue", "output": "purple"},
         ),
         chart(
             "Cost per hour by model",
             "US dollars per hour at the list prices of genai-prices.",
             [Query(f"3600 * {p.rate(semconv.METRIC_COST, by=p.MODEL)}", f"{{{{{p.MODEL}}}}}")],
             DOLLARS,
-            Box(12, 13, 5, 9),
+            Box(13, 13, 5, 9),
             stacked=True,
         ),
         chart(
             "Rate-limit headroom",
-            "What Groq's headers said is left, as a share of the limit: tokens of this minute, requests of this "
-            "day. The lowest of "
-            "all processes; a process that stopped asking keeps its last value.",
+            "What Groq's headers said is left, as a share of the limit: tokens of this minute, and, dashed in the "
+            "same colour, requests of this day. The lowest of all processes; a process that stopped asking keeps "
+            "its last value.",
             [
                 Query(
                     f"min by ({p.MODEL}, {p.RESOURCE}) ({p.series(semconv.METRIC_RATELIMIT)} / {limit})",
@@ -190,9 +194,10 @@ def _charts() -> list[object]:
                 )
             ],
             RATIO,
-            Box(17, 13, 7, 9),
+            Box(18, 13, 6, 9),
             maximum=1,
             dashed=".* requests",
+            unlisted=".* requests",
             thresholds=((None, "red"), (0.1, "green")),
             empty="No x-ratelimit headers seen in this time.",
         ),
@@ -227,13 +232,22 @@ def _details() -> list[object]:
                 Column("Output/s", output, "short", decimals=1),
                 Column("Cost", p.gained(semconv.METRIC_COST, by=by), DOLLARS, decimals=4),
             ],
-            Box(0, 22, 18, 9),
+            Box(0, 22, 24, 8),
+        ),
+        chart(
+            "Tokens",
+            "Tokens per second, as Groq reports them. Cached tokens are part of input, reasoning is part of output.",
+            [Query(p.rate(semconv.METRIC_TOKENS, "sum", by=p.TOKEN_TYPE), f"{{{{{p.TOKEN_TYPE}}}}}")],
+            PER_SECOND,
+            Box(0, 30, 12, 8),
+            stacked=True,
+            colors={"input": "blue", "output": "purple"},
         ),
         firing(
             "Alerts that fire",
             "Rules of stack/prometheus/rules that are true now.",
-            'ALERTS{alertstate="firing", alertname=~"Groq.*"}',
-            Box(18, 22, 6, 9),
+            FIRING,
+            Box(12, 30, 12, 8),
             columns={"alertname": "Alert", "severity": "Severity", p.MODEL: "Model", p.SERVICE: "Service"},
             empty="Nothing fires.",
         ),

@@ -29,7 +29,7 @@ def _figures() -> list[object]:
             "Up",
             "Collector, Tempo, Prometheus and Grafana: how many of the four answer.",
             'sum (up{job=~"otel-collector|tempo|prometheus|grafana"})',
-            "short",
+            "suffix: of 4",
             Box(0, 0, 4, 4),
             thresholds=((None, "red"), (4, "green")),
         ),
@@ -75,7 +75,7 @@ def _figures() -> list[object]:
 def _charts() -> list[object]:
     return [
         chart(
-            "Spans: received, sent, stored",
+            "Spans per second: received, sent, stored",
             "What came into the collector, what it passed on, what Tempo took. The lines cover each other when "
             "all is well.",
             [
@@ -88,7 +88,7 @@ def _charts() -> list[object]:
             empty=_COLLECTOR,
         ),
         chart(
-            "Points: received, sent, stored",
+            "Points per second: received, sent, stored",
             "The same for metrics: data points into and out of the collector, and Prometheus' samples (a "
             "histogram is many).",
             [

@@ -1,6 +1,7 @@
 """`groqscope stack check` against services that are whole, missing, or not what they seem; no service is needed."""
 
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,8 @@ class Fake:
         """Ports where nothing listens."""
         self.status: dict[str, int] = {}
         """Answers by path."""
+        self.words: dict[str, str] = {}
+        """What is answered with HTTP 400, by path."""
         self.loses: set[str] = set()
         """Signals that the collector takes and does not pass on."""
         self.requests = True
@@ -31,6 +34,8 @@ class Fake:
         path = request.url.path
         if request.url.port in self.down:
             raise httpx.ConnectError("refused")
+        if path in self.words:
+            return httpx.Response(400, text=self.words[path])
         if path in self.status:
             return httpx.Response(self.status[path])
         if path.startswith("/v1/"):
@@ -176,6 +181,38 @@ def test_a_collector_that_says_no(status: int, words: str, remedy: str, fake: Fa
     assert remedy in (link.remedy or "")
 
 
+def test_a_port_that_speaks_tls_is_recognised(fake: Fake):
+    """Who leaves out the s of https is told so, by what Go's servers answer."""
+    fake.words["/v1/traces"] = "Client sent an HTTP request to an HTTPS server.\n"
+    link = fake.links()["application -> collector"]
+
+    assert link.remedy == "use https://127.0.0.1:4318"
+
+
+def test_a_certificate_that_is_not_there_is_told(fake: Fake):
+    """Nothing is sent without the authority that was asked for."""
+    links = fake.links(Addresses(certificate="/no/such/file"))
+
+    assert _broken(links) == ["application -> collector"]
+    assert "/no/such/file: No such file or directory" in links["application -> collector"].detail
+    assert fake.sent == {}
+
+
+def test_a_name_that_no_machine_has(fake: Fake):
+    """A misspelt host is told from a port where nothing listens."""
+
+    def nowhere(_: httpx.Request) -> httpx.Response:
+        try:
+            raise socket.gaierror(-2, "Name or service not known")
+        except socket.gaierror as error:
+            raise httpx.ConnectError("no") from error
+
+    client = httpx.Client(transport=httpx.MockTransport(nowhere))
+    link = next(iter(check(Addresses(), client=client, sleep=lambda _: None)))
+
+    assert "no machine has that name" in link.detail
+
+
 def test_the_port_of_grpc_is_recognised(fake: Fake):
     """Who gives port 4317 is told the one for HTTP."""
     fake.down.add(4317)
@@ -212,6 +249,7 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     monkeypatch.setattr("groqscope.stack.check", links)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x,team=a")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.crt")
     status = run(["stack", "check", "--timeout", "7"])
     text = capsys.readouterr().out
 
@@ -225,6 +263,7 @@ def test_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     ]
     assert seen[0].collector == "http://collector:4318"
     assert seen[0].headers == {"authorization": "Bearer x", "team": "a"}
+    assert seen[0].certificate == "/etc/ca.crt"
 
 
 def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -12,13 +13,15 @@ from stack_support.boards import Target, boards, targets
 from stack_support.services import ROOT
 
 from dashboards import _promql as promql
+from dashboards._colors import MODELS, PHASES
 from groqscope import semconv
 from groqscope.semconv import Metric
+from groqscope.timeline import Phases
 
 OF_THE_SERVICES = re.compile(r"^(otelcol_|tempo_|prometheus_|process_|up$|ALERTS$)")
 """What the services tell about themselves."""
 LABELS_OF_THE_SERVICES = {"job", "exporter", "__name__", "alertname", "alertstate", "severity", "what", "instance"}
-WORDS = {"sum", "min", "max", "rate", "increase", "histogram_quantile", "clamp_min", "label_replace"} | {
+WORDS = {"sum", "min", "max", "rate", "increase", "histogram_quantile", "clamp_min", "label_replace", "count"} | {
     "vector",
     "and",
     "or",
@@ -107,13 +110,11 @@ def test_counters_and_histograms_are_read_by_their_growth(name: str, expression:
 
 @pytest.mark.parametrize(("uid", "panel"), PANELS, ids=PANEL_IDS)
 def test_every_panel_explains_itself(uid: str, panel: dict[str, Any]):
-    """A panel has a description, and one with data a title, a unit, thresholds, and words for when it is empty."""
-    assert panel["description"]
-    if panel["type"] == "text":
-        return
+    """A panel has a title, a description, a unit, thresholds, and words for when it is empty."""
     defaults = panel["fieldConfig"]["defaults"]
 
     assert panel["title"]
+    assert panel["description"]
     assert defaults["unit"]
     assert defaults["thresholds"]["steps"]
     assert defaults["noValue"]
@@ -152,7 +153,6 @@ def test_grafana_of_ten_one_knows_the_form(uid: str):
         "barchart",
         "table",
         "traces",
-        "text",
     }
     assert board["editable"] is False
 
@@ -171,6 +171,20 @@ def test_panels_fill_the_first_screen_and_do_not_overlap(uid: str):
     assert all((x, y) in cells for x in range(24) for y in range(FIRST_SCREEN))
 
 
+def test_every_latency_panel_has_exemplars():
+    """A chart or heatmap of percentiles or buckets of times asks for exemplars; means and shares have none to give."""
+    latency = {
+        (uid, panel["title"]): any(t["exemplar"] for t in panel["targets"])
+        for uid, panel in PANELS
+        if panel["type"] in {"timeseries", "heatmap"}
+        and panel["fieldConfig"]["defaults"]["unit"] == "s"
+        and any("_bucket" in t["expr"] for t in panel["targets"])
+    }
+
+    assert len(latency) > 5
+    assert all(latency.values())
+
+
 def test_the_link_of_an_exemplar_shows_the_trace_panel():
     """The panel that the link opens is the one with the trace."""
     content = (ROOT / "stack/grafana/provisioning/datasources/groqscope.yaml").read_text(encoding="utf-8")
@@ -180,6 +194,27 @@ def test_the_link_of_an_exemplar_shows_the_trace_panel():
 
     assert link.startswith("/d/groq-audit/")
     assert link.endswith(f"var-trace=$${{__value.raw}}&viewPanel={panel['id']}")
+
+
+def test_a_model_and_a_phase_have_the_same_colour_everywhere():
+    """Wherever models or phases are legends, their colours are given, and are the same."""
+    colors: dict[str, set[str]] = {}
+    for _, panel in PANELS:
+        legends = " ".join(t.get("legendFormat", "") for t in panel["targets"])
+        given: dict[str, str] = {}
+        for override in panel["fieldConfig"]["overrides"]:
+            for part in override["properties"]:
+                if part["id"] == "color" and part["value"]["mode"] == "fixed":
+                    given[override["matcher"]["options"]] = part["value"]["fixedColor"]
+        for name, color in given.items():
+            colors.setdefault(name, set()).add(color)
+        if panel["type"] == "timeseries" and promql.MODEL in legends:
+            assert MODELS.items() <= given.items()
+        if promql.PHASE in legends or "prefill" in legends.split():
+            assert PHASES.items() <= given.items()
+
+    assert all(len(found) == 1 for found in colors.values())
+    assert list(PHASES) == [f.name for f in fields(Phases)]
 
 
 def test_variables_offer_service_model_and_environment():

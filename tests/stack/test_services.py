@@ -13,9 +13,10 @@ from typing import Any
 import httpx
 import pytest
 from opentelemetry.context import Context
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from stack_support import traffic
 from stack_support.boards import Target, filled, targets
-from stack_support.services import COLLECTOR, GRAFANA, PROMETHEUS, ROOT, TEMPO, Services, run, until
+from stack_support.services import COLLECTOR, GRAFANA, PROMETHEUS, ROOT, TEMPO, Services, as_many, run, until
 from support.full_records import full_record, ordinary_record
 
 from groqscope import semconv
@@ -85,6 +86,40 @@ def test_a_table_of_traces_has_rows(target: Target, services: Services, seeded: 
     assert {t["traceID"].rjust(32, "0") for t in found if t["rootServiceName"] in ours} <= {
         r.trace_id for r in seeded.sent.records
     }
+
+
+def test_another_librarys_metrics_show_too(services: Services):
+    """What only needs the standard metrics has values for a service that is measured by somebody else."""
+    process = traffic.Process(traffic.Service("foreign", "test", 0, 0, 0, 0), random.Random(5))
+    for number in range(40):
+        error = "503" if number % 8 == 0 else None
+        record = replace(ordinary_record(), outcome="error" if error else "completed", error_type=error)
+        process.telemetry.metrics.record(record, [12_000_000], Context())
+    request = ExportMetricsServiceRequest.FromString(process.metrics(time.time_ns()))
+    scope = request.resource_metrics[0].scope_metrics[0]
+    scope.scope.name = "another.library"
+    standard = [m for m in scope.metrics if m.name.startswith("gen_ai.")]
+    del scope.metrics[:]
+    scope.metrics.extend(standard)
+    services.post("metrics", request.SerializeToString())
+    until(
+        "its requests", lambda: services.total('gen_ai_client_operation_duration_seconds_count{service_name="foreign"}')
+    )
+    shown = [
+        t
+        for t in targets()
+        if "gen_ai_client" in t.query.get("expr", "") and "groq" not in t.query["expr"].replace('="groq"', "")
+    ]
+    end = time.time()
+    empty = []
+    for target in shown:
+        expr = filled(target.query["expr"], range_s=3600).replace('service_name=~".*"', 'service_name="foreign"')
+        query = {**target.query, "expr": expr, "refId": "A", "intervalMs": 15_000, "maxDataPoints": 100}
+        if not _values(services.ask_grafana(query, end - 600, end + 15)):
+            empty.append(str(target))
+
+    assert len(shown) > 12
+    assert empty == []
 
 
 def test_variables_narrow_a_table_of_traces(services: Services, seeded: Any):
@@ -211,6 +246,24 @@ def test_exemplars_lead_to_traces(metric: semconv.Metric, services: Services, se
     assert all(services.trace(i) for i in ids[:: len(ids) // 10])
 
 
+@pytest.mark.parametrize("target", [t for t in targets() if t.query.get("exemplar")], ids=str)
+def test_the_dots_of_a_panel_lead_to_traces(target: Target, services: Services, seeded: Any):
+    """A latency panel's own query, asked through Grafana, brings exemplars, and each names a trace that is there."""
+    query = {**target.query, "expr": filled(target.query["expr"], range_s=3600), "refId": "A"}
+    query |= {"intervalMs": 60_000, "maxDataPoints": 100}
+    frames = services.ask_grafana(query, seeded.start_s, seeded.end_s)["frames"]
+    ids = {
+        value
+        for frame in frames
+        for field, values in zip(frame["schema"]["fields"], frame["data"]["values"], strict=True)
+        if field["name"] == "trace_id"
+        for value in values
+    }
+
+    assert ids
+    assert all(services.trace(i) for i in sorted(ids)[:3])
+
+
 def test_counts_agree_from_end_to_end(services: Services, seeded: Any):
     """Prometheus counts by outcome what was sent; nothing is counted twice, and the first of its kind is seen."""
     instances = "|".join(seeded.sent.instances)
@@ -251,12 +304,37 @@ def test_an_alert_that_fires_is_shown(services: Services):
     assert until("the alert", lambda: _values(services.ask_grafana(query, time.time() - 60, time.time())), seconds=90)
 
 
-def test_a_visitor_can_look_and_change_nothing(services: Services):
-    """Without a login dashboards open, saving is refused, and there is no well-known password."""
-    board = {"dashboard": {"title": "mine"}}
+CHANGES = [
+    ("POST", "dashboards/db", {"dashboard": {"title": "mine"}}),
+    ("DELETE", "dashboards/uid/groq-overview", None),
+    ("POST", "folders", {"title": "mine"}),
+    ("POST", "datasources", {"name": "mine", "type": "prometheus", "access": "proxy", "url": "http://127.0.0.1:1"}),
+    ("DELETE", "datasources/uid/groqscope-tempo", None),
+    ("POST", "annotations", {"text": "mine", "dashboardUID": "groq-overview", "time": 1}),
+    ("POST", "snapshots", {"dashboard": {"title": "mine"}}),
+    ("POST", "playlists", {"name": "mine", "interval": "1m", "items": []}),
+    ("POST", "library-elements", {"name": "mine", "model": {}, "kind": 1}),
+    ("POST", "v1/provisioning/alert-rules", {}),
+    ("POST", "auth/keys", {"name": "mine", "role": "Admin"}),
+    ("POST", "serviceaccounts", {"name": "mine"}),
+    ("PUT", "org/preferences", {"theme": "light"}),
+    ("PUT", "user/preferences", {"theme": "light"}),
+    ("POST", "admin/users", {"login": "mine", "password": "mine"}),
+]
+"""What somebody who may write could do to Grafana."""
 
+
+@pytest.mark.parametrize(("method", "path", "body"), CHANGES, ids=[f"{m} {p}" for m, p, _ in CHANGES])
+def test_a_visitor_can_change_nothing(method: str, path: str, body: Any, services: Services):
+    """Without a login every change is refused."""
+    answer = services.http.request(method, f"{GRAFANA}/api/{path}", json=body)
+
+    assert answer.status_code in {401, 403, 404}, answer.text
+
+
+def test_a_visitor_can_look(services: Services):
+    """Without a login dashboards open and cannot be saved; there is no well-known password."""
     assert services.get(f"{GRAFANA}/api/dashboards/uid/groq-overview")["meta"]["canSave"] is False
-    assert services.http.post(f"{GRAFANA}/api/dashboards/db", json=board).status_code == 403
     assert services.http.get(f"{GRAFANA}/api/admin/stats", auth=("admin", "admin")).status_code == 401
 
 
@@ -285,31 +363,44 @@ def test_stack_check_finds_every_link_whole(services: Services, seeded: Any):
     assert done.stdout.splitlines()[-1] == "Every link is whole."
 
 
-def test_nothing_is_lost_while_tempo_and_the_collector_are_down(services: Services):
-    """Spans that come while Tempo is down, and then a restart of the collector, are all in Tempo afterwards."""
-    post = services.post
+OUTAGE_S = 3600
+"""How long an outage is pretended to have lasted: what comes in it is stamped as if it had waited since."""
+
+
+def _broken(*arguments: str) -> list[str]:
+    """Names of the links that `groqscope stack check` finds broken."""
+    done = _check("--json", *arguments)
+    found = json.loads(done.stdout)
+
+    assert done.returncode == (0 if found["ok"] else 1)
+    return [link["name"] for link in found["links"] if link["state"] == "broken"]
+
+
+def test_nothing_is_lost_while_tempo_is_down_and_the_collector_killed(services: Services):
+    """An hour of spans that come while Tempo is down, and before the collector is killed, is in Tempo afterwards."""
     services.compose("stop", "--timeout", "15", "tempo")
     try:
         now = time.time_ns()
+        moments = [now - i * OUTAGE_S // 40 * 10**9 for i in range(40)]
         sent = [
-            traffic.send_record(post, replace(ordinary_record(), start_unix_ns=now - i * 10**9), "outage")
-            for i in range(40)
+            traffic.send_record(services.post, replace(ordinary_record(), start_unix_ns=m), "outage") for m in moments
         ]
-        broken = _check("--timeout", "1")
-        services.compose("restart", "--timeout", "15", "otel-collector")
-        more = [
-            traffic.send_record(
-                _insisting(services), replace(ordinary_record(), start_unix_ns=now + i * 10**9), "outage"
-            )
+        broken = _broken("--timeout", "1")
+        services.compose("kill", "otel-collector")
+        services.compose("start", "otel-collector")
+        sent += [
+            traffic.send_record(_insisting(services), replace(ordinary_record(), start_unix_ns=now + i), "outage")
             for i in range(5)
         ]
     finally:
         services.compose("start", "tempo")
 
-    assert broken.returncode == 1
-    assert "Broken: collector -> Tempo" in broken.stdout
-    for record in (*sent, *more):
+    assert broken == ["collector -> Tempo", "Grafana -> Tempo"]
+    for record in sent:
         until(f"trace {record.trace_id}", lambda r=record: services.trace(r.trace_id or ""), seconds=120)
+    query = '{ resource.service.name = "outage" && span.groqscope.record = 1 }'
+    found = until("a search finds all", lambda: as_many(services.search(query), len(sent)))
+    assert {t["traceID"].rjust(32, "0") for t in found} == {r.trace_id for r in sent}
 
 
 def _insisting(services: Services) -> traffic.Post:
@@ -329,25 +420,47 @@ def _took(services: Services, signal: str, body: bytes) -> bool:
     return True
 
 
-def test_nothing_is_lost_while_prometheus_is_down(services: Services):
-    """Points that come while Prometheus is down are there afterwards, each at its own time."""
+def test_nothing_is_lost_while_prometheus_is_down_and_the_collector_killed(services: Services):
+    """An hour of points that come while Prometheus is down is there afterwards, each at its own time."""
     process = traffic.Process(traffic.Service("gap", "test", 0, 0, 0, 0), random.Random(7))
-    post = services.post
+    now = time.time_ns()
+    moments = [now - (60 - i) * OUTAGE_S // 60 * 10**9 for i in range(60)]
+
+    def send(post: traffic.Post, moment: int) -> None:
+        process.telemetry.metrics.record(replace(ordinary_record(), start_unix_ns=moment), [], Context())
+        post("metrics", process.metrics(moment))
+
+    send(services.post, moments[0])
     services.compose("stop", "--timeout", "30", "prometheus")
     try:
-        moments = []
-        for i in range(6):
-            now = time.time_ns() - (6 - i) * 15 * 10**9
-            record = replace(ordinary_record(), start_unix_ns=now)
-            process.telemetry.metrics.record(record, [], Context())
-            post("metrics", process.metrics(now))
-            moments.append(now / 1e9)
+        for moment in moments[1:50]:
+            send(services.post, moment)
+        broken = _broken("--timeout", "1")
+        services.compose("kill", "otel-collector")
+        services.compose("start", "otel-collector")
+        for moment in moments[50:]:
+            send(_insisting(services), moment)
     finally:
         services.compose("start", "prometheus")
     series = 'sum(groqscope_stream_outcomes_total{service_name="gap"})'
-    until("the last point", lambda: _ready_total(services, series) == 6, seconds=120)
+    until("the last point", lambda: _ready_total(services, series) == len(moments), seconds=120)
 
-    assert [services.prometheus(series, at=m + 0.5)[0]["value"][1] for m in moments] == ["1", "2", "3", "4", "5", "6"]
+    assert broken == ["collector -> Prometheus", "Grafana -> Prometheus"]
+    found = [services.prometheus(series, at=m / 1e9 + 0.5)[0]["value"][1] for m in moments]
+    assert found == [str(i + 1) for i in range(len(moments))]
+
+
+@pytest.mark.parametrize(("service", "link"), [("otel-collector", "application -> collector"), ("grafana", "Grafana")])
+def test_stack_check_names_what_is_down(service: str, link: str, services: Services):
+    """With a service stopped, the link to it is the broken one; the tests of outages do the same for the others."""
+    services.compose("stop", "--timeout", "15", service)
+    try:
+        broken = _broken("--timeout", "1")
+    finally:
+        services.compose("start", service)
+
+    assert broken == [link]
+    until("every link is whole again", lambda: not _broken("--timeout", "5"), seconds=90)
 
 
 def _ready_total(services: Services, query: str) -> float:
@@ -386,15 +499,11 @@ def test_the_demos_workload_arrives(services: Services):
     errors = services.total('sum(groqscope_internal_errors_total{service_name="demo-shop"})')
     query = '{ resource.service.name = "demo-shop" && span.groqscope.record = 1 }'
     # The last count may come after the first: both are looked at anew until they agree.
-    found = until("its traces", lambda: _as_many(services.search(query, limit=500), services.total(counted)))
+    found = until("its traces", lambda: as_many(services.search(query, limit=500), services.total(counted)))
 
     assert len(found) > 25
     assert errors == 0
     assert not any("gsk_" in json.dumps(services.trace(t["traceID"])) for t in found[:5])
-
-
-def _as_many(found: list[Any], count: float) -> list[Any] | None:
-    return found if len(found) == count else None
 
 
 def test_a_tempo_that_is_not_there_is_told_in_a_sentence():
@@ -407,7 +516,7 @@ SHOTS = {
     "groq-overview": ("d/groq-overview/x", ["Time to first chunk by model, p95", "llama-3.3-70b-versatile"]),
     "groq-latency": ("d/groq-latency/x", ["Where a request", "prefill", "Gaps between chunks"]),
     "groq-audit": ("d/groq-audit/x?var-trace={trace}", ["Slower than 2s", "support-chat chat", "Abandoned, cancelled"]),
-    "groq-trace": ("d/groq-audit/x?var-trace={trace}&viewPanel=6", ["pool_wait", "Trace Start"]),
+    "groq-trace": ("d/groq-audit/x?var-trace={trace}&viewPanel=5", ["pool_wait", "Trace Start"]),
     "groq-pipeline": ("d/groq-pipeline/x", ["Queues on disk", "Tempo received"]),
 }
 """Pages and what has to stand on them; `groq-trace` is what the dot of an exemplar opens."""

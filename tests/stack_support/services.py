@@ -46,6 +46,11 @@ def until(what: str, found: Callable[[], Any], *, seconds: float = 60) -> Any:
         time.sleep(0.5)
 
 
+def as_many(found: list[Any], count: float) -> list[Any] | None:
+    """Give what was found if it is that many: something to wait for."""
+    return found if len(found) == count else None
+
+
 @dataclass
 class Services:
     """A running stack."""

@@ -383,6 +383,7 @@ class Process:
     """One process of a service: its providers and what they have to send."""
 
     def __init__(self, service: Service, rng: random.Random) -> None:
+        self.service = service.name
         self.instance = f"{service.name}-{service.environment}-{rng.getrandbits(32):08x}"
         resource = Resource(
             {
@@ -398,6 +399,16 @@ class Process:
         tracers.add_span_processor(SimpleSpanProcessor(self._spans))
         self._meters = MeterProvider([self._reader], resource=resource, shutdown_on_exit=False)
         self.telemetry = Telemetry(tracers, self._meters)
+
+    def end(self, record: RequestRecord, more: dict[str, str] | None = None) -> RequestRecord:
+        """Make spans and metrics of a record, with `more` attributes, and give it with its ids."""
+        facts = RequestFacts(operation=record.operation, model=record.model)
+        begun = self.telemetry.begin(facts, record.start_unix_ns)
+        begun.span.set_attributes(more or {})
+        ids = {"trace_id": facts.get("trace_id"), "span_id": facts.get("span_id")}
+        ended = replace(record, **ids, service=self.service, nested=False)
+        self.telemetry.end(begun, Finished(ended, []))
+        return ended
 
     def metrics(self, now_unix_ns: int) -> bytes:
         """Give what was measured so far, as OTLP of that moment; a series starts in the step that shows it first."""
@@ -531,13 +542,7 @@ def send(post: Post, *, end_unix_s: float | None = None, minutes: float = 60, se
 def send_record(post: Post, record: RequestRecord, service: str, more: dict[str, str] | None = None) -> RequestRecord:
     """Send the span of one record, with `more` attributes, and give the record as it was sent."""
     process = Process(Service(service, "test", 0, 0, 0, 0), random.Random())
-    facts = RequestFacts(operation=record.operation, model=record.model)
-    begun = process.telemetry.begin(facts, record.start_unix_ns)
-    begun.span.set_attributes(more or {})
-    as_sent = replace(
-        record, trace_id=facts.get("trace_id"), span_id=facts.get("span_id"), service=service, nested=False
-    )
-    process.telemetry.end(begun, Finished(as_sent, []))
+    as_sent = process.end(record, more)
     process.metrics(record.start_unix_ns)
     post("traces", process.spans())
     return as_sent

@@ -86,7 +86,8 @@ def check(
     for option, url in (("collector", collector), ("tempo", tempo), ("prometheus", prometheus), ("grafana", grafana)):
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
             raise AuditError(f"--{option} {url!r} is no address: write for example http://127.0.0.1:4318")
-    addresses = Addresses(collector, tempo, prometheus, grafana, _headers())
+    certificate = os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None
+    addresses = Addresses(collector, tempo, prometheus, grafana, _headers(), certificate)
     links: list[Link] = []
     for link in links_of(addresses, patience_s=timeout):
         links.append(link)

@@ -4,6 +4,8 @@ Each link is judged by itself, so that the first broken one is named: applicatio
 collector to Prometheus, Grafana to both, dashboards.
 """
 
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +24,9 @@ PROMETHEUS_UID: Final = "groqscope-prometheus"
 _REQUESTS: Final = (
     'count(last_over_time(gen_ai_client_operation_duration_seconds_count{gen_ai_provider_name="groq"}[1d]))'
 )
+_SENT: Final = "application -> collector"
+_UNTRUSTED: Final = "its certificate is not trusted"
+_NO_TLS: Final = "it does not speak TLS"
 _POLL_S: Final = 0.5
 _ANSWER_S: Final = 5.0
 """How long to wait for one answer."""
@@ -37,6 +42,8 @@ class Addresses:
     grafana: str = "http://127.0.0.1:3000"
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """What the collector asks for, from OTEL_EXPORTER_OTLP_HEADERS."""
+    certificate: str | None = None
+    """A file with the authority that the collector's certificate is of, from OTEL_EXPORTER_OTLP_CERTIFICATE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +73,12 @@ def check(
     """
     import httpx
 
-    with client or httpx.Client(trust_env=False, timeout=_ANSWER_S) as used:
+    trusted = httpx.create_ssl_context(trust_env=False)
+    untrusted = _trust(trusted, addresses.certificate)
+    with client or httpx.Client(trust_env=False, timeout=_ANSWER_S, verify=trusted) as used:
         tools = _Tools(used, clock, sleep, patience_s)
         probe = Probe(int(clock() * 1e9))
-        sent = _send(tools, addresses, probe)
+        sent = untrusted or _send(tools, addresses, probe)
         yield sent
         yield _tempo(tools, addresses, probe) if sent.state == "ok" else _after("collector -> Tempo", sent)
         yield _prometheus(tools, addresses, probe) if sent.state == "ok" else _after("collector -> Prometheus", sent)
@@ -81,21 +90,44 @@ def _after(name: str, broken: Link) -> Link:
     return Link(name, "unknown", f"not tried, since {broken.name} is broken")
 
 
+def _trust(trusted: ssl.SSLContext, certificate: str | None) -> Link | None:
+    """Trust an authority; give the link that is broken when its file cannot be read."""
+    if certificate is None:
+        return None
+    try:
+        trusted.load_verify_locations(certificate)
+    except OSError as error:
+        detail = f"OTEL_EXPORTER_OTLP_CERTIFICATE {certificate}: {error.strerror or error}"
+        return Link(_SENT, "broken", detail, "name a PEM file with the authority's certificate")
+    return None
+
+
 def _send(tools: _Tools, addresses: Addresses, probe: Probe) -> Link:
-    name, base = "application -> collector", addresses.collector.rstrip("/")
+    name, base = _SENT, addresses.collector.rstrip("/")
     for signal, body in (("traces", probe.traces()), ("metrics", probe.metrics())):
         answer, problem = _ask(tools, "POST", f"{base}/v1/{signal}", json=body, headers=dict(addresses.headers))
         if answer is None:
-            grpc = urlsplit(base).port == 4317  # noqa: PLR2004 - the port of OTLP over gRPC
-            remedy = f"use the HTTP port: {base.replace('4317', '4318')}" if grpc else "docker compose up -d"
-            return Link(name, "broken", f"{base}: {problem}", remedy)
+            return Link(name, "broken", f"{base}: {problem}", _remedy(base, problem))
         if answer.status_code in {401, 403}:
             remedy = "set OTEL_EXPORTER_OTLP_HEADERS, for example authorization=Bearer%20..."
             return Link(name, "broken", f"{base} wants to know who asks (HTTP {answer.status_code})", remedy)
+        if "HTTPS server" in answer.text:
+            return Link(name, "broken", f"{base} speaks TLS", f"use {base.replace('http:', 'https:')}")
         if answer.status_code >= 300:  # noqa: PLR2004 - not a success
             remedy = "is this the collector's OTLP port? docker compose logs otel-collector"
             return Link(name, "broken", f"{base}/v1/{signal} answers HTTP {answer.status_code}", remedy)
     return Link(name, "ok", f"{base} took a test span and a test metric")
+
+
+def _remedy(base: str, problem: str) -> str:
+    """Say what to do about a collector that gives no answer."""
+    if problem == _UNTRUSTED:
+        return "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of its authority"
+    if problem == _NO_TLS:
+        return f"use {base.replace('https:', 'http:')}"
+    if urlsplit(base).port == 4317:  # noqa: PLR2004 - the port of OTLP over gRPC
+        return f"use the HTTP port: {base.replace('4317', '4318')}"
+    return "docker compose up -d"
 
 
 def _tempo(tools: _Tools, addresses: Addresses, probe: Probe) -> Link:
@@ -214,14 +246,25 @@ def _ask(tools: _Tools, method: str, url: str, **options: Any) -> "tuple[httpx.R
 
     try:
         return tools.client.request(method, url, **options), ""
-    except httpx.ConnectError:
-        return None, "nothing listens there"
+    except httpx.ConnectError as error:
+        return None, _unconnected(error)
     except httpx.TimeoutException:
         return None, f"no answer within {_ANSWER_S:g} s"
     except httpx.RemoteProtocolError:
         return None, "something listens there that does not speak HTTP"
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return None, f"{type(error).__name__}: {error}"
+
+
+def _unconnected(error: BaseException) -> str:
+    """Say why there is no connection, from the first cause of the exception."""
+    while before := error.__cause__ or error.__context__:
+        error = before
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _UNTRUSTED
+    if isinstance(error, ssl.SSLError):
+        return _NO_TLS
+    return "no machine has that name" if isinstance(error, socket.gaierror) else "nothing listens there"
 
 
 def _wait(tools: _Tools, arrived: Callable[[], bool]) -> float | None:
