@@ -67,8 +67,8 @@ def test_commands(installed: Any) -> None:
 
 def test_stack(installed: Any) -> None:
     """The compose file, the configuration and the dashboards come out of the wheel as they are in the checkout."""
-    done = installed.run("groqscope", "stack", "init", "observability")
-    written = installed.directory / "observability"
+    done = installed.run("groqscope", "stack", "init", "monitoring")
+    written = installed.directory / "monitoring"
 
     assert done.returncode == 0, done.stderr
     for path in ("docker-compose.yml", "stack/collector/collector.yaml", "dashboards/json/groq-latency.json"):

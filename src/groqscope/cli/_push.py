@@ -10,10 +10,12 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  groqscope push --endpoint http://127.0.0.1:4318                 the local store, to the bundled collector
-  groqscope push run.jsonl --endpoint https://otlp.example.com --header 'authorization=Bearer TOKEN'
+  groqscope push --endpoint http://127.0.0.1:4318     to the bundled collector
+  groqscope push run.jsonl --endpoint https://otlp.example.com \\
+      --header 'authorization=Bearer TOKEN'
 \b
-What was sent is remembered by endpoint, so that the same command, run again, goes on where it stopped.
+What was sent is remembered by endpoint: the same command, run again, goes on
+where it stopped.
 """
 
 
@@ -24,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def push(
     paths: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE|DIR]...", help="What to send instead of the local store.")
+        list[str] | None, typer.Argument(metavar="FILE|DIR", help="What to send instead of the local store.")
     ] = None,
     endpoint: Annotated[
         str | None, typer.Option(metavar="URL", help="OTLP over HTTP; by default OTEL_EXPORTER_OTLP_ENDPOINT.")
