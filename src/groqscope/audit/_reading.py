@@ -87,7 +87,7 @@ class Reading:
             return
         if self.report.records:
             words = self.query.selection().words
-            raise NoRequests(f"none of {self.report.records:,} requests fits: {', '.join(words)}; ask for less")
+            raise NoRequests(f"none of {self.report.records:,} requests fits ({', '.join(words)}): widen the selection")
         raise NoRequests("\n".join([self._nothing(), *map(str, self.report.warnings[:3])]))
 
     def _nothing(self) -> str:

@@ -43,10 +43,10 @@ def demo(
     if live:
         _agree(yes=yes)
     playing = _stage(live=live)
-    print(_LIVE if live else _REPLAYED, flush=True)
     directory = directory or Path(tempfile.mkdtemp(prefix="groqscope-demo-"))
     with playing as stage:
         _configure(directory)
+        print(_LIVE if live else _REPLAYED, flush=True)
         begin = time.monotonic()
         failed = _perform(stage)
         taken = time.monotonic() - begin

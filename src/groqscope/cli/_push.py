@@ -38,12 +38,14 @@ def push(
     again: Annotated[bool, typer.Option("--again", help="Send also what was sent to this endpoint before.")] = False,
 ) -> int:
     """Send stored requests to an OTLP endpoint, so that local runs can be looked at in Grafana."""
-    from groqscope.audit import AuditError, SourceError
+    from groqscope.audit import AuditError, NoRequests, SourceError
     from groqscope.audit._load import source_of
     from groqscope.configuration import ConfigurationError, otlp_sender
     from groqscope.store import Push, store_directory
 
-    source_of(paths or [])  # what is named exists, or an error says so
+    source = source_of(paths or [])  # what is named exists, or an error says so
+    if not paths and not store_directory().is_dir():
+        raise NoRequests(source.when_empty)
     headers = dict(map(_header, header or ()))
     try:
         first = otlp_sender("traces", endpoint=endpoint, headers=headers)
@@ -54,7 +56,7 @@ def push(
         )
         report = push.run(paths or [store_directory()])
     except ConfigurationError as error:
-        raise AuditError(f"{error}; write for example --endpoint http://127.0.0.1:4318") from error
+        raise AuditError(str(error)) from error
     except OSError as error:
         raise AuditError(f"what was sent cannot be written down: {error}") from error
     where = first.name

@@ -46,7 +46,8 @@ def simulate(
     except KeyboardInterrupt:
         return 0
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        # asyncio adds "(while attempting to bind on …)", which the sentence says already
+        reason = (error.strerror or str(error)).partition(" (")[0].lower()
         message = f"cannot listen on {host} port {port} ({reason}): another --port, or --port 0 for a free one"
         raise AuditError(message) from error
     return 0

@@ -61,7 +61,7 @@ def init(
         raise AuditError(f"{directory} cannot be written: {error.strerror or error}") from error
     print(f"{len(written)} files in {directory}. Next:\n")
     print(f"  cd {directory} && docker compose up -d")
-    print("  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318      # where your program runs")
+    print("  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318    # where your program runs")
     print("  groqscope stack check                                       # is every link whole?")
     print("\nGrafana is on http://127.0.0.1:3000.")
     return 0
@@ -89,9 +89,10 @@ def check(
     from groqscope.stack import check as links_of
 
     collector = collector or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://127.0.0.1:4318"
-    for option, url in (("collector", collector), ("tempo", tempo), ("prometheus", prometheus), ("grafana", grafana)):
+    named = {"collector": collector, "tempo": tempo, "prometheus": prometheus, "grafana": grafana}
+    for (option, url), port in zip(named.items(), (4318, 3200, 9090, 3000), strict=True):
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-            raise AuditError(f"--{option} {url!r} is no address: write for example http://127.0.0.1:4318")
+            raise AuditError(f"--{option} {url!r} is no address: write for example http://127.0.0.1:{port}")
     addresses = Addresses(collector, tempo, prometheus, grafana, _headers())
     links: list[Link] = []
     for link in links_of(addresses, patience_s=timeout):
