@@ -94,34 +94,6 @@ def test_site(tmp_path: Path) -> None:
     assert [a for a in loaded.addresses if re.match(r"(https?:)?//", a)] == []
 
 
-def _anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(
-        r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL), re.MULTILINE
-    )
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_on_github(page: Path) -> None:
-    """Read in the repository, every link leads to a file, every image is there, every anchor is a heading."""
-    broken: list[str] = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page]):
-        path, _, anchor = link.partition("#")
-        target = (page.parent / path) if path else page
-        if not re.match(r"[a-z]+:", link) and not (target.exists() and (not anchor or anchor in _anchors(target))):
-            broken.append(link)
-
-    assert broken == []
-
-
-def test_the_readme_names_each_page_once() -> None:
-    """Where to read on lists every page of the documentation, and none twice."""
-    listed = re.findall(r"\(docs/([\w-]+\.md)\)", TEXTS[ROOT / "README.md"].partition("## Where to read on")[2])
-
-    assert sorted(listed) == sorted(p.name for p in (ROOT / "docs").glob("*.md") if p.name != "index.md")
-
-
 def _commands() -> Iterator[tuple[str, list[str]]]:
     """Every `groqscope …` of a code block, as words; what stands in quotes is left out."""
     for page, text in TEXTS.items():
