@@ -23,9 +23,9 @@ class Reading:
     def __init__(self, source: Source, query: Query, report: ReadReport | None = None) -> None:
         self.source = source
         self.query = query
-        self.report = ReadReport() if report is None else report
-        self.requests = 0
-        self.foreign = 0
+        self.report: ReadReport = ReadReport() if report is None else report
+        self.requests: int = 0
+        self.foreign: int = 0
         self.first: int | None = None
         self.last: int | None = None
         self.services: set[str] = set()
