@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ def request(name: str) -> Report:
     return one(SAMPLES[name](), many(200))
 
 
+def comparison() -> Report:
+    """Give the sample of a comparison without what only a test looks for."""
+    sample = compared()
+    return replace(sample, rows=tuple(row for row in sample.rows if row.model), only_b=sample.only_b[:1])
+
+
 def drawing(report: Report, title: str, width: int, section: Section = "all", until: str | None = None) -> str:
     """Draw a terminal as SVG, in a font that is there; `until` is the beginning of the first line that is left out."""
     console = Console(record=True, width=width, file=io.StringIO(), color_system="truecolor", force_terminal=True)
@@ -79,7 +86,7 @@ TERMINALS: dict[str, Callable[[], str]] = {
     "audit-overview": lambda: drawing(overview(many(400), listed=12, why=False), "groqscope audit", 120),
     "audit-why": lambda: drawing(explained(), "groqscope audit --why", 90, "why"),
     "audit-budgets": lambda: drawing(explained(), "groqscope audit --budget ...", 90, "budgets"),
-    "audit-compare": lambda: drawing(compared(), "groqscope audit --compare before.jsonl after.jsonl", 100),
+    "audit-compare": lambda: drawing(comparison(), "groqscope audit --compare before.jsonl after.jsonl", 100),
 }
 
 
@@ -128,11 +135,11 @@ def main(wanted: list[str]) -> None:
 
 
 def shrink(path: Path) -> None:
-    """Reduce a picture to the few colours it has."""
+    """Reduce a picture to the colours it has, smoothed edges included."""
     from PIL import Image
 
     with Image.open(path) as image:
-        small = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
 
 
