@@ -31,6 +31,7 @@ VARIANTS = {
     "openinference": "openinference-instrumentation-groq",
     "openlit": "openlit",
     "langfuse": "langfuse",
+    "pydantic-ai": "pydantic-ai-slim",
 }
 BENEATH = ("opentelemetry.instrumentation.httpx", "opentelemetry.instrumentation.starlette")
 """What OpenLIT switches on besides: the SDK's HTTP requests and the simulator's answers are not what is compared."""
@@ -61,7 +62,7 @@ def install(variant: str) -> tuple[Any, Any]:
         importlib.import_module("langfuse").Langfuse(
             public_key="pk-lf-none", secret_key="sk-lf-none", host="http://127.0.0.1:9", tracer_provider=provider
         )
-    else:
+    elif variant != "pydantic-ai":  # which is switched on as it is asked
         module = {
             "groqscope": "groqscope.instrument",
             "openllmetry": "opentelemetry.instrumentation.groq",
@@ -99,7 +100,35 @@ def sdk_of(variant: str) -> tuple[Any, Any, str]:
         return wrapped.OpenAI, wrapped.openai.Stream, "/openai/v1"
     import groq
 
-    return groq.Groq, groq.Stream, ""
+    return ByPydanticAI if variant == "pydantic-ai" else groq.Groq, groq.Stream, ""
+
+
+class ByPydanticAI:
+    """pydantic-ai's own model and instrumentation, asked as the SDK is."""
+
+    def __init__(self, **options: Any) -> None:
+        from groq import AsyncGroq
+        from pydantic_ai.models.groq import GroqModel
+        from pydantic_ai.providers.groq import GroqProvider
+
+        self._model = GroqModel("llama-3.3-70b-versatile", provider=GroqProvider(groq_client=AsyncGroq(**options)))
+        self.chat = self.completions = self.embeddings = self
+
+    def create(self, *, messages: Any = None, stream: bool = False, **_: Any) -> Any:
+        """Ask; there are no embeddings."""
+        from pydantic_ai.direct import model_request_sync
+        from pydantic_ai.messages import ModelRequest
+
+        if messages is None:
+            return None
+        prompt = [ModelRequest.user_text_prompt(messages[0]["content"])]
+        return self._stream(prompt) if stream else model_request_sync(self._model, prompt, instrument=True)
+
+    def _stream(self, prompt: Any) -> Any:
+        from pydantic_ai.direct import model_request_stream_sync
+
+        with model_request_stream_sync(self._model, prompt, instrument=True) as events:
+            yield from events
 
 
 def tell(variant: str) -> NoReturn:
