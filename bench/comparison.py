@@ -1,17 +1,26 @@
 """`python -m bench.comparison`: what each instrumentation of Groq's SDK makes of the same calls, as a Markdown table.
 
 The cells of the README's comparison that can be seen from outside. Each instrumentation runs in a process of its own, with
-its defaults, against the simulator. Needs `pip install -r bench/requirements.txt`.
+its defaults, against the simulator. `make bench` installs the first three; OpenLIT and Langfuse want other versions of what
+they share, so they have an environment of their own:
+
+    python -m venv .venv-others && .venv-others/bin/pip install -r bench/others.txt
+    PYTHONPATH=src .venv-others/bin/python -m bench.comparison
 """
 
+import contextlib
 import importlib
 import importlib.metadata
+import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 WORD = "rhododendron"
@@ -21,7 +30,11 @@ VARIANTS = {
     "openllmetry": "opentelemetry-instrumentation-groq",
     "openinference": "openinference-instrumentation-groq",
     "openlit": "openlit",
+    "langfuse": "langfuse",
+    "pydantic-ai": "pydantic-ai-slim",
 }
+BENEATH = ("opentelemetry.instrumentation.httpx", "opentelemetry.instrumentation.starlette")
+"""What OpenLIT switches on besides: the SDK's HTTP requests and the simulator's answers are not what is compared."""
 FIRST, CHUNKS, PER_CHUNK = 0.2, 12, 0.02
 
 
@@ -40,9 +53,16 @@ def install(variant: str) -> tuple[Any, Any]:
     trace.set_tracer_provider(provider)
     metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
     if variant == "openlit":
-        openlit = importlib.import_module("openlit")
-        openlit.init(tracer=trace.get_tracer("bench"), disable_metrics=True)
-    else:
+        prices = Path(tempfile.mkdtemp()) / "prices.json"  # else it asks for them over the network
+        prices.write_text(json.dumps({"chat": {"llama-3.3-70b-versatile": {"promptPrice": 1, "completionPrice": 1}}}))
+        # Without an endpoint it writes spans to standard output besides.
+        with contextlib.redirect_stdout(io.StringIO()):
+            importlib.import_module("openlit").init(disable_metrics=True, pricing_json=str(prices))
+    elif variant == "langfuse":
+        importlib.import_module("langfuse").Langfuse(
+            public_key="pk-lf-none", secret_key="sk-lf-none", host="http://127.0.0.1:9", tracer_provider=provider
+        )
+    elif variant != "pydantic-ai":  # which is switched on as it is asked
         module = {
             "groqscope": "groqscope.instrument",
             "openllmetry": "opentelemetry.instrumentation.groq",
@@ -68,29 +88,66 @@ class Look:
 
             flush()
             worker.drain()
-        found = list(self._spans.get_finished_spans())
+        found = [s for s in self._spans.get_finished_spans() if s.instrumentation_scope.name not in BENEATH]
         self._spans.clear()
         return found
 
 
-def tell(variant: str) -> NoReturn:
-    """Make the calls, print what came of them as JSON, and end the process."""
+def sdk_of(variant: str) -> tuple[Any, Any, str]:
+    """Give a client's class, a stream's class, and the path below the address: Langfuse wraps OpenAI's SDK, not Groq's."""
+    if variant == "langfuse":
+        wrapped = importlib.import_module("langfuse.openai")
+        return wrapped.OpenAI, wrapped.openai.Stream, "/openai/v1"
     import groq
 
+    return ByPydanticAI if variant == "pydantic-ai" else groq.Groq, groq.Stream, ""
+
+
+class ByPydanticAI:
+    """pydantic-ai's own model and instrumentation, asked as the SDK is."""
+
+    def __init__(self, **options: Any) -> None:
+        from groq import AsyncGroq
+        from pydantic_ai.models.groq import GroqModel
+        from pydantic_ai.providers.groq import GroqProvider
+
+        self._model = GroqModel("llama-3.3-70b-versatile", provider=GroqProvider(groq_client=AsyncGroq(**options)))
+        self.chat = self.completions = self.embeddings = self
+
+    def create(self, *, messages: Any = None, stream: bool = False, **_: Any) -> Any:
+        """Ask; there are no embeddings."""
+        from pydantic_ai.direct import model_request_sync
+        from pydantic_ai.messages import ModelRequest
+
+        if messages is None:
+            return None
+        prompt = [ModelRequest.user_text_prompt(messages[0]["content"])]
+        return self._stream(prompt) if stream else model_request_sync(self._model, prompt, instrument=True)
+
+    def _stream(self, prompt: Any) -> Any:
+        from pydantic_ai.direct import model_request_stream_sync
+
+        with model_request_stream_sync(self._model, prompt, instrument=True) as events:
+            yield from events
+
+
+def tell(variant: str) -> NoReturn:
+    """Make the calls, print what came of them as JSON, and end the process."""
     from groqscope.simulator import Answer, Delays, Failure, Simulator, Usage
 
     spans, _ = install(variant)
     look, found = Look(variant, spans), {}
+    client_class, stream_class, path = sdk_of(variant)
     answer = Answer(
         ["word "] * CHUNKS, delays=Delays(before_headers=FIRST, per_chunk=PER_CHUNK), usage=Usage(queue_time=0.0123)
     )
     with Simulator(answer) as sim:
 
-        def client() -> groq.Groq:
+        def client() -> Any:
             # One per case: a stream that is not closed when it is left keeps its connection.
-            return groq.Groq(base_url=sim.base_url, api_key="none", max_retries=1)
+            return client_class(base_url=sim.base_url + path, api_key="none", max_retries=1)
 
-        def ask(of: groq.Groq | None = None, **more: Any) -> Any:
+        def ask(of: Any = None, **more: Any) -> Any:
             messages: Any = [{"role": "user", "content": f"Say something about the {WORD}."}]
             return (of or client()).chat.completions.create(model="llama-3.3-70b-versatile", messages=messages, **more)
 
@@ -99,7 +156,7 @@ def tell(variant: str) -> NoReturn:
         look()
         begin = time.perf_counter()
         stream = ask(asked, stream=True)
-        found["the stream is a groq.Stream"] = _yes(isinstance(stream, groq.Stream))
+        found["the stream is the SDK's"] = _yes(isinstance(stream, stream_class))
         for _ in stream:
             pass
         taken = time.perf_counter() - begin
@@ -148,6 +205,12 @@ def _first(spans: list[Any]) -> str:
         for span in spans
         for key, value in (span.attributes or {}).items()
         if any(name in key for name in names) and isinstance(value, (int, float))
+    ]
+    values += [  # Langfuse's is a moment
+        datetime.fromisoformat(value.strip('"')).timestamp() - span.start_time / 1e9
+        for span in spans
+        for key, value in (span.attributes or {}).items()
+        if key.endswith("completion_start_time")
     ]
     return f"{min(values) * 1000:.0f} ms of {FIRST * 1000:.0f}" if values else "no"
 

@@ -15,7 +15,12 @@ from groqscope.store import read_records
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "examples" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -62,12 +67,32 @@ def test_zero_code(groq: Simulator, tmp_path: Path) -> None:
     assert record.outcome == "completed"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link and picture is there."""
-    targets = re.findall(r"\]\(([^)#]+)", page.read_text("utf-8"))
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(
+        r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL), re.MULTILINE
+    )
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
-    assert [t for t in targets if "://" not in t and not (page.parent / t).exists()] == []
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Read in the repository, every link leads to a file, every image is there, every anchor is a heading."""
+    broken: list[str] = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        if not re.match(r"[a-z]+:", link) and not (target.exists() and (not anchor or anchor in _anchors(target))):
+            broken.append(link)
+
+    assert broken == []
+
+
+def test_the_readme_names_each_page_once() -> None:
+    """Where to read on lists every page of the documentation, and none twice."""
+    listed = re.findall(r"\(docs/([\w-]+\.md)\)", README.partition("## Where to read on")[2])
+
+    assert sorted(listed) == sorted(p.name for p in (ROOT / "docs").glob("*.md") if p.name != "index.md")
 
 
 def test_make_targets_exist() -> None:

@@ -6,15 +6,17 @@ groqscope.configure()    # OTEL_EXPORTER_OTLP_ENDPOINT if set, else local files
 groqscope.instrument()   # every groq client
 """
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 from groqscope._version import __version__
-from groqscope.instrument import instrument, on_record, record_of, uninstrument
-from groqscope.timeline import RequestRecord
+from groqscope.instrument import instrument  # bound now, before the subpackage of that name can take its place
 
 if TYPE_CHECKING:
     from groqscope.configuration import configure, flush, shutdown
+    from groqscope.instrument import on_record, record_of, uninstrument
     from groqscope.models.groq import GroqModel as GroqModel  # not in __all__: `import *` must not need the extra
+    from groqscope.timeline import RequestRecord
 
 __all__ = [
     "RequestRecord",
@@ -28,17 +30,20 @@ __all__ = [
     "uninstrument",
 ]
 
-_CONFIGURATION = frozenset({"configure", "flush", "shutdown"})
+_LATER: Final = {
+    "GroqModel": "models.groq",
+    "RequestRecord": "timeline",
+    "configure": "configuration",
+    "flush": "configuration",
+    "on_record": "instrument",
+    "record_of": "instrument",
+    "shutdown": "configuration",
+    "uninstrument": "instrument",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs logfire or pydantic-ai only when it is used."""
-    if name in _CONFIGURATION:
-        from groqscope import configuration
-
-        return getattr(configuration, name)
-    if name == "GroqModel":
-        from groqscope.models.groq import GroqModel
-
-        return GroqModel
-    raise AttributeError(f"module 'groqscope' has no attribute {name!r}")
+    """Import what needs the SDK, logfire or pydantic-ai only when it is used."""
+    if name in _LATER:
+        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

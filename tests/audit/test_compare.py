@@ -27,7 +27,7 @@ def requests(count, seed, **injected):
 @pytest.mark.parametrize("quantile", [0.5, 0.95])
 @pytest.mark.parametrize("count", [100, 400])
 def test_false_alarms_are_as_rare_as_promised(quantile, count):
-    """Of 120 pairs of equal heavy-tailed sets about one in twenty 95 % intervals excludes 1, at most one in ten."""
+    """Of 120 pairs of equal heavy-tailed sets about one in twenty 95% intervals excludes 1, at most one in ten."""
     rng = random.Random(7)
     alarms = 0
     for _ in range(120):

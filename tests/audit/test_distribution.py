@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groqscope.audit._distribution import EXACT_LIMIT, RELATIVE_ERROR, Values, distribution_of, needed
+from groqscope.audit._distribution import EXACT_LIMIT, RELATIVE_ERROR, Values, needed
 
 _NUMBERS = st.lists(st.floats(min_value=0, max_value=1e12, allow_nan=False), min_size=1, max_size=300)
 
@@ -101,14 +101,17 @@ def test_merging_is_adding(left, right):
 
 def test_nothing_is_not_zero():
     """Without values there is no minimum, no median and no mean."""
-    empty = distribution_of([], "ns")
+    empty = Values().distribution("ns")
 
     assert (empty.n, empty.min, empty.p50, empty.max, empty.mean) == (0, None, None, None, None)
 
 
 def test_a_distribution_says_what_n_supports():
     """Of fifty values p95 is given and p99 is not."""
-    given_ = distribution_of(range(50), "ns")
+    values = Values()
+    for value in range(50):
+        values.add(value)
+    given_ = values.distribution("ns")
 
     assert given_.p95 is not None
     assert given_.p99 is None

@@ -148,7 +148,7 @@ def test_the_group_names_what_all_of_it_waits_for():
 
 def test_a_group_of_ordinary_requests_names_nothing():
     """Where nothing was injected the sentence names the biggest phase."""
-    assert "Nothing stands out: 83 % of the time receiving" in audit(request(n) for n in range(30)).sentence
+    assert "Nothing stands out: 83% of the time receiving" in audit(request(n) for n in range(30)).sentence
 
 
 def test_foreign_spans_are_counted():
@@ -162,7 +162,7 @@ def test_foreign_spans_are_counted():
 
 def test_nothing_selected_says_what_was_asked():
     """Requests are there and none fits: the conditions are repeated."""
-    with pytest.raises(NoRequests, match=r"none of 5 requests fits: outcome error; ask for less"):
+    with pytest.raises(NoRequests, match=r"none of 5 requests fits \(outcome error\): widen the selection"):
         audit((request(n) for n in range(5)), Query(outcomes=("error",)))
 
 

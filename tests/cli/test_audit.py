@@ -69,7 +69,7 @@ def test_files_instead_of_the_store(store, capsys, tmp_path):
         (["--since", "1m"], "no request in that time"),
         (["--outcome", "failed"], "unknown outcome 'failed'"),
         (["--by", "speed", "--slowest", "3"], "unknown field 'speed'"),
-        (["--where", "duration > 1h"], "none of 120 requests fits: where duration > 1h"),
+        (["--where", "duration > 1h"], "none of 120 requests fits (where duration > 1h)"),
         (["--tempo", "localhost"], "is no address"),
         (["--unit", "minutes"], "--unit 'minutes': use us, ms or s"),
         (["--json", "--csv"], "one of --json, --csv and --markdown"),

@@ -65,7 +65,7 @@ def test_all_is_well(tmp_path: Path) -> None:
 
     assert (status, report["ok"]) == (0, True)
     assert states(report) == {
-        "instrumentation every Groq client": "ok",
+        "instrumentation every Groq client": "unknown",
         "test request": "ok",
         "telemetry spans": "ok",
         "test span": "ok",
@@ -135,9 +135,27 @@ def test_zero_code() -> None:
     assert status == (1 if any(f["state"] == "broken" for f in report["findings"]) else 0)
 
 
+def test_somebody_elses_providers() -> None:
+    """Where a program has set providers already, doctor says that they are used, and does not guess where they send."""
+    program = """
+import sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from groqscope.cli import main
+trace.set_tracer_provider(TracerProvider())
+main()
+"""
+    command = [sys.executable, "-c", program, "doctor", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    found = states(json.loads(done.stdout))
+
+    assert (found["telemetry spans"], found["test span"], found["test request"]) == ("note", "unknown", "ok")
+
+
 def test_secrets_are_not_shown() -> None:
-    """Keys and headers are said to be there, no more."""
-    _, report = doctor(GROQ_API_KEY="gsk_hunter2", OTEL_EXPORTER_OTLP_HEADERS="authorization=hunter2")
+    """Keys and headers are said to be there, no more, and an address is shown without its password."""
+    secret = {"GROQ_API_KEY": "gsk_hunter2", "OTEL_EXPORTER_OTLP_HEADERS": "authorization=hunter2"}
+    _, report = doctor(**secret, OTEL_EXPORTER_OTLP_ENDPOINT="http://user:hunter2@127.0.0.1:1")
 
     assert "hunter2" not in json.dumps(report)
     assert report["environment"]["GROQ_API_KEY"] == "(set, not shown)"

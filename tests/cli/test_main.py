@@ -32,17 +32,20 @@ def test_version(option, capsys):
     assert shown.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS))
+@pytest.mark.parametrize("command", [*sorted(COMMANDS), "stack init", "stack check"])
 def test_every_command_has_an_example(command, capsys):
-    """Help ends in an example that begins with the command."""
-    arguments = [command, "check"] if command == "stack" else [command]
-    if command not in names(application()):
-        pytest.skip(f"{command} is not in this build")
-
-    assert run([*arguments, "--help"]) == 0
+    """Help ends in an example that begins with the command, and fits a terminal of 80 columns."""
+    assert run([*command.split(), "--help"]) == 0
     shown = capsys.readouterr().out
-    assert "Example" in shown
-    assert shown.count(f"groqscope {' '.join(arguments)}") >= 2
+
+    assert f"groqscope {command}" in shown.partition("Example")[2]
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
+
+
+def test_a_group_alone_shows_its_help(capsys):
+    """`groqscope stack` is no mistake either."""
+    assert run(["stack"]) == 0
+    assert "init" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_it_appears_after_two_seconds(clock):
     progress.clear()
 
     assert before == ""
-    assert shown == "\r\x1b[2Kreading [======                  ] 25 %  2,000 requests"
+    assert shown == "\r\x1b[2Kreading [======                  ] 25%  2,000 requests"
     assert screen.getvalue().endswith("\r\x1b[2K")
 
 
@@ -86,10 +86,10 @@ def test_durations(ns, words):
 
 
 @pytest.mark.parametrize(
-    ("share", "words"), [(0, "0 %"), (0.004, "<1 %"), (0.525, "52 %"), (0.9996, "99 %"), (1.0, "100 %"), (0.29, "29 %")]
+    ("share", "words"), [(0, "0%"), (0.004, "<1%"), (0.525, "52%"), (0.9996, "99%"), (1.0, "100%"), (0.29, "29%")]
 )
 def test_shares_are_cut(share, words):
-    """99.96 % is not 100 %."""
+    """99.96% is not 100%."""
     assert percent(share) == words
 
 
@@ -109,7 +109,7 @@ def test_numbers_in_sentences():
         in_unit(*pair) for pair in ((4e8, "ns"), (0.01, "share"), (0.0000168, "usd"), (3, "1"), (2.5, "tokens/s"))
     ] == [
         "400 ms",
-        "1.00 %",
+        "1.00%",
         "$0.000017",
         "3",
         "2.50",

@@ -83,7 +83,7 @@ def test_password_in_the_address_is_not_shown(endpoint, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "no endpoint: give one, or set OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ([], "no endpoint: give one (http://127.0.0.1:4318), or set OTEL_EXPORTER_OTLP_ENDPOINT"),
         (["--endpoint", "collector:4318"], "endpoint=collector:4318: not a URL"),
         (["--endpoint", "http://x", "--header", "nonsense"], "--header: a header is written as NAME=VALUE"),
     ],
@@ -94,3 +94,12 @@ def test_what_is_missing_or_wrong(arguments, words, capsys):
 
     assert run(["push", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_nothing_stored_yet(capsys):
+    """An empty store says how it gets filled, as it does in the audit."""
+    assert run(["push", "--endpoint", "http://127.0.0.1:1"]) == 2
+    shown = capsys.readouterr()
+
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert "is empty: call groqscope.configure()" in shown.err

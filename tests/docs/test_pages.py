@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from html.parser import HTMLParser
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from groqscope.cli._main import COMMANDS, run
 from groqscope.simulator import Answer, Simulator
 from groqscope.store import read_records
+from groqscope.timeline import Phases
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -35,6 +37,13 @@ def test_reference_is_current() -> None:
     module = script("generate_reference")
 
     assert module.PAGE.read_text("utf-8") == module.render()
+
+
+def test_the_picture_of_the_phases_has_them_all() -> None:
+    """The picture names every phase of a record, but the one of answers that are not streamed."""
+    drawn = set(re.findall(r">(\w+)</text>", (ROOT / "docs" / "images" / "phases.svg").read_text("utf-8")))
+
+    assert {field.name for field in fields(Phases)} - drawn == {"generate"}
 
 
 def test_licences_are_current() -> None:

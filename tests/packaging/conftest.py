@@ -1,6 +1,7 @@
 """Wheel and sdist, built once, and environments to install them into."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -29,14 +30,14 @@ class Installed:
     directory: Path
 
     def run(self, *command: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the environment (its first word) in the empty directory."""
-        first = self.python if command[0] == "python" else self.python.parent / command[0]
+        """Run a command in the empty directory, as a shell does in the activated environment."""
         clean = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "VIRTUAL_ENV"}}
         home = {"GROQSCOPE_HOME": str(self.directory / "home"), "PATH": f"{self.python.parent}:{clean['PATH']}"}
+        environment = {**clean, **home, **settings}
         return subprocess.run(
-            [str(first), *command[1:]],
+            [shutil.which(command[0], path=environment["PATH"]) or command[0], *command[1:]],
             cwd=self.directory,
-            env={**clean, **home, **settings},
+            env=environment,
             capture_output=True,
             text=True,
             timeout=180,
@@ -87,6 +88,10 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Install
     (site,) = (place / "venv" / "lib").glob("python*/site-packages")
     # A path in a .pth file is searched, but its own .pth files, of editable installs, are not read.
     (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # The one command that a dependency brings, as pip would have written it.
+    agent = python.parent / "opentelemetry-instrument"
+    agent.write_text(f"#!{python}\nfrom opentelemetry.instrumentation.auto_instrumentation import run\nrun()\n")
+    agent.chmod(0o755)
     empty = place / "empty"
     empty.mkdir()
     return Installed(python, empty)

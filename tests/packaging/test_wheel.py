@@ -1,5 +1,6 @@
 """From an empty directory, with only the wheel: each command as the README writes it."""
 
+import os
 import re
 import tarfile
 import zipfile
@@ -65,16 +66,6 @@ def test_commands(installed: Any) -> None:
     assert doctor.stdout.endswith("All is well.\n")
 
 
-def test_stack(installed: Any) -> None:
-    """The compose file, the configuration and the dashboards come out of the wheel as they are in the checkout."""
-    done = installed.run("groqscope", "stack", "init", "observability")
-    written = installed.directory / "observability"
-
-    assert done.returncode == 0, done.stderr
-    for path in ("docker-compose.yml", "stack/collector/collector.yaml", "dashboards/json/groq-latency.json"):
-        assert (written / path).read_bytes() == (ROOT / path).read_bytes()
-
-
 def test_demo(installed: Any) -> None:
     """The demo plays and is audited, and the command that it names shows the same again."""
     done = installed.run("groqscope", "demo")
@@ -86,15 +77,91 @@ def test_demo(installed: Any) -> None:
     assert "where the time went" in shown.stdout
 
 
-def test_a_program_and_its_audit(installed: Any) -> None:
-    """The README's program leaves a record that the README's commands show; a budget decides the exit status."""
-    program = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-    with Simulator(Answer("Hello there")) as groq:
-        settings = {"GROQ_BASE_URL": groq.base_url, "GROQ_API_KEY": "none"}
-        done = installed.run("python", "-c", program, **settings)
-    assert done.returncode == 0, done.stderr
-    (first, *_) = re.findall(r"(req_\w+)\n", installed.run("groqscope", "audit").stdout)
+SHELL = [
+    re.sub(r"\s{2,}#.*", "", line)
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+]
+"""Every line of the README's shell blocks, without its comment."""
+PROGRAM = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+"""The README's Python, one block after the other."""
+ELSEWHERE = {
+    "make demo": "needs the checkout; `groqscope demo`, which it runs, is tried above",
+    "make test": "needs the checkout, and runs this",
+    "pip install .": "the wheel is installed already; what pip does with it is tried in test_extras.py",
+    "export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318": "the services are not there: records go to files",
+}
+"""Lines that an empty directory has nothing for, and why."""
 
-    assert "client, ms" in installed.run("groqscope", "audit", first).stdout
-    assert installed.run("groqscope", "audit", "--budget", "duration.max < 1min").returncode == 0
-    assert installed.run("groqscope", "audit", "--budget", "duration.max < 1us").returncode == 1
+
+@pytest.fixture(scope="module")
+def tried(installed: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Run the README's program and then each line of its shell blocks, as they stand; give what came of each."""
+    bare = [line for line in PROGRAM.splitlines() if not re.search("groqscope|record|agent", line, re.IGNORECASE)]
+    body = "\n".join(f"    {line}" for line in bare)
+    (installed.directory / "app.py").write_text(f"for _ in range(20):  # as many as a p95 needs\n{body}\n", "utf-8")
+    tools = tmp_path_factory.mktemp("tools")
+    (tools / "docker").write_text('#!/bin/sh\necho "docker $* in ${PWD##*/}"\n', "utf-8")
+    (tools / "docker").chmod(0o755)
+    lines = [line for line in SHELL if line not in ELSEWHERE]
+    with Simulator(Answer("Hello there")) as groq:
+        groq.play([Answer("Hello there", request_id="req_01jreadme"), Answer("Hello there")])
+        settings = {"GROQ_BASE_URL": groq.base_url, "GROQ_API_KEY": "none"}
+        settings["PATH"] = f"{installed.python.parent}:{tools}:{os.environ['PATH']}"
+        settings["GROQSCOPE_HOME"] = str(installed.directory / "readme")
+        done = {"the program": installed.run("python", "-c", PROGRAM, **settings)}
+        for line in lines:
+            command = f"timeout --preserve-status --signal INT 20 {line}" if line.startswith("groqscope tail") else line
+            done[line] = installed.run("sh", "-c", command, **settings)
+    return done
+
+
+SHOWN = {
+    "the program": "{'prepare': ",
+    "groqscope doctor": "All is well.",
+    "opentelemetry-instrument python app.py": "",
+    "groqscope audit": "where the time went",
+    "groqscope audit req_01j": "req_01jreadme  llama-3.3-70b-versatile  not streamed",
+    "groqscope audit --budget 'ttfc.p95 < 400ms'": "ok  ttfc.p95 < 400ms",
+    "groqscope tail": "llama-3.3-70b-versatile",
+    "groqscope stack init monitoring && cd monitoring && docker compose up -d": "docker compose up -d in monitoring",
+    "groqscope stack check": "application -> collector",
+}
+"""What is seen of each."""
+
+
+def test_every_line_of_the_readme_is_tried(tried: Any) -> None:
+    """A line that is added to the README is run here too, or has a reason why not."""
+    assert {"the program", *SHELL} == {*SHOWN, *ELSEWHERE}
+    assert set(tried) == set(SHOWN)
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_readme(line: str, tried: Any) -> None:
+    """From an empty directory with only the wheel, a line of the README does what the README says."""
+    done = tried[line]
+
+    assert SHOWN[line] in done.stdout
+    # No service listens here, or another one does: the check says which, with its status.
+    assert done.returncode == 0 or line == "groqscope stack check", done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_zero_code(tried: Any) -> None:
+    """`opentelemetry-instrument` alone makes every request of the program a record."""
+    assert "42 requests." in tried["groqscope audit"].stdout.splitlines()[0]
+
+
+def test_a_budget_that_is_over(tried: Any, installed: Any) -> None:
+    """The exit status is 1 then."""
+    home = str(installed.directory / "readme")
+
+    assert installed.run("groqscope", "audit", "--budget", "duration.max < 1us", GROQSCOPE_HOME=home).returncode == 1
+
+
+def test_the_stack_is_that_of_the_checkout(tried: Any, installed: Any) -> None:
+    """The compose file, the configuration and the dashboards come out of the wheel as they are in the checkout."""
+    written = installed.directory / "monitoring"
+
+    for path in ("docker-compose.yml", "stack/collector/collector.yaml", "dashboards/json/groq-latency.json"):
+        assert (written / path).read_bytes() == (ROOT / path).read_bytes()

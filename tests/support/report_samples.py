@@ -511,7 +511,7 @@ ADVICE = "stay below the rate limit: fewer or smaller requests at once"
 def explained() -> Audit:
     """An overview whose words are fixed, so that a snapshot of it shows the report and not the rules."""
     audit = overview(many(150), listed=8)
-    sentence = "Of the time: 20 % in failed attempts and back-off (13 of 150 requests)."
+    sentence = "Of the time: 20% in failed attempts and back-off (13 of 150 requests)."
     return replace(audit, sentence=sentence, why=WHY, budgets=BUDGETS)
 
 
@@ -523,7 +523,7 @@ def judged(record: RequestRecord) -> RequestAudit:
         ns=record.phases.retry or 0,
         share=0.814,
         usual_ns=0,
-        sentence="81 % in failed attempts and back-off (1.98 s, usually none)",
+        sentence="81% in failed attempts and back-off (1.98 s, usually none)",
         advice=ADVICE,
     )
     sentence = (
@@ -541,7 +541,7 @@ WHY = Why(
     slow=21,
     slow_ns=40_700_000_000,
     unexplained=1,
-    sentence="21 of 150 requests are slow. The biggest cause: 48 % of their time in failed attempts and back-off.",
+    sentence="21 of 150 requests are slow. The biggest cause: 48% of their time in failed attempts and back-off.",
     rule="slow: at least 1.5 times the median duration of completed requests for the same model, and 20 ms more",
     causes=(
         GroupCause(
@@ -551,7 +551,7 @@ WHY = Why(
             ns=19_839_600_000,
             share=0.4871,
             usual_ns=0,
-            sentence="48 % in failed attempts and back-off",
+            sentence="48% in failed attempts and back-off",
             advice=ADVICE,
             examples=("req_01k9zq000121fzv8a2t6p4x1c3d", "req_01k9zq000116fzv8a2t6p4x1c3d"),
         ),
@@ -562,7 +562,7 @@ WHY = Why(
             ns=1_298_100_000,
             share=0.0319,
             usual_ns=17_400_000,
-            sentence="3 % in Groq's queue",
+            sentence="3% in Groq's queue",
             advice="spread the load over time, or ask for another service tier",
         ),
     ),
@@ -631,7 +631,7 @@ def compared() -> Comparison:
         rows=rows,
         only_a=("groq/compound",),
         only_b=("openai/gpt-oss-120b", "<b>new</b>"),
-        sentence=f"{model} is slower: median +60 %.",
+        sentence=f"{model} is slower: median +60%.",
         confidence=0.95,
         method="bootstrap of median and p95, 2,000 draws; completed requests only",
     )

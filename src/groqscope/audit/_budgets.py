@@ -209,7 +209,7 @@ class Budgets:
         Raises:
             AuditError: a budget is on goodput, and no limits say what is good.
         """
-        self.budgets = tuple(budgets)
+        self.budgets: tuple[Budget, ...] = tuple(budgets)
         self.goodput = goodput
         if goodput is None and any(b.measure == GOODPUT for b in self.budgets):
             raise AuditError("a budget on goodput needs to know what is good: add for example --goodput ttft:400")

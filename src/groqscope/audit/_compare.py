@@ -5,7 +5,7 @@ and taking its r-th smallest is the same as drawing a rank: the r-th smallest of
 Beta(r, n - r + 1), and times n, rounded up, it is the rank that the drawn value has in the original set. So each of the
 draws costs one random number, whatever n is, and nothing is approximated.
 
-Each interval has the confidence at which all of them together hold with 95 % (Bonferroni): a table of forty equal rows
+Each interval has the confidence at which all of them together hold with 95% (Bonferroni): a table of forty equal rows
 names a change once in twenty tables, not twice in each. "slower" and "faster" are said only when an interval excludes
 1.
 """
@@ -191,7 +191,7 @@ def _tests(rows: tuple[ComparisonRow, ...]) -> int:
 
 
 def _level(confidence: float) -> str:
-    return f"{confidence * 100:.4g} %"
+    return f"{confidence * 100:.4g}%"
 
 
 def _method(rows: tuple[ComparisonRow, ...], confidence: float) -> str:
@@ -200,7 +200,7 @@ def _method(rows: tuple[ComparisonRow, ...], confidence: float) -> str:
         return f"no interval: it takes {MIN_MEDIAN} completed requests in each set for a median, {MIN_P95} for a p95"
     return (
         f"bootstrap of median and p95, {_draws(confidence):,} draws, seed {SEED}; each interval at "
-        f"{_level(confidence)}, so that all {tests:,} hold together with 95 %; completed requests only"
+        f"{_level(confidence)}, so that all {tests:,} hold together with 95%; completed requests only"
     )
 
 

@@ -7,7 +7,6 @@ Count, sum, minimum and maximum stay exact.
 
 import math
 from array import array
-from collections.abc import Iterable
 from typing import Final
 
 from groqscope.audit._model import Distribution, Unit
@@ -152,11 +151,3 @@ class Values:
                 middle = 2 * math.exp(bucket * _LOG_GAMMA) / (GAMMA + 1)
                 return min(max(middle, self.min), self.max)
         return self.max
-
-
-def distribution_of(values: Iterable[float], unit: Unit) -> Distribution:
-    """Freeze a few values at once."""
-    all_values = Values()
-    for value in values:
-        all_values.add(value)
-    return all_values.distribution(unit)

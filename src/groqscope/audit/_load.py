@@ -21,7 +21,7 @@ class Records:
     def __init__(self, source: Source, query: Query) -> None:
         self.source = source
         self.query = query
-        self.report = ReadReport()
+        self.report: ReadReport = ReadReport()
         """What the latest reading passed over."""
 
     def __iter__(self) -> Iterator[RequestRecord]:

@@ -33,7 +33,7 @@ class Distribution:
     p99: float | None = None
     max: float | None = None
     exact: bool = True
-    """`False` when the quantiles come from the sketch, within 1 % of the true value."""
+    """`False` when the quantiles come from the sketch, within 1% of the true value."""
 
     @property
     def mean(self) -> float | None:
@@ -131,7 +131,7 @@ class Cause:
     usual_ns: int | None = None
     """Median of the same for this model in the same data; `None` when too few requests say."""
     sentence: str
-    """What it was, for example `52 % in Groq's queue (1.2 s, usually 18 ms)`."""
+    """What it was, for example `52% in Groq's queue (1.2 s, usually 18 ms)`."""
     advice: str
     """What one can do about it."""
 
@@ -246,7 +246,7 @@ class Comparison:
     only_b: tuple[str, ...] = ()
     sentence: str
     confidence: float
-    """Of each interval; chosen so that all of them hold together with 95 %."""
+    """Of each interval; chosen so that all of them hold together with 95%."""
     method: str
     """How the intervals were made, in words."""
 

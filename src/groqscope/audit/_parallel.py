@@ -6,11 +6,9 @@ else.
 """
 
 import gc
-import multiprocessing
 import os
 import signal
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -83,6 +81,9 @@ def read_shared(
     watch: Watch | None,
 ) -> None:
     """Read files by several processes and add what they counted."""
+    import multiprocessing  # few stores are that large
+    from concurrent.futures import ProcessPoolExecutor
+
     global _job  # noqa: PLW0603 - inherited by the children
     _job = _Job(reading, budgets, top.limit, top.by, timelines)
     report = reading.report

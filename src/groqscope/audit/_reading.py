@@ -23,9 +23,9 @@ class Reading:
     def __init__(self, source: Source, query: Query, report: ReadReport | None = None) -> None:
         self.source = source
         self.query = query
-        self.report = ReadReport() if report is None else report
-        self.requests = 0
-        self.foreign = 0
+        self.report: ReadReport = ReadReport() if report is None else report
+        self.requests: int = 0
+        self.foreign: int = 0
         self.first: int | None = None
         self.last: int | None = None
         self.services: set[str] = set()
@@ -87,7 +87,7 @@ class Reading:
             return
         if self.report.records:
             words = self.query.selection().words
-            raise NoRequests(f"none of {self.report.records:,} requests fits: {', '.join(words)}; ask for less")
+            raise NoRequests(f"none of {self.report.records:,} requests fits ({', '.join(words)}): widen the selection")
         raise NoRequests("\n".join([self._nothing(), *map(str, self.report.warnings[:3])]))
 
     def _nothing(self) -> str:

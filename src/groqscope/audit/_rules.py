@@ -38,7 +38,7 @@ class Rule:
 
     code: str
     title: str
-    """As in `52 % in TITLE`."""
+    """As in `52% in TITLE`."""
     absolute: float | None
     """Share of the duration from which it is named whatever is usual; `None`: only against what is usual."""
     advice: str

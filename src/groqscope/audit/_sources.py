@@ -95,7 +95,7 @@ class StoreSource(FileSource):
 class MemorySource:
     """Records that are there already."""
 
-    names = ("memory",)
+    names: tuple[str, ...] = ("memory",)
     when_empty = "no request was made"
 
     def __init__(self, records: Iterable[RequestRecord]) -> None:

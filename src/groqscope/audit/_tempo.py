@@ -5,6 +5,7 @@ that nothing is missed; the parts are read in order of time.
 """
 
 import math
+import re
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -139,7 +140,7 @@ class TempoSource:
             ) from None
         except httpx.HTTPError as error:
             raise SourceError(
-                f"{self.names[0]} cannot be reached ({error}): is it running, and the address right?"
+                f"{self.names[0]} cannot be reached ({_reason(error)}): is it running, and the address right?"
             ) from error
         if answer.is_success:
             return answer
@@ -156,3 +157,8 @@ def _start_of(trace: dict[str, Any]) -> int:
 
 def _within(record: RequestRecord, since: int | None, until: int | None) -> bool:
     return (since is None or record.start_unix_ns >= since) and (until is None or record.start_unix_ns < until)
+
+
+def _reason(error: Exception) -> str:
+    """`Connection refused`, without the number that stands before it."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower()

@@ -26,11 +26,11 @@ def significant(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share, cut off so that 99.96 % is not 100 %."""
+    """Write a share, cut off so that 99.96% is not 100%."""
     value = share * 100
     if value < 1 and share > 0:
-        return "<1 %"
-    return f"{int(value + 1e-9)} %"
+        return "<1%"
+    return f"{int(value + 1e-9)}%"
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -52,7 +52,7 @@ def in_unit(value: float, unit: str) -> str:
     if unit == "ns":
         return duration(value)
     if unit == "share":
-        return f"{significant(value * 100)} %"
+        return f"{significant(value * 100)}%"
     if unit == "usd":
         return f"${value:.6f}".rstrip("0").rstrip(".")
     return significant(value) if value % 1 else f"{value:,.0f}"

@@ -19,15 +19,15 @@ OVER, BROKEN, CANNOT_TELL = 1, 2, 3
 
 _EXAMPLES = """\b
 Examples:
-  groqscope audit                                         newest requests, percentiles by model
-  groqscope audit req_01j9                                one request, by the beginning of any of its IDs
+  groqscope audit                  newest requests, percentiles by model
+  groqscope audit req_01j9         one request, by the start of one of its IDs
   groqscope audit --since 1h --where 'ttfc > 1s and retries > 0'
   groqscope audit --slowest 10 --by queue --html report.html
   groqscope audit --budget 'ttfc.p95<400ms' --budget 'errors<1%'
   groqscope audit --compare before.jsonl after.jsonl
 \b
-Exit status: 0 all is well, 1 a budget is over, 2 a mistake or something that cannot be read,
-3 too few requests to tell whether a budget is over.
+Exit status: 0 all is well, 1 a budget is over, 2 a mistake or something that
+cannot be read, 3 too few requests to tell whether a budget is over.
 """
 
 

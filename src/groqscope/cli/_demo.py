@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  groqscope demo             recorded traffic, replayed at its own pace; no key, no network
-  groqscope demo --live      the same against Groq, with GROQ_API_KEY; says first what it costs
+  groqscope demo          recorded traffic, replayed; no key, no network
+  groqscope demo --live   against Groq, with GROQ_API_KEY; says what it costs
 """
 _SERVICE = "groqscope-demo"
 _REPLAYED = "Real answers of Groq, replayed on this machine at the pace they had.\n"
@@ -43,10 +43,10 @@ def demo(
     if live:
         _agree(yes=yes)
     playing = _stage(live=live)
-    print(_LIVE if live else _REPLAYED, flush=True)
     directory = directory or Path(tempfile.mkdtemp(prefix="groqscope-demo-"))
     with playing as stage:
         _configure(directory)
+        print(_LIVE if live else _REPLAYED, flush=True)
         begin = time.monotonic()
         failed = _perform(stage)
         taken = time.monotonic() - begin

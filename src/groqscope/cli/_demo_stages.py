@@ -3,12 +3,9 @@
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from groqscope.cli._demo_scenes import Request, Stage
-
-if TYPE_CHECKING:
-    pass
 
 RECORDED: Mapping[str, str] = {
     # its second 429 asks for eight seconds more, which is long for a demo: it is left out

@@ -18,9 +18,9 @@ _TITLES = {
 }
 _EXAMPLES = """\b
 Examples:
-  groqscope doctor                                        in the environment and with the settings of your program
-  opentelemetry-instrument groqscope doctor               the same, under the zero-code agent
-  groqscope doctor --json                                 for a report of a problem; secrets are not shown
+  groqscope doctor                             with your program's settings
+  opentelemetry-instrument groqscope doctor    the same, under zero code
+  groqscope doctor --json                      for a report, without secrets
 \b
 Exit status: 0 all is well, 1 something is broken.
 """

@@ -57,8 +57,10 @@ def extras() -> dict[str, str | None]:
 
 def variables() -> dict[str, str]:
     """Give the environment variables that matter, values that are or may hold secrets hidden."""
+    from groqscope.store._address import without_password
+
     names = sorted(name for name in os.environ if name.startswith(_VARIABLES))
-    return {name: "(set, not shown)" if _is_secret(name) else os.environ[name] for name in names}
+    return {name: "(set, not shown)" if _is_secret(name) else without_password(os.environ[name]) for name in names}
 
 
 def examine() -> Iterator[Finding]:
@@ -92,8 +94,8 @@ def _instrumentation() -> Iterator[Finding]:
         detail = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names it, so opentelemetry-instrument will not observe Groq"
         yield Finding("instrumentation", "zero code", "broken", detail, "take groq out of that variable")
     else:
-        detail = "by groqscope.instrument() in the program, or opentelemetry-instrument python app.py"
-        yield Finding("instrumentation", "every Groq client", "ok", detail)
+        detail = "not in this process: your program says groqscope.instrument(), or opentelemetry-instrument starts it"
+        yield Finding("instrumentation", "every Groq client", "unknown", detail)
     others = {name: version for name, version in versions(OTHERS).items() if version is not None}
     if others:
         named = ", ".join(f"{name} {version}" for name, version in others.items())
@@ -205,6 +207,7 @@ def _telemetry() -> Iterator[Finding]:
     if where.status == "existing":
         detail = "the providers of this process were set by somebody else; groqscope writes to them and adds nothing"
         yield Finding("telemetry", "spans", "note", detail)
+        yield Finding("test", "span", "unknown", "not tried, since the exporters are not groqscope's")
         return
     yield from _destinations(where)
 

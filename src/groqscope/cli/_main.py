@@ -1,6 +1,5 @@
 """The application, and the one place that prints errors and exits."""
 
-import importlib.util
 import os
 import platform
 import sys
@@ -35,9 +34,7 @@ def application() -> typer.Typer:
     )
     app.callback()(_root)
     for module in COMMANDS.values():
-        name = f"{__package__}.{module}"
-        if importlib.util.find_spec(name) is not None:
-            import_module(name).register(app)
+        import_module(f"{__package__}.{module}").register(app)
     return app
 
 
@@ -69,8 +66,6 @@ def main() -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line and give the exit status."""
-    from groqscope.audit import AuditError
-
     given = sys.argv[1:] if arguments is None else arguments
     try:
         status = application()(args=given or ["--help"], prog_name="groqscope", standalone_mode=False)
@@ -78,9 +73,6 @@ def run(arguments: list[str] | None = None) -> int:
     except _CLICK_EXCEPTION as error:
         error.show()
         return 2
-    except AuditError as error:
-        print(f"groqscope: {error}", file=sys.stderr)
-        return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except (BrokenPipeError, SystemExit) as error:
@@ -89,6 +81,13 @@ def run(arguments: list[str] | None = None) -> int:
         # The reader (`head`, `less`) has left: nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        from groqscope.audit import AuditError  # 50 ms that `--help` does without
+
+        if not isinstance(error, AuditError):
+            raise
+        print(f"groqscope: {error}", file=sys.stderr)
+        return error.exit_code
     return status if isinstance(status, int) else 0
 
 

@@ -9,7 +9,7 @@ Texts = list[str] | None
 
 What = Annotated[
     Texts,
-    typer.Argument(metavar="[ID] [FILE|DIR|-]...", help="A request's ID; what to read instead of the local store."),
+    typer.Argument(metavar="ID|FILE|DIR|-", help="One request, by its ID; what to read instead of the local store."),
 ]
 
 Tempo = Annotated[
@@ -51,16 +51,18 @@ Fields = Annotated[bool, typer.Option("--fields", help="List the fields that --w
 
 Budget = Annotated[
     Texts,
-    typer.Option("--budget", metavar="BUDGET", help="A limit: 'ttfc.p95<400ms', 'errors<1%', 'cost.sum<2usd'; again."),
+    typer.Option(
+        "--budget", metavar="BUDGET", help="A limit: 'ttfc.p95<400ms', 'errors<1%', 'cost.sum<2usd'; again for more."
+    ),
 ]
 Goodput = Annotated[
     Texts,
     typer.Option("--goodput", metavar="KEY:MS", help="Count requests that meet all of ttft:400, tpot:10, e2el:3000."),
 ]
 ProjectBudgets = Annotated[
-    bool, typer.Option("--budgets", help="Hold against [tool.groqscope.budgets] of the nearest pyproject.toml.")
+    bool, typer.Option("--budgets", help="Budgets of the nearest pyproject.toml, table tool.groqscope.budgets.")
 ]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The same of another TOML file.")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The same from another TOML file.")]
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Write CSV, a line per request.")]

@@ -50,7 +50,7 @@ class Progress:
         if total:
             share = min(1.0, read / total)
             full = int(share * _CELLS)
-            bar = f" [{'=' * full}{' ' * (_CELLS - full)}] {int(share * 100)} %"
+            bar = f" [{'=' * full}{' ' * (_CELLS - full)}] {int(share * 100)}%"
         self._stream.write(f"\r\x1b[2Kreading{bar}  {self._records:,} requests")
         self._stream.flush()
         self._drawn = True

@@ -10,10 +10,12 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  groqscope push --endpoint http://127.0.0.1:4318                 the local store, to the bundled collector
-  groqscope push run.jsonl --endpoint https://otlp.example.com --header 'authorization=Bearer TOKEN'
+  groqscope push --endpoint http://127.0.0.1:4318     to the bundled collector
+  groqscope push run.jsonl --endpoint https://otlp.example.com \\
+      --header 'authorization=Bearer TOKEN'
 \b
-What was sent is remembered by endpoint, so that the same command, run again, goes on where it stopped.
+What was sent is remembered by endpoint: the same command, run again, goes on
+where it stopped.
 """
 
 
@@ -24,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def push(
     paths: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE|DIR]...", help="What to send instead of the local store.")
+        list[str] | None, typer.Argument(metavar="FILE|DIR", help="What to send instead of the local store.")
     ] = None,
     endpoint: Annotated[
         str | None, typer.Option(metavar="URL", help="OTLP over HTTP; by default OTEL_EXPORTER_OTLP_ENDPOINT.")
@@ -36,12 +38,14 @@ def push(
     again: Annotated[bool, typer.Option("--again", help="Send also what was sent to this endpoint before.")] = False,
 ) -> int:
     """Send stored requests to an OTLP endpoint, so that local runs can be looked at in Grafana."""
-    from groqscope.audit import AuditError, SourceError
+    from groqscope.audit import AuditError, NoRequests, SourceError
     from groqscope.audit._load import source_of
     from groqscope.configuration import ConfigurationError, otlp_sender
     from groqscope.store import Push, store_directory
 
-    source_of(paths or [])  # what is named exists, or an error says so
+    source = source_of(paths or [])  # what is named exists, or an error says so
+    if not paths and not store_directory().is_dir():
+        raise NoRequests(source.when_empty)
     headers = dict(map(_header, header or ()))
     try:
         first = otlp_sender("traces", endpoint=endpoint, headers=headers)
@@ -52,7 +56,7 @@ def push(
         )
         report = push.run(paths or [store_directory()])
     except ConfigurationError as error:
-        raise AuditError(f"{error}; write for example --endpoint http://127.0.0.1:4318") from error
+        raise AuditError(str(error)) from error
     except OSError as error:
         raise AuditError(f"what was sent cannot be written down: {error}") from error
     where = first.name

@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  groqscope simulate                         any request gets a short answer, at Groq's usual pace
-  groqscope simulate --replay bundled        the recordings that come with groqscope
-  groqscope simulate --replay DIR --pace 5   your own, an event every 5 ms
+  groqscope simulate                          a short answer to every request
+  groqscope simulate --replay bundled         the recordings of groqscope
+  groqscope simulate --replay DIR --pace 5    your own, an event every 5 ms
 """
 _PORT = 8787
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("simulate", epilog=_EXAMPLES)(simulate)
+    app.command("simulate", epilog=_EXAMPLES, short_help="Run a Groq-compatible server; no key.")(simulate)
 
 
 def simulate(
@@ -29,9 +29,11 @@ def simulate(
     pace: Annotated[
         str, typer.Option(metavar="reported|MS", help="As Groq reported, or so many milliseconds before each event.")
     ] = "reported",
-    speed: Annotated[float, typer.Option(min=0.01, help="So many times as fast.")] = 1.0,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = _PORT,
+    speed: Annotated[float, typer.Option(metavar="X", min=0.01, help="So many times as fast.")] = 1.0,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = _PORT,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per request.")] = False,
 ) -> int:
     """Run a Groq-compatible server, for development without a key."""
@@ -44,7 +46,8 @@ def simulate(
     except KeyboardInterrupt:
         return 0
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        # asyncio adds "(while attempting to bind on …)", which the sentence says already
+        reason = (error.strerror or str(error)).partition(" (")[0].lower()
         message = f"cannot listen on {host} port {port} ({reason}): another --port, or --port 0 for a free one"
         raise AuditError(message) from error
     return 0

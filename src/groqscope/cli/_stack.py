@@ -18,25 +18,31 @@ Examples:
   docker compose up -d && groqscope stack check
   groqscope stack check --collector http://collector.internal:4318
 """
-
 _INIT_EXAMPLES = """\b
 Examples:
-  groqscope stack init observability && cd observability && docker compose up -d
-  groqscope stack init . --force                          the files of this version, over older ones
+  groqscope stack init monitoring && cd monitoring && docker compose up -d
+  groqscope stack init . --force       this version's files, over older ones
+"""
+_GROUP_EXAMPLES = """\b
+Example:
+  groqscope stack init monitoring && cd monitoring && docker compose up -d
+  groqscope stack check
 """
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    stack = typer.Typer(help="Write and check the bundled services (docker-compose.yml).", no_args_is_help=True)
-    stack.callback()(_group)
+    stack = typer.Typer(epilog=_GROUP_EXAMPLES)
+    stack.callback(invoke_without_command=True)(_group)
     stack.command("init", epilog=_INIT_EXAMPLES)(init)
     stack.command("check", epilog=_EXAMPLES, short_help="Send a test span and metric, and look for them.")(check)
     app.add_typer(stack, name="stack", rich_help_panel=None)
 
 
-def _group() -> None:
+def _group(context: typer.Context) -> None:
     """Write and check the bundled services (docker-compose.yml)."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def init(
@@ -55,7 +61,7 @@ def init(
         raise AuditError(f"{directory} cannot be written: {error.strerror or error}") from error
     print(f"{len(written)} files in {directory}. Next:\n")
     print(f"  cd {directory} && docker compose up -d")
-    print("  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318      # where your program runs")
+    print("  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318    # where your program runs")
     print("  groqscope stack check                                       # is every link whole?")
     print("\nGrafana is on http://127.0.0.1:3000.")
     return 0
@@ -71,7 +77,7 @@ def check(
     tempo: Annotated[str, typer.Option(metavar="URL", help="Tempo's API.")] = "http://127.0.0.1:3200",
     prometheus: Annotated[str, typer.Option(metavar="URL", help="Prometheus' API.")] = "http://127.0.0.1:9090",
     grafana: Annotated[str, typer.Option(metavar="URL", help="Grafana.")] = "http://127.0.0.1:3000",
-    timeout: Annotated[float, typer.Option(min=0, help="Seconds that a test span may take to Tempo.")] = 20,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="What a test span may take to Tempo.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> int:
     """Send a test span and a test metric, look for them, and say which link is broken.
@@ -83,9 +89,10 @@ def check(
     from groqscope.stack import check as links_of
 
     collector = collector or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://127.0.0.1:4318"
-    for option, url in (("collector", collector), ("tempo", tempo), ("prometheus", prometheus), ("grafana", grafana)):
+    named = {"collector": collector, "tempo": tempo, "prometheus": prometheus, "grafana": grafana}
+    for (option, url), port in zip(named.items(), (4318, 3200, 9090, 3000), strict=True):
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-            raise AuditError(f"--{option} {url!r} is no address: write for example http://127.0.0.1:4318")
+            raise AuditError(f"--{option} {url!r} is no address: write for example http://127.0.0.1:{port}")
     certificate = os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None
     addresses = Addresses(collector, tempo, prometheus, grafana, _headers(), certificate)
     links: list[Link] = []

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  groqscope tail                                     what this user's programs ask Groq, as it happens
-  groqscope tail --where 'ttfc > 500ms or failed'    only what is slow or failed
-  groqscope tail --tempo http://127.0.0.1:3200       what arrives in a Tempo
+  groqscope tail                                   what your programs ask Groq
+  groqscope tail --where 'ttfc > 1s or failed'     what is slow or failed
+  groqscope tail --tempo http://127.0.0.1:3200     what arrives in a Tempo
 """
 INTERVAL: Final = 0.25
 TEMPO_INTERVAL: Final = 3.0
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
 
 def tail(
     path: Annotated[
-        str | None, typer.Argument(metavar="[FILE|DIR]", help="What to follow instead of the local store.")
+        str | None, typer.Argument(metavar="FILE|DIR", help="What to follow instead of the local store.")
     ] = None,
     tempo: opt.Tempo = None,
     model: opt.Model = None,

@@ -50,12 +50,6 @@ def number(*names: str, at_least: float = 0, above: float | None = None, whole: 
     return given
 
 
-def boolean(name: str) -> bool:
-    """Whether a variable says `true`; everything else is false, as OpenTelemetry says."""
-    found = text(name)
-    return found is not None and found[1].lower() == "true"
-
-
 def check_url(name: str, value: str, *, bare: bool = False) -> str:
     """Give a URL back when it is one of HTTP with a host; `bare` allows `host:port` too."""
     try:

@@ -129,7 +129,7 @@ def destination(
         ConfigurationError: a setting cannot be used, or there is no endpoint.
     """
     if endpoint is None and environment.text(_name(signal, "ENDPOINT"), _name(None, "ENDPOINT")) is None:
-        raise ConfigurationError("no endpoint: give one, or set OTEL_EXPORTER_OTLP_ENDPOINT")
+        raise ConfigurationError("no endpoint: give one (http://127.0.0.1:4318), or set OTEL_EXPORTER_OTLP_ENDPOINT")
     return _destination(signal, endpoint, protocol, headers)
 
 

@@ -1,38 +1,46 @@
-"""The seam on Groq's clients: `instrument`, `uninstrument`, `record_of`, `on_record`, OpenTelemetry's instrumentor."""
+"""The seam on Groq's clients: `instrument`, `uninstrument`, `record_of`, `on_record`, OpenTelemetry's instrumentor.
 
+Importing this imports neither the SDK nor OpenTelemetry (0.6 s together): the command line and pytest's plugin, which
+begin with `import groqscope` too, would wait for them in vain.
+"""
+
+import importlib
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar, overload
-
-from groq import AsyncGroq, Groq
-from opentelemetry.metrics import MeterProvider
-from opentelemetry.trace import TracerProvider
-
-from groqscope.instrument import _faults, _registry, _seam
-from groqscope.instrument._registry import on_record
-from groqscope.telemetry import ContentPolicy, Telemetry
-from groqscope.timeline import RequestRecord
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 if TYPE_CHECKING:
+    from groq import AsyncGroq, Groq
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
     from groqscope.instrument._instrumentor import GroqInstrumentor
+    from groqscope.instrument._registry import flush, on_record
+    from groqscope.instrument._seam import is_instrumented
+    from groqscope.telemetry import ContentPolicy
+    from groqscope.timeline import RequestRecord
 
 __all__ = ["GroqInstrumentor", "flush", "instrument", "is_instrumented", "on_record", "record_of", "uninstrument"]
 
-ClientT = TypeVar("ClientT", Groq, AsyncGroq)
+ClientT = TypeVar("ClientT", "Groq", "AsyncGroq")
 
+_LATER: Final = {
+    "GroqInstrumentor": "_instrumentor",
+    "flush": "_registry",
+    "is_instrumented": "_seam",
+    "on_record": "_registry",
+}
 _lock = threading.Lock()
-is_instrumented = _seam.is_instrumented
-flush = _registry.flush
 
 
 @overload
 def instrument(
     client: None = None,
     *,
-    tracer_provider: TracerProvider | None = None,
-    meter_provider: MeterProvider | None = None,
+    tracer_provider: "TracerProvider | None" = None,
+    meter_provider: "MeterProvider | None" = None,
     fast_decode: bool = True,
     phase_spans: bool = True,
-    content: ContentPolicy | None = None,
+    content: "ContentPolicy | None" = None,
 ) -> None: ...
 
 
@@ -40,22 +48,22 @@ def instrument(
 def instrument(
     client: ClientT,
     *,
-    tracer_provider: TracerProvider | None = None,
-    meter_provider: MeterProvider | None = None,
+    tracer_provider: "TracerProvider | None" = None,
+    meter_provider: "MeterProvider | None" = None,
     fast_decode: bool = True,
     phase_spans: bool = True,
-    content: ContentPolicy | None = None,
+    content: "ContentPolicy | None" = None,
 ) -> ClientT: ...
 
 
 def instrument(
     client: Any = None,
     *,
-    tracer_provider: TracerProvider | None = None,
-    meter_provider: MeterProvider | None = None,
+    tracer_provider: "TracerProvider | None" = None,
+    meter_provider: "MeterProvider | None" = None,
     fast_decode: bool = True,
     phase_spans: bool = True,
-    content: ContentPolicy | None = None,
+    content: "ContentPolicy | None" = None,
 ) -> Any:
     """Observe every Groq client of the process, or the one given (and its copies), which is returned.
 
@@ -73,6 +81,11 @@ def instrument(
     Raises:
         TypeError: `client` is something else.
     """
+    from groq import AsyncGroq, Groq
+
+    from groqscope.instrument import _faults, _seam
+    from groqscope.telemetry import Telemetry
+
     if client is not None and not isinstance(client, (Groq, AsyncGroq)):
         raise TypeError(f"instrument() takes a groq.Groq or groq.AsyncGroq client, got {type(client).__name__}")
     with _lock:
@@ -99,6 +112,8 @@ def instrument(
 
 def uninstrument(client: Any = None) -> None:
     """Take back what `instrument` did, for the process or for one client. Open streams go on being observed."""
+    from groqscope.instrument import _seam
+
     with _lock:
         if client is None:
             for cls in _seam.CLIENTS:
@@ -107,19 +122,19 @@ def uninstrument(client: Any = None) -> None:
             client.__class__ = type(client).__bases__[0]
 
 
-def record_of(answer: Any) -> RequestRecord | None:
+def record_of(answer: Any) -> "RequestRecord | None":
     """Give the record of a completion, a stream (as of now, while it runs), a raw response, or an error the SDK raised.
 
     `None` when it was not observed. Nothing is stored on the SDK's objects.
     """
+    from groqscope.instrument import _registry, _seam
+
     recorder = _seam.recorder_of(answer) or _registry.recall(answer)
     return None if recorder is None else recorder.record
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs opentelemetry-instrumentation (20 ms) only when it is used."""
-    if name == "GroqInstrumentor":
-        from groqscope.instrument._instrumentor import GroqInstrumentor
-
-        return GroqInstrumentor
-    raise AttributeError(f"module 'groqscope.instrument' has no attribute {name!r}")
+    """Import what needs the SDK only when it is used."""
+    if name in _LATER:
+        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

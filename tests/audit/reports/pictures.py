@@ -9,10 +9,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.terminal_theme import TerminalTheme
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -22,6 +24,32 @@ from support.report_samples import SAMPLES, compared, explained, many, one, over
 from groqscope.audit.reports import HtmlRenderer, Look, Report, Section, TerminalRenderer  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
+THEME = TerminalTheme(
+    (24, 27, 31),
+    (214, 219, 225),
+    # black, red, green, yellow, blue, magenta, cyan, white
+    [
+        (16, 18, 21),
+        (240, 113, 102),
+        (126, 190, 112),
+        (229, 182, 84),
+        (108, 160, 230),
+        (200, 140, 220),
+        (90, 190, 200),
+        (214, 219, 225),
+    ],
+    [
+        (98, 106, 117),
+        (255, 140, 130),
+        (150, 210, 135),
+        (245, 205, 120),
+        (140, 185, 245),
+        (220, 165, 240),
+        (120, 215, 225),
+        (250, 251, 252),
+    ],
+)
+"""A dark terminal of today: text on a coloured bar is as easy to read as beside it."""
 QUIET = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync", "--force-color-profile=srgb"]
 
@@ -31,25 +59,34 @@ def request(name: str) -> Report:
     return one(SAMPLES[name](), many(200))
 
 
-def drawing(report: Report, title: str, width: int, section: Section = "all") -> str:
-    """Draw a terminal as SVG, in a font that is there."""
+def comparison() -> Report:
+    """Give the sample of a comparison without what only a test looks for."""
+    sample = compared()
+    return replace(sample, rows=tuple(row for row in sample.rows if row.model), only_b=sample.only_b[:1])
+
+
+def drawing(report: Report, title: str, width: int, section: Section = "all", until: str | None = None) -> str:
+    """Draw a terminal as SVG, in a font that is there; `until` is the beginning of the first line that is left out."""
     console = Console(record=True, width=width, file=io.StringIO(), color_system="truecolor", force_terminal=True)
     for line in TerminalRenderer(Look(width=width, colour=True)).page(report, section).lines():
+        if until is not None and line.plain.startswith(until):
+            break
         console.print(line, soft_wrap=True)
     console.print()
-    svg = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title=title), flags=re.DOTALL)
+    svg = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title=title, theme=THEME), flags=re.DOTALL)
     svg = re.sub(r'viewBox="0 0 (\S+) (\S+)"', r'width="\1" height="\2" \g<0>', svg, count=1)
     return svg.replace("Fira Code", "DejaVu Sans Mono")
 
 
 TERMINALS: dict[str, Callable[[], str]] = {
+    "audit-waterfall": lambda: drawing(request("retried"), "groqscope audit req_01k9zq7m0002", 100, until="first"),
     "audit-retried": lambda: drawing(request("retried"), "groqscope audit req_01k9zq7m0002", 100),
     "audit-slow-consumer": lambda: drawing(request("slow_consumer"), "groqscope audit req_01k9zq7m0003", 100),
     "audit-tool-calls": lambda: drawing(request("tool_calls"), "groqscope audit req_01k9zq7m0004", 100),
     "audit-overview": lambda: drawing(overview(many(400), listed=12, why=False), "groqscope audit", 120),
     "audit-why": lambda: drawing(explained(), "groqscope audit --why", 90, "why"),
     "audit-budgets": lambda: drawing(explained(), "groqscope audit --budget ...", 90, "budgets"),
-    "audit-compare": lambda: drawing(compared(), "groqscope audit --compare before.jsonl after.jsonl", 100),
+    "audit-compare": lambda: drawing(comparison(), "groqscope audit --compare before.jsonl after.jsonl", 100),
 }
 
 
@@ -98,11 +135,11 @@ def main(wanted: list[str]) -> None:
 
 
 def shrink(path: Path) -> None:
-    """Reduce a picture to the few colours it has."""
+    """Reduce a picture to the colours it has, smoothed edges included."""
     from PIL import Image
 
     with Image.open(path) as image:
-        small = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
 
 

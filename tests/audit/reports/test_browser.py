@@ -251,7 +251,7 @@ def test_comparison(visit: Open) -> None:
     """A comparison is a page as well."""
     page = visit(compared())
 
-    assert page.locator("h1").text_content() == "llama-3.3-70b-versatile is slower: median +60 %."
+    assert page.locator("h1").text_content() == "llama-3.3-70b-versatile is slower: median +60%."
     assert page.locator("td.bad").first.text_content() == "slower"
     assert page.locator("#requests").is_hidden()
 

@@ -21,7 +21,7 @@ class TerminalRenderer:
 
     def __init__(self, look: Look | None = None) -> None:
         """Take the look; without one, 100 columns of unicode without colour."""
-        self.look = look or Look()
+        self.look: Look = look or Look()
 
     def render(self, report: Report, section: Section = "all") -> str:
         """Show a report, or one section of an overview."""

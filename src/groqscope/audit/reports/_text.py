@@ -102,7 +102,7 @@ def summed(ns: float) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Write a share in per cent, cut rather than rounded, so that 99.96 % is not 100 %."""
+    """Write a share in per cent, cut rather than rounded, so that 99.96% is not 100%."""
     if whole <= 0:
         return UNKNOWN
     permille = int(part / whole * 1000 + 1e-9)
