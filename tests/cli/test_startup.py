@@ -75,3 +75,18 @@ def test_import_groqscope() -> None:
 
     assert imported(program.format("groqscope.instrument")) & HELP == set()
     assert imported(program.format("groqscope.pytest_plugin")) & (HEAVY | {"groqscope.audit"}) == set()
+
+
+def test_what_is_not_imported_yet_is_there() -> None:
+    """Every public name is listed before it is used, and is the same however it is come by."""
+    program = """
+import json, sys, groqscope
+listed = set(dir(groqscope)) >= {*groqscope.__all__, "GroqModel"}
+import groqscope.instrument._instrumentor
+from groqscope import instrument, record_of
+from groqscope.instrument import instrument as function
+print(listed, instrument is groqscope.instrument is function, record_of is groqscope.record_of)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout == "True True True\n"

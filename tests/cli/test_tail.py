@@ -19,11 +19,11 @@ from groqscope.store import store_directory
 class Terminal:
     """Keeps what was written, and what a terminal would show."""
 
-    def __init__(self, **look):
+    def __init__(self, place="", **look):
         self.written = []
         self.now = 0.0
         given = {"width": 200, **look}
-        self.screen = Screen(Look(**given), footer=True, write=self.written.append, clock=lambda: self.now)
+        self.screen = Screen(Look(**given), footer=True, place=place, write=self.written.append, clock=lambda: self.now)
 
     @property
     def lines(self):
@@ -90,6 +90,14 @@ def test_the_footer_counts():
 def test_the_footer_is_written_when_it_changes():
     """A quiet program leaves the terminal alone."""
     assert len(tail(*[[]] * 50).written) == 2  # the footer once, and its end
+
+
+def test_before_the_first_request():
+    """Where nothing has been seen yet, the footer says where it looks."""
+    terminal = Terminal(place="/somewhere/store")
+    terminal.screen.footer(0, 0, known_before=True)
+
+    assert terminal.written[-1] == "waiting for requests in /somewhere/store; Ctrl-C ends"
 
 
 def test_without_a_terminal_there_is_no_footer():
@@ -161,7 +169,7 @@ def test_following_a_store_begins_with_what_is_there():
     old, fresh = request(1), replace(request(2), start_unix_ns=time.time_ns())
     write_store(store_directory(), [old, fresh])
     stop = threading.Event()
-    polls = _store_polls(None, stop)
+    polls = _store_polls(str(store_directory()), stop)
     first = next(polls)
     write_store(store_directory(), [request(3)])
     second = next(polls)

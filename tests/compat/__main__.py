@@ -20,7 +20,7 @@ SUITE = (
     "tests/instrument/test_endings.py",
     "tests/models/test_groq.py",
 )
-TOOLS = ("pytest", "pytest-randomly", "hypothesis", "trustme", "hatchling", "editables", "inline-snapshot")
+TOOLS = ("pytest", "pytest-randomly", "hypothesis", "trustme", "hatchling", "editables")
 SHOWN = ("groq", "httpx", "opentelemetry-sdk", "logfire", "pydantic-ai-slim", "pydantic", "genai-prices", "msgspec")
 
 

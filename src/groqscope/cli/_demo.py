@@ -176,6 +176,7 @@ def _say_what_next(directory: Path, worth_a_look: str | None) -> None:
         ("the table again", f"{command} audit {where}"),
         ("one request", f"{command} audit {where} {worth_a_look or 'ID'}"),
         ("why some were slow", f"{command} audit {where} --why"),
+        ("a page to pass on", f"{command} audit {where} --html groq.html"),
         ("all of it in Grafana", f"{command} push {where} --endpoint http://127.0.0.1:4318"),
     )
     width = max(len(what) for what, _ in suggestions)

@@ -57,14 +57,19 @@ def tail(
 ) -> int:
     """Follow requests live, a line each; Ctrl-C ends it."""
     from groqscope.audit import Query
+    from groqscope.audit._load import source_of
     from groqscope.cli._output import check_unit, look
+    from groqscope.store import store_directory
 
     check_unit(unit)
+    if path is not None:
+        source_of([path])  # it exists, or an error says so
     query = Query(models=tuple(model or ()), services=tuple(service or ()), where=where)
     stop = threading.Event()
-    polls = _tempo_polls(tempo, stop) if tempo is not None else _store_polls(path, stop)
+    place = tempo or path or str(store_directory())
+    polls = _tempo_polls(tempo, stop) if tempo is not None else _store_polls(place, stop)
     terminal = sys.stdout.isatty()
-    screen = Screen(look(unit) if terminal else replace(look(unit), width=_PIPED), footer=terminal)
+    screen = Screen(look(unit) if terminal else replace(look(unit), width=_PIPED), footer=terminal, place=place)
     with suppress(KeyboardInterrupt):
         follow(polls, query, screen, last=last)
     screen.close()
@@ -100,6 +105,7 @@ class Screen:
         look: "Look",
         *,
         footer: bool,
+        place: str = "",
         write: Callable[[str], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -109,6 +115,7 @@ class Screen:
         self._unit = Unit.of(look.unit or "ms")
         self._widths = _WIDE if look.width >= _ROOMY else _NARROW
         self._footer = footer
+        self._place = place
         self._write = write or _to_stdout
         self._clock = clock
         self._recent: deque[tuple[float, int, int]] = deque()
@@ -146,6 +153,8 @@ class Screen:
         minute = sum(number for _, number, _ in self._recent)
         failed = sum(number for _, _, number in self._recent)
         words = f"{self._total:,} requests, {self._errors:,} failed; last minute {minute:,}, {failed:,} failed"
+        if not self._head and not self._total:  # so that nobody looks at the wrong place for long
+            words = f"waiting for requests in {self._place}"
         words = f"{words}; Ctrl-C ends"[: self._look.width - 1]
         if words == self._shown:
             return
@@ -209,15 +218,11 @@ def _id(record: "RequestRecord") -> str:
     return visible(id_of(record), limit=40)
 
 
-def _store_polls(path: str | None, stop: threading.Event) -> "Iterator[list[RequestRecord]]":
+def _store_polls(place: str, stop: threading.Event) -> "Iterator[list[RequestRecord]]":
     """Yield what was there before, then what each look brings."""
-    from groqscope.audit._load import source_of
     from groqscope.store import follow as follow_store
-    from groqscope.store import read_records, store_directory
+    from groqscope.store import read_records
 
-    if path is not None:
-        source_of([path])  # it exists, or an error says so
-    place = path if path is not None else str(store_directory())
     looks = follow_store(place, stop, interval=INTERVAL)
     first = next(looks)  # from here on, nothing is missed
     since = time.time_ns() - _BEFORE_NS
