@@ -74,9 +74,7 @@ class Chunks:
         timeline = recorder.timeline if recorder is not None else _UNOBSERVED
         self.now = recorder.now if recorder is not None else monotonic_ns
         self.asked, self.returned, self._read = timeline.asked, timeline.returned, timeline.read
-        self._see: Callable[..., None] = (
-            _ignore if recorder is None else chunk_observer(recorder.timeline, recorder.content)
-        )
+        self._see: Callable[..., None] = (None if recorder is None else _observer(recorder)) or _ignore
 
     def feed(self, data: bytes) -> None:
         """A read brought bytes."""
@@ -219,6 +217,11 @@ _UNOBSERVED = _Unobserved()
 
 def _ignore(*_args: Any, **_kwargs: Any) -> None:
     """Nothing."""
+
+
+@hook("observe_chunks")
+def _observer(recorder: Recorder) -> Callable[..., None]:
+    return chunk_observer(recorder.timeline, recorder.content)
 
 
 @hook("last_byte")
