@@ -156,6 +156,10 @@ def main() -> int:
     for name in given.sets:
         if name not in SETS:
             parser.error(f"no such set: {name}; there are {', '.join(SETS)}")
+    print(
+        f"{', '.join(given.sets or SETS)}: side by side, each in an environment below {CACHE.relative_to(ROOT)}",
+        flush=True,
+    )
     passed = True
     with ThreadPoolExecutor() as pool:
         for ok, said in pool.map(lambda name: run(name, uv, fresh=given.fresh), given.sets or SETS):
