@@ -24,10 +24,10 @@ demo: $(RUN)  ## recorded Groq traffic, traced and audited in the terminal; no k
 	@$(BIN)/groqscope demo
 
 test: $(DEV)  ## the tests
-	$(BIN)/python -m pytest -q -n 2 -m 'not slow' --ignore=tests/stack $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow' --ignore=tests/stack --ignore=tests/beside $(PYTEST_ARGS)
 
-test-slow: $(DEV)  ## those that take their time: packaging, floods, forks, the benchmark
-	$(BIN)/python -m pytest -q -n 2 -m slow --ignore=tests/stack $(PYTEST_ARGS)
+test-slow: $(DEV)  ## those that take their time: packaging, floods, forks, an outage, the benchmark
+	$(BIN)/python -m pytest -q -n 2 -m slow --ignore=tests/stack --ignore=tests/beside $(PYTEST_ARGS)
 
 phases: $(DEV)  ## delays injected into every phase, and what the accounting finds
 	@cd tests && ../$(BIN)/python -m support.ground_truth
@@ -35,8 +35,7 @@ phases: $(DEV)  ## delays injected into every phase, and what the accounting fin
 bench: $(BENCH)/.stamp  ## CPU per chunk and per request beside the bare SDK and the other instrumentations (about 5 minutes)
 	$(BENCH)/bin/python -m bench --json build/bench.json $(BENCH_ARGS)
 
-compat: $(DEV)  ## a smoke suite with the oldest and the newest versions of the dependencies
-	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(PIP) install uv
+compat: $(DEV)  ## a part of the tests with the oldest and the newest versions, and beside other instrumentations
 	$(BIN)/python tests/compat
 
 fuzz: $(DEV)  ## ten million mutated inputs for every reader (FUZZ_ARGS="--runs N --seconds N", or --atheris)
@@ -64,8 +63,7 @@ format: $(DEV)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 
-lock: $(DEV)  ## pin the dependencies of pyproject.toml anew (takes the index of pip's and uv's own settings)
-	$(PIP) install uv
+lock: $(DEV)  ## pin the dependencies of pyproject.toml anew (takes the index of uv's own settings)
 	$(UV) --upgrade --all-extras --group dev -o requirements-dev.txt
 	$(UV) --extra pydantic-ai --extra simulator --group build -c requirements-dev.txt -o requirements.txt
 

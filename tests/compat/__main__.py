@@ -1,83 +1,170 @@
-"""`python tests/compat`: the smoke suite with the oldest and the newest versions that pyproject.toml allows.
+"""`python tests/compat`: a part of the tests with other versions than those of requirements-dev.txt.
 
-Each set has an environment of its own below .cache, made once; `--fresh` makes it anew. Needs uv (pip install uv).
+The oldest and the newest that pyproject.toml allows, and the newest beside other instrumentations of the same calls.
+Versions are resolved anew each time, so that the newest are the newest of today. Each set has an environment of its own
+below .cache, made again when a version, pyproject.toml or the Python is another; the sets run side by side.
 """
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache" / "compat"
-SETS = {"oldest": "lowest-direct", "newest": "highest"}
+KNOWN = ROOT / "requirements-dev.txt"
+"""The versions that all tests run with."""
 SUITE = (
     "tests/wire",
     "tests/test_codec.py",
     "tests/instrument/test_recordings.py",
     "tests/instrument/test_endings.py",
     "tests/models/test_groq.py",
+    "tests/telemetry",
+    "tests/store/test_outage.py",
 )
-TOOLS = ("pytest", "pytest-randomly", "hypothesis", "trustme", "hatchling", "editables")
-SHOWN = ("groq", "httpx", "opentelemetry-sdk", "logfire", "pydantic-ai-slim", "pydantic", "genai-prices", "msgspec")
+TOOLS = (
+    "editables",
+    "hatchling",
+    "hypothesis",
+    "pytest",
+    "pytest-randomly",
+    "pytest-rerunfailures",
+    "trustme",
+)
+SHOWN = re.compile(
+    r"groq|httpx|opentelemetry-(api|instrumentation-(groq|httpx)|util-genai)|logfire|pydantic(-ai-slim)?|open(inference-instrumentation-groq|lit)|genai-prices|msgspec"
+)
 
 
-def prepare(name: str, uv: str, *, fresh: bool) -> Path:
-    """Make the environment of a set; give its Python."""
+@dataclass(frozen=True)
+class Set:
+    """Versions, and what runs with them."""
+
+    resolution: str
+    suite: Sequence[str] = SUITE
+    more: Sequence[str] = ()
+    """Files of requirements beside our own."""
+
+
+SETS = {
+    "oldest": Set("lowest-direct"),
+    "newest": Set("highest"),
+    "beside": Set("highest", ("tests/beside",), ("tests/beside/requirements.txt",)),
+}
+
+
+class NotRunError(Exception):
+    """A set could not be run; why."""
+
+
+def run(name: str, uv: str, *, fresh: bool) -> tuple[bool, str]:
+    """Run a set; whether it passed, and what to say of it."""
     place = CACHE / name
-    python = place / "bin" / "python"
-    if fresh:
-        shutil.rmtree(place, ignore_errors=True)
-    if not (place / "ready").exists():
-        place.mkdir(parents=True, exist_ok=True)
-        pins = place / "requirements.txt"
-        resolve = (
-            "--resolution",
-            SETS[name],
-            "--prerelease",
-            "allow" if name == "oldest" else "if-necessary-or-explicit",
-        )
-        call(
-            uv, "pip", "compile", "pyproject.toml", "--all-extras", *resolve, "--quiet", "--no-header", "-o", str(pins)
-        )
-        call(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(place))
-        call(uv, "pip", "install", "--quiet", "--python", str(python), "-r", str(pins), *TOOLS)
-        call(uv, "pip", "install", "--quiet", "--python", str(python), "--no-deps", "--no-build-isolation", "-e", ".")
-        (place / "ready").touch()
+    place.mkdir(parents=True, exist_ok=True)
+    pins = place / "requirements.txt"
+    try:
+        said = resolve(SETS[name], uv, pins)
+        python = prepare(place, uv, pins, fresh=fresh)
+    except NotRunError as error:
+        return False, f"{name}: not run: {error}"
+    versions = read(pins)
+    lines = [f"{name}: " + ", ".join(f"{p} {v}" for p, v in versions.items() if SHOWN.fullmatch(p)), *said]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "GROQ", "LOGFIRE_", "PYTEST_"))}
+    command = (str(python), "-m", "pytest", "-q", "--no-header", "-m", "not slow", *SETS[name].suite)
+    done = subprocess.run(
+        command, cwd=ROOT, env=kept, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    (place / "log").write_text(done.stdout, "utf-8")
+    dots = re.compile(r"[.sRFEx]+ *\[ *\d+%\]")
+    lines += [line for line in done.stdout.splitlines() if line and not dots.fullmatch(line)]
+    if done.returncode and SETS[name].resolution == "highest":
+        known = read(KNOWN)
+        moved = [f"{p} {known[p]} -> {v}" for p, v in versions.items() if p in known and known[p] != v]
+        lines.append(f"{name} FAILED. Moved since {KNOWN.name}: {', '.join(moved) or 'nothing'}")
+    elif done.returncode:
+        lines.append(f"{name} FAILED: a lower bound of pyproject.toml does not hold")
+    return not done.returncode, "\n".join(lines)
+
+
+def resolve(chosen: Set, uv: str, pins: Path) -> list[str]:
+    """Write the versions of today into `pins`; give what there is to say about it.
+
+    Raises:
+        NotRunError: there are no versions that fit together, or the registry is away and no earlier ones are known.
+    """
+    fresh = pins.with_suffix(".new")
+    command = (uv, "pip", "compile", "pyproject.toml", *chosen.more, "--all-extras", "--quiet")
+    wanted = ("--resolution", chosen.resolution, "--no-header", "--no-annotate", "--python", sys.executable)
+    done = subprocess.run((*command, *wanted, "-o", str(fresh)), cwd=ROOT, check=False, text=True, capture_output=True)
+    if not done.returncode:
+        fresh.replace(pins)
+        return []
+    reason = done.stderr.strip()
+    if "No solution found" in reason:
+        raise NotRunError(f"its versions do not fit together\n{reason}")
+    if not pins.exists():
+        raise NotRunError(f"the registry cannot be reached\n{reason}")
+    return [f"The registry cannot be reached ({reason.splitlines()[0]}): these are the versions of the last time."]
+
+
+def prepare(place: Path, uv: str, pins: Path, *, fresh: bool) -> Path:
+    """Make the environment, unless it is there and holds just that; give its Python.
+
+    Raises:
+        NotRunError: something cannot be installed.
+    """
+    python, stamp = place / "environment" / "bin" / "python", place / "stamp"
+    holds = "\n".join((sys.version, *TOOLS, pins.read_text("utf-8"), (ROOT / "pyproject.toml").read_text("utf-8")))
+    if not fresh and python.exists() and stamp.exists() and stamp.read_text("utf-8") == holds:
+        return python
+    stamp.unlink(missing_ok=True)
+    install = (uv, "pip", "install", "--quiet", "--python", str(python))
+    for command in (
+        (uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(place / "environment")),
+        (*install, "-r", str(pins), *TOOLS),
+        (*install, "--no-deps", "--no-build-isolation", "-e", "."),
+    ):
+        done = subprocess.run(command, cwd=ROOT, check=False, text=True, capture_output=True)
+        if done.returncode:
+            raise NotRunError(done.stderr.strip())
+    stamp.write_text(holds, "utf-8")
     return python
 
 
-def call(*command: str) -> None:
-    """Run a command here; its failure is ours."""
-    subprocess.run(command, cwd=ROOT, check=True)
+def read(pins: Path) -> dict[str, str]:
+    """Give the versions that a file of requirements pins."""
+    return dict(re.findall(r"^([a-z0-9.-]+)(?:\[[^]]*\])?==([^ ;\\\n]+)", pins.read_text("utf-8"), re.MULTILINE))
 
 
 def main() -> int:
-    """Run the sets that are asked for."""
+    """Run the sets that are asked for, side by side."""
     parser = argparse.ArgumentParser(prog="compat", description=__doc__)
-    parser.add_argument("sets", nargs="*", metavar="SET", help="oldest, newest; both by default")
+    parser.add_argument("sets", nargs="*", metavar="SET", help=f"{', '.join(SETS)}; all by default")
     parser.add_argument("--fresh", action="store_true", help="make the environments anew")
     given = parser.parse_args()
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if uv is None:
         parser.error("uv is not there; run: pip install uv")
-    failed = 0
-    for name in given.sets or SETS:
+    for name in given.sets:
         if name not in SETS:
             parser.error(f"no such set: {name}; there are {', '.join(SETS)}")
-        python = prepare(name, uv, fresh=given.fresh)
-        listed = subprocess.run(
-            [uv, "pip", "freeze", "--python", str(python)], capture_output=True, text=True, check=True
-        )
-        versions = [line for line in listed.stdout.splitlines() if line.partition("==")[0] in SHOWN]
-        print(f"{name}: {', '.join(versions)}", flush=True)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "GROQ", "LOGFIRE_"))}
-        failed |= subprocess.run(
-            [str(python), "-m", "pytest", "-q", *SUITE], cwd=ROOT, env=environment, check=False
-        ).returncode
-    return failed
+    print(
+        f"{', '.join(given.sets or SETS)}: side by side, each in an environment below {CACHE.relative_to(ROOT)}",
+        flush=True,
+    )
+    passed = True
+    with ThreadPoolExecutor() as pool:
+        for ok, said in pool.map(lambda name: run(name, uv, fresh=given.fresh), given.sets or SETS):
+            print(said, flush=True)
+            passed &= ok
+    return not passed
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from opentelemetry.context import Context
+from support.figures import Figure
 from support.scope import MODEL, STREAM, Exported, Wire, sse
 
 from groqscope import RequestRecord
@@ -72,7 +73,7 @@ def _exported() -> Iterator[Exported]:
     exported.shutdown()
 
 
-def test_a_million_chunks() -> None:
+def test_a_million_chunks(figure: Figure) -> None:
     """A stream of 1,000,000 chunks takes the memory of a short one; every chunk is counted."""
     million = 1_000_000
     exported = Exported()
@@ -99,7 +100,7 @@ def test_a_million_chunks() -> None:
     count = per_read * 140 + sum(1 for _ in stream)
     record, span = exported.only()
     exported.shutdown()
-    print(f"flood of {count} chunks: {rise} bytes more after 50,000 of them; span of {len(span.to_json())} bytes")
+    figure(f"flood of {count:,} chunks", f"{rise:,} bytes more after 50,000 of them, a span of {len(span.to_json()):,}")
 
     assert count == million
     assert (record.chunks, record.content_chunks, record.reads) == (million, million, reads)
@@ -107,7 +108,7 @@ def test_a_million_chunks() -> None:
     assert len(span.to_json()) < SPAN_BYTES
 
 
-def test_a_gigabyte_of_arguments(exported: Exported) -> None:
+def test_a_gigabyte_of_arguments(exported: Exported, figure: Figure) -> None:
     """One tool call with 1 GB of arguments: the size is known to the byte, the memory flat."""
     size, fragment = 1 << 30, "a" * (4 * MIB)
     function = {"name": "f", "arguments": fragment}
@@ -115,13 +116,13 @@ def test_a_gigabyte_of_arguments(exported: Exported) -> None:
     count = size // len(fragment)
     chunks, record, peak = _flooded(exported, lambda: (one for _ in range(count)))
     (call,) = record.tool_calls
-    print(f"flood of 1 GB of arguments: {peak / MIB:.0f} MiB at most, with chunks of {len(fragment) // MIB} MiB")
+    figure("flood of 1 GB of arguments", f"{peak / MIB:.0f} MiB at most, in chunks of {len(fragment) // MIB} MiB")
 
     assert (chunks, call.arguments_size, call.deltas, call.arguments_valid) == (count, size, count, None)
     assert peak < 20 * len(fragment)
 
 
-def test_ten_thousand_tool_calls(exported: Exported) -> None:
+def test_ten_thousand_tool_calls(exported: Exported, figure: Figure) -> None:
     """10,000 indexes: the first are recorded, those after them counted, up to a bound."""
 
     def pieces() -> Iterator[bytes]:
@@ -131,7 +132,10 @@ def test_ten_thousand_tool_calls(exported: Exported) -> None:
         yield DONE
 
     chunks, record, peak = _flooded(exported, pieces)
-    print(f"flood of 10,000 tool calls: {peak / MIB:.1f} MiB at most")
+    figure(
+        "flood of 10,000 tool calls",
+        f"{peak / MIB:.1f} MiB at most, {len(record.tool_calls)} recorded, {record.tool_calls_dropped} more counted",
+    )
 
     assert chunks == 10_000
     assert len(record.tool_calls) == MAX_CALLS
@@ -139,10 +143,11 @@ def test_ten_thousand_tool_calls(exported: Exported) -> None:
     assert peak < 4 * MIB
 
 
-def test_ten_thousand_choices(exported: Exported) -> None:
+def test_ten_thousand_choices(exported: Exported, figure: Figure) -> None:
     """10,000 choices in one chunk, each with an end of its own: a bounded list of finish reasons."""
     choices = [{"index": n, "delta": {"content": "a"}, "finish_reason": "stop"} for n in range(10_000)]
     chunks, record, peak = _flooded(exported, lambda: iter([_chunk(choices), DONE]))
+    figure("flood of 10,000 choices", f"{peak / MIB:.0f} MiB at most, {len(record.finish_reasons)} finish reasons")
 
     assert chunks == 1
     assert record.finish_reasons == ("stop",) * 128
@@ -150,7 +155,7 @@ def test_ten_thousand_choices(exported: Exported) -> None:
     assert peak < 100 * MIB
 
 
-def test_usage_in_every_chunk(exported: Exported) -> None:
+def test_usage_in_every_chunk(exported: Exported, figure: Figure) -> None:
     """Usage that grows ten thousand times: the first deltas are recorded, the others counted, the total is the last."""
 
     def pieces() -> Iterator[bytes]:
@@ -160,6 +165,10 @@ def test_usage_in_every_chunk(exported: Exported) -> None:
         yield DONE
 
     _, record, _ = _flooded(exported, pieces)
+    figure(
+        "flood of 10,000 usages",
+        f"{len(record.usage_deltas)} deltas recorded, {record.usage_deltas_dropped:,} more counted",
+    )
 
     assert len(record.usage_deltas) + record.usage_deltas_dropped == 10_000
     assert len(record.usage_deltas) <= 16
@@ -183,7 +192,7 @@ def test_long_names(exported: Exported) -> None:
     _flooded(exported, lambda: iter([chunk, DONE]))
 
 
-def test_huge_headers_and_error_bodies(exported: Exported) -> None:
+def test_huge_headers_and_error_bodies(exported: Exported, figure: Figure) -> None:
     """Headers of megabytes, ten thousand of them, and an error body of 32 MB: the caller's error, a small span."""
     headers = {f"x-{n}": "h" * 1_000 for n in range(10_000)} | {"x-request-id": "r" * MIB, "x-groq-region": "e" * MIB}
     error = {"message": "m" * (32 * MIB), "code": "c" * MIB, "type": "t" * MIB}
@@ -193,12 +202,14 @@ def test_huge_headers_and_error_bodies(exported: Exported) -> None:
         client.chat.completions.create(**STREAM)
     record, span = exported.only()
 
+    figure("flood of headers, error body of 32 MB", f"a span of {len(span.to_json()):,} bytes")
+
     assert (record.outcome, record.error_type, record.status) == ("error", "400", 400)
     assert len(span.to_json()) < SPAN_BYTES
 
 
 @pytest.mark.parametrize("where", ["request model", "response model", "tool", "error"])
-def test_a_hundred_thousand_names(exported: Exported, where: str) -> None:
+def test_a_hundred_thousand_names(exported: Exported, where: str, figure: Figure) -> None:
     """100,000 distinct names on metrics: a bounded number of series; the rest is counted under one name."""
     names, requests = 100_000, 0
     metrics = Metrics(exported.meter_provider.get_meter("flood"))
@@ -228,7 +239,7 @@ def test_a_hundred_thousand_names(exported: Exported, where: str) -> None:
     total = sum(p.count for p in points["gen_ai.client.operation.duration"])
     metric = "groqscope.tool_call.assembly_time" if where == "tool" else "gen_ai.client.operation.duration"
     (other,) = [p for p in points[metric] if OTHER in p.attributes.values()]
-    print(f"{names} distinct names ({where}): at most {max(series.values())} series a metric")
+    figure(f"flood of {names:,} names ({where})", f"{max(series.values())} series a metric at most")
 
     assert max(series.values()) <= MAX_VALUES + 1
     assert total == requests

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from support.collector import collector
 from support.processes import outcomes, run, stored
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")]
@@ -70,6 +71,38 @@ def test_fork_while_others_work(tmp_path: Path) -> None:
 
     pids = {path.name for path in (tmp_path / "store").glob("traces-*")}
     assert len(pids) == 21
+
+
+def test_fork_while_a_thread_imports(tmp_path: Path) -> None:
+    """No thread of ours imports what its like in a child will need: a fork meanwhile would leave that half imported.
+
+    Here whatever a thread imports takes a second, and the process forks in the middle of it.
+    """
+    with collector() as endpoint:
+        run(
+            tmp_path,
+            """
+            class Slow:
+                def find_spec(self, name, path=None, target=None):
+                    if threading.current_thread() is not threading.main_thread():
+                        time.sleep(1)
+
+            sys.meta_path.insert(0, Slow())
+            groqscope.configure()
+            groqscope.instrument()
+            ask()
+            groqscope.flush(0.1)
+            child = os.fork()
+            if child == 0:
+                signal.alarm(60)
+                ask()
+                os._exit(0 if groqscope.flush(20) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+            """,
+            OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
+        )
+
+        assert len([name for name in endpoint.span_names() if name.startswith("chat")]) == 2
 
 
 def test_fork_counts_its_own_requests(tmp_path: Path) -> None:

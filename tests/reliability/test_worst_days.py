@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from support.figures import Figure
 from support.processes import WHOLE
 from support.scope import ASK, STREAM, Exported, Wire, groq_client, record_from, sse
 
@@ -74,7 +75,7 @@ class Hangs(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-def test_an_exporter_that_hangs() -> None:
+def test_an_exporter_that_hangs(figure: Figure) -> None:
     """While an exporter hangs for a minute (here: until told) no request waits, and nothing is lost that fits."""
     exporter, provider = Hangs(), TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=1))
@@ -93,7 +94,10 @@ def test_an_exporter_that_hangs() -> None:
     provider.force_flush()
     provider.shutdown()
     records = [span for span in exporter.spans if semconv.RECORD in (span.attributes or {})]
-    print(f"while the exporter hung: 200 requests, the slowest took {max(took) * 1e3:.1f} ms")
+    figure(
+        "while an exporter hung",
+        f"{len(took)} requests, the slowest took {max(took) * 1e3:.1f} ms, {201 - len(records)} lost",
+    )
 
     assert len(records) == 201
     assert max(took) < 2

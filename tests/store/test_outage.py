@@ -6,11 +6,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from statistics import median
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -23,9 +25,13 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from support.collector import Answer, Collector, collector
+from support.figures import Figure
 from support.full_records import busy_record, full_record
+from support.processes import WHOLE
+from support.scope import STREAM, Wire, groq_client, sse
 from support.spans import span_of
 
+from groqscope.instrument import instrument, on_record
 from groqscope.store import read_records
 from groqscope.store._courier import Courier
 from groqscope.store._sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
@@ -48,10 +54,12 @@ def _exporter(endpoint: Collector, tmp_path: Path) -> Iterator[Make]:
     """Make exporters to the endpoint, all with the same spool, and close them."""
     made: list[SpoolingSpanExporter] = []
 
-    def make(*, timeout: float = 5.0, max_bytes: int = 10**9, protocol: str = "http/protobuf") -> SpoolingSpanExporter:
+    def make(
+        *, timeout: float = 5.0, max_bytes: int = 10**9, protocol: str = "http/protobuf", pause: float = PAUSE
+    ) -> SpoolingSpanExporter:
         sender = OtlpSender(f"{endpoint.url}/v1/traces", "traces", protocol=protocol, timeout=timeout)  # pyright: ignore[reportArgumentType] - it is one
         spool = Spool(tmp_path / "spool", "traces", max_bytes=max_bytes)
-        made.append(SpoolingSpanExporter(Courier(sender, spool, first_pause=PAUSE, longest_pause=2 * PAUSE)))
+        made.append(SpoolingSpanExporter(Courier(sender, spool, first_pause=pause, longest_pause=2 * pause)))
         return made[-1]
 
     yield make
@@ -106,6 +114,10 @@ def _too_many(endpoint: Collector) -> None:
 
 def _garbage(endpoint: Collector) -> None:
     endpoint.default = Answer(drop=True, taken=False)
+
+
+def _hang(endpoint: Collector, hold: threading.Event) -> None:
+    endpoint.default = Answer(hold=hold, drop=True, taken=False)
 
 
 def _recover(endpoint: Collector) -> None:
@@ -406,7 +418,7 @@ def test_compression_and_headers(compression: str, endpoint: Collector) -> None:
     assert request.headers["user-agent"].startswith("groqscope/")
 
 
-def test_ten_minutes_outage_loses_nothing(endpoint: Collector, exporter: Make) -> None:
+def test_an_outage_in_the_middle_of_a_run(endpoint: Collector, exporter: Make, figure: Figure) -> None:
     """Through the SDK's own batch processor: an outage in the middle of a run, and every span arrives once.
 
     Time is compressed: as many spans as the processor takes at once, in rounds before, in and after the outage.
@@ -428,5 +440,91 @@ def test_ten_minutes_outage_loses_nothing(endpoint: Collector, exporter: Make) -
     endpoint.wait_until(lambda: len(endpoint.span_names()) >= expected, timeout=30)
     provider.shutdown()
 
-    assert sorted(endpoint.span_names()) == sorted(f"s{n}" for n in range(expected))
-    assert sending.courier.counts.spooled >= 1600
+    names = endpoint.span_names()
+    by_disk = sending.courier.counts.spooled
+    figure(
+        "outage in the middle of a run",
+        f"{expected} spans, {by_disk} by way of the disk, {expected - len(set(names))} lost",
+    )
+
+    assert sorted(names) == sorted(f"s{n}" for n in range(expected))
+    assert by_disk >= 1600
+
+
+MINUTE = 50 * 60
+"""Requests in a minute, at 50 a second."""
+TIMEOUT_S = 5.0
+
+
+@pytest.mark.slow
+def test_ten_minutes_outage(endpoint: Collector, exporter: Make, figure: Figure) -> None:
+    """A minute, ten minutes of outage, a minute, at 50 requests/s: none lost, none sent twice but what must be.
+
+    The endpoint refuses, answers 503, asks for patience by 429, drops connections, and hangs, two minutes each. At
+    the end the answer to one batch is lost on its way: OTLP has that batch sent again, and no other. Time is
+    compressed: one request follows the other, and the batch processor's queue is emptied as often as it would be. One
+    in ten is a request of the SDK with its record, the others are spans like it, but small.
+    """
+    provider, sending = TracerProvider(shutdown_on_exit=False), exporter(timeout=TIMEOUT_S, pause=0.5)
+    provider.add_span_processor(BatchSpanProcessor(sending, max_queue_size=4096))
+    client = instrument(
+        groq_client("sync", http={"transport": Wire(lambda _: sse(*WHOLE))}),
+        tracer_provider=provider,
+        phase_spans=False,
+    )
+    tracer = provider.get_tracer("t")
+    ended: list[str] = []
+    took: list[float] = []
+
+    def minutes(count: int) -> None:
+        for number in range(count * MINUTE):
+            if number % 10:
+                span = tracer.start_span("s")
+                span.end()
+                ended.append(format(span.get_span_context().span_id, "016x"))
+            else:
+                began = time.perf_counter()
+                list(client.chat.completions.create(**STREAM))
+                took.append(time.perf_counter() - began)
+            if number % 1000 == 999:
+                provider.force_flush()
+
+    remove = on_record(lambda record: ended.append(str(record.span_id)))
+    hold = threading.Event()
+    minutes(1)
+    for begin in (_refuse, _unavailable, _too_many, _garbage, lambda endpoint: _hang(endpoint, hold)):
+        _recover(endpoint)
+        begin(endpoint)
+        minutes(2)
+    waiting = sending.courier.counts.spooled
+    hold.set()
+    _recover(endpoint)
+    minutes(1)
+    remove()
+    provider.force_flush()
+    _settle(sending)
+    endpoint.answers.append(Answer(drop=True, taken=True))
+    last = tracer.start_span("the last batch")
+    last.end()
+    provider.force_flush()
+    _settle(sending)
+    provider.shutdown()
+    arrived = Counter(span.span_id.hex() for span in endpoint.spans())
+    twice = [span for span, count in arrived.items() if count > 1]
+    lost = set(ended) - set(arrived)
+    what = "10 minutes' outage at 50 requests/s"
+    figure(
+        what, f"{10 * MINUTE:,} requests, {waiting:,} by way of the disk, {len(lost)} lost, {len(twice) - 1} doubled"
+    )
+    figure(
+        f"{what}, a request",
+        f"median {median(took) * 1e3:.2f} ms, the slowest of {len(took):,} {max(took) * 1e3:.0f} ms",
+    )
+
+    assert len(ended) == 12 * MINUTE
+    assert lost == set()
+    assert [arrived[span] for span in twice] == [2]
+    assert twice == [format(last.get_span_context().span_id, "016x")]
+    assert waiting >= 9 * MINUTE
+    assert sending.courier.spool.dropped == sending.courier.counts.refused == 0
+    assert max(took) < TIMEOUT_S

@@ -116,6 +116,10 @@ class Collector:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
+                if collector._server is not self.server:
+                    # It is down, for connections that are open too.
+                    self.close_connection = True
+                    return
                 body = self.rfile.read(int(self.headers["content-length"]))
                 body = _INFLATE.get(self.headers.get("content-encoding", ""), bytes)(body)
                 answer = collector.answers.popleft() if collector.answers else collector.default

@@ -432,6 +432,37 @@ def test_nested(mode: Mode, sim: Simulator, exported: Exported) -> None:
     }
 
 
+CHAT = {"gen_ai.operation.name": "chat"}
+
+
+@pytest.mark.parametrize(
+    ("scope", "attributes", "left"),
+    [
+        ("pydantic-ai", CHAT, {"gen_ai.client.token.usage", "groqscope.cost"}),
+        ("somebody", CHAT, {"gen_ai.client.token.usage", "groqscope.cost"}),
+        (
+            "opentelemetry.instrumentation.langchain",
+            {"llm.request.type": "chat"},
+            {"gen_ai.client.token.usage", "gen_ai.client.operation.duration"},
+        ),
+        ("openinference.instrumentation.langchain", {"openinference.span.kind": "LLM"}, set()),
+    ],
+)
+def test_what_is_left_to_whom(
+    scope: str, attributes: dict[str, str], left: set[str], sim: Simulator, exported: Exported
+) -> None:
+    """A library around keeps the metrics that it records itself, and no others."""
+    sim.play(Answer("a"))
+    with exported.tracer_provider.get_tracer(scope).start_as_current_span("outer", attributes=attributes):
+        whole("sync", exported.client("sync", sim.base_url))
+    record, _ = exported.only()
+    measured = exported.metrics().keys()
+    shared = {"gen_ai.client.token.usage", "gen_ai.client.operation.duration", "groqscope.cost"}
+
+    assert record.nested
+    assert shared - measured == left
+
+
 @pytest.mark.parametrize("attributes", [{}, {"gen_ai.operation.name": "invoke_agent"}, {"http.request.method": "GET"}])
 def test_not_nested(attributes: dict[str, str], sim: Simulator, exported: Exported) -> None:
     """Below a span that is no inference (an agent's run, a web request) the request is an inference of its own."""

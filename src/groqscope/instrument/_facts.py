@@ -20,7 +20,7 @@ _OPERATIONS: Final = (
     ("/audio/translations", "translation"),
     ("/audio/speech", "speech"),
 )
-_RESOURCE: Final = re.compile(r"/(models|files|batches)(?:/[^/]+)?(?:/(content|cancel))?/?$")
+_RESOURCE: Final = re.compile(r"/(models|files|batches)(?:/.+?)?(?:/(content|cancel))?/?$")
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _VERBS: Final = {"get": "retrieve", "post": "create", "delete": "delete"}
 _SINGULAR: Final = {"models": "model", "files": "file", "batches": "batch"}

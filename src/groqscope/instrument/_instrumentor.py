@@ -16,7 +16,7 @@ class GroqInstrumentor(BaseInstrumentor):
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Name what is instrumented."""
-        return ("groq >= 1.0",)
+        return ("groq >= 0.35",)
 
     def _instrument(self, **kwargs: Any) -> None:
         tracer_provider, meter_provider = kwargs.get("tracer_provider"), kwargs.get("meter_provider")

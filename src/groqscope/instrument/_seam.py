@@ -100,6 +100,7 @@ def _recorder() -> Recorder | None:
     return None if otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY) else _current.get()
 
 
+@hook("native")
 def _native(client: Any) -> bool:
     """Whether the client's transport tells its steps."""
     transport = getattr(getattr(client, "_client", None), "_transport", None)
@@ -116,7 +117,7 @@ def _wrap_request(original: Callable[..., Any], scope: Scope) -> Callable[..., A
         try:
             result = original(self, cast_to, options, *args, **kwargs)
         except BaseException as error:
-            recorder.failed(error, native=_native(self))
+            recorder.failed(error, native=bool(_native(self)))
             raise
         finally:
             _leave(tokens)
@@ -136,7 +137,7 @@ def _wrap_request_async(original: Callable[..., Any], scope: Scope) -> Callable[
         try:
             result = await original(self, cast_to, options, *args, **kwargs)
         except BaseException as error:
-            recorder.failed(error, native=_native(self))
+            recorder.failed(error, native=bool(_native(self)))
             raise
         finally:
             _leave(tokens)

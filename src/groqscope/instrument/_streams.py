@@ -80,7 +80,7 @@ class Chunks:
         """How it ends when it is closed now."""
         self.now = recorder.now if recorder is not None else monotonic_ns
         self.timeline: Timeline | _Unobserved = recorder.timeline if recorder is not None else _UNOBSERVED
-        self._see = _ignore if recorder is None else chunk_observer(recorder.timeline, recorder.content)
+        self._see: Callable[..., None] = (None if recorder is None else _observer(recorder)) or _ignore
 
     def feed(self, data: bytes) -> Any:
         """Take what a read brought, and give the first chunk in it, or `None` when it completes none.
@@ -133,11 +133,14 @@ class Chunks:
 
     def _repeated(self, data: bytes, begin: int, end: int) -> Any:
         """Give the chunk of a payload, from `begin` to `end`, that fits the frame."""
-        if self._frame is None or (chunk := self._frame(data, begin, end)) is None:
+        if self._frame is None:
             return None
-        self._misses = 0
+        chunk = None
         try:
-            self.timeline.chunk(self._read_ns, self._channel, self.now())
+            chunk = self._frame(data, begin, end)
+            if chunk is not None:
+                self._misses = 0
+                self.timeline.chunk(self._read_ns, self._channel, self.now())
         except Exception as error:  # noqa: BLE001 - observing must not fail the stream
             self.give_up(error)
         return chunk
@@ -145,7 +148,14 @@ class Chunks:
     def _learn(self, chunk: ChatCompletionChunk, payload: bytes) -> None:
         """Expect the next chunks to be like this one. The more have come that were not, the more seldom."""
         self._misses += 1
-        if self._misses & (self._misses - 1) == 0 and (found := frame_of(chunk, payload)) is not None:
+        if self._misses & (self._misses - 1):
+            return
+        try:
+            found = frame_of(chunk, payload)
+        except Exception as error:  # noqa: BLE001 - a shortcut that fails is none
+            self.give_up(error)
+            return
+        if found is not None:
             name, self._frame = found
             self._channel = Channel.CONTENT if name == "content" else Channel.REASONING
 
@@ -247,6 +257,11 @@ _UNOBSERVED = _Unobserved()
 
 def _ignore(*_args: Any, **_kwargs: Any) -> None:
     """Nothing."""
+
+
+@hook("observe_chunks")
+def _observer(recorder: Recorder) -> Callable[..., None]:
+    return chunk_observer(recorder.timeline, recorder.content)
 
 
 @hook("last_byte")

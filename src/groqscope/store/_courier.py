@@ -17,7 +17,10 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Final, Protocol
+
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from groqscope.store._sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
 from groqscope.store._spool import Spool, items_of
@@ -26,6 +29,9 @@ _logger = logging.getLogger("groqscope.store")
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
+_NEEDED: Final = ("encodings.idna", "httpcore")
+"""Imported before the thread starts: where a process forks while one of its threads imports, its children wait for that
+module forever."""
 PATIENCE: Final = 1.0
 """Seconds for which batches wait for one on its way, so that a burst does not go by way of the disk."""
 
@@ -84,6 +90,8 @@ class Courier:
 
     def start(self) -> None:
         """Start the thread now, while threads can be started, and send what earlier processes left."""
+        for module in _NEEDED:
+            import_module(module)
         with self._changed:
             self._running()
 
@@ -163,8 +171,6 @@ class Courier:
         return self._thread is not None
 
     def _work(self) -> None:
-        from opentelemetry.instrumentation.utils import suppress_instrumentation
-
         with suppress_instrumentation():
             while self._wait():
                 try:

@@ -10,7 +10,7 @@ the worker's queue first, so that a collection misses no request that has ended.
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final
 
 from opentelemetry.context import Context
@@ -106,26 +106,28 @@ class Metrics:
             attributes[semconv.REQUEST_MODEL] = self._bounded(semconv.REQUEST_MODEL, model)
         return attributes
 
-    def record(self, record: RequestRecord, gaps: list[int], context: Context) -> None:
-        """Record everything a finished request tells. What another library already counts (nested) is left to it."""
+    def record(
+        self, record: RequestRecord, gaps: list[int], context: Context, left: Collection[str] = frozenset()
+    ) -> None:
+        """Record everything a finished request tells, but for the metrics that are `left` to another library."""
         base = self._attributes(record)
         failed = base
         if record.error_type is not None:
             failed = {**base, semconv.ERROR_TYPE: self._bounded(semconv.ERROR_TYPE, record.error_type)}
 
         def put(metric: Metric, value: float | None, attributes: MetricAttributes = base) -> None:
-            if value is not None:
+            if value is not None and metric.name not in left:
                 self._histograms[metric.name].record(value, attributes, context)
 
         put(semconv.METRIC_DURATION, record.duration_ns / 1e9, failed)
         self._add(semconv.METRIC_OUTCOMES, 1, {**failed, semconv.OUTCOME: record.outcome or ""})
-        if not record.nested:
-            put(semconv.METRIC_TTFC, None if record.ttfc_ns is None else record.ttfc_ns / 1e9)
-            put(semconv.METRIC_TOKENS, record.usage.input_tokens, {**base, semconv.TOKEN_TYPE: "input"})
-            put(semconv.METRIC_TOKENS, record.usage.output_tokens, {**base, semconv.TOKEN_TYPE: "output"})
-            if record.cost is not None:
-                self._add(semconv.METRIC_COST, record.cost, base)
-        self._gaps(gaps, base, context)
+        put(semconv.METRIC_TTFC, None if record.ttfc_ns is None else record.ttfc_ns / 1e9)
+        put(semconv.METRIC_TOKENS, record.usage.input_tokens, {**base, semconv.TOKEN_TYPE: "input"})
+        put(semconv.METRIC_TOKENS, record.usage.output_tokens, {**base, semconv.TOKEN_TYPE: "output"})
+        if record.cost is not None and semconv.METRIC_COST.name not in left:
+            self._add(semconv.METRIC_COST, record.cost, base)
+        if semconv.METRIC_TPOC.name not in left:
+            self._gaps(gaps, base, context)
         put(semconv.METRIC_QUEUE, record.usage.queue_time)
         put(semconv.METRIC_PROMPT, record.usage.prompt_time)
         put(semconv.METRIC_COMPLETION, record.usage.completion_time)

@@ -13,6 +13,7 @@ from opentelemetry.trace import Span, SpanKind, TracerProvider
 from groqscope import semconv
 from groqscope._version import __version__
 from groqscope.codec import Attributes
+from groqscope.telemetry._around import INFERENCE, Around, around
 from groqscope.telemetry._content import Content, ContentPolicy
 from groqscope.telemetry._cost import warm_up
 from groqscope.telemetry._metrics import MetricAttributes, Metrics
@@ -22,8 +23,8 @@ from groqscope.timeline import RequestFacts, RequestRecord
 
 logger = logging.getLogger("groqscope")
 
-_INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
-_UTIL_GENAI: Final = "opentelemetry.genai.client.inference.context"
+_REQUESTS: Final = "groqscope.requests"
+_ATTEMPTS: Final = "groqscope.attempts"
 _GENAI_OPERATIONS: Final = frozenset({"chat", "embeddings", "transcription", "translation", "speech"})
 """Operations that are inference and so carry `gen_ai.operation.name`."""
 
@@ -69,8 +70,8 @@ class Begun:
     span: Span
     context: Context
     """With the span current; for spans inside the call and for exemplars."""
-    outer: Span | None
-    """Somebody else's inference span around it."""
+    around: Around | None
+    """Somebody else's inference around it."""
     in_flight: MetricAttributes
     url: str | None
     method: str
@@ -101,9 +102,13 @@ class Telemetry:
         """Begin the span of a request, and write its identity into `request`."""
         warm_up()
         context = otel_context.get_current()
-        outer = _outer(context)
         operation = request.get("operation", "chat")
-        nested = outer is not None and operation in _INFERENCE
+        outer = around(context) if operation in INFERENCE else None
+        nested = outer is not None
+        if outer is not None:
+            context = trace.set_span_in_context(outer.span, context)
+            # At once: theirs may end before ours does. Who reads both counts it as ours.
+            outer.span.set_attribute(_REQUESTS, _total(outer.span, _REQUESTS, 1))
         model = request.get("model")
         name = semconv.SPAN_NESTED if nested else operation
         span = self._tracer.start_span(
@@ -123,12 +128,12 @@ class Telemetry:
         context = trace.set_span_in_context(span, context)
         in_flight = self.metrics.in_flight(operation, model)
         self.metrics.started(in_flight)
-        return Begun(span, context, outer if nested else None, in_flight, url, method, recording)
+        return Begun(span, context, outer, in_flight, url, method, recording)
 
     def end(self, begun: Begun, ended: Ended) -> None:
         """End the span; children and metrics follow off the request's path. The record is made when it is needed."""
-        if begun.outer is not None and begun.outer.is_recording():
-            begun.outer.set_attributes(_summary(begun.outer, ended.record))
+        if begun.around is not None and begun.around.span.is_recording():
+            begun.around.span.set_attributes(_summary(begun.around.span, ended.record))
         if begun.recording:
             flush_with(begun.span)
             end_span(begun.span, ended.end_unix_ns, ended.error_type, lambda: self._written(ended))
@@ -146,7 +151,8 @@ class Telemetry:
         try:
             if begun.recording and (self._phase_spans or ended.has_children):
                 emit_children(begun.span, ended.record, phases=self._phase_spans, url=begun.url, method=begun.method)
-            self.metrics.record(ended.record, ended.gaps, begun.context)
+            left = frozenset[str]() if begun.around is None else begun.around.left
+            self.metrics.record(ended.record, ended.gaps, begun.context, left)
             if ended.content is not None and self.content.events:
                 ended.content.emit(ended.record, begun.context)
         except Exception as error:  # noqa: BLE001 - nobody is there to catch it
@@ -168,27 +174,6 @@ def _at_creation(request: RequestFacts, operation: str, *, nested: bool) -> Attr
     return attributes
 
 
-def _outer(context: Context) -> Span | None:
-    """Find somebody else's inference span around the call."""
-    span = trace.get_current_span(context)
-    if not span.is_recording():
-        return None
-    if otel_context.get_value(_UTIL_GENAI, context) is not None:
-        return span
-    attributes: Any = getattr(span, "attributes", None) or {}
-    if attributes.get(semconv.RECORD) is not None:
-        return None
-    if attributes.get(semconv.OPERATION_NAME) in _INFERENCE:
-        return span
-    # OpenInference and OpenLLMetry mark theirs in ways of their own.
-    if attributes.get("openinference.span.kind") == "LLM" or attributes.get("llm.request.type") in (
-        "chat",
-        "completion",
-    ):
-        return span
-    return None
-
-
 def _service(span: Span) -> str | None:
     resource: Any = getattr(span, "resource", None)
     name = resource.attributes.get("service.name") if resource is not None else None
@@ -197,17 +182,16 @@ def _service(span: Span) -> str | None:
 
 def _summary(outer: Span, record: RequestRecord) -> Attributes:
     """What the span around tells of the requests inside it: all are counted, outcome and time are the last one's."""
-    known: Any = getattr(outer, "attributes", None) or {}
-
-    def total(name: str, count: int) -> int:
-        before = known.get(name)
-        return (before if isinstance(before, int) else 0) + count
-
     attributes: Attributes = {
-        "groqscope.requests": total("groqscope.requests", 1),
-        "groqscope.attempts": total("groqscope.attempts", len(record.attempts) + record.attempts_dropped),
+        _ATTEMPTS: _total(outer, _ATTEMPTS, len(record.attempts) + record.attempts_dropped),
         semconv.OUTCOME: record.outcome or "",
     }
     if record.ttft_ns is not None:
         attributes["groqscope.ttft"] = record.ttft_ns / 1e9
     return attributes
+
+
+def _total(outer: Span, name: str, more: int) -> int:
+    known: Any = getattr(outer, "attributes", None) or {}
+    before = known.get(name)
+    return (before if isinstance(before, int) else 0) + more

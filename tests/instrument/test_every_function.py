@@ -1,0 +1,226 @@
+"""A failure at the entrance of every function of ours that a request runs through: the caller notices nothing.
+
+The functions are found by looking at what is called, so that a new one cannot be forgotten.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import groq
+import httpx
+import pytest
+from support.both import Both, Mode, both, each_mode
+from support.processes import WHOLE
+from support.scope import ASK, MODEL, STREAM, Exported, Wire, groq_client, sse
+
+import groqscope
+from groqscope.instrument import _faults, flush
+
+pytestmark = pytest.mark.slow
+
+SOURCES = Path(groqscope.__file__).parent
+ROOMS = tuple(f"{SOURCES / room}/" for room in ("instrument", "telemetry", "timeline"))
+MESSAGE = {"role": "assistant", "content": "hi"}
+COMPLETION = {
+    "id": "c",
+    "object": "chat.completion",
+    "created": 1,
+    "model": MODEL,
+    "choices": [{"index": 0, "finish_reason": "stop", "message": MESSAGE}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+}
+IN_THE_SDKS_PLACE = {
+    # The five methods of the seam, and the guard itself.
+    "request",
+    "_prepare_request",
+    "_sleep_for_retry",
+    "_process_response",
+    "_process_response_data",
+    "guarded",
+    # What they are made of: a context variable is set, a context attached; then hooks are called.
+    "_begin",
+    "begin",
+    "_enter",
+    "_leave",
+    "_recorder",
+    "Recorder.returned",
+    "Recorder._streaming",
+    "Recorder.failed",
+    "Recorder.finish",
+    "Recorder.open",
+    "closed",
+    # Streams: what they do is the caller's, and each step of ours in them is guarded where it stands.
+    "_chunks_of",
+    "_decoded",
+    "Chunks.__init__",
+    "Chunks._done",
+    "Chunks.close",
+    "Chunks.closed",
+    "Chunks.feed",
+    "Chunks.leave",
+    "Chunks.rest",
+    "Chunks.take",
+    "ChunkIterator.__init__",
+    "ChunkIterator.__next__",
+    "AsyncChunkIterator.__init__",
+    "AsyncChunkIterator.__aiter__",
+    "AsyncChunkIterator.__anext__",
+    "InstrumentedStream.__init__",
+    "InstrumentedStream.__iter__",
+    "InstrumentedStream.__exit__",
+    "InstrumentedStream.close",
+    "InstrumentedAsyncStream.__init__",
+    "InstrumentedAsyncStream.__aiter__",
+    "InstrumentedAsyncStream.__aexit__",
+    "InstrumentedAsyncStream.close",
+    # Byte streams: the same.
+    "ClosingByteStream.__iter__",
+    "ClosingByteStream.close",
+    "ClosingAsyncByteStream.__aiter__",
+    "ClosingAsyncByteStream.aclose",
+    "ObservedByteStream.__iter__",
+    "ObservedByteStream.close",
+    "ObservedAsyncByteStream.__aiter__",
+    "ObservedAsyncByteStream.aclose",
+    "_Observer.closed",
+}
+"""Functions that cannot be behind a hook: they stand in the place of the SDK's, or only pass on to hooks."""
+
+
+class InjectedError(Exception):
+    """A failure of ours, made up."""
+
+
+def reply(request: httpx.Request) -> httpx.Response:
+    """Answer as asked."""
+    return sse(*WHOLE) if json.loads(request.content).get("stream") else httpx.Response(200, json=COMPLETION)
+
+
+def busy(_: httpx.Request) -> httpx.Response:
+    """Ask for patience."""
+    error = {"message": "later", "code": "rate_limit_exceeded"}
+    return httpx.Response(429, headers={"retry-after": "0.001"}, json={"error": error})
+
+
+@both
+async def read(client: Any) -> Any:
+    return [chunk.to_dict() async for chunk in await client.chat.completions.create(**STREAM)]
+
+
+@both
+async def closed(client: Any) -> Any:
+    stream = await client.chat.completions.create(**STREAM)
+    first = await anext(aiter(stream))
+    await stream.close()
+    return first.to_dict()
+
+
+@both
+async def dropped(client: Any) -> Any:
+    async for chunk in await client.chat.completions.create(**STREAM):
+        return chunk.to_dict()
+    return None
+
+
+@both
+async def inside_with(client: Any) -> Any:
+    async with await client.chat.completions.create(**STREAM) as stream:
+        return [chunk.to_dict() async for chunk in stream]
+
+
+@both
+async def whole(client: Any) -> Any:
+    return (await client.chat.completions.create(**ASK)).to_dict()
+
+
+@both
+async def raw(client: Any) -> Any:
+    answer = await client.chat.completions.with_raw_response.create(**ASK)
+    return (await answer.parse()).to_dict()
+
+
+@both
+async def lines(client: Any) -> Any:
+    async with client.chat.completions.with_streaming_response.create(**STREAM) as response:
+        return [line async for line in response.iter_lines()]
+
+
+@both
+async def refused(client: Any) -> Any:
+    try:
+        return await client.with_options(max_retries=0).chat.completions.create(**ASK)
+    except groq.RateLimitError as error:
+        return error.message
+
+
+SCENES: list[tuple[Both, list[Any]]] = [
+    (read, [reply]),
+    (closed, [reply]),
+    (dropped, [reply]),
+    (inside_with, [reply]),
+    (whole, [busy, reply]),
+    (raw, [reply]),
+    (lines, [reply]),
+    (refused, [busy]),
+]
+
+
+def watched(run: Callable[[], Any], on_call: Callable[[FrameType], None]) -> Any:
+    """Run something, and tell of each call of a function of ours."""
+
+    def trace(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(ROOMS):
+            on_call(frame)
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        return run()
+    finally:
+        sys.settrace(before)
+
+
+@each_mode
+@pytest.mark.parametrize(("scene", "replies"), SCENES, ids=[scene.name for scene, _ in SCENES])
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # at entrances of what the collector calls
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_a_failure_at_every_entrance(scene: Both, replies: list[Any], mode: Mode) -> None:
+    """Whichever function fails as it is entered, objects, exceptions and ends are as without us."""
+    exported = Exported()
+
+    def run(make: Any) -> Any:
+        return scene(mode, make(mode, http={"transport": Wire(*replies)}))
+
+    expected = run(groq_client)
+    assert run(exported.client) == expected
+    entered: set[CodeType] = set()
+    observed = exported.client(mode, http={"transport": Wire(*replies)})
+    watched(lambda: scene(mode, observed), lambda frame: entered.add(frame.f_code))
+    noticed: dict[str, object] = {}
+    for code in entered:
+        failed: list[str] = []
+
+        def fail(frame: FrameType, code: CodeType = code, failed: list[str] = failed) -> None:
+            if frame.f_code is code and not failed:
+                failed.append(code.co_name)
+                raise InjectedError
+
+        client = exported.client(mode, http={"transport": Wire(*replies)})
+        try:
+            got = watched(lambda client=client: scene(mode, client), fail)
+        except BaseException as error:
+            got = error
+        if got != expected:
+            noticed[code.co_qualname.rpartition("<locals>.")[2]] = got
+    flush()
+    exported.shutdown()
+    _faults.counts.clear()
+
+    assert len(entered) > 50
+    assert noticed.keys() - IN_THE_SDKS_PLACE == set()
