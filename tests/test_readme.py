@@ -43,7 +43,7 @@ def test_programs_run(groq: Simulator, tmp_path: Path) -> None:
     output = _run(groq, tmp_path / "home", sys.executable, "-c", "\n".join(PROGRAMS))
     whole, streamed = read_records([tmp_path / "home" / "store"])
 
-    assert "'prepare'" in output
+    assert "Phases(prepare=" in output
     assert (whole.stream, streamed.stream) == (False, True)
     assert whole.model == streamed.model == "llama-3.3-70b-versatile"
 
@@ -79,7 +79,7 @@ def _anchors(page: Path) -> set[str]:
 def test_links_lead_somewhere(page: Path) -> None:
     """Read in the repository, every link leads to a file, every image is there, every anchor is a heading."""
     broken: list[str] = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+    for link in re.findall(r"(?:\]\(|<img src=\")([^)\s\"]+)", page.read_text("utf-8")):
         path, _, anchor = link.partition("#")
         target = (page.parent / path) if path else page
         if not re.match(r"[a-z]+:", link) and not (target.exists() and (not anchor or anchor in _anchors(target))):

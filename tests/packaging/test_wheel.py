@@ -97,7 +97,7 @@ ELSEWHERE = {
 @pytest.fixture(scope="module")
 def tried(installed: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Run the README's program and then each line of its shell blocks, as they stand; give what came of each."""
-    bare = [line for line in PROGRAM.splitlines() if not re.search("groqscope|record|agent", line, re.IGNORECASE)]
+    bare = [line for line in PROGRAM.splitlines() if not re.search("groqscope|agent", line, re.IGNORECASE)]
     body = "\n".join(f"    {line}" for line in bare)
     (installed.directory / "app.py").write_text(f"for _ in range(20):  # as many as a p95 needs\n{body}\n", "utf-8")
     tools = tmp_path_factory.mktemp("tools")
@@ -117,7 +117,7 @@ def tried(installed: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 SHOWN = {
-    "the program": "{'prepare': ",
+    "the program": "Phases(prepare=",
     "groqscope doctor": "All is well.",
     "opentelemetry-instrument python app.py": "",
     "groqscope audit": "where the time went",
