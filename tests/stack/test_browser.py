@@ -13,6 +13,7 @@ from stack_support.services import GRAFANA, PASSWORD, Services
 
 pytestmark = pytest.mark.stack
 
+PICTURES = os.environ.get("GROQSCOPE_SCREENSHOTS")
 SLOW = "llama-3.3-70b-versatile"
 """The model whose queue was long for a while, see `stack_support.traffic.weather`."""
 SIZE = {"width": 1600, "height": 1000}
@@ -25,7 +26,7 @@ def _panel(uid: str, title: str) -> int:
 def test_a_request_is_followed_from_a_dot_to_its_span_and_back(services: Services, seeded: Any, tmp_path: Path):
     """The highest dot's link opens its trace, whose span has the record, and leads to metrics of its time."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    pictures = Path(os.environ.get("GROQSCOPE_SCREENSHOTS", tmp_path))
+    pictures = Path(PICTURES or tmp_path)
     panel = _panel("groq-overview", "Time to first chunk by model, p95")
     span_ms = (int((seeded.start_s + 900) * 1000), int((seeded.start_s + 2100) * 1000))
     page_of_panel = f"{GRAFANA}/d/groq-overview/x?viewPanel={panel}&var-model={SLOW}&from={span_ms[0]}&to={span_ms[1]}"

@@ -189,7 +189,8 @@ def test_records_come_back_out_of_tempo_as_they_went_in(services: Services, seed
     sent = {r.trace_id: r for r in seeded.sent.ended if since <= r.start_unix_ns < until_ns}
 
     assert len(sent) > 20
-    assert {r.trace_id: r for r in found} == sent
+    ours = {s.name for s in traffic.SERVICES}  # other tests send requests of that time, too
+    assert {r.trace_id: r for r in found if r.service in ours} == sent
     assert not report.warnings
 
 
