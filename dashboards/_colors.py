@@ -20,6 +20,18 @@ PHASES: Final = {
 """In the order in which they happen. Red and orange: waiting that somebody can do something about; blue and green: Groq
 at work; violet: the caller."""
 
+ENDINGS: Final = {
+    "error: rate_limit_exceeded": "#FF9830",
+    "error: 503": "#F2495C",
+    "error: tool_use_failed": "#C4162A",
+    "error: APITimeoutError": "#FF7383",
+    "stream: abandoned": "#A352CC",
+    "stream: closed": "#CA95E5",
+    "stream: cancelled": "#8F3BB8",
+    "stream: truncated": "#DEB6F2",
+}
+"""Of errors that come often, warm, and of streams that ended early, violet."""
+
 _MODELS: Final = {
     "llama-3.1-8b-instant": "#73BF69",
     "llama-3.3-70b-versatile": "#F2CC0C",
@@ -32,7 +44,7 @@ _MODELS: Final = {
     "groq/compound": "#E685B5",
     "groq/compound-mini": "#FFA6B0",
 }
-"""Groq's models of today by the beginning of their names; another one gets a colour made of its name."""
+"""Groq's models of today by the beginning of their names; another one gets the next of Grafana's."""
 
 MODELS: Final = {start.replace(".", r"\.") + ".*": color for start, color in _MODELS.items()}
 """Patterns of legends that begin with a model, and their colours; where two match the later one counts."""

@@ -18,12 +18,14 @@ PROMETHEUS = models.DataSourceRef(type_val="prometheus", uid="groqscope-promethe
 TEMPO = models.DataSourceRef(type_val="tempo", uid="groqscope-tempo")
 
 SECONDS, RATIO, PER_MINUTE, COUNT, DOLLARS, BYTES = "s", "percentunit", "reqpm", "locale", "currencyUSD", "bytes"
-PER_SECOND = "cps"
 
 NO_TRAFFIC = (
     "No Groq requests in this time. Point an application at the collector "
     "(OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318) or run: make stack-demo"
 )
+NO_TRAFFIC_BRIEFLY = "No Groq requests in this time. To see some: make stack-demo"
+_WIDE = 8
+"""From how many columns on the name of the variable fits into a line."""
 
 Thresholds = Sequence[tuple[float | None, str]]
 """Values and the colour from there on; the first is `None`."""
@@ -85,7 +87,7 @@ def _dress(
     empty: str = NO_TRAFFIC,
 ) -> Any:
     panel.title(title).description(description).unit(unit).grid_pos(box.grid()).thresholds(_steps(thresholds))
-    return panel.no_value(empty)
+    return panel.no_value(NO_TRAFFIC_BRIEFLY if empty == NO_TRAFFIC and box.w < _WIDE else empty)
 
 
 def value(
@@ -134,13 +136,11 @@ def chart(
 
     Legends that match `dashed` are drawn thin and dashed, those that match `unlisted` are drawn, but not named below;
     `line` is the legend of a series that is a dashed line among bars, outside of their stack. `colors` are of legends,
-    `shades` of patterns whose legends share a colour's shades; models have their own, any other legend one made of its
-    name. More than one threshold draws lines; the legend is below or, in a column, to the `right`, then with `figures`
-    beside each name if wanted.
+    `shades` of patterns whose legends share a colour's shades; models have their own. More than one threshold draws
+    lines; the legend is below or, in a column, to the `right`, then with `figures` beside each name if wanted.
     """
     panel = _dress(timeseries_builder.Panel(), title, description, unit, box, thresholds=thresholds, empty=empty)
     panel.datasource(PROMETHEUS).targets(_targets(queries))
-    panel.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     legend = common.VizLegendOptions().show_legend(True).placement(common_models.LegendPlacement.BOTTOM)
     legend.display_mode(
         common_models.LegendDisplayMode.TABLE if figures else common_models.LegendDisplayMode.LIST
@@ -240,7 +240,7 @@ def ladder(
     panel.with_transformation(
         models.DataTransformerConfig(id_val="organize", options={"indexByName": {corner: 0, **columns}})
     )
-    panel.x_field(corner).orientation(common_models.VizOrientation.HORIZONTAL)
+    panel.orientation(common_models.VizOrientation.HORIZONTAL)
     panel.stacking(common_models.StackingMode.NORMAL).show_value(common_models.VisibilityMode.NEVER)
     panel.fill_opacity(80).bar_width(0.85).group_width(0.8).line_width(1)
     legend = common.VizLegendOptions().show_legend(False).display_mode(common_models.LegendDisplayMode.LIST)
@@ -321,7 +321,7 @@ def traces(title: str, description: str, query: str, box: Box, *, link: str, lim
             ],
         )
     panel.override_by_name("Duration", [models.DynamicConfigValue(id_val="custom.width", value=90)])
-    panel.override_by_name("Start time", [models.DynamicConfigValue(id_val="custom.width", value=155)])
+    panel.override_by_name("Start time", [models.DynamicConfigValue(id_val="custom.width", value=170)])
     return panel.sort_by([common.TableSortByFieldState().display_name("Duration").desc(True)])
 
 

@@ -60,6 +60,11 @@ def quantile(q: float, metric: Metric, by: str = "", over: str = RATE, only: str
     return f"histogram_quantile({q}, sum by ({labels}) (rate({series(metric, 'bucket', only)}[{over}])))"
 
 
+def or_words(words: str, label: str, other: str) -> str:
+    """Give a zero whose `label` says something in place of nothing, for panels that have no words of their own."""
+    return f' or on () label_replace(label_replace(vector(0), "{label}", "{words}", "", ""), {other}, "", "")'
+
+
 def ratio(part: str, whole: str) -> str:
     """Divide; nothing where there is no whole, 0 where there is a whole and no part."""
     return f"({part} or 0 * {whole}) / ({whole} > 0)"

@@ -99,7 +99,8 @@ def _more() -> list[Any]:
     slower.values(",".join(options)).current(models.VariableOption(selected=True, text="2s", value="2s"))
     slower.options([models.VariableOption(selected=o == "2s", text=o, value=o) for o in options])
     chosen = dashboard.TextBoxVariable("trace").label("Trace").description("A trace ID: 32 hex digits")
-    return [slower, chosen.default_value(NO_TRACE)]
+    nothing = models.VariableOption(selected=True, text=NO_TRACE, value=NO_TRACE)
+    return [slower, chosen.default_value(NO_TRACE).current(nothing).options([nothing])]
 
 
 def build() -> object:

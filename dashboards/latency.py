@@ -11,8 +11,8 @@ from groqscope import semconv
 UID = "groq-latency"
 
 
-def anatomy(box: Box, figures: Sequence[str] = ()) -> object:
-    """Make the panel of stacked phases, which the overview shows too; `figures` stand beside each phase's name."""
+def anatomy(box: Box, figures: Sequence[str] = (), unlisted: str | None = None) -> object:
+    """Make the panel of stacked phases; the overview shows it too, with the shortest left out of the legend."""
     calls = p.rate(semconv.METRIC_OUTCOMES)
     return chart(
         "Where a request's time goes",
@@ -30,6 +30,7 @@ def anatomy(box: Box, figures: Sequence[str] = ()) -> object:
         colors=PHASES,
         right=True,
         figures=figures,
+        unlisted=unlisted,
     )
 
 
@@ -40,7 +41,8 @@ def _anatomy() -> list[object]:
             "And by model",
             "The same over the whole time shown, one bar per model. Colours as on the left.",
             p.gained(semconv.METRIC_PHASE, "sum", by=f"{p.MODEL}, {p.PHASE}")
-            + f" / on ({p.MODEL}) group_left () ({p.gained(semconv.METRIC_OUTCOMES, by=p.MODEL)} > 0)",
+            + f" / on ({p.MODEL}) group_left () ({p.gained(semconv.METRIC_OUTCOMES, by=p.MODEL)} > 0)"
+            + p.or_words("no requests: make stack-demo", p.MODEL, f'"{p.PHASE}", "prepare"'),
             SECONDS,
             Box(14, 0, 10, 11),
             row=p.MODEL,

@@ -1,12 +1,12 @@
 """Groq overview: does Groq serve us well, and what does it cost?"""
 
 from dashboards import _promql as p
+from dashboards._colors import ENDINGS
 from dashboards._frame import frame
 from dashboards._panels import (
     COUNT,
     DOLLARS,
     PER_MINUTE,
-    PER_SECOND,
     RATIO,
     SECONDS,
     Box,
@@ -35,7 +35,7 @@ def _figures() -> list[object]:
     calls = p.gained(semconv.METRIC_OUTCOMES)
     errors = p.ratio(p.gained(semconv.METRIC_DURATION, "count", _ERROR), requests)
     again = f"clamp_min({p.gained(semconv.METRIC_ATTEMPTS)} - {calls}, 0) / ({calls} > 0)"
-    widths = (3, 3, 2, 2, 3, 3, 3, 3, 2)
+    widths = (3, 3, 2, 3, 3, 3, 3, 2, 2)
     boxes = [Box(sum(widths[:i]), 0, w, 4) for i, w in enumerate(widths)]
     return [
         value(
@@ -142,7 +142,7 @@ def _charts() -> list[object]:
             SECONDS,
             Box(8, 4, 8, 9),
         ),
-        anatomy(Box(16, 4, 8, 9)),
+        anatomy(Box(16, 4, 8, 9), unlisted="prepare|pool_wait|send|finish"),
         chart(
             "Requests by model",
             "Calls that ended, per minute.",
@@ -169,7 +169,7 @@ def _charts() -> list[object]:
             Box(5, 13, 8, 9),
             bars=True,
             line="failed attempts",
-            colors={"failed attempts": "yellow"},
+            colors={**ENDINGS, "failed attempts": "yellow"},
             shades={"error: .*": "red", "stream: .*": "purple"},
             right=True,
             empty="No errors, no retries, no broken streams in this time.",
@@ -232,14 +232,14 @@ def _details() -> list[object]:
                 Column("Output/s", output, "short", decimals=1),
                 Column("Cost", p.gained(semconv.METRIC_COST, by=by), DOLLARS, decimals=4),
             ],
-            Box(0, 22, 24, 8),
+            Box(0, 22, 18, 8),
         ),
         chart(
-            "Tokens",
-            "Tokens per second, as Groq reports them. Cached tokens are part of input, reasoning is part of output.",
+            "Tokens per second",
+            "As Groq reports them. Cached tokens are part of input, reasoning is part of output.",
             [Query(p.rate(semconv.METRIC_TOKENS, "sum", by=p.TOKEN_TYPE), f"{{{{{p.TOKEN_TYPE}}}}}")],
-            PER_SECOND,
-            Box(0, 30, 12, 8),
+            "short",
+            Box(18, 22, 6, 8),
             stacked=True,
             colors={"input": "blue", "output": "purple"},
         ),
@@ -247,7 +247,7 @@ def _details() -> list[object]:
             "Alerts that fire",
             "Rules of stack/prometheus/rules that are true now.",
             FIRING,
-            Box(12, 30, 12, 8),
+            Box(0, 30, 24, 6),
             columns={"alertname": "Alert", "severity": "Severity", p.MODEL: "Model", p.SERVICE: "Service"},
             empty="Nothing fires.",
         ),

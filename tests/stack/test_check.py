@@ -189,6 +189,19 @@ def test_a_port_that_speaks_tls_is_recognised(fake: Fake):
     assert link.remedy == "use https://127.0.0.1:4318"
 
 
+def test_a_connection_that_is_cut_may_be_one_that_wants_tls():
+    """A TLS server may hang up before its words are read: then the hint is given all the same."""
+
+    def cut(_: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError("Connection reset by peer")
+
+    client = httpx.Client(transport=httpx.MockTransport(cut))
+    link = next(iter(check(Addresses(), client=client, sleep=lambda _: None)))
+
+    assert "does not speak HTTP" in link.detail
+    assert link.remedy == "if it speaks TLS, use https://127.0.0.1:4318"
+
+
 def test_a_certificate_that_is_not_there_is_told(fake: Fake):
     """Nothing is sent without the authority that was asked for."""
     links = fake.links(Addresses(certificate="/no/such/file"))
@@ -198,7 +211,7 @@ def test_a_certificate_that_is_not_there_is_told(fake: Fake):
     assert fake.sent == {}
 
 
-def test_a_name_that_no_machine_has(fake: Fake):
+def test_a_name_that_no_machine_has():
     """A misspelt host is told from a port where nothing listens."""
 
     def nowhere(_: httpx.Request) -> httpx.Response:

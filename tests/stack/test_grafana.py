@@ -9,11 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 from stack_support.programs import free_port, started
-from stack_support.services import ROOT, run
+from stack_support.services import PASSWORD, ROOT, run
 
 pytestmark = pytest.mark.stack
-
-PASSWORD = "only-for-this-test"
 
 
 @contextmanager

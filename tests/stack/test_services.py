@@ -189,7 +189,8 @@ def test_records_come_back_out_of_tempo_as_they_went_in(services: Services, seed
     sent = {r.trace_id: r for r in seeded.sent.ended if since <= r.start_unix_ns < until_ns}
 
     assert len(sent) > 20
-    assert {r.trace_id: r for r in found} == sent
+    ours = {s.name for s in traffic.SERVICES}  # other tests send requests of that time, too
+    assert {r.trace_id: r for r in found if r.service in ours} == sent
     assert not report.warnings
 
 
@@ -313,7 +314,7 @@ CHANGES = [
     ("POST", "annotations", {"text": "mine", "dashboardUID": "groq-overview", "time": 1}),
     ("POST", "snapshots", {"dashboard": {"title": "mine"}}),
     ("POST", "playlists", {"name": "mine", "interval": "1m", "items": []}),
-    ("POST", "library-elements", {"name": "mine", "model": {}, "kind": 1}),
+    ("POST", "library-elements", {"name": "mine", "model": {"type": "stat"}, "kind": 1}),
     ("POST", "v1/provisioning/alert-rules", {}),
     ("POST", "auth/keys", {"name": "mine", "role": "Admin"}),
     ("POST", "serviceaccounts", {"name": "mine"}),
@@ -329,7 +330,7 @@ def test_a_visitor_can_change_nothing(method: str, path: str, body: Any, service
     """Without a login every change is refused."""
     answer = services.http.request(method, f"{GRAFANA}/api/{path}", json=body)
 
-    assert answer.status_code in {401, 403, 404}, answer.text
+    assert answer.status_code in {401, 403}, answer.text
 
 
 def test_a_visitor_can_look(services: Services):

@@ -19,6 +19,9 @@ PORTS = (3000, 3200, 4317, 4318, 7946, 8888, 9090, 9095, 13133, 14317)
 COLLECTOR, TEMPO = "http://127.0.0.1:4318", "http://127.0.0.1:3200"
 PROMETHEUS, GRAFANA = "http://127.0.0.1:9090", "http://127.0.0.1:3000"
 
+PASSWORD = "only-for-this-test"
+"""Of Grafana's admin; what is so without one is tried in test_grafana.py."""
+
 
 def tools() -> Path | None:
     """Give the folder of the tools that can run the services here, if there is one."""
@@ -67,9 +70,9 @@ class Services:
 
     def compose(self, *arguments: str) -> str:
         """Run docker compose on the project."""
-        return run(
-            self.folder / "compose", "--progress", "plain", "-p", self.project, "-f", "docker-compose.yml", *arguments
-        )
+        options = ("--progress", "plain", "-p", self.project, "-f", "docker-compose.yml")
+        surroundings = {**os.environ, "GROQSCOPE_GRAFANA_PASSWORD": PASSWORD}
+        return run(self.folder / "compose", *options, *arguments, env=surroundings)
 
     def get(self, url: str, **params: Any) -> Any:
         """Ask for JSON; `None` when nobody answers, or not with success."""

@@ -27,6 +27,7 @@ _REQUESTS: Final = (
 _SENT: Final = "application -> collector"
 _UNTRUSTED: Final = "its certificate is not trusted"
 _NO_TLS: Final = "it does not speak TLS"
+_NO_HTTP: Final = "something listens there that does not speak HTTP"
 _POLL_S: Final = 0.5
 _ANSWER_S: Final = 5.0
 """How long to wait for one answer."""
@@ -127,6 +128,8 @@ def _remedy(base: str, problem: str) -> str:
         return f"use {base.replace('https:', 'http:')}"
     if urlsplit(base).port == 4317:  # noqa: PLR2004 - the port of OTLP over gRPC
         return f"use the HTTP port: {base.replace('4317', '4318')}"
+    if problem == _NO_HTTP:  # a TLS server may hang up before its words are read
+        return f"if it speaks TLS, use {base.replace('http:', 'https:')}"
     return "docker compose up -d"
 
 
@@ -250,8 +253,8 @@ def _ask(tools: _Tools, method: str, url: str, **options: Any) -> "tuple[httpx.R
         return None, _unconnected(error)
     except httpx.TimeoutException:
         return None, f"no answer within {_ANSWER_S:g} s"
-    except httpx.RemoteProtocolError:
-        return None, "something listens there that does not speak HTTP"
+    except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+        return None, _NO_HTTP
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return None, f"{type(error).__name__}: {error}"
 
