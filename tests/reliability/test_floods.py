@@ -12,8 +12,9 @@ from support.figures import Figure
 from support.scope import MODEL, STREAM, Exported, Wire, sse
 
 from groqscope import RequestRecord
+from groqscope.telemetry import price
 from groqscope.telemetry._metrics import MAX_VALUES, OTHER, Metrics
-from groqscope.timeline import Phases, ToolCall
+from groqscope.timeline import Phases, ToolCall, Usage
 from groqscope.timeline._tools import MAX_CALLS, MAX_COUNTED
 
 pytestmark = pytest.mark.slow
@@ -52,6 +53,7 @@ def _flooded(exported: Exported, pieces: Callable[[], Iterator[bytes]]) -> tuple
     client = exported.client("sync", http={"transport": Wire(lambda _: sse(_delta(content="a"), DONE))})
     list(client.chat.completions.create(**STREAM))  # everything imported
     exported.exporter.clear()
+    price((MODEL,), Usage(input_tokens=1, output_tokens=1))
     client = exported.client("sync", http={"transport": Wire(respond)})
     stream = client.chat.completions.create(**STREAM)
     tracemalloc.start()
@@ -88,6 +90,9 @@ def test_a_million_chunks(figure: Figure) -> None:
     stream = client.chat.completions.create(**STREAM)
     for _ in range(per_read * 20):
         next(stream)
+    price(
+        (MODEL,), Usage(input_tokens=1, output_tokens=1)
+    )  # the list of prices is loaded, which a thread else does now
     tracemalloc.start()
     # Tracing costs ten times the stream itself: the rise is looked at over a part of it.
     for _ in range(per_read * 20):

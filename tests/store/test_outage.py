@@ -305,7 +305,7 @@ def test_shutdown_leaves_a_hanging_batch_on_disk(endpoint: Collector, exporter: 
 def test_spool_is_bounded(endpoint: Collector, exporter: Make, tmp_path: Path) -> None:
     """When the room is full the oldest batches are dropped and counted, and the newest are kept."""
     endpoint.down()
-    sending = exporter(max_bytes=400_000)
+    sending = exporter(max_bytes=400_000, pause=60.0)  # one that is tried meanwhile would count as newer
     _send(sending, *"abcdefghijkl")
     sending.force_flush(2000)
     kept = [str(r.model) for r in read_records([tmp_path / "spool"])]
