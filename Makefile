@@ -11,6 +11,7 @@ UV = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3
 PYTEST_ARGS ?=
 FUZZ_ARGS ?=
 BENCH := .venv-bench
+OTHERS := .venv-others
 BENCH_ARGS ?=
 COMPOSE ?= docker compose
 
@@ -32,7 +33,7 @@ test-slow: $(DEV)  ## those that take their time: packaging, floods, forks, an o
 phases: $(DEV)  ## delays injected into every phase, and what the accounting finds
 	@cd tests && ../$(BIN)/python -m support.ground_truth
 
-bench: $(BENCH)/.stamp  ## CPU per chunk and per request beside the bare SDK and the other instrumentations (about 5 minutes)
+bench: $(BENCH)/.stamp $(OTHERS)/.stamp  ## CPU per chunk and per request beside the bare SDK and the other instrumentations (about 5 minutes)
 	$(BENCH)/bin/python -m bench --json build/bench.json $(BENCH_ARGS)
 
 compat: $(DEV)  ## a part of the tests with the oldest and the newest versions, and beside other instrumentations
@@ -99,3 +100,9 @@ $(DEV): requirements-dev.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --require-hashes -r requirements-dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(RUN)
+
+$(OTHERS)/.stamp: bench/others.txt
+	@echo "Installing what wants other versions into $(OTHERS) (once) ..."
+	@$(PYTHON) -m venv $(OTHERS)
+	@$(OTHERS)/bin/python -m pip --disable-pip-version-check --quiet install -r bench/others.txt
+	@touch $@

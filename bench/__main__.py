@@ -34,6 +34,8 @@ class Row:
     """The goal is for what is added to the base."""
     package: str | None = None
     """What has to be installed."""
+    python: str = sys.executable
+    """Of the environment it is measured in."""
 
 
 @dataclass
@@ -47,6 +49,8 @@ class Result:
     extra: dict[str, float]
 
 
+OTHERS = str(Path(sys.prefix).parent / ".venv-others" / "bin" / "python")
+"""OpenLIT wants other versions of what it shares with the rest (`bench/others.txt`); Groq's SDK and httpx are the same."""
 PATHS = {
     "async": "AsyncGroq, streamed, per chunk",
     "aiohttp": "AsyncGroq over aiohttp, streamed, per chunk",
@@ -62,7 +66,7 @@ ROWS = (
     Row("async", "groqscope-slow", "groqscope, fast_decode=False"),
     Row("async", "openllmetry", "OpenLLMetry", package="opentelemetry-instrumentation-groq"),
     Row("async", "openinference", "OpenInference", package="openinference-instrumentation-groq"),
-    Row("async", "openlit", "OpenLIT", package="openlit"),
+    Row("async", "openlit", "OpenLIT", package="openlit", python=OTHERS),
     Row("async", "httpx", "httpx, bytes only (floor)"),
     Row("aiohttp", "bare", "bare SDK"),
     Row("aiohttp", "groqscope", "groqscope", 0.10),
@@ -71,7 +75,7 @@ ROWS = (
     Row("sync", "groqscope", "groqscope", 0.20),
     Row("sync", "openllmetry", "OpenLLMetry", package="opentelemetry-instrumentation-groq"),
     Row("sync", "openinference", "OpenInference", package="openinference-instrumentation-groq"),
-    Row("sync", "openlit", "OpenLIT", package="openlit"),
+    Row("sync", "openlit", "OpenLIT", package="openlit", python=OTHERS),
     Row("agent", "pydantic-ai", "pydantic-ai's, uninstrumented"),
     Row("agent", "groqscope", "groqscope's", 0.40),
     Row("agent", "pydantic-ai-otel", "pydantic-ai's, its own instrumentation"),
@@ -97,7 +101,7 @@ ROWS = (
         added=True,
         package="openinference-instrumentation-groq",
     ),
-    Row("request", "openlit", "OpenLIT", None, "thread", added=True, package="openlit"),
+    Row("request", "openlit", "OpenLIT", None, "thread", added=True, package="openlit", python=OTHERS),
     Row("concurrent", "bare", "bare SDK", figure="rate"),
     Row("concurrent", "groqscope", "groqscope", 4.0, "rate"),
     Row("concurrent", "httpx", "httpx, bytes only (ceiling)", None, "rate"),
@@ -110,24 +114,25 @@ class OtherFails(Exception):
     """Another library does not run here."""
 
 
-def installed(package: str | None) -> bool:
-    """Whether a package is here."""
-    if package is None:
-        return True
+def version_of(row: Row) -> str | None:
+    """Give the version of the package that a row needs; `None` where it is not installed."""
+    if row.package is None:
+        return ""
+    code = f"import importlib.metadata; print(importlib.metadata.version({row.package!r}))"
     try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+        done = subprocess.run([row.python, "-c", code], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
 
 
-def pinned(cpu: int, *arguments: str) -> list[str]:
+def pinned(cpu: int, *arguments: str, python: str = sys.executable) -> list[str]:
     """Give a command that runs a module on one processor."""
     code = (
         f"import os,sys,runpy; os.sched_setaffinity(0, {{{cpu}}}); sys.argv = sys.argv[1:]; "
         "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
     )
-    return [sys.executable, "-c", code, *arguments]
+    return [python, "-c", code, *arguments]
 
 
 def measure(row: Row, port: int, arguments: list[str]) -> dict[str, float]:
@@ -135,7 +140,7 @@ def measure(row: Row, port: int, arguments: list[str]) -> dict[str, float]:
     path = row.path
     if row.variant == "httpx":
         path = {"async": "httpx", "aiohttp": "httpx-aiohttp", "concurrent": "concurrent-httpx"}[row.path]
-    command = pinned(0, "bench.worker", row.variant, path, "--port", str(port), *arguments)
+    command = pinned(0, "bench.worker", row.variant, path, "--port", str(port), *arguments, python=row.python)
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode and row.package is not None:
         raise OtherFails(done.stderr.strip().splitlines()[-1])
@@ -154,7 +159,7 @@ def figure(row: Row, measured: dict[str, float]) -> float:
 def run(rounds: int, *, smoke: bool, only: str | None) -> list[Result]:
     """Measure everything."""
     chunks, streams, requests, many = (200, 1, 20, 20) if smoke else (2000, 4, 400, 1000)
-    rows = [r for r in ROWS if installed(r.package) and (only is None or r.path == only)]
+    rows = [r for r in ROWS if (only is None or r.path == only) and version_of(r) is not None]
     found: dict[Row, list[dict[str, float]]] = {row: [] for row in rows}
     broken: dict[Row, str] = {}
     server = subprocess.Popen(
@@ -250,18 +255,9 @@ def main() -> None:
     facts = memory.facts(smoke=options.smoke) if options.only is None else {}
     print(show(results, facts))
     if options.json:
-        versions = {
-            p: importlib.metadata.version(p)
-            for p in (
-                "groqscope",
-                "groq",
-                "httpx",
-                "opentelemetry-sdk",
-                "pydantic-ai-slim",
-                "logfire",
-                *{r.package for r in ROWS if r.package and installed(r.package)},
-            )
-        }
+        names = ("groqscope", "groq", "httpx", "opentelemetry-sdk", "pydantic-ai-slim", "logfire")
+        versions = {p: importlib.metadata.version(p) for p in names}
+        versions |= {r.package: v for r in ROWS if r.package and (v := version_of(r))}
         options.json.write_text(
             json.dumps(
                 {
