@@ -82,7 +82,9 @@ ROWS = (
     Row("request", "bare", "bare SDK", figure="thread"),
     Row("request", "groqscope-nophases", "groqscope, no phase spans", 0.15, "thread", added=True),
     Row("request", "groqscope", "groqscope", None, "thread", added=True),
+    Row("request", "one-span", "one span of 40 attributes, no more (floor)", None, "thread", added=True),
     Row("request", "groqscope-logfire", "groqscope through logfire", 0.40, "thread", added=True),
+    Row("request", "one-span-logfire", "one span through logfire (floor)", None, "thread", added=True),
     Row(
         "request",
         "openllmetry",

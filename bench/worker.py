@@ -16,17 +16,31 @@ MODEL = "openai/gpt-oss-120b"
 KEY = "gsk_bench"
 
 
+def processor() -> Any:
+    """Give what exports spans in the background, as in production: to the bytes of OTLP, in memory, and lets go of them.
+
+    (An exporter that keeps its spans never reads what is written late, and every one kept costs the garbage collector.)
+    """
+    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    class ToBytes(SpanExporter):
+        def export(self, spans: Any) -> Any:
+            encode_spans(spans).SerializeToString()
+            return SpanExportResult.SUCCESS
+
+    return BatchSpanProcessor(ToBytes())
+
+
 def providers() -> tuple[Any, Any]:
-    """Spans and metrics exported to memory, in the background, as in production."""
+    """Spans and metrics exported to memory."""
     from opentelemetry import metrics, trace
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
     tracer_provider = TracerProvider()
-    tracer_provider.add_span_processor(BatchSpanProcessor(InMemorySpanExporter()))
+    tracer_provider.add_span_processor(processor())
     meter_provider = MeterProvider([InMemoryMetricReader()])
     trace.set_tracer_provider(tracer_provider)
     metrics.set_meter_provider(meter_provider)
@@ -65,18 +79,48 @@ def groqscope_by_logfire() -> None:
     """Through logfire's providers, exported to memory."""
     import logfire
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
     import groqscope
 
     logfire.configure(
         send_to_logfire=False,
         console=False,
-        additional_span_processors=[BatchSpanProcessor(InMemorySpanExporter())],
+        additional_span_processors=[processor()],
         metrics=logfire.MetricsOptions(additional_readers=[InMemoryMetricReader()]),
     )
     groqscope.instrument()
+
+
+def one_span() -> None:
+    """Nothing but one span around each request, with as many attributes as ours has: what no instrumentation can do without."""
+    from opentelemetry import trace
+
+    providers()
+    _one_span(trace.get_tracer("bench"))
+
+
+def one_span_by_logfire() -> None:
+    """The same through logfire's providers."""
+    import logfire
+    from opentelemetry import trace
+
+    logfire.configure(send_to_logfire=False, console=False, additional_span_processors=[processor()])
+    _one_span(trace.get_tracer("bench"))
+
+
+def _one_span(tracer: Any) -> None:
+    from groq import Groq
+    from opentelemetry.trace import SpanKind
+
+    original = Groq.request
+    attributes = {f"bench.figure.{i}": i / 7 for i in range(24)} | {f"bench.word.{i}": f"word {i}" for i in range(16)}
+
+    def request(self: Any, *arguments: Any, **options: Any) -> Any:
+        with tracer.start_as_current_span(f"chat {MODEL}", kind=SpanKind.CLIENT) as span:
+            span.set_attributes(attributes)
+            return original(self, *arguments, **options)
+
+    Groq.request = request
 
 
 def openllmetry() -> None:
@@ -113,6 +157,8 @@ SETUPS: dict[str, Callable[[], None]] = {
     "groqscope-nophases": groqscope_without_phase_spans,
     "groqscope-slow": groqscope_slow_decode,
     "groqscope-logfire": groqscope_by_logfire,
+    "one-span": one_span,
+    "one-span-logfire": one_span_by_logfire,
     "openllmetry": openllmetry,
     "openinference": openinference,
     "openlit": openlit,
