@@ -141,7 +141,7 @@ class Metrics:
         self._rate_limits(record, base)
 
     def _gaps(self, gaps: list[int], base: MetricAttributes, context: Context) -> None:
-        """Record the gaps of a stream; the longest alone leads to the trace: an exemplar costs twice the rest."""
+        """Record the gaps of a stream; the longest alone leads to the trace: of a hundred it is the one to follow."""
         histogram = self._histograms[semconv.METRIC_TPOC.name]
         longest = gaps.index(max(gaps)) if gaps else None
         for place, gap in enumerate(gaps):
