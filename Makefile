@@ -33,7 +33,7 @@ test-slow: $(DEV)  ## those that take their time: packaging, floods, forks, an o
 phases: $(DEV)  ## delays injected into every phase, and what the accounting finds
 	@cd tests && ../$(BIN)/python -m support.ground_truth
 
-bench: $(BENCH)/.stamp $(OTHERS)/.stamp  ## CPU per chunk and per request beside the bare SDK and the other instrumentations (about 5 minutes)
+bench: $(BENCH)/.stamp $(OTHERS)/.stamp  ## CPU per chunk and per request beside the bare SDK and the other instrumentations (about 20 minutes)
 	$(BENCH)/bin/python -m bench --json build/bench.json $(BENCH_ARGS)
 
 compat: $(DEV)  ## a part of the tests with the oldest and the newest versions, and beside other instrumentations
