@@ -27,7 +27,7 @@ demo: $(RUN)  ## recorded Groq traffic, traced and audited in the terminal; no k
 test: $(DEV)  ## the tests
 	$(BIN)/python -m pytest -q -n 2 -m 'not slow' --ignore=tests/stack --ignore=tests/beside $(PYTEST_ARGS)
 
-test-slow: $(DEV)  ## those that take their time: packaging, floods, forks, an outage, the benchmark
+test-slow: $(DEV)  ## those that take their time: packaging, examples, floods, forks, crashes, an outage, the benchmark
 	$(BIN)/python -m pytest -q -n 2 -m slow --ignore=tests/stack --ignore=tests/beside $(PYTEST_ARGS)
 
 phases: $(DEV)  ## delays injected into every phase, and what the accounting finds

@@ -38,6 +38,7 @@ def test_false_alarms_are_as_rare_as_promised(quantile, count):
     assert alarms <= 12
 
 
+@pytest.mark.slow
 def test_whole_tables_of_equal_sets_rarely_name_a_change():
     """Of 10 comparisons of equal traffic, two models and all measures each, at most one names anything."""
     named = 0

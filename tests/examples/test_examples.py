@@ -17,6 +17,8 @@ import pytest
 from groqscope.simulator import Answer, Delays, Simulator, ToolCall
 from groqscope.store import read_records
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SETTINGS = {"GROQ_API_KEY": "none", "PYDANTIC_AI_NO_BANNER": "1"}
 

@@ -89,6 +89,7 @@ def test_nothing_in_reports(
     assert len(shown) > 1_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["http/protobuf", "http/json"])
 def test_nothing_on_the_wire(tmp_path: Path, protocol: str) -> None:
     """Spans, metrics and logs as OTLP: every byte of every request to the endpoint, headers included."""

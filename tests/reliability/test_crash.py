@@ -8,6 +8,8 @@ import pytest
 from support.figures import Figure
 from support.processes import outcomes, run, start, stored
 
+pytestmark = pytest.mark.slow
+
 FLUSH_S = 0.3
 """The flush interval here (`OTEL_BSP_SCHEDULE_DELAY`); 5 s where nothing is set."""
 ENOUGH = 60

@@ -18,6 +18,7 @@ from groqscope.wire import retry_after
 FUZZ = Path(__file__).parents[2] / "fuzz"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FUZZ.is_dir(), reason="an installed copy of the tests has no fuzzer beside it")
 def test_a_short_run() -> None:
     """Three thousand mutated inputs for each target: none raises anything but its own errors."""

@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 API = Path(__file__).parent / "api.py"
 WRONG = {
     3: "groqscope.instrument(42)",

@@ -118,8 +118,10 @@ class Simulator:
         """
         listener = self._listen()
         self._hub.on_served = on_served
-        announce(self.base_url)
-        self._make_server().run([listener])
+        server = self._make_server()
+        # Not before uvicorn handles Ctrl+C: it would hit imports, or an event loop that is half made.
+        server.on_ready = lambda: announce(self.base_url)
+        server.run([listener])
 
     def __enter__(self) -> Self:
         """Start."""

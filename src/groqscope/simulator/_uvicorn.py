@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from uvicorn import Config, Server
@@ -39,6 +40,8 @@ class UvicornServer(Server):
         # uvicorn declares whole seconds, but hands them to the event loop, which takes fractions
         config.timeout_keep_alive = keep_alive  # pyright: ignore[reportAttributeAccessIssue]
         self.ready = threading.Event()
+        self.on_ready: Callable[[], None] | None = None
+        """Called in the server's thread when it listens and can be stopped."""
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -47,6 +50,8 @@ class UvicornServer(Server):
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.ready.set()
+        if self.on_ready is not None:
+            self.on_ready()
 
     async def main_loop(self) -> None:
         """Wait for the end instead of looking for it ten times a second."""

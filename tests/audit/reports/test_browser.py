@@ -265,6 +265,7 @@ def test_narrow(visit: Open) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.slow
 @pytest.mark.wall_clock
 def test_ten_thousand_requests(visit: Open) -> None:
     """Loading takes seconds at most; sorting, searching, scrolling and opening a fraction of one; few rows exist."""
