@@ -31,7 +31,7 @@ from support.processes import WHOLE
 from support.scope import STREAM, Wire, groq_client, sse
 from support.spans import span_of
 
-from groqscope.instrument import instrument, on_record
+from groqscope.instrument import instrument, record_of
 from groqscope.store import read_records
 from groqscope.store._courier import Courier
 from groqscope.store._sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
@@ -484,12 +484,13 @@ def test_ten_minutes_outage(endpoint: Collector, exporter: Make, figure: Figure)
                 ended.append(format(span.get_span_context().span_id, "016x"))
             else:
                 began = time.perf_counter()
-                list(client.chat.completions.create(**STREAM))
+                stream = client.chat.completions.create(**STREAM)
+                list(stream)
                 took.append(time.perf_counter() - began)
+                ended.append(str(record_of(stream).span_id))
             if number % 1000 == 999:
                 provider.force_flush()
 
-    remove = on_record(lambda record: ended.append(str(record.span_id)))
     hold = threading.Event()
     minutes(1)
     for begin in (_refuse, _unavailable, _too_many, _garbage, lambda endpoint: _hang(endpoint, hold)):
@@ -500,7 +501,6 @@ def test_ten_minutes_outage(endpoint: Collector, exporter: Make, figure: Figure)
     hold.set()
     _recover(endpoint)
     minutes(1)
-    remove()
     provider.force_flush()
     _settle(sending)
     endpoint.answers.append(Answer(drop=True, taken=True))
