@@ -5,12 +5,15 @@ A target knows which errors are its answer to bad input; whatever else is raised
 
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from groq._models import construct_type
 from groq._streaming import SSEDecoder as SdkDecoder
+from groq.types.chat import ChatCompletionChunk
 
 from groqscope.audit._budgets import parse_budget
 from groqscope.audit._errors import AuditError
@@ -19,7 +22,7 @@ from groqscope.codec import encode
 from groqscope.simulator import BUNDLED, RecordingError, read_recording
 from groqscope.store import decode_traces
 from groqscope.timeline import RequestRecord
-from groqscope.wire import SSEDecoder, decode_chunk, decode_completion, rate_limits, retry_after
+from groqscope.wire import Frame, SSEDecoder, decode_chunk, decode_completion, frame_of, rate_limits, retry_after
 
 Target = Callable[[bytes], None]
 
@@ -61,9 +64,21 @@ def _theirs(pieces: list[bytes]) -> list[Any]:
 
 
 def chunk(data: bytes) -> None:
-    """What the fast decoder of chunks and completions does not understand it leaves to the SDK."""
+    """What the fast decoder of chunks and completions does not understand it leaves to the SDK; so do frames."""
     decode_chunk(data)
     decode_completion(data)
+    for frame in _frames():
+        built = frame(data, 0, len(data))
+        if built is not None and built != construct_type(value=json.loads(data), type_=ChatCompletionChunk):
+            raise Differs(repr(built))
+
+
+@cache
+def _frames() -> tuple[Frame, ...]:
+    """What is learned from each recorded chunk that inputs begin with."""
+    decoded = ((decode_chunk(payload), payload) for payload in seeds("chunk"))
+    found = (frame_of(given, payload) for given, payload in decoded if given is not None)
+    return tuple(frame for _, frame in filter(None, found))
 
 
 def otlp(data: bytes) -> None:
