@@ -1,6 +1,6 @@
 """`python -m bench.comparison`: what each instrumentation of Groq's SDK makes of the same calls, as a Markdown table.
 
-The cells of the README's comparison that can be seen from outside. Each instrumentation runs in a process of its own, with
+The cells of docs/comparison.md that can be seen from outside. Each instrumentation runs in a process of its own, with
 its defaults, against the simulator. `make bench` installs the first three; OpenLIT and Langfuse want other versions of what
 they share, so they have an environment of their own:
 
