@@ -83,6 +83,7 @@ def run(command: list[str], home: Path) -> str:
 OFFERED: dict[str, Callable[[str, Path], str]] = {"bash": bash, "fish": fish, "zsh": zsh}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", SHELLS)
 def test_options_are_offered(shell: str, tmp_path: Path) -> None:
     """After `groqscope --install-completion` the shell offers what begins with the word, and nothing else."""
@@ -96,6 +97,7 @@ def test_options_are_offered(shell: str, tmp_path: Path) -> None:
     assert shell == "bash" or "With --slowest: by this field" in offered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "fish"])
 def test_commands_and_files_are_offered(shell: str, tmp_path: Path) -> None:
     """A command is offered by its beginning; where a file may stand, the shell's own completion takes over."""

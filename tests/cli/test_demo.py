@@ -66,6 +66,7 @@ def test_live_asks_before_it_costs() -> None:
     assert "--yes" in done.stderr
 
 
+@pytest.mark.slow
 def test_live_asks_the_server_of_the_environment(tmp_path: Path) -> None:
     """With a key and `--yes` the scenes that need no recording play against Groq's address."""
     words = Answer("some words " * 6)
@@ -85,6 +86,7 @@ def test_live_asks_the_server_of_the_environment(tmp_path: Path) -> None:
     assert all(scene.title in done.stdout for scene in SCENES if scene.key in LIVE)
 
 
+@pytest.mark.slow
 def test_a_scene_that_fails_is_told(tmp_path: Path) -> None:
     """A key that is not valid: the demo goes on, says what failed, status 1."""
     with Simulator(Failure(401)) as sim:

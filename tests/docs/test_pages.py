@@ -145,6 +145,7 @@ def run_program(groq: Simulator, home: Path, program: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_getting_started(groq: Simulator, tmp_path: Path) -> None:
     """The blocks of the first page run one after the other, but the one that needs Celery."""
     blocks = [block for block in python("getting-started.md") if "celery" not in block]
@@ -156,6 +157,7 @@ def test_getting_started(groq: Simulator, tmp_path: Path) -> None:
     assert record.outcome == "completed"
 
 
+@pytest.mark.slow
 def test_content(groq: Simulator, tmp_path: Path) -> None:
     """The policy of the page on content can be given, scrubs, and records."""
     ask = """
@@ -175,6 +177,7 @@ Groq().chat.completions.create(model="m", messages=[{"role": "user", "content": 
     assert "Ada" not in stored
 
 
+@pytest.mark.slow
 def test_no_content_by_default(groq: Simulator, tmp_path: Path) -> None:
     """Without asking, neither prompt nor answer is in the store."""
     program = """
@@ -192,6 +195,7 @@ Groq().chat.completions.create(model="m", messages=[{"role": "user", "content": 
     assert "into the wait" not in stored
 
 
+@pytest.mark.slow
 def test_simulator(groq: Simulator, tmp_path: Path) -> None:
     """The simulator's example runs."""
     (block,) = python("simulator.md")
@@ -199,6 +203,7 @@ def test_simulator(groq: Simulator, tmp_path: Path) -> None:
     assert run_program(groq, tmp_path, block) == ""
 
 
+@pytest.mark.slow
 def test_metrics_do_not_depend_on_sampling(groq: Simulator, tmp_path: Path) -> None:
     """With nothing sampled, metrics and the record in the program are there all the same."""
     program = """

@@ -100,7 +100,7 @@ def test_an_exporter_that_hangs(figure: Figure) -> None:
     )
 
     assert len(records) == 201
-    assert max(took) < 2
+    assert max(took) < 20  # the exporter hangs for sixty
 
 
 class JumpingClock:
