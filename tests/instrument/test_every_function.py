@@ -34,12 +34,14 @@ COMPLETION = {
     "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
 }
 IN_THE_SDKS_PLACE = {
-    # The five methods of the seam, and the guard itself.
+    # The five methods of the seam, the two functions before it, and the guard itself.
     "request",
     "_prepare_request",
     "_sleep_for_retry",
     "_process_response",
     "_process_response_data",
+    "maybe_transform",
+    "async_maybe_transform",
     "guarded",
     # What they are made of: a context variable is set, a context attached; then hooks are called.
     "_begin",

@@ -73,8 +73,8 @@ def instrument(
         client: a `groq.Groq` or `groq.AsyncGroq`.
         tracer_provider: where spans go; the global provider when not given.
         meter_provider: where metrics go; the global provider when not given.
-        fast_decode: build chunks and completions by pydantic-core (same objects, a tenth of the CPU time). `False`
-            takes the SDK's own path.
+        fast_decode: build chunks and completions by pydantic-core (same objects, a tenth of the CPU time), and copy a
+            request's parameters instead of walking through their types. `False` takes the SDK's own path.
         phase_spans: a child span per phase; the phases are on the record span in any case.
         content: whether prompts and answers are recorded; the conventions' environment variable decides when not given.
 
@@ -112,12 +112,13 @@ def instrument(
 
 def uninstrument(client: Any = None) -> None:
     """Take back what `instrument` did, for the process or for one client. Open streams go on being observed."""
-    from groqscope.instrument import _seam
+    from groqscope.instrument import _parameters, _seam
 
     with _lock:
         if client is None:
             for cls in _seam.CLIENTS:
                 _seam.remove(cls)
+            _parameters.remove()
         elif "_groqscope_scope" in type(client).__dict__ and type(client) not in _seam.CLIENTS:
             client.__class__ = type(client).__bases__[0]
 

@@ -3,7 +3,8 @@
 Every request of the SDK goes through `request`; each attempt through `_prepare_request`, each back-off through
 `_sleep_for_retry`, each answer through `_process_response` and `_process_response_data`. These five are replaced on a
 class: on `Groq` and `AsyncGroq` for the whole process, or on a subclass made for one client, to which that client is
-moved, so that its copies (`with_options`) inherit them.
+moved, so that its copies (`with_options`) inherit them. What happens to a request's parameters before that is in
+`_parameters`.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from groq.types.chat import ChatCompletion
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY  # pyright: ignore[reportPrivateUsage] - the only name it has
 
+from groqscope.instrument import _parameters
 from groqscope.instrument._bytes import observe_bytes
 from groqscope.instrument._faults import hook
 from groqscope.instrument._recorder import KEY, Clock, Recorder, begin
@@ -52,6 +54,8 @@ def install(cls: type, scope: Scope) -> None:
         scope.originals[f"{cls.__name__}.{name}"] = cls.__dict__.get(name)
         setattr(cls, name, _WRAPPERS[name, iscoroutinefunction(original)](original, scope))
     setattr(cls, _MARK, scope)
+    if scope.fast_decode:
+        _parameters.install()
     cls._groqscope_fast = scope.fast_decode  # pyright: ignore[reportAttributeAccessIssue] - read by the streams
 
 

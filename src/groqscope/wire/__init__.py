@@ -1,17 +1,19 @@
-"""Bytes of Groq's chat API to typed objects: server-sent events, chunks, and Groq's own headers.
+"""Bytes of Groq's chat API to typed objects, and a request's parameters on their way: what the SDK does, sooner.
 
-What comes out equals what the SDK would have built from the same bytes; tests hold the two side by side.
+What comes out equals what the SDK would have built from the same input; tests hold the two side by side.
 """
 
 from groqscope.wire._chunks import decode_chunk, decode_completion, warm_up
 from groqscope.wire._frames import Frame, frame_of
 from groqscope.wire._headers import RateLimitHeaders, parse_duration, rate_limits, retry_after
+from groqscope.wire._parameters import copy_parameters
 from groqscope.wire._sse import SSEDecoder
 
 __all__ = [
     "Frame",
     "RateLimitHeaders",
     "SSEDecoder",
+    "copy_parameters",
     "decode_chunk",
     "decode_completion",
     "frame_of",
