@@ -15,8 +15,7 @@ _HEAD = """\
 Every name that groqscope writes. `gen_ai.*`, `server.*`, `http.*`, `error.*` and `operation.cost` are other people's
 names; `groq.*` says what Groq reports, `groqscope.*` what groqscope measures. An attribute that is not known is
 absent, never 0. The third column is the field of `groqscope.RequestRecord` that the attribute carries; what has none
-follows from the rest. Fields in nanoseconds, phases among them, travel as
-seconds.
+follows from the rest. Fields in nanoseconds, phases among them, travel as seconds.
 
 """
 
@@ -49,10 +48,24 @@ def _sections() -> Iterator[str]:
     yield from _attributes(semconv.SUMMARY)
     yield "## Child spans\n"
     yield "For trace viewers; readers of records do not need them.\n"
-    yield f"- `{semconv.SPAN_TOOL_CALL} NAME`: a tool call coming together"
-    yield f"- `{semconv.SPAN_EXECUTED_TOOL} NAME`: a tool that Groq ran"
-    yield f"- `{semconv.SPAN_ATTEMPT}`: an HTTP attempt, when there was more than one"
-    yield f"- phases: {', '.join(f'`{name}`' for name in semconv.SPAN_PHASES)}\n"
+    yield f"- `{semconv.SPAN_TOOL_CALL} NAME`: a tool call coming together, with its event's attributes but the choice"
+    yield (
+        f"- `{semconv.SPAN_EXECUTED_TOOL} NAME`: a tool that Groq ran, with `{semconv.OPERATION_NAME}`,"
+        f" `{semconv.TOOL_NAME}` and `{semconv.TOOL_TYPE}`"
+    )
+    yield (
+        f"- `{semconv.SPAN_ATTEMPT}` (the method): an HTTP attempt, when there was more than one, with"
+        f" `http.request.method`, `url.full`, `{semconv.SERVER_ADDRESS}`, `{semconv.SERVER_PORT}`,"
+        f" `{semconv.HTTP_STATUS}`, `{semconv.ERROR_TYPE}`, `{semconv.RETRY_AFTER}` and, from the second on,"
+        " `http.request.resend_count`"
+    )
+    yield f"- {', '.join(f'`{name}`' for name in semconv.SPAN_PHASES)}: phases, with `{semconv.PHASE}`\n"
+    yield "## Content, when asked for\n"
+    yield (
+        f"On the record span, or on a log record with the event name `{semconv.LOG_CONTENT}`, as"
+        " [Content and privacy](content.md#asking-for-it) says; JSON in the conventions' form.\n"
+    )
+    yield from _attributes(semconv.CONTENT)
     yield "## Metrics\n"
     yield from _metrics()
 
@@ -67,9 +80,13 @@ def _attributes(attributes: Iterable[semconv.Attribute], prefix: str = "") -> It
 
 
 def _metrics() -> Iterator[str]:
+    common = semconv.METRIC_TTFC.attributes
+    yield f"*The usual* attributes are {_names(common)}, each where it is known.\n"
     yield "| metric | kind, unit | what it measures | attributes |\n| --- | --- | --- | --- |"
     for m in semconv.METRICS:
-        attributes = ", ".join(f"`{name}`" for name in m.attributes)
+        usual = set(common) <= set(m.attributes)
+        own = _names(name for name in m.attributes if not usual or name not in common)
+        attributes = ", ".join(part for part in ("the usual" if usual else "", own) if part)
         yield f"| `{m.name}` | {m.kind}, {m.unit} | {_cell(m.brief)} | {attributes} |"
     yield ""
     bounds = {m.buckets: [] for m in semconv.METRICS if m.buckets}
@@ -79,6 +96,10 @@ def _metrics() -> Iterator[str]:
     yield "Bounds of the histograms:\n"
     for buckets, names in bounds.items():
         yield f"- {', '.join(names)}: {', '.join(f'{b:.10g}' for b in buckets)}"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _cell(text: str) -> str:

@@ -84,6 +84,10 @@ HTTP_STATUS: Final = "http.response.status_code"
 RETRY_AFTER: Final = "groq.retry_after"
 COST: Final = "operation.cost"
 TIMELINE: Final = "groqscope.stream.timeline"
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
 
 SPAN_CHAT: Final = "chat"
 SPAN_NESTED: Final = "groq.request"
@@ -91,6 +95,8 @@ SPAN_TOOL_CALL: Final = "assemble_tool_call"
 SPAN_EXECUTED_TOOL: Final = "execute_tool"
 SPAN_ATTEMPT: Final = "POST"
 SPAN_PHASES: Final = ("prepare", "pool_wait", "connect", "tls", "send", "wait", "stream")
+LOG_CONTENT: Final = "gen_ai.client.inference.operation.details"
+"""The event name of the log record that carries content."""
 
 
 def _a(name: str, type_: AttributeType, field: str | None, brief: str, unit: str | None = None) -> Attribute:
@@ -218,11 +224,19 @@ DERIVED: Final[tuple[Attribute, ...]] = (
 
 SUMMARY: Final[tuple[Attribute, ...]] = (
     _a("groqscope.requests", "int", None, "Groq requests inside this span", "{request}"),
-    _a("groqscope.attempts", "int", None, "HTTP attempts of the last of them", "{attempt}"),
+    _a("groqscope.attempts", "int", None, "HTTP attempts of all of them", "{attempt}"),
     _a(OUTCOME, "string", None, "Outcome of the last of them"),
-    _a("groqscope.ttft", "double", None, "Its time to the first generated token", "s"),
+    _a("groqscope.ttft", "double", None, "Time to the first generated token of the last of them", "s"),
 )
 """Written on somebody else's inference span, which encloses the record's."""
+
+CONTENT: Final[tuple[Attribute, ...]] = (
+    _a(SYSTEM_INSTRUCTIONS, "string", None, "System messages of the request"),
+    _a(INPUT_MESSAGES, "string", None, "The other messages of the request"),
+    _a(OUTPUT_MESSAGES, "string", None, "Text, reasoning and tool calls of the answer"),
+    _a(TOOL_DEFINITIONS, "string", None, "Names and descriptions of the tools offered"),
+)
+"""JSON in the conventions' form; written only when content is asked for."""
 
 EVENT_FIRST_CHUNK: Final = Event("groqscope.first_chunk", "The first chunk of a stream", ())
 EVENT_USAGE_DELTA: Final = Event(

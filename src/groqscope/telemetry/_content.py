@@ -29,7 +29,6 @@ _MODES: Final = {
     "event_only": (False, True),
     "span_and_event": (True, True),
 }
-_EVENT: Final = "gen_ai.client.inference.operation.details"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +102,10 @@ class Content:
     def attributes(self) -> Attributes:
         """Give the span attributes, each a JSON string."""
         found: dict[str, Any] = {
-            "gen_ai.system_instructions": self._system,
-            "gen_ai.input.messages": self._input,
-            "gen_ai.output.messages": self._output(),
-            "gen_ai.tool.definitions": [self._scrubbed_json(t) for t in self._tools],
+            semconv.SYSTEM_INSTRUCTIONS: self._system,
+            semconv.INPUT_MESSAGES: self._input,
+            semconv.OUTPUT_MESSAGES: self._output(),
+            semconv.TOOL_DEFINITIONS: [self._scrubbed_json(t) for t in self._tools],
         }
         return {key: _json(value) for key, value in found.items() if value}
 
@@ -123,7 +122,7 @@ class Content:
                 timestamp=record.start_unix_ns + record.duration_ns,
                 context=context,
                 severity_number=SeverityNumber.INFO,
-                event_name=_EVENT,
+                event_name=semconv.LOG_CONTENT,
                 attributes=attributes,
             )
         )
