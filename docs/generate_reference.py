@@ -14,7 +14,7 @@ _HEAD = """\
 
 Every name that groqscope writes. `gen_ai.*`, `server.*`, `http.*`, `error.*` and `operation.cost` are other people's
 names; `groq.*` says what Groq reports, `groqscope.*` what groqscope measures. An attribute that is not known is
-absent, never 0. The third column is the field of `groqscope.RequestRecord` that the attribute carries; what has none
+absent, never 0. The last column is the field of `groqscope.RequestRecord` that the attribute carries; what has none
 follows from the rest. Fields in nanoseconds, phases among them, travel as seconds.
 
 """
@@ -71,23 +71,23 @@ def _sections() -> Iterator[str]:
 
 
 def _attributes(attributes: Iterable[semconv.Attribute], prefix: str = "") -> Iterator[str]:
-    yield "| attribute | type, unit | field | what it says |\n| --- | --- | --- | --- |"
+    yield "| attribute | what it says | type, unit | field |\n| --- | --- | --- | --- |"
     for a in attributes:
         unit = f", {a.unit}" if a.unit else ""
         field = f"`{prefix}{a.field}`" if a.field else ""
-        yield f"| `{a.name}` | {a.type}{unit} | {field} | {_cell(a.brief)} |"
+        yield f"| `{a.name}` | {_cell(a.brief)} | {a.type}{unit} | {field} |"
     yield ""
 
 
 def _metrics() -> Iterator[str]:
     common = semconv.METRIC_TTFC.attributes
     yield f"*The usual* attributes are {_names(common)}, each where it is known.\n"
-    yield "| metric | kind, unit | what it measures | attributes |\n| --- | --- | --- | --- |"
+    yield "| metric | what it measures | kind, unit | attributes |\n| --- | --- | --- | --- |"
     for m in semconv.METRICS:
         usual = set(common) <= set(m.attributes)
         own = _names(name for name in m.attributes if not usual or name not in common)
         attributes = ", ".join(part for part in ("the usual" if usual else "", own) if part)
-        yield f"| `{m.name}` | {m.kind}, {m.unit} | {_cell(m.brief)} | {attributes} |"
+        yield f"| `{m.name}` | {_cell(m.brief)} | {m.kind}, {m.unit} | {attributes} |"
     yield ""
     bounds = {m.buckets: [] for m in semconv.METRICS if m.buckets}
     for m in semconv.METRICS:
