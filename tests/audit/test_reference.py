@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from groqscope import audit
 from groqscope.audit import compile_where, parse_budget
 from groqscope.audit._reference import TABLES, renew
 from groqscope.cli._audit import BROKEN, CANNOT_TELL, OVER
@@ -42,11 +41,3 @@ def test_exit_statuses_of_the_page():
     assert f"| {OVER} | a budget is over |" in TEXT
     assert f"| {BROKEN} | a mistake" in TEXT
     assert f"| {CANNOT_TELL} | a budget cannot be told" in TEXT
-
-
-def test_code_of_the_page_runs():
-    """The lines of the section in code are the package's own names."""
-    names = set(re.findall(r"\baudit\.(\w+)", TEXT.split("## In code")[1].split("## In tests")[0]))
-
-    assert names
-    assert all(hasattr(audit, name) for name in names)

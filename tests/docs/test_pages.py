@@ -72,7 +72,7 @@ class _Loaded(HTMLParser):
 
 
 def test_site(tmp_path: Path) -> None:
-    """All pages build without a warning: links and anchors lead somewhere, and nothing is loaded from elsewhere."""
+    """All pages build without a warning: links lead somewhere, nothing is loaded from elsewhere, lists are lists."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(
         command,
@@ -88,10 +88,20 @@ def test_site(tmp_path: Path) -> None:
     loaded = _Loaded()
     pages = list((tmp_path / "site").glob("*.html"))
     for page in pages:
-        loaded.feed(page.read_text("utf-8"))
+        text = page.read_text("utf-8")
+        loaded.feed(text)
+        prose = re.sub(r"<pre.*?</pre>", "", text, flags=re.DOTALL)
+        assert re.findall(r"\n *(?:\d+\.|[-*]) .*|```.*", prose) == [], page.name
     assert len(pages) > 10
     assert loaded.addresses
     assert [a for a in loaded.addresses if re.match(r"(https?:)?//", a)] == []
+
+
+def test_every_picture_is_on_a_page() -> None:
+    """There is no picture that no page shows."""
+    shown = set(re.findall(r"images/([\w.-]+)", "\n".join(TEXTS.values())))
+
+    assert {path.name for path in (ROOT / "docs" / "images").iterdir()} == shown
 
 
 def _commands() -> Iterator[tuple[str, list[str]]]:
@@ -147,14 +157,39 @@ def run_program(groq: Simulator, home: Path, program: str) -> str:
 
 @pytest.mark.slow
 def test_getting_started(groq: Simulator, tmp_path: Path) -> None:
-    """The blocks of the first page run one after the other, but the one that needs Celery."""
+    """The blocks of the first page run one after the other, but the one that needs Celery; the app answers."""
     blocks = [block for block in python("getting-started.md") if "celery" not in block]
-    output = run_program(groq, tmp_path, "\n".join(blocks))
-    (record,) = read_records([tmp_path / "store"])
+    ask = """
+from fastapi.testclient import TestClient
+with TestClient(app) as browser:
+    print(browser.get("/ask", params={"question": "Why?"}).text)
+"""
+    output = run_program(groq, tmp_path, "\n".join([*blocks, ask]))
+    records = list(read_records([tmp_path / "store"]))
 
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     assert output.startswith("into the waitcompleted ")
-    assert record.outcome == "completed"
+    assert output.endswith("into the wait\n")
+    assert [record.outcome for record in records] == ["completed", "completed"]
+
+
+def test_audit(groq: Simulator, tmp_path: Path) -> None:
+    """The code of the page on the audit runs over what the first program of another page left."""
+    (block,) = python("audit.md")
+    run_program(groq, tmp_path, python("getting-started.md")[0])
+    output = run_program(groq, tmp_path, block)
+
+    assert output.startswith("req_")
+    assert output.endswith("\nok\n")
+
+
+def test_budgets_in_pytest(groq: Simulator, tmp_path: Path) -> None:
+    """The tests of the page on CI pass."""
+    (block,) = python("ci.md")
+    (tmp_path / "test_page.py").write_text(block, "utf-8")
+    program = f"import pytest; raise SystemExit(pytest.main(['-q', '-p', 'no:randomly', '-c', {os.devnull!r}, '.']))"
+
+    assert "2 passed" in run_program(groq, tmp_path, program)
 
 
 @pytest.mark.slow

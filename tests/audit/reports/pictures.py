@@ -9,7 +9,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from rich.terminal_theme import TerminalTheme
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.report_samples import SAMPLES, compared, explained, many, one, overview  # noqa: E402 - found by the line above
+from support.report_samples import SAMPLES, both, many, one, overview, stretched  # noqa: E402 - found by the line above
 
 from groqscope.audit.reports import HtmlRenderer, Look, Report, Section, TerminalRenderer  # noqa: E402
 
@@ -59,10 +58,16 @@ def request(name: str) -> Report:
     return one(SAMPLES[name](), many(200))
 
 
+def budgets() -> Report:
+    """Give a morning's requests held against limits of every verdict."""
+    limits = ("ttfc.p95 < 400ms", "errors < 1%", "duration.p99 < 3s where model ~ 'gpt-oss'", "cost.sum < 2usd")
+    return overview(many(150), budgets=limits)
+
+
 def comparison() -> Report:
-    """Give the sample of a comparison without what only a test looks for."""
-    sample = compared()
-    return replace(sample, rows=tuple(row for row in sample.rows if row.model), only_b=sample.only_b[:1])
+    """Give two days of one model, which is slower on the second."""
+    calm, slow = ([r for r in day if r.model == "openai/gpt-oss-120b"] for day in (many(1400), many(2800)[1400:]))
+    return both(calm, [stretched(r, 1.4) for r in slow])
 
 
 def drawing(report: Report, title: str, width: int, section: Section = "all", until: str | None = None) -> str:
@@ -84,8 +89,8 @@ TERMINALS: dict[str, Callable[[], str]] = {
     "audit-slow-consumer": lambda: drawing(request("slow_consumer"), "groqscope audit req_01k9zq7m0003", 100),
     "audit-tool-calls": lambda: drawing(request("tool_calls"), "groqscope audit req_01k9zq7m0004", 100),
     "audit-overview": lambda: drawing(overview(many(400), listed=12, why=False), "groqscope audit", 120),
-    "audit-why": lambda: drawing(explained(), "groqscope audit --why", 90, "why"),
-    "audit-budgets": lambda: drawing(explained(), "groqscope audit --budget ...", 90, "budgets"),
+    "audit-why": lambda: drawing(overview(many(400)), "groqscope audit --why", 90, "why", until="  5.4%"),
+    "audit-budgets": lambda: drawing(budgets(), "groqscope audit --budget ...", 90, "budgets"),
     "audit-compare": lambda: drawing(comparison(), "groqscope audit --compare before.jsonl after.jsonl", 100),
 }
 
@@ -99,21 +104,19 @@ def draw_terminal(browser: Any, name: str, svg: str) -> None:
 
 
 def draw_pages(browser: Any) -> None:
-    """Take pictures of the page: the summary, the list, and an open request, light and dark."""
+    """Take pictures of the page: the summary, dark, and an open request, light."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"
         path.write_text(HtmlRenderer().render(overview(many(400), listed=None)), encoding="utf-8")
-        for scheme in ("light", "dark"):
-            page = browser.new_page(
-                viewport={"width": 1360, "height": 900}, color_scheme=scheme, device_scale_factor=1.25
-            )
-            page.goto(path.as_uri())
-            page.screenshot(path=IMAGES / f"html-overview-{scheme}.png")
-            page.click("#filters button:has-text('retried')")
-            page.click("#rows tr[data-place] >> nth=1")
-            page.mouse.move(5, 5)
-            page.screenshot(path=IMAGES / f"html-request-{scheme}.png")
-            page.close()
+        page = browser.new_page(viewport={"width": 1360, "height": 900}, color_scheme="dark", device_scale_factor=1.25)
+        page.goto(path.as_uri())
+        page.screenshot(path=IMAGES / "html-overview.png")
+        page.emulate_media(color_scheme="light")
+        page.click("#filters button:has-text('retried')")
+        page.click("#rows tr[data-place] >> nth=1")
+        page.mouse.move(5, 5)
+        page.screenshot(path=IMAGES / "html-request.png")
+        page.close()
 
 
 def main(wanted: list[str]) -> None:
