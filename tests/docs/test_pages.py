@@ -239,6 +239,17 @@ def test_simulator(groq: Simulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_recording(tmp_path: Path) -> None:
+    """The recording of the page on the simulator is replayed."""
+    (recording,) = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "simulator.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "hello.json").write_text(recording, "utf-8")
+    with Simulator(replay=tmp_path) as simulator:
+        program = python("getting-started.md")[0].replace("Where does the time go?", "Hi")
+
+        assert run_program(simulator, tmp_path, program) == "Hello"
+
+
+@pytest.mark.slow
 def test_metrics_do_not_depend_on_sampling(groq: Simulator, tmp_path: Path) -> None:
     """With nothing sampled, metrics and the record in the program are there all the same."""
     program = """
