@@ -105,6 +105,7 @@ def test_a_collector_that_refuses(answer: int, remedy: str, collector: tuple[str
         ({"OTEL_SDK_DISABLED": "true"}, "OTEL_SDK_DISABLED"),
         ({"OTEL_TRACES_EXPORTER": "none"}, "thrown away"),
         ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "groq"}, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"),
+        ({"OTEL_TRACES_SAMPLER": "always_off"}, "keeps nothing"),
         ({"GROQSCOPE_HOME": "/dev/null/home"}, "cannot be written"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

@@ -4,11 +4,14 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from groqscope import __version__
 from groqscope.cli._main import COMMANDS, application, run
+
+GROQSCOPE = [sys.executable, "-c", "from groqscope.cli import main; main()"]
 
 
 def names(app):
@@ -91,6 +94,35 @@ def test_a_reader_that_leaves(tmp_path):
 
     assert done.stdout.startswith("duration")
     assert done.stderr == "status 0\n"
+
+
+@pytest.mark.parametrize("command", [["audit", "--fields"], ["doctor"], ["--help"], ["--version"]])
+def test_a_full_disk_below_standard_output(command):
+    """What cannot be written is said in one sentence, and is a mistake: status 1 would be a budget that is over."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*GROQSCOPE, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+
+    assert done.stderr == "groqscope: standard output cannot be written: No space left on device\n"
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("command", [["audit", "--fields"], ["stack", "init", "größer"], ["doctor"]])
+def test_a_terminal_that_cannot_show_a_character(command, tmp_path):
+    """A path or a word beyond the terminal's encoding is written in ASCII instead, and nothing stops."""
+    done = subprocess.run(
+        [*GROQSCOPE, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1", "GROQSCOPE_HOME": str(tmp_path / "größe")},
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\" in done.stdout
 
 
 def test_help_imports_nothing_heavy():

@@ -146,11 +146,12 @@ def _ask(directory: Path) -> Any:
     from opentelemetry.metrics import NoOpMeterProvider
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
     from groqscope.instrument import flush, instrument, record_of
     from groqscope.store import LocalSpanExporter
 
-    provider = TracerProvider(shutdown_on_exit=False)
+    provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(LocalSpanExporter(directory)))
     answer = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=_STREAM)
 
@@ -258,11 +259,13 @@ def _sent(where: "Configuration") -> Finding:
 def _test_span() -> bytes:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
     from groqscope import semconv
     from groqscope.store._exporters import encode_span_line
 
-    provider = TracerProvider(resource=Resource({"service.name": "groqscope-doctor"}), shutdown_on_exit=False)
+    resource = Resource({"service.name": "groqscope-doctor"})
+    provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
     span: Any = provider.get_tracer(semconv.SCOPE).start_span("groqscope.doctor")
     span.end()
     return encode_span_line([span]) or b""

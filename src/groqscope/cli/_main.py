@@ -1,5 +1,7 @@
 """The application, and the one place that prints errors and exits."""
 
+import errno
+import io
 import os
 import platform
 import sys
@@ -61,6 +63,9 @@ def main() -> None:
     Exit status: 0 all is well, 1 a budget is over, 2 a mistake or something that cannot be read, 3 a budget cannot be
     told, 130 ended by Ctrl-C.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # A path or a model's name that the terminal cannot show is no reason to stop.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run())
 
 
@@ -78,9 +83,14 @@ def run(arguments: list[str] | None = None) -> int:
     except (BrokenPipeError, SystemExit) as error:
         if isinstance(error, SystemExit) and type(sys.stdout).__name__ != _PACIFIED:
             raise
-        # The reader (`head`, `less`) has left: nothing is wrong, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say_no_more()  # the reader (`head`, `less`) has left: nothing is wrong
         return 0
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _say_no_more()
+        print(f"groqscope: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
     except Exception as error:
         from groqscope.audit import AuditError  # 50 ms that `--help` does without
 
@@ -90,6 +100,14 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     return status if isinstance(status, int) else 0
 
+
+def _say_no_more() -> None:
+    """Throw away what standard output still holds, so that nothing is raised when Python closes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a file that standard output is sent to may refuse to take more with."""
 
 _PACIFIED: Final = "PacifyFlushWrapper"
 """What click puts in place of standard output before it exits by itself, when the reader has left."""

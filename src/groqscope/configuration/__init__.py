@@ -207,7 +207,8 @@ def _check_directory(settings: "Settings") -> None:
         reason = error.strerror or str(error)
         if settings.own_directory:
             raise ConfigurationError(
-                f"{settings.directory}: the local store cannot be written there: {reason}"
+                f"{settings.directory}: the local store cannot be written there: {reason}; "
+                "give another directory, with GROQSCOPE_HOME or configure(directory=...)"
             ) from error
         _say(
             logging.WARNING,
