@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExportResult
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExportResult, MetricsData
 from opentelemetry.sdk.trace.export import SpanExportResult
 from support.full_records import full_record
 from support.spans import family_of, span_of
@@ -180,10 +180,11 @@ def test_store_that_cannot_be_written_is_said_once(
     def refuse(*_: object, **__: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    exporter = LocalSpanExporter(tmp_path)
+    exporter, metrics = LocalSpanExporter(tmp_path), LocalMetricExporter(tmp_path)
     with monkeypatch.context() as broken, caplog.at_level(logging.WARNING):
         broken.setattr(os, "open", refuse)
         results = [exporter.export(family_of(full_record())) for _ in range(3)]
+        assert metrics.export(MetricsData([])) is MetricExportResult.FAILURE
 
     assert results == [SpanExportResult.FAILURE] * 3
     assert exporter.lost_spans == 9

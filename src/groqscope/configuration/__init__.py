@@ -197,24 +197,19 @@ def _has_providers() -> bool:
 def _check_directory(settings: "Settings") -> None:
     if settings.directory is None:
         return
-    from groqscope.store._directory import make_private
+    from groqscope.store._directory import make_private, say_not_written
 
     try:
         make_private(settings.directory)
         if not os.access(settings.directory, os.W_OK | os.X_OK):
             raise PermissionError(13, os.strerror(13))
     except OSError as error:
-        reason = error.strerror or str(error)
         if settings.own_directory:
             raise ConfigurationError(
-                f"{settings.directory}: the local store cannot be written there: {reason}; "
+                f"{settings.directory}: the local store cannot be written there: {error.strerror or error}; "
                 "give another directory, with GROQSCOPE_HOME or configure(directory=...)"
             ) from error
-        _say(
-            logging.WARNING,
-            f"groqscope cannot write to {settings.directory}: {reason}. Set GROQSCOPE_HOME to another directory;"
-            " until then telemetry is lost, nothing else is affected.",
-        )
+        say_not_written(settings.directory, error)
 
 
 def _say(level: int, sentence: str) -> None:

@@ -1,12 +1,16 @@
 """Where groqscope keeps its files: `$GROQSCOPE_HOME`, else the user's state directory."""
 
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import Final
 
+_logger = logging.getLogger("groqscope.store")
+
 HOME_VARIABLE: Final = "GROQSCOPE_HOME"
 _PRIVATE: Final = 0o700
+_said: Final[set[Path]] = set()
 
 
 def home() -> Path:
@@ -47,6 +51,18 @@ def make_private(directory: Path) -> None:
         status = directory.stat()
         if status.st_mode & 0o077 and status.st_uid == os.getuid():
             directory.chmod(_PRIVATE)
+
+
+def say_not_written(directory: Path, error: OSError) -> None:
+    """Say once a process that nothing can be written there, whichever signal notices first."""
+    if directory not in _said:
+        _said.add(directory)
+        _logger.warning(
+            "groqscope cannot write to %s: %s. Set GROQSCOPE_HOME to another directory;"
+            " until something can be written, telemetry is lost, and nothing else is affected.",
+            directory,
+            error.strerror or error,
+        )
 
 
 def _state_directory() -> Path:

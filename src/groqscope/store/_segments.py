@@ -5,7 +5,6 @@ microseconds), the process, four hex digits, and a number that grows. A line goe
 for appending, so lines of threads and processes never mix, and a process killed between two lines leaves whole lines.
 """
 
-import logging
 import os
 import secrets
 import threading
@@ -17,9 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from groqscope.store._directory import make_private
-
-_logger = logging.getLogger("groqscope.store")
+from groqscope.store._directory import make_private, say_not_written
 
 MIB: Final = 1024 * 1024
 SEGMENT_BYTES: Final = 32 * MIB
@@ -59,7 +56,6 @@ class SegmentWriter:
         self._segment_bytes = min(segment_bytes, total_bytes)
         self._total_bytes = total_bytes
         self._clock = clock
-        self._warned = False
         self._closed = False
         self._begin()
         if hasattr(os, "register_at_fork"):
@@ -79,13 +75,7 @@ class SegmentWriter:
             except OSError as error:
                 self.lost += 1
                 self._close()
-                if not self._warned:
-                    self._warned = True
-                    _logger.warning(
-                        "groqscope cannot write to %s: %s. Telemetry is lost until it can; nothing else is affected.",
-                        self.directory,
-                        error.strerror or error,
-                    )
+                say_not_written(self.directory, error)
                 return False
             self.lines += 1
             return True
