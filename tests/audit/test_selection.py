@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 from support.traffic import START, failed, request
 
-from groqscope.audit import AuditError, MemorySource, NoRequests, Query, Reading, parse_moment
+from groqscope.audit import AuditError, MemorySource, NoRequests, Query, Reading, SourceError, parse_moment
 
 NOW = 1_800_000_000_000_000_000
 HOUR = 3_600_000_000_000
@@ -120,5 +120,17 @@ def test_an_empty_time_names_the_options():
     """Nothing in that time is told apart from nothing at all."""
     _, reading = selected([], since=5)
 
-    with pytest.raises(NoRequests, match="no request in that time"):
+    with pytest.raises(NoRequests, match="no request was made"):
+        reading.require_requests()
+    reading.report.lines = 1
+    with pytest.raises(NoRequests, match="no request in that time in memory: take another --since or --until"):
+        reading.require_requests()
+
+
+def test_a_source_that_cannot_be_read_is_not_called_empty():
+    """What stood in the way is all that is said."""
+    _, reading = selected([])
+    reading.report.warn("a.jsonl", None, "cannot be read: Permission denied")
+
+    with pytest.raises(SourceError, match=r"\Aa\.jsonl: cannot be read: Permission denied\Z"):
         reading.require_requests()

@@ -1,14 +1,18 @@
 """`groqscope audit` from end to end, over a store that the project's own exporter wrote."""
 
+import errno
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.files import write_store
 from support.traffic import MS, request, traffic
 
+from groqscope.audit import AuditError
 from groqscope.cli._audit import sort_out
 from groqscope.cli._main import run
+from groqscope.cli._output import write_new
 from groqscope.store import store_directory
 
 
@@ -218,6 +222,20 @@ def test_csv_has_a_line_per_request(store, capsys):
     _, out, _ = output(capsys, "--csv")
 
     assert len(out.splitlines()) == 121
+
+
+def test_half_a_page_is_not_left_behind(tmp_path, monkeypatch):
+    """A page that cannot be written in full is taken away, so that it is not in the way of the next attempt."""
+    page = tmp_path / "page.html"
+
+    def fill_up(path, *_, **__):
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", fill_up)
+    with pytest.raises(AuditError, match=r"page.html cannot be written: No space left on device"):
+        write_new(page, "text", force=False)
+    assert not page.exists()
 
 
 def test_html_is_not_overwritten(store, capsys, tmp_path):

@@ -180,6 +180,19 @@ def test_following_a_store_begins_with_what_is_there():
     assert list(polls) == []
 
 
+def test_what_cannot_be_read_is_said(capsys, tmp_path):
+    """A file of something else is followed all the same, but not in silence."""
+    import threading
+
+    from groqscope.cli._tail import _store_polls
+
+    (tmp_path / "notes.jsonl").write_text("not JSON\n")
+    first = next(_store_polls(str(tmp_path), threading.Event()))
+
+    assert first == []
+    assert capsys.readouterr().err.startswith(f"groqscope: {tmp_path / 'notes.jsonl'}:1: not JSON")
+
+
 def test_following_a_tempo_shows_each_request_once(monkeypatch):
     """Looks overlap, since traces arrive late; a request is shown when it is first seen."""
     import threading

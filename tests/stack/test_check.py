@@ -240,7 +240,16 @@ def test_no_requests_yet_is_no_fault(fake: Fake):
     links = fake.links()
 
     assert _broken(links) == []
-    assert "make stack-demo" in (links["metrics of Groq requests"].remedy or "")
+    assert "--profile demo" in (links["metrics of Groq requests"].remedy or "")
+
+
+def test_nothing_is_said_of_a_prometheus_that_is_away(fake: Fake):
+    """Whether it has metrics of requests is not known then."""
+    fake.down.add(9090)
+    link = fake.links()["metrics of Groq requests"]
+
+    assert link.state == "unknown"
+    assert link.detail == "not tried, since Prometheus at http://127.0.0.1:9090 gives no answer: nothing listens there"
 
 
 def test_headers_are_sent(fake: Fake):

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Final
 
 from groqscope._version import __version__
-from groqscope.audit._errors import NoRequests
+from groqscope.audit._errors import NoRequests, SourceError
 from groqscope.audit._model import Provenance
 from groqscope.audit._selection import Query
 from groqscope.audit._sources import ReadReport, Source
@@ -82,18 +82,22 @@ class Reading:
 
         Raises:
             NoRequests: nothing was.
+            SourceError: nothing could be read.
         """
         if self.requests:
             return
         if self.report.records:
             words = self.query.selection().words
             raise NoRequests(f"none of {self.report.records:,} requests fits ({', '.join(words)}): widen the selection")
-        raise NoRequests("\n".join([self._nothing(), *map(str, self.report.warnings[:3])]))
+        warnings = [str(warning) for warning in self.report.warnings[:3]]
+        if warnings and not self.report.lines:
+            raise SourceError("\n".join(warnings))
+        raise NoRequests("\n".join([self._nothing(), *warnings]))
 
     def _nothing(self) -> str:
-        if self.query.since is None and self.query.until is None:
-            return self.source.when_empty
-        return f"no request in that time; without --since and --until: {self.source.when_empty}"
+        if self.report.lines and not (self.query.since is None and self.query.until is None):
+            return f"no request in that time in {', '.join(self.source.names)}: take another --since or --until"
+        return self.source.when_empty
 
     def provenance(self) -> Provenance:
         """Say where the records came from."""

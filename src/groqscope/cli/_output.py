@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,10 +43,14 @@ def write_new(path: Path, text: str, *, force: bool) -> None:
     Raises:
         AuditError: it is there, or cannot be written.
     """
+    before = path.exists()
     try:
         with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except FileExistsError:
         raise AuditError(f"{path} is there already: take another name, or --force to overwrite it") from None
     except OSError as error:
+        if not before:  # half a file would be in the way of the next attempt
+            with suppress(OSError):
+                path.unlink()
         raise AuditError(f"{path} cannot be written: {error.strerror or error}") from error

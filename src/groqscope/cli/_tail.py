@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -220,13 +221,17 @@ def _id(record: "RequestRecord") -> str:
 
 def _store_polls(place: str, stop: threading.Event) -> "Iterator[list[RequestRecord]]":
     """Yield what was there before, then what each look brings."""
+    from groqscope.store import ReadReport, read_records
     from groqscope.store import follow as follow_store
-    from groqscope.store import read_records
 
     looks = follow_store(place, stop, interval=INTERVAL)
     first = next(looks)  # from here on, nothing is missed
     since = time.time_ns() - _BEFORE_NS
-    yield [*read_records([place], since=since, timelines=False), *first]
+    report = ReadReport()
+    before = list(read_records([place], report=report, since=since, timelines=False))
+    for warning in report.warnings[:3] if Path(place).exists() else ():  # a store may be made later
+        print(f"groqscope: {warning}", file=sys.stderr)
+    yield [*before, *first]
     yield from looks
 
 

@@ -182,12 +182,14 @@ def _prometheus(tools: _Tools, addresses: Addresses, probe: Probe) -> Link:
 
 def _groq_metrics(tools: _Tools, addresses: Addresses) -> Link:
     """Tell whether any request to Groq was measured; none is no broken link."""
-    name = "metrics of Groq requests"
-    value = _value(tools, addresses.prometheus.rstrip("/"), _REQUESTS)
+    name, base = "metrics of Groq requests", addresses.prometheus.rstrip("/")
+    answer, problem = _ask(tools, "GET", f"{base}/-/ready")
+    if answer is None:
+        return Link(name, "unknown", f"not tried, since Prometheus at {base} gives no answer: {problem}")
+    value = _value(tools, base, _REQUESTS)
     if value is None:
-        return Link(
-            name, "unknown", "none in Prometheus within a day", "run an application with groqscope, or make stack-demo"
-        )
+        remedy = "run an application with groqscope, or docker compose --profile demo up -d"
+        return Link(name, "unknown", "none in Prometheus within a day", remedy)
     return Link(name, "ok", f"{int(value)} series of requests in Prometheus within a day")
 
 
