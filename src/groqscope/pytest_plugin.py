@@ -80,8 +80,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     kept = [one for budgets in measured for one in budgets.results()]
     broken = [one for one in kept if one.verdict in {"over", "cannot tell"}]
     if broken:
-        lines = [_line(one) for one in broken]
-        pytest.fail("\n".join([f"groq_budget, over {len(records)} request(s):", *lines]), pytrace=False)
+        pytest.fail("\n".join(_line(one, len(records)) for one in broken), pytrace=False)
     return result
 
 
@@ -117,7 +116,8 @@ def _of_mark(mark: pytest.Mark) -> "Budgets":
     try:
         return _parsed(mark.args, (goodput,) if isinstance(goodput, str) else tuple(goodput))
     except AuditError as error:
-        pytest.fail(f"{MARK}: {error}", pytrace=False)
+        message = f"{MARK}: {error}"
+    pytest.fail(message, pytrace=False)  # out here, so that pytest does not show the error as its cause as well
 
 
 def _parsed(budgets: tuple[str, ...], goodput: tuple[str, ...]) -> "Budgets":
@@ -127,9 +127,11 @@ def _parsed(budgets: tuple[str, ...], goodput: tuple[str, ...]) -> "Budgets":
     return Budgets([parse_budget(text, MARK) for text in budgets], good)
 
 
-def _line(result: "BudgetResult") -> str:
+def _line(result: "BudgetResult", requests: int) -> str:
+    """Say what is wrong first: pytest's summary shows the beginning of the first line."""
     from groqscope.audit._words import in_unit
 
-    measured = "not known" if result.measured is None else in_unit(result.measured, result.unit)
+    measured = "nothing" if result.measured is None else in_unit(result.measured, result.unit)
+    of = f"{requests} request{'' if requests == 1 else 's'}"
     note = f" ({result.note})" if result.note else ""
-    return f"    {result.verdict}: {result.expression}, measured {measured}{note}"
+    return f"{MARK} {result.verdict}: {result.expression}, measured {measured} in {of}{note}"
