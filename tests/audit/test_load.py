@@ -28,6 +28,11 @@ def test_records_come_back_equal(file):
     assert list(audit.load(file)) == RECORDS
 
 
+def test_records_are_shown_by_what_they_are_of():
+    """A notebook that shows them reads nothing."""
+    assert repr(audit.load(model="llama", last=3)) == f"<Records of {store_directory()}, model llama, the last 3>"
+
+
 def test_a_directory_and_a_compressed_file(file, tmp_path):
     """Directories and gzip are read alike."""
     packed = tmp_path / "packed.jsonl.gz"

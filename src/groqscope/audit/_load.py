@@ -24,6 +24,10 @@ class Records:
         self.report: ReadReport = ReadReport()
         """What the latest reading passed over."""
 
+    def __repr__(self) -> str:
+        """Name source and selection; nothing is read for it."""
+        return f"<Records of {', '.join([*self.source.names, *self.query.selection().words])}>"
+
     def __iter__(self) -> Iterator[RequestRecord]:
         return self._reading().records()
 

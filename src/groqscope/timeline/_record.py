@@ -275,6 +275,21 @@ class RequestRecord:
     phases_clamped: bool = False
     phases_unseen: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """One line, for notebooks and failing tests; `dataclasses.asdict(record)` has every field."""
+        ended = " ".join(part for part in (self.outcome or "running", self.error_type) if part)
+        tokens = self.usage.output_tokens
+        facts = (
+            self.request_id or self.span_id,
+            self.model,
+            "stream" if self.stream else None,
+            ended,
+            f"{self.duration_ns / 1e6:,.1f} ms",
+            f"{self.retries:,} retr{'y' if self.retries == 1 else 'ies'}" if self.retries else None,
+            None if tokens is None else f"{tokens:,} tokens out",
+        )
+        return f"<RequestRecord {', '.join(fact for fact in facts if fact)}>"
+
     @property
     def retries(self) -> int:
         """HTTP attempts beyond the first."""
