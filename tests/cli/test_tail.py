@@ -1,5 +1,6 @@
 """`groqscope tail`: a line per finished request."""
 
+import re
 import subprocess
 import sys
 import time
@@ -42,10 +43,20 @@ def test_a_line_per_request():
     terminal = tail([], [request(1), request(2)])
     title, *rest = terminal.lines
 
-    assert title.split()[:3] == ["time,", "UTC", "model"]
+    assert title.split()[:3] == ["time", "UTC", "model"]
     assert "llama-3.3-70b-versatile" in rest[0]
     assert "req_01k00000000000000000000001" in rest[0]
     assert "$0.0001" in rest[0]
+
+
+@pytest.mark.parametrize("width", [40, 80, 250])
+def test_a_narrow_terminal_keeps_what_matters(width):
+    """Model, outcome and total are there at any width, under titles that are whole."""
+    title, line = tail([failed(0)], width=width).lines
+
+    assert {"model", "outcome", "total"} <= set(title.split())
+    assert re.search(r"llama.*! \S+ +[\d.,]+", line)
+    assert "time UTC" in title or width == 40
 
 
 def test_what_was_there_before_begins_it():

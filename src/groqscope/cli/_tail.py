@@ -114,7 +114,7 @@ class Screen:
 
         self._look = look
         self._unit = Unit.of(look.unit or "ms")
-        self._widths = _WIDE if look.width >= _ROOMY else _NARROW
+        self._widths = next(widths for room, widths in _WIDTHS.items() if look.width >= room)
         self._footer = footer
         self._place = place
         self._write = write or _to_stdout
@@ -179,11 +179,13 @@ def _to_stdout(text: str) -> None:
 
 
 _Cells = tuple[str, str, str, str, str, str, str, str, str]
-_TITLES: Final = ("time, UTC", "model", "outcome", "total", "first", "in", "out", "tok/s", "cost")
-_WIDE: Final = (13, 25, 21, 10, 8, 6, 6, 6, 9)
-_NARROW: Final = (8, 16, 12, 9, 8, 0, 0, 0, 0)
-"""Cells of each column; one of 0 is left out."""
-_ROOMY: Final = 150
+_TITLES: Final = ("time UTC", "model", "outcome", "total", "first", "in", "out", "tok/s", "cost")
+_WIDTHS: Final = {
+    150: (13, 25, 21, 10, 8, 6, 6, 6, 9),
+    62: (8, 16, 12, 9, 8, 0, 0, 0, 0),
+    0: (0, 12, 12, 9, 0, 0, 0, 0, 0),
+}
+"""Cells of each column by the room that there is; one of 0 is left out."""
 _TEXTS: Final = 3
 
 
