@@ -136,6 +136,23 @@ def test_zero_code() -> None:
     assert status == (1 if any(f["state"] == "broken" for f in report["findings"]) else 0)
 
 
+def test_somebody_elses_wrapper_of_streams(tmp_path: Path) -> None:
+    """Another instrumentation may hand out generators instead of streams: the request is observed all the same."""
+    (tmp_path / "sitecustomize.py").write_text("""
+from groq.resources.chat.completions import Completions
+
+create = Completions.create
+
+def wrapped(*arguments, **named):
+    yield from create(*arguments, **named)
+
+Completions.create = wrapped
+""")
+    status, report = doctor(PYTHONPATH=str(tmp_path))
+
+    assert (status, states(report)["test request"]) == (0, "ok")
+
+
 def test_somebody_elses_providers() -> None:
     """Where a program has set providers already, doctor says that they are used, and does not guess where they send."""
     program = """

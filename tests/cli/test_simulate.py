@@ -56,6 +56,21 @@ def test_it_answers_until_it_is_interrupted() -> None:
     assert (process.returncode, errors) == (0, "")
 
 
+def test_it_serves_on_when_its_reader_has_left() -> None:
+    """`groqscope simulate | head -1` ends neither in a traceback nor in a word about its port."""
+    with serving() as (url, process):
+        process.stdout.close()
+        with Groq(base_url=url, api_key="any") as client:
+            for _ in range(2):
+                client.chat.completions.create(model="whatever", messages=[])
+        process.send_signal(signal.SIGINT)
+        with process.stderr:
+            errors = process.stderr.read()
+        process.wait(timeout=20)
+
+    assert (process.returncode, errors) == (0, "")
+
+
 def test_it_replays_the_bundled_recordings_at_a_pace() -> None:
     """`--replay bundled --pace 1`: a recorded stream, and the models that can be asked."""
     with serving("--replay", "bundled", "--pace", "1", "--quiet") as (url, process):

@@ -1,6 +1,7 @@
 """`groqscope simulate`."""
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,13 +93,12 @@ def _pace(text: str, speed: float) -> "Pace":
 def _announce(simulator: "Simulator", url: str, host: str) -> None:
     if host not in {"127.0.0.1", "::1", "localhost"}:
         print(f"groqscope: {host} is not loopback: others in the network can reach this server", file=sys.stderr)
-    print(f"A Groq-compatible server on {url}; Ctrl+C ends it. To use it:\n")
-    print(f"    export GROQ_BASE_URL={url} GROQ_API_KEY=any\n")
+    lines = [f"A Groq-compatible server on {url}; Ctrl+C ends it. To use it:\n"]
+    lines.append(f"    export GROQ_BASE_URL={url} GROQ_API_KEY=any\n")
     if recordings := simulator.recordings:
-        print(f"It replays {len(recordings)} recordings of these models:")
-        for model in sorted({recording.model for recording in recordings}):
-            print(f"    {model}")
-    sys.stdout.flush()
+        lines.append(f"It replays {len(recordings)} recordings of these models:")
+        lines += [f"    {model}" for model in sorted({recording.model for recording in recordings})]
+    _say("\n".join(lines))
 
 
 def _tell(served: "Served") -> None:
@@ -109,7 +109,13 @@ def _tell(served: "Served") -> None:
     taken = f"{(end - served.headers_received_ns) / 1e6:8.1f} ms" if end else f"{'-':>8}   "
     events = f"{served.writes[-1].events} events" if served.writes and served.writes[-1].events else ""
     left = "" if served.left == "complete" else f"{served.left}"
-    print(f"{served.status or '-':>4} {taken}  {what}  {model}  {events}  {left}".rstrip(), flush=True)
+    _say(f"{served.status or '-':>4} {taken}  {what}  {model}  {events}  {left}".rstrip())
+
+
+def _say(text: str) -> None:
+    """Print at once; a reader that has left (`head`) or a full disk does not stop the serving."""
+    with suppress(OSError):
+        print(text, flush=True)
 
 
 def _allow_many_connections() -> None:
