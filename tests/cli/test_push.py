@@ -96,6 +96,19 @@ def test_what_is_missing_or_wrong(arguments, words, capsys):
     assert words in capsys.readouterr().err
 
 
+def test_what_was_sent_cannot_be_remembered(endpoint, tmp_path, monkeypatch, capsys):
+    """Nothing is sent that would be sent again; the sentence names the place and the variable."""
+    file = write_store(tmp_path / "files", [request(1)])
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("GROQSCOPE_HOME", str(tmp_path / "home"))
+
+    assert run(["push", str(file), "--endpoint", endpoint.url]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'home'}" in said
+    assert said.endswith("set GROQSCOPE_HOME to a directory that can be written\n")
+    assert endpoint.requests == []
+
+
 def test_nothing_stored_yet(capsys):
     """An empty store says how it gets filled, as it does in the audit."""
     assert run(["push", "--endpoint", "http://127.0.0.1:1"]) == 2

@@ -53,5 +53,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFi
     """A mistake in the directory is one sentence."""
     (tmp_path / "file").write_text("")
 
+    assert run(["stack", "init", str(tmp_path / "file")]) == 2
+    assert f"{tmp_path / 'file'} is there already and is no directory" in capsys.readouterr().err
     assert run(["stack", "init", str(tmp_path / "file" / "below")]) == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert f"{tmp_path / 'file' / 'below'} " in capsys.readouterr().err

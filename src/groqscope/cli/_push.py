@@ -58,7 +58,11 @@ def push(
     except ConfigurationError as error:
         raise AuditError(str(error)) from error
     except OSError as error:
-        raise AuditError(f"what was sent cannot be written down: {error}") from error
+        where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise AuditError(
+            f"what was sent cannot be written down, to be remembered: {where}; "
+            "set GROQSCOPE_HOME to a directory that can be written"
+        ) from error
     where = first.name
     for warning in report.read.warnings[:3]:
         print(f"groqscope: {warning}", file=sys.stderr)

@@ -57,6 +57,8 @@ def init(
         written = write_stack(directory, force=force)
     except StackFilesError as error:
         raise AuditError(str(error)) from error
+    except FileExistsError as error:
+        raise AuditError(f"{error.filename} is there already and is no directory: take another name") from error
     except OSError as error:
         raise AuditError(f"{directory} cannot be written: {error.strerror or error}") from error
     print(f"{len(written)} files in {directory}. Next:\n")

@@ -210,4 +210,4 @@ def require_extra() -> None:
     """
     for package in ("starlette", "uvicorn"):
         if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(f"The simulator needs {package}: pip install 'groqscope[simulator]'")
+            raise MissingExtraError(f"the simulator needs {package}: pip install 'groqscope[simulator]'")
