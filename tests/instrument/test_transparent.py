@@ -467,3 +467,19 @@ def test_the_instrumentor(sim: Simulator, exported: Exported) -> None:
 
     assert len(exported.record_spans) == 1
     assert instrumentor.instrumentation_dependencies()
+
+
+def test_the_instrumentor_with_a_setting_that_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The agent goes on to its other instrumentations; one line says what is wrong, and Groq stays as it was."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense")
+    instrumentor = GroqInstrumentor()
+    try:
+        instrumentor.instrument()
+        assert not is_instrumented(groq.Groq)
+    finally:
+        instrumentor.uninstrument()
+
+    (message,) = caplog.messages
+    assert message.startswith("groqscope: OTEL_EXPORTER_OTLP_ENDPOINT=nonsense: not a URL")
