@@ -190,7 +190,7 @@ def test_project_budgets(tmp_path, monkeypatch):
         ("[tool]\ngroqscope = 3", SourceError, r"has no \[tool.groqscope.budgets\]"),
         ("[tool.groqscope.budgets]", AuditError, "holds no budget"),
         ("[tool.groqscope.budgets]\na = 3", AuditError, "a = 3 is no budget"),
-        ("[tool.groqscope.budgets]\na = 'ttfc.p95'", ExpressionError, "expected a measure"),
+        ("[tool.groqscope.budgets]\na = 'ttfc.p95'", ExpressionError, r"toml: a: expected a measure"),
         ("[tool.groqscope.budgets]\ngoodput = {ttft = 'x'}", AuditError, "expected KEY:MILLISECONDS"),
         ("not = [toml", SourceError, "is not TOML"),
     ],

@@ -57,6 +57,13 @@ def test_the_local_store_is_the_default():
     assert records.report.records == 60
 
 
+def test_an_empty_store_while_an_endpoint_is_set(monkeypatch):
+    """Whoever sends to a collector is told that the requests are there."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    with pytest.raises(audit.NoRequests, match="ENDPOINT is set, requests go there; `groqscope audit"):
+        audit.load().overview()
+
+
 def test_an_empty_store_says_what_to_do():
     """No store yet: how it gets filled."""
     assert list(audit.load()) == []

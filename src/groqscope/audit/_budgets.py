@@ -343,7 +343,10 @@ def parse_table(table: Mapping[str, Any], source: str) -> tuple[list[Budget], Go
             if at_least is not None:
                 budgets.append(parse_budget(f"goodput >= {at_least}", source))
         elif isinstance(value, str):
-            budgets.append(parse_budget(value, source))
+            try:
+                budgets.append(parse_budget(value, source))
+            except ExpressionError as error:
+                raise ExpressionError(f"{source}: {name}: {error.message}", error.text, error.position) from None
         else:
             raise AuditError(
                 f"{source}: {name} = {value!r} is no budget; write for example {name} = 'ttfc.p95 < 400ms'"

@@ -1,5 +1,6 @@
 """Where records come from, behind one interface: the local store, files and directories, standard input, Tempo."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -78,6 +79,11 @@ class StoreSource(FileSource):
     @property
     def when_empty(self) -> str:
         """How the store gets filled."""
+        if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+            return (
+                f"the local store ({self._directory}) is empty: OTEL_EXPORTER_OTLP_ENDPOINT is set, requests go there; "
+                "`groqscope audit --tempo http://127.0.0.1:3200` reads them from a Tempo"
+            )
         return (
             f"the local store ({self._directory}) is empty: call groqscope.configure() and groqscope.instrument() in a "
             "program that uses Groq, or try `groqscope demo`"
