@@ -94,7 +94,8 @@ def _agent(stage: Stage, request: Request) -> str:
             return await agent.run(request["messages"][-1]["content"], event_stream_handler=read)
 
     result = asyncio.run(ask())
-    return f"{result.usage.requests} requests, {len(called)} tool call{'' if len(called) == 1 else 's'}"
+    asked = result.usage.requests
+    return f"{asked} request{'' if asked == 1 else 's'}, {len(called)} tool call{'' if len(called) == 1 else 's'}"
 
 
 def _slow_consumer(stage: Stage, request: Request) -> str:
