@@ -369,6 +369,53 @@ def test_disk_that_cannot_be_written_is_said_once(
     assert caplog.text.count("cannot keep telemetry") == 1
 
 
+def test_sender_that_fails_in_an_unknown_way_costs_nothing(
+    exporter: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody foresaw while sending is an endpoint that is away: the batch waits on disk, and it is said once."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    sending = exporter()
+    monkeypatch.setattr(sending.courier.sender, "_connected", fail)
+    with caplog.at_level(logging.WARNING):
+        _send(sending, "a")
+        sending.force_flush(300)
+
+    assert len(sending.courier.spool.waiting()) == 1
+    assert caplog.text.count("nobody foresaw this") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_fork_while_a_batch_is_spooled(endpoint: Collector, exporter: Make) -> None:
+    """A child forked while its parent writes to the spool can write to it, too: the parent's lock is not its own."""
+    endpoint.down()
+    sending = exporter()
+    with sending.courier.spool._lock:
+        child = os.fork()
+        if child == 0:
+            writing = threading.Thread(target=sending.courier.spool.append, args=(b"{}", 1), daemon=True)
+            writing.start()
+            writing.join(5)
+            os._exit(1 if writing.is_alive() else 0)
+
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "shown"),
+    [
+        ("http://user:pass@host:4318/v1/traces", "http://***@host:4318/v1/traces"),
+        ("http://user:p@ss@host/v1/traces", "http://***@host/v1/traces"),
+        ("http://host/at@home?a=b@c", "http://host/at@home?a=b@c"),
+    ],
+)
+def test_password_is_not_shown(endpoint: str, shown: str) -> None:
+    """An address is named without its user and password, one that holds an at sign included."""
+    assert OtlpSender(endpoint, "traces").name == shown
+
+
 def test_other_endpoints_spool_is_not_touched() -> None:
     """What waits for one URL never goes to another."""
     assert spool_for("http://a/v1/traces") != spool_for("http://b/v1/traces")

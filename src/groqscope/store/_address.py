@@ -2,7 +2,7 @@
 
 import re
 
-_USER: re.Pattern[str] = re.compile(r"//[^/@]*@")
+_USER: re.Pattern[str] = re.compile(r"//[^/?#]*@")
 
 
 def without_password(url: str) -> str:

@@ -124,6 +124,7 @@ class Courier:
 
     def begin_again(self) -> None:
         """Leave the parent's batch and connection to the parent: for a child process after a fork."""
+        self.spool.begin_again()
         self._begin()
 
     def _begin(self) -> None:

@@ -119,8 +119,6 @@ class OtlpSender:
 
     def send(self, payload: bytes) -> Delivery:
         """Send one export request, encoded as the protocol says."""
-        import httpx
-
         deadline = time.monotonic() + self._timeout
         try:
             client = self._connected()
@@ -131,7 +129,7 @@ class OtlpSender:
                 answer = _read(response, deadline)
             finally:
                 response.close()
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the data can be sent later
             return Unavailable(_reason(error))
         return self._outcome(response, answer)
 

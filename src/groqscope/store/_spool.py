@@ -58,10 +58,14 @@ class Spool:
         self._max_bytes = max_bytes
         self._clock = clock
         self._numbers = count()
-        self._lock = threading.Lock()
-        self._size: int | None = None
         self._written = 0
         self._warned = False
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Leave the lock to whoever holds it: for a child process after a fork."""
+        self._lock = threading.Lock()
+        self._size: int | None = None
 
     def append(self, line: bytes, items: int) -> bool:
         """Keep a batch of so many items; whether it is on disk. Failure is counted and said once."""
