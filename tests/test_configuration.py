@@ -233,6 +233,8 @@ def test_password_in_a_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> N
         ({"protocol": "smtp"}, "protocol='smtp': expected one of"),
         ({"endpoint": "nowhere"}, "endpoint=nowhere: not a URL"),
         ({"endpoint": "http://a", "directory": "b"}, "give one of them"),
+        ({"headers": {"authorization": "schlüssel"}}, r"^headers: one \(not shown.*\) that HTTP cannot carry"),
+        ({"headers": {"a b": "c"}}, "that HTTP cannot carry"),
     ],
 )
 def test_wrong_argument(given: dict[str, Any], words: str) -> None:

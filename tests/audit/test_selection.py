@@ -134,3 +134,12 @@ def test_a_source_that_cannot_be_read_is_not_called_empty():
 
     with pytest.raises(SourceError, match=r"\Aa\.jsonl: cannot be read: Permission denied\Z"):
         reading.require_requests()
+
+
+@pytest.mark.parametrize("text", ["9999999d", "0001-01-01T00:00Z"])
+def test_before_the_first_clock(text):
+    """What lies before 1970 counts as its begin, and can be said in words."""
+    since = parse_moment(text, "--since", 1)
+
+    assert since == 0
+    assert Query(since=since).selection().words == ("since 1970-01-01 00:00:00Z",)

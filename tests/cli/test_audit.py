@@ -70,11 +70,17 @@ def test_files_instead_of_the_store(store, capsys, tmp_path):
         (["--budget", "ttfc<1s"], "which of all values of ttfc?"),
         (["--goodput", "ttft"], "expected KEY:MILLISECONDS"),
         (["--since", "never"], "--since 'never' is no time"),
+        (["--since", "0001-01-01"], "--since '0001-01-01' is no time"),
+        (["--until", "9999999d"], "no request in that time"),
+        (["--where", "start < '0001-01-01'"], "expected a time such as"),
+        (["--budget", "ttfc.p99.99999999999999999<1s"], "unknown field 'ttfc.p99.99999999999999999'"),
         (["--since", "1m"], "no request in that time"),
         (["--outcome", "failed"], "unknown outcome 'failed'"),
         (["--by", "speed", "--slowest", "3"], "unknown field 'speed'"),
         (["--where", "duration > 1h"], "none of 120 requests fits (where duration > 1h)"),
         (["--tempo", "localhost"], "is no address"),
+        (["--tempo", "http://[::1"], "is no address"),
+        (["--tempo", "http://127.0.0.1:99999"], "is no address"),
         (["--unit", "minutes"], "--unit 'minutes': use us, ms or s"),
         (["--json", "--csv"], "one of --json, --csv and --markdown"),
         (["--limit", "-1"], "--limit wants a number from 0 on"),
@@ -215,6 +221,17 @@ def test_forms(store, capsys, form):
     assert (status, again) == (0, 0)
     assert overview.endswith("\n")
     assert "req_01k00000000000000000000007" in one
+
+
+@pytest.mark.parametrize("form", ["--markdown", "--html"])
+def test_unit(store, capsys, tmp_path, form):
+    """`--unit` counts in every form that is for people."""
+    page = tmp_path / "page.html"
+    _, out, _ = output(capsys, "--unit", "s", form, *([str(page)] if form == "--html" else []))
+    text = page.read_text() if form == "--html" else out
+
+    assert "Quantiles, s<" in text
+    assert "Quantiles, ms<" not in text
 
 
 def test_csv_has_a_line_per_request(store, capsys):

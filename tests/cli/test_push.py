@@ -86,6 +86,7 @@ def test_password_in_the_address_is_not_shown(endpoint, tmp_path, capsys):
         ([], "no endpoint: give one (http://127.0.0.1:4318), or set OTEL_EXPORTER_OTLP_ENDPOINT"),
         (["--endpoint", "collector:4318"], "endpoint=collector:4318: not a URL"),
         (["--endpoint", "http://x", "--header", "nonsense"], "--header: a header is written as NAME=VALUE"),
+        (["--endpoint", "http://x", "--header", "key=schlüssel"], "that HTTP cannot carry"),
     ],
 )
 def test_what_is_missing_or_wrong(arguments, words, capsys):

@@ -301,9 +301,21 @@ def test_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     }
 
 
-def test_a_wrong_address_is_told_before_anything_is_sent(capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("address", ["localhost:3200", "http://[::1", "http://127.0.0.1:99999"])
+def test_a_wrong_address_is_told_before_anything_is_sent(address: str, capsys: pytest.CaptureFixture[str]):
     """The option is named, and what to write instead."""
-    status = run(["stack", "check", "--tempo", "localhost:3200"])
+    status = run(["stack", "check", "--tempo", address])
 
     assert status == 2
-    assert "--tempo 'localhost:3200' is no address" in capsys.readouterr().err
+    assert f"--tempo {address!r} is no address" in capsys.readouterr().err
+
+
+def test_a_wrong_header_is_told_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The variable is named; its value may be a secret."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20%C3%BC")
+    status = run(["stack", "check"])
+
+    assert status == 2
+    assert "OTEL_EXPORTER_OTLP_HEADERS: entry 1 of 1" in capsys.readouterr().err

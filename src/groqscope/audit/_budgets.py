@@ -32,7 +32,7 @@ _COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_STATISTIC: Final = re.compile(r"(?P<field>.+)\.(?P<statistic>p\d{1,2}(?:\.\d+)?|median|min|max|mean|sum|count)")
+_STATISTIC: Final = re.compile(r"(?P<field>.+)\.(?P<statistic>p\d{1,2}(?:\.\d{1,3})?|median|min|max|mean|sum|count)")
 _TALLIES: Final[dict[str, Predicate]] = {
     "errors": lambda r: r.outcome in FAILED,
     "abandoned": lambda r: r.outcome in LEFT,

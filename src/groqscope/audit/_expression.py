@@ -15,11 +15,10 @@ a part of a text, whatever its case; on a list of texts (`tool`, `finish_reasons
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from groqscope.audit._errors import ExpressionError
-from groqscope.audit._lexer import Token, tokenize
+from groqscope.audit._lexer import Token, tokenize, unix_ns
 from groqscope.audit.fields import Field, Kind, UnknownField, Value, find
 from groqscope.timeline import RequestRecord
 
@@ -215,10 +214,9 @@ class _Parser:
 
     def _time(self, right: _Operand) -> int:
         try:
-            moment = datetime.fromisoformat(str(right.value))
+            return unix_ns(str(right.value))
         except ValueError:
             raise self._error("expected a time such as '2026-11-22T14:03' in ISO form", right.token) from None
-        return int(moment.timestamp() * 1e9)
 
     def _test(self, field: Field, sign: str, other: Field | None, value: Value, op: Token) -> Test:
         right: Callable[[RequestRecord], Value] = other.get if other else lambda _: value

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 from groqscope.audit._errors import ExpressionError
@@ -56,6 +57,19 @@ class Token:
     """A number, scaled by its unit."""
     unit: Unit | None = None
     """What the number's unit says it is; `None` for a plain number."""
+
+
+def unix_ns(text: str) -> int:
+    """Read a moment in ISO form, without a zone local time, as Unix nanoseconds.
+
+    Raises:
+        ValueError: it is none, or in a year that no clock has.
+    """
+    try:
+        # Whole microseconds: a double has no room for nanoseconds since 1970.
+        return round(datetime.fromisoformat(text.strip()).timestamp() * 1e6) * 1000
+    except (OverflowError, OSError) as error:
+        raise ValueError(str(error)) from error
 
 
 def tokenize(text: str) -> list[Token]:

@@ -8,7 +8,7 @@ from typing import Final, get_args
 
 from groqscope.audit._errors import AuditError
 from groqscope.audit._expression import compile_where
-from groqscope.audit._lexer import DURATION_UNITS
+from groqscope.audit._lexer import DURATION_UNITS, unix_ns
 from groqscope.audit._model import Selection
 from groqscope.audit.fields import numeric
 from groqscope.timeline import Outcome, RequestRecord
@@ -96,22 +96,22 @@ class Query:
 def parse_moment(text: str, option: str, now_ns: int) -> int:
     """Read a time: `30m`, `1.5h`, `2d` ago, or ISO form (without a zone it is local time), as Unix nanoseconds.
 
+    What lies before 1970 is 0: no request was made then.
+
     Raises:
         AuditError: it is neither.
     """
     ago = _AGO.fullmatch(text.strip())
     if ago is not None:
         unit = _WEEK if ago[2] == "w" else DURATION_UNITS[ago[2]]
-        return now_ns - round(float(ago[1]) * unit)
+        return max(0, now_ns - round(float(ago[1]) * unit))
     try:
-        moment = datetime.fromisoformat(text.strip())
+        return max(0, unix_ns(text))
     except ValueError:
         raise AuditError(
             f"{option} {text!r} is no time: write how long ago (30m, 1h, 2d) or a moment (2026-11-22T14:03)"
         ) from None
-    # Whole microseconds: a double has no room for nanoseconds since 1970.
-    return round(moment.timestamp() * 1e6) * 1000
 
 
-def _moment(unix_ns: int) -> str:
-    return datetime.fromtimestamp(unix_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+def _moment(moment_ns: int) -> str:
+    return datetime.fromtimestamp(moment_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from groqscope.audit._errors import SourceError
 from groqscope.store import ReadReport, decode_traces
+from groqscope.store._address import is_http
 from groqscope.timeline import RequestRecord
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ class TempoSource:
     """A Tempo by its HTTP address, for example `http://127.0.0.1:3200`."""
 
     def __init__(self, url: str, *, client: "httpx.Client | None" = None, limit: int = LIMIT) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not is_http(url):
             raise SourceError(f"--tempo {url!r} is no address: write for example http://127.0.0.1:3200")
         self._url = url.rstrip("/")
         self._given = client

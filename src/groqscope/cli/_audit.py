@@ -13,6 +13,7 @@ from groqscope.cli import _options as opt
 if TYPE_CHECKING:
     from groqscope.audit import Audit, Budgets, Reading, ReadReport
     from groqscope.audit.reports import Report, Section
+    from groqscope.audit.reports._text import UnitName
 
 OVER, BROKEN, CANNOT_TELL = 1, 2, 3
 """Exit status: a budget is over, something could not be read, a budget cannot be told."""
@@ -43,7 +44,7 @@ class _Output:
     markdown: bool
     html: Path | None
     limit: int | None
-    unit: str | None
+    unit: "UnitName | None"
     force: bool
 
 
@@ -78,11 +79,12 @@ def audit(
     """Show where the time went: newest requests, percentiles by model, one request, budgets, or what changed."""
     from groqscope.audit import Query, Reading, parse_moment
     from groqscope.audit._load import source_of
+    from groqscope.cli._output import checked_unit
 
     if fields:
         _print_fields()
         return 0
-    output = _Output(json, csv, markdown, html, limit, unit, force)
+    output = _Output(json, csv, markdown, html, limit, checked_unit(unit), force)
     _check(output)
     now = time.time_ns()
     query = Query(
@@ -223,11 +225,9 @@ def _listed(output: _Output) -> int | None:
 
 def _check(output: _Output) -> None:
     from groqscope.audit import AuditError
-    from groqscope.cli._output import check_unit
 
     if sum((output.json, output.csv, output.markdown)) > 1:
         raise AuditError("one of --json, --csv and --markdown at a time")
-    check_unit(output.unit)
     if output.limit is not None and output.limit < 0:
         raise AuditError(f"--limit wants a number from 0 on, not {output.limit}")
     if output.html is not None and output.html.exists() and not output.force:
@@ -239,14 +239,14 @@ def _write(report: "Report", output: _Output, section: "Section") -> None:
     from groqscope.cli._output import look, write_new
 
     if output.html is not None:
-        write_new(output.html, reports.HtmlRenderer().render(report), force=output.force)
+        write_new(output.html, reports.HtmlRenderer(unit=output.unit).render(report), force=output.force)
         print(f"wrote {output.html}", file=sys.stderr)
     if output.json:
         text = reports.JsonRenderer().render(report)
     elif output.csv:
         text = reports.CsvRenderer().render(report)
     elif output.markdown:
-        text = reports.MarkdownRenderer().render(report)
+        text = reports.MarkdownRenderer(unit=output.unit).render(report)
     elif output.html is not None:
         return
     else:

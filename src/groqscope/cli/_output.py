@@ -11,12 +11,13 @@ from groqscope.audit import AuditError
 
 if TYPE_CHECKING:
     from groqscope.audit.reports import Look
+    from groqscope.audit.reports._text import UnitName
 
 PIPED_WIDTH = 120
 """Columns when the output is no terminal and COLUMNS does not say otherwise."""
 
 
-def look(unit: str | None = None) -> "Look":
+def look(unit: "UnitName | None" = None) -> "Look":
     """Tell what standard output can show."""
     from groqscope.audit.reports import look_of
 
@@ -24,17 +25,18 @@ def look(unit: str | None = None) -> "Look":
     columns = (
         shutil.get_terminal_size((PIPED_WIDTH, 24)).columns if terminal or os.environ.get("COLUMNS") else PIPED_WIDTH
     )
-    return look_of(tty=terminal, encoding=sys.stdout.encoding, columns=columns, environ=os.environ, unit=unit)  # pyright: ignore[reportArgumentType] - checked by the command line
+    return look_of(tty=terminal, encoding=sys.stdout.encoding, columns=columns, environ=os.environ, unit=unit)
 
 
-def check_unit(unit: str | None) -> None:
-    """Refuse a unit that durations are not written in.
+def checked_unit(unit: str | None) -> "UnitName | None":
+    """Give a unit back that durations can be written in.
 
     Raises:
         AuditError: it is another one.
     """
-    if unit not in {None, "us", "ms", "s"}:
-        raise AuditError(f"--unit {unit!r}: use us, ms or s")
+    if unit is None or unit == "us" or unit == "ms" or unit == "s":  # noqa: PLR1714 - what a type checker understands
+        return unit
+    raise AuditError(f"--unit {unit!r}: use us, ms or s")
 
 
 def write_new(path: Path, text: str, *, force: bool) -> None:

@@ -5,7 +5,6 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -87,16 +86,22 @@ def check(
     Exit status 1 when one is.
     """
     from groqscope.audit import AuditError
+    from groqscope.configuration import ConfigurationError, _environment
     from groqscope.stack import Addresses
     from groqscope.stack import check as links_of
+    from groqscope.store._address import is_http
 
     collector = collector or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://127.0.0.1:4318"
     named = {"collector": collector, "tempo": tempo, "prometheus": prometheus, "grafana": grafana}
     for (option, url), port in zip(named.items(), (4318, 3200, 9090, 3000), strict=True):
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+        if not is_http(url):
             raise AuditError(f"--{option} {url!r} is no address: write for example http://127.0.0.1:{port}")
     certificate = os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None
-    addresses = Addresses(collector, tempo, prometheus, grafana, _headers(), certificate)
+    try:
+        headers = _environment.headers("OTEL_EXPORTER_OTLP_HEADERS")
+    except ConfigurationError as error:
+        raise AuditError(str(error)) from error
+    addresses = Addresses(collector, tempo, prometheus, grafana, headers, certificate)
     links: list[Link] = []
     for link in links_of(addresses, patience_s=timeout):
         links.append(link)
@@ -114,9 +119,3 @@ def _show(link: "Link") -> None:
     print(f"{_MARKS[link.state]:7} {link.name:26} {link.detail}", flush=True)
     if link.remedy is not None:
         print(f"{'':34} {link.remedy}", flush=True)
-
-
-def _headers() -> dict[str, str]:
-    """Read OTEL_EXPORTER_OTLP_HEADERS: `name=value,…`, percent-encoded."""
-    pairs = (p.partition("=") for p in os.environ.get("OTEL_EXPORTER_OTLP_HEADERS", "").split(",") if "=" in p)
-    return {name.strip(): unquote(value.strip()) for name, _, value in pairs}

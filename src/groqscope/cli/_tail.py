@@ -59,10 +59,10 @@ def tail(
     """Follow requests live, a line each; Ctrl-C ends it."""
     from groqscope.audit import Query
     from groqscope.audit._load import source_of
-    from groqscope.cli._output import check_unit, look
+    from groqscope.cli._output import checked_unit, look
     from groqscope.store import store_directory
 
-    check_unit(unit)
+    drawn = look(checked_unit(unit))
     if path is not None:
         source_of([path])  # it exists, or an error says so
     query = Query(models=tuple(model or ()), services=tuple(service or ()), where=where)
@@ -70,7 +70,7 @@ def tail(
     place = tempo or path or str(store_directory())
     polls = _tempo_polls(tempo, stop) if tempo is not None else _store_polls(place, stop)
     terminal = sys.stdout.isatty()
-    screen = Screen(look(unit) if terminal else replace(look(unit), width=_PIPED), footer=terminal, place=place)
+    screen = Screen(drawn if terminal else replace(drawn, width=_PIPED), footer=terminal, place=place)
     with suppress(KeyboardInterrupt):
         follow(polls, query, screen, last=last)
     screen.close()

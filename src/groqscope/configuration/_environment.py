@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from groqscope.configuration._errors import ConfigurationError
-from groqscope.store._address import without_password
+from groqscope.store._address import is_http, without_password
 
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -52,12 +52,7 @@ def number(*names: str, at_least: float = 0, above: float | None = None, whole: 
 
 def check_url(name: str, value: str, *, bare: bool = False) -> str:
     """Give a URL back when it is one of HTTP with a host; `bare` allows `host:port` too."""
-    try:
-        parts = urlsplit(value if "://" in value or not bare else f"http://{value}")
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        valid = False
-    if not valid:
+    if not is_http(value if "://" in value or not bare else f"http://{value}"):
         example = "http://localhost:4317 or localhost:4317" if bare else "http://localhost:4318"
         raise ConfigurationError(f"{name}={without_password(value)}: not a URL of an OTLP endpoint, such as {example}")
     return value
@@ -80,9 +75,24 @@ def headers(*names: str) -> dict[str, str]:
         key, equals, content = entry.partition("=")
         key, content = unquote(key.strip()), unquote(content.strip())
         where = f"{name}: entry {position} of {len(entries)} (not shown, it may be a secret)"
-        if not equals or _HEADER_NAME.fullmatch(key) is None:
+        if not equals or not _is_name(key):
             raise ConfigurationError(f"{where} is not of the form name=value, separated by commas")
-        if not content.isprintable() or not content.isascii():
+        if not _is_value(content):
             raise ConfigurationError(f"{where} has a value that no HTTP header can have; URL-encode it")
         parsed[key.lower()] = content
     return parsed
+
+
+def check_headers(given: Mapping[str, str]) -> dict[str, str]:
+    """Give headers that were given as an argument, names in lower case."""
+    if not all(_is_name(name) and _is_value(value) for name, value in given.items()):
+        raise ConfigurationError("headers: one (not shown, it may be a secret) that HTTP cannot carry; URL-encode it")
+    return {name.lower(): value for name, value in given.items()}
+
+
+def _is_name(text: str) -> bool:
+    return _HEADER_NAME.fullmatch(text) is not None
+
+
+def _is_value(text: str) -> bool:
+    return text.isprintable() and text.isascii()

@@ -161,7 +161,7 @@ def _destination(
     return Destination(
         endpoint=_endpoint(signal, endpoint, chosen),
         protocol=chosen,
-        headers=environment.headers(*names) | {k.lower(): v for k, v in (headers or {}).items()},
+        headers=environment.headers(*names) | environment.check_headers(headers or {}),
         timeout=environment.number(_name(signal, "TIMEOUT"), _name(None, "TIMEOUT"), above=0) or 10.0,
         compression=environment.choice(compressions, ("none", "gzip", "deflate")) or "none",
         certificate=_file(signal, "CERTIFICATE"),
