@@ -325,6 +325,21 @@ def test_everything_ended_is_exported_whatever_the_end(run: Run, way: str, endpo
     assert endpoint.span_names() == ["done"]
 
 
+def test_flush_without_time_raises_nothing(run: Run) -> None:
+    """A flush that cannot do its work in its time says so, and what it did not do is done at the end."""
+    done = run(
+        """
+        groqscope.configure()
+        metrics.get_meter("m").create_counter("c").add(1)
+        trace.get_tracer("t").start_span("done").end()
+        print(groqscope.flush(0))
+        """
+    )
+
+    assert done.stdout == "False\n"
+    assert [s["name"] for s in _stored_spans()] == ["done"]
+
+
 def test_sigterm_runs_what_was_registered_first(run: Run) -> None:
     """Open requests are ended before the flush, by those who registered for it."""
     run(

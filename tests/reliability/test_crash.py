@@ -1,12 +1,16 @@
 """Ends without warning: what is lost, and that it is no more than said."""
 
 import json
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from support.collector import Answer, collector
 from support.figures import Figure
 from support.processes import outcomes, run, start, stored
+
+from groqscope.store import read_records
 
 pytestmark = pytest.mark.slow
 
@@ -106,3 +110,46 @@ def test_sigterm_in_the_middle_of_a_read(tmp_path: Path) -> None:
     (record,) = stored(tmp_path)
 
     assert (record.outcome, record.chunks) == ("abandoned", 1)
+
+
+def test_flush_exports_what_the_garbage_collector_found(tmp_path: Path) -> None:
+    """A stream that was dropped inside a cycle has ended once it is collected, and `flush()` exports it."""
+    run(
+        tmp_path,
+        """
+        import gc
+        groqscope.configure()
+        groqscope.instrument()
+        cycle = [opened()]
+        cycle.append(cycle)
+        del cycle
+        gc.collect()
+        groqscope.flush()
+        os._exit(0)
+        """,
+    )
+
+    assert outcomes(tmp_path) == ["abandoned"]
+
+
+def test_sigterm_with_an_endpoint_that_hangs(tmp_path: Path) -> None:
+    """An endpoint that takes requests and never answers costs nothing: what it did not take waits on disk."""
+    hold = threading.Event()
+    with collector() as endpoint:
+        endpoint.default = Answer(hold=hold)
+        run(
+            tmp_path,
+            """
+            groqscope.configure()
+            groqscope.instrument()
+            ask(3)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+            """,
+            status=-15,
+            OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
+        )
+        hold.set()
+
+    assert len(list(read_records((tmp_path / "spool").rglob("traces-*.jsonl")))) == 3
+    assert len(list((tmp_path / "spool").rglob("metrics-*.jsonl"))) == 1

@@ -9,13 +9,14 @@ What an application or logfire set before stays. Nothing is sent to logfire's cl
 import logging
 import os
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from groqscope.configuration._errors import ConfigurationError
-from groqscope.configuration._signals import before_termination, flush_on_sigterm
+from groqscope.configuration._signals import LEAVE_S, before_termination, on_sigterm
 
 if TYPE_CHECKING:
     from logfire import ScrubbingOptions
@@ -132,16 +133,15 @@ def otlp_sender(
 
 
 def flush(timeout: float = 30.0) -> bool:
-    """Export what has ended; whether all of it went out within so many seconds."""
+    """Export what has ended, spans first; whether it was done within so many seconds. Metrics get one at the least."""
     from opentelemetry import metrics, trace
 
     from groqscope.telemetry import worker
 
     worker.drain()
-    millis = int(timeout * 1000)
-    providers: tuple[Any, ...] = (metrics.get_meter_provider(), trace.get_tracer_provider())
-    results = [provider.force_flush(millis) for provider in providers if hasattr(provider, "force_flush")]
-    return all(result is not False for result in results)
+    deadline = time.monotonic() + timeout
+    spans = _flushed(trace.get_tracer_provider(), timeout)
+    return _flushed(metrics.get_meter_provider(), max(1.0, deadline - time.monotonic())) and spans
 
 
 def shutdown(timeout: float = 30.0) -> bool:
@@ -173,7 +173,7 @@ def _set_up(
 
     with_logfire, name = _logfire.configure(settings, service_name, scrubbing)
     _provider = trace.get_tracer_provider()
-    flush_on_sigterm(flush)
+    on_sigterm(_leave)
     destination = settings.traces.destination
     return Configuration(
         "configured",
@@ -184,6 +184,22 @@ def _set_up(
         exporters=settings.traces.exporters,
         logfire=with_logfire,
     )
+
+
+def _flushed(provider: Any, seconds: float) -> bool:
+    try:
+        return not hasattr(provider, "force_flush") or provider.force_flush(int(seconds * 1000)) is not False
+    except Exception:  # noqa: BLE001 - the SDK's meter provider raises when the time is over
+        return False
+
+
+def _leave() -> None:
+    """Export what has ended; what is still on its way after some seconds waits on disk for the next process."""
+    from groqscope.configuration import _pipelines
+
+    flush(LEAVE_S - 2)
+    for courier in tuple(_pipelines.couriers):
+        courier.close(0)
 
 
 def _has_providers() -> bool:

@@ -3,6 +3,7 @@
 import importlib
 import time
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, SimpleLogRecordProcessor
@@ -28,6 +29,9 @@ _LOCAL_DELAY_MS: Final = 1000.0
 _GRPC: Final = "opentelemetry.exporter.otlp.proto.grpc"
 _HTTP: Final = "opentelemetry.exporter.otlp.proto.http"
 _CREDENTIALS: Final = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_{}CREDENTIAL_PROVIDER"
+
+couriers: Final["WeakSet[Courier]"] = WeakSet()
+"""Those that have batches on their way."""
 
 
 def span_processors(settings: Settings) -> list[SpanProcessor]:
@@ -122,7 +126,9 @@ def _courier(destination: Destination, signal: Signal) -> "Courier | None":
     from groqscope.store._courier import Courier
     from groqscope.store._spool import Spool, spool_for
 
-    return Courier(sender_for(destination, signal), Spool(spool_for(destination.endpoint), signal))
+    courier = Courier(sender_for(destination, signal), Spool(spool_for(destination.endpoint), signal))
+    couriers.add(courier)
+    return courier
 
 
 def sender_for(destination: Destination, signal: Signal) -> OtlpSender:

@@ -8,20 +8,20 @@ from contextlib import suppress
 from types import FrameType
 from typing import Final
 
-TIMEOUT: Final = 5.0
+LEAVE_S: Final = 5.0
 """Seconds for exporting before the process ends."""
 
 _hooks: list[Callable[[], object]] = []
 
 
 def before_termination(hook: Callable[[], object]) -> None:
-    """Call `hook` when SIGTERM arrives, before telemetry is flushed: to end what is still open."""
+    """Call `hook` when SIGTERM arrives, before telemetry is exported: to end what is still open."""
     if hook not in _hooks:
         _hooks.append(hook)
 
 
-def flush_on_sigterm(flush: Callable[[float], object], timeout: float = TIMEOUT) -> bool:
-    """Export on SIGTERM and then end by it; only where its handler is the default one, and in the main thread.
+def on_sigterm(leave: Callable[[], object]) -> bool:
+    """Call `leave` on SIGTERM and then end by it; only where its handler is the default one, and in the main thread.
 
     Returns:
         Whether the handler was set.
@@ -30,7 +30,7 @@ def flush_on_sigterm(flush: Callable[[float], object], timeout: float = TIMEOUT)
         return False
 
     def work() -> None:
-        for hook in (*_hooks, lambda: flush(timeout)):
+        for hook in (*_hooks, leave):
             with suppress(Exception):  # nothing may keep the process from ending
                 hook()
 
@@ -38,7 +38,7 @@ def flush_on_sigterm(flush: Callable[[float], object], timeout: float = TIMEOUT)
         # In a thread of its own: the interrupted code may hold the very lock that flushing waits for.
         thread = threading.Thread(target=work, name="groqscope-sigterm", daemon=True)
         thread.start()
-        thread.join(timeout)
+        thread.join(LEAVE_S)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

@@ -12,7 +12,6 @@ import gc
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +28,11 @@ _callbacks: list[Callable[[RequestRecord], None]] = []
 _watching = False
 _collecting: int | None = None
 """The thread in which the garbage collector runs."""
-_collected: deque["Recorder"] = deque()
 
 
 def opened(recorder: "Recorder") -> None:
     """A request began."""
     _watch_exit()
-    if _collected:
-        settle()
     _open.add(recorder)
 
 
@@ -89,22 +85,15 @@ def _call(callback: Callable[[RequestRecord], None], record: RequestRecord) -> N
 
 
 def abandoned(recorder: "Recorder") -> None:
-    """Its stream is gone. Inside a garbage collection nothing may be locked, so the rest waits for the next request."""
+    """Its stream is gone. Inside a garbage collection nothing may be locked, so the rest is left to the worker."""
     if _collecting == threading.get_ident():
-        _collected.append(recorder)
+        worker.later(lambda: recorder.finish("abandoned"))
     else:
         recorder.finish("abandoned")
 
 
-def settle() -> None:
-    """End the requests whose streams were garbage-collected."""
-    while _collected:
-        _collected.popleft().finish("abandoned")
-
-
 def flush() -> None:
     """Have everything that ended so far handed to the providers."""
-    settle()
     worker.drain()
 
 
@@ -140,7 +129,6 @@ def _forked() -> None:
     for recorder in _open:
         disown(recorder.begun.span)
     _open.clear()
-    _collected.clear()
     _collecting = None
 
 
@@ -159,7 +147,6 @@ def _main_thread_ends() -> None:
 
 
 def _abandon_all() -> None:
-    settle()
     for recorder in tuple(_open):
         recorder.finish("abandoned")
     worker.drain()

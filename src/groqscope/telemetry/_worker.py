@@ -43,6 +43,10 @@ class Worker:
             if self._thread is None:
                 self._start()
 
+    def later(self, job: Job) -> None:
+        """Have a job done with the next one, or when the queue is emptied; for where nothing may be locked."""
+        self._jobs.append(job)
+
     def drain(self) -> None:
         """Do all jobs now, in this thread, and wait for the one that the other thread has begun."""
         while self._one():
