@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from groq import Groq
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
@@ -18,7 +19,7 @@ from opentelemetry.trace import StatusCode
 from support.both import both, each_mode
 from support.scope import ASK, STREAM, Exported, Wire, sse
 
-from groqscope import record_of
+from groqscope import instrument, record_of, uninstrument
 from groqscope.simulator import Answer, Delays, Failure, Hang, Simulator
 
 TEXT = Answer(["a", "b", "c"])
@@ -336,6 +337,28 @@ def test_a_garbage_collection_while_a_lock_is_held(sim: Simulator, exported: Exp
     assert processor.blocked == 0
     assert [record.outcome for record in exported.records] == ["completed", "abandoned"]
     assert record_of(whole) == exported.records[0]
+
+
+class _Signing(Groq):
+    def _prepare_request(self, request: httpx.Request) -> None:
+        request.headers["x-signed"] = "yes"
+        super()._prepare_request(request)
+
+
+def test_a_client_of_a_subclass_then_the_process(sim: Simulator, exported: Exported) -> None:
+    """A client whose class calls the SDK's own method is observed once, also when the process is instrumented later."""
+    sim.play(TEXT)
+    with _Signing(base_url=sim.base_url, api_key="test") as client:
+        instrument(client, **exported.providers)
+        instrument(**exported.providers)
+        try:
+            list(client.chat.completions.create(**STREAM))
+        finally:
+            uninstrument()
+
+    (record,) = exported.records
+    assert (record.outcome, len(record.attempts)) == ("completed", 1)
+    assert record.phases.connect is not None
 
 
 @both

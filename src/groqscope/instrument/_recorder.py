@@ -106,6 +106,9 @@ class Recorder:
     @hook("prepared")
     def prepared(self, request: httpx.Request, *, asynchronous: bool) -> None:
         """An attempt begins: ask the transport to tell its steps. A trace callback that is there is called first."""
+        if request.extensions.get(KEY) is self:
+            # A class of the user's was observed, then the process: its method calls the SDK's, and both are replaced.
+            return
         t = self.now()
         self.timeline.prepared(t)
         self._url = request.url
@@ -280,9 +283,10 @@ class Recorder:
 
     def _read_headers(self) -> None:
         """Read what the answer's headers tell, which nobody needs before the record."""
-        if self._headers is None:
+        found = self._headers  # once: another thread may make the record at the same time
+        if found is None:
             return
-        status, raw, now_unix = self._headers
+        status, raw, now_unix = found
         headers = {
             k.decode("ascii", "replace").lower(): v[:_MAX_HEADER].decode("ascii", "replace")
             for k, v in raw[:_MAX_HEADERS]
