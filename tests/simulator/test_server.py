@@ -218,3 +218,30 @@ def test_stopping_is_quick() -> None:
         return time.monotonic() - begin
 
     assert min(once() for _ in range(3)) < 0.5
+
+
+def test_a_server_that_runs_for_long_keeps_nothing() -> None:
+    """`run` hands each request on when it is done and forgets it: a server may run for days."""
+    code = """
+import os, signal, threading, time
+import httpx
+from groqscope.simulator import Simulator
+
+simulator, done = Simulator(), []
+
+def ask(url):
+    for _ in range(3):
+        httpx.post(f"{url}/openai/v1/chat/completions", json={}, headers={"authorization": "Bearer x"}, trust_env=False)
+    while len(done) < 3:
+        time.sleep(0.01)
+    print(len(done), len(simulator.served), flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
+
+try:
+    simulator.run(lambda url: threading.Thread(target=ask, args=(url,)).start(), done.append)
+except KeyboardInterrupt:
+    pass
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.stdout == "3 0\n", done.stderr

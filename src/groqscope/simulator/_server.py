@@ -110,14 +110,20 @@ class Simulator:
 
         Args:
             announce: gets the address once it is listened on.
-            on_served: gets each request when it is done.
+            on_served: gets each request when it is done; it is not kept in `served`.
 
         Raises:
             OSError: the port is taken, or the address is not this machine's.
             KeyboardInterrupt: by Ctrl+C, after everything was closed.
         """
+
+        def done(served: Served) -> None:
+            self.forget()
+            if on_served is not None:
+                on_served(served)
+
         listener = self._listen()
-        self._hub.on_served = on_served
+        self._hub.on_served = done
         server = self._make_server()
         # Not before uvicorn handles Ctrl+C: it would hit imports, or an event loop that is half made.
         server.on_ready = lambda: announce(self.base_url)
