@@ -116,9 +116,21 @@ def test_long_texts_are_cut_inside_the_structure() -> None:
     text, tool = found["gen_ai.output.messages"][0]["parts"]
 
     assert asked["content"] == "x" * 100 + "… (900 characters more)"
-    assert text["content"].startswith("y" * 100 + "…")
-    assert tool["arguments"].startswith("9" * 100 + "…")
+    assert text["content"] == "y" * 100 + "… (2900 characters more)"
+    assert tool["arguments"] == "9" * 100 + "… (4900 characters more)"
     assert len(json.dumps(found)) < 1_500
+
+
+@pytest.mark.parametrize("url", ["data:text/plain,password=hunter2" + "x" * 5_000, "data:" + "A" * 5_000])
+def test_data_in_an_address_is_left_out(url: str) -> None:
+    """Of an image that is sent in its address only the type is kept, however the address is written."""
+    image = {"type": "image_url", "image_url": {"url": url}}
+    found = _recorded(
+        ContentPolicy(spans=True), _stream({"content": "ok"}), messages=[{"role": "user", "content": [image]}]
+    )
+
+    assert "hunter2" not in json.dumps(found)
+    assert len(json.dumps(found["gen_ai.input.messages"])) < 300
 
 
 def test_everything_is_bounded() -> None:

@@ -6,6 +6,7 @@ Switch: `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`.
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,7 @@ _MODES: Final = {
     "event_only": (False, True),
     "span_and_event": (True, True),
 }
+_DATA: Final = re.compile(r"data:([\w.+-]{1,64}/[\w.+-]{1,64})?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Content:
         self._texts: dict[tuple[int, str], list[str]] = {}
         self._kept: dict[tuple[int, str], int] = {}
         self._calls: dict[tuple[int, int], dict[str, Any]] = {}
+        self._sizes: dict[tuple[int, int], int] = {}
+        """Characters of each call's arguments, those that were not kept included."""
         self._finish: dict[int, str] = {}
 
     def text(self, choice: int, kind: str, text: str) -> None:
@@ -93,6 +97,7 @@ class Content:
         if arguments:
             room = self._policy.max_characters * 2 - len(call["arguments"])
             call["arguments"] += arguments[: max(0, room)]
+            self._sizes[choice, index] = self._sizes.get((choice, index), 0) + len(arguments)
 
     def finished(self, choice: int, reason: str) -> None:
         """Note a choice's finish reason."""
@@ -136,10 +141,10 @@ class Content:
         for kind in ("reasoning", "text"):
             pieces = self._texts.get((choice, kind))
             if pieces:
-                parts.append({"type": kind, "content": self._clean("".join(pieces))})
-        for (owner, _), call in sorted(self._calls.items()):
-            if owner == choice:
-                parts.append({**call, "arguments": self._clean(call["arguments"])})
+                parts.append({"type": kind, "content": self._clean("".join(pieces), self._kept[choice, kind])})
+        for key, call in sorted(self._calls.items()):
+            if key[0] == choice:
+                parts.append({**call, "arguments": self._clean(call["arguments"], self._sizes.get(key, 0))})
         return {"role": "assistant", "parts": parts, "finish_reason": self._finish.get(choice, "")}
 
     def _parts(self, message: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -168,8 +173,8 @@ class Content:
 
     def _image(self, item: Mapping[str, Any]) -> dict[str, Any]:
         url = str(_mapping(item.get("image_url")).get("url", ""))
-        if url.startswith("data:"):
-            return {"type": "blob", "modality": "image", "mime_type": url[5:].partition(";")[0], "content": ""}
+        if data := _DATA.match(url):
+            return {"type": "blob", "modality": "image", "mime_type": data[1] or "", "content": ""}
         return {"type": "uri", "modality": "image", "uri": self._clean(url)}
 
     def _scrubbed_json(self, tool: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +185,9 @@ class Content:
             "description": self._clean(str(function.get("description") or "")),
         }
 
-    def _clean(self, text: str) -> str:
+    def _clean(self, text: str, size: int = 0) -> str:
+        """Scrub a text and cut it; `size` is its length where not all of it was kept."""
+        missing = max(0, size - len(text))
         try:
             if self._policy.patterns:
                 text = scrub_by_patterns(text)
@@ -189,7 +196,7 @@ class Content:
         except Exception:  # noqa: BLE001 - the user's function; what it could not scrub is not shown
             return "[not recorded: scrubbing it failed]"
         limit = self._policy.max_characters
-        return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} characters more)"
+        return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit + missing} characters more)"
 
 
 def _listed(value: Any) -> list[Any] | tuple[Any, ...]:

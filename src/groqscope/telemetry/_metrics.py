@@ -135,7 +135,7 @@ class Metrics:
             put(semconv.METRIC_PHASE, length / 1e9, {**base, semconv.PHASE: phase})
         for call in record.tool_calls:
             if call.assembly_ns is not None:
-                name = self._bounded(semconv.TOOL_NAME, call.name or OTHER)
+                name = self._bounded(semconv.TOOL_NAME, call.name) if call.name else OTHER
                 put(semconv.METRIC_ASSEMBLY, call.assembly_ns / 1e9, {**base, semconv.TOOL_NAME: name})
         self._attempts(record, base)
         self._rate_limits(record, base)
@@ -149,7 +149,7 @@ class Metrics:
 
     def _attempts(self, record: RequestRecord, base: MetricAttributes) -> None:
         for attempt in record.attempts:
-            outcome = self._bounded(semconv.ERROR_TYPE, attempt.error_type or "ok")
+            outcome = self._bounded(semconv.ERROR_TYPE, attempt.error_type) if attempt.error_type else "ok"
             self._add(semconv.METRIC_ATTEMPTS, 1, {**base, semconv.ATTEMPT_OUTCOME: outcome})
 
     def _rate_limits(self, record: RequestRecord, base: MetricAttributes) -> None:
