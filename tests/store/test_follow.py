@@ -39,13 +39,6 @@ def test_only_what_is_new(tmp_path: Path) -> None:
     assert follower.poll() == []
 
 
-def test_from_the_start(tmp_path: Path) -> None:
-    """On demand what was there before comes first."""
-    LocalSpanExporter(tmp_path).export(family_of(_record(0)))
-
-    assert _ids(Follower(tmp_path, from_start=True).poll()) == ["req_0"]
-
-
 def test_directory_and_files_may_come_later(tmp_path: Path) -> None:
     """A store that does not exist yet, and processes that start later, are followed as they come."""
     follower = Follower(tmp_path / "store")

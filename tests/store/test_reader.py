@@ -271,16 +271,6 @@ def test_selection_by_time(tmp_path: Path) -> None:
     assert _ids(read_records([tmp_path], since=30, until=60)) == ["req_3", "req_4", "req_5"]
 
 
-def test_selection_by_text(tmp_path: Path) -> None:
-    """`containing` finds a request by the begin of its trace or span id, or by a piece of an attribute."""
-    record = replace(full_record(), trace_id="AB" * 16, span_id="cd" * 8)
-    (tmp_path / "a.jsonl").write_bytes(_line([span_of(record), span_of(_record(1))]))
-
-    for text in ("abab", "ABAB", "cdcd", str(record.request_id)[:20]):
-        assert _ids(read_records([tmp_path], containing=text)) == [record.request_id]
-    assert list(read_records([tmp_path], containing="no such")) == []
-
-
 def test_children_alone_give_nothing(tmp_path: Path) -> None:
     """Spans without a record are nobody's request, and no mistake."""
     (tmp_path / "a.jsonl").write_bytes(_line([child_of(full_record())]))

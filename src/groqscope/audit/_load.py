@@ -146,15 +146,15 @@ def source_of(paths: Sequence[Path | str], tempo: str | None = None) -> Source:
     return file_source(paths) if paths else StoreSource()
 
 
-def parse_budgets(budgets: Iterable[str], goodput: Iterable[str], source: str = "") -> Budgets | None:
+def parse_budgets(budgets: Iterable[str], goodput: Iterable[str]) -> Budgets | None:
     """Understand budgets; `None` when there are none.
 
     Raises:
         AuditError: one cannot be understood.
     """
-    parsed = [parse_budget(text, source or "--budget") for text in budgets]
+    parsed = [parse_budget(text) for text in budgets]
     limits = list(goodput)
-    good = parse_goodput(limits, source or "--goodput") if limits else None
+    good = parse_goodput(limits) if limits else None
     return Budgets(parsed, good) if parsed or good else None
 
 

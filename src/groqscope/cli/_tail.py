@@ -26,7 +26,6 @@ Examples:
   groqscope tail --where 'ttfc > 1s or failed'     what is slow or failed
   groqscope tail --tempo http://127.0.0.1:3200     what arrives in a Tempo
 """
-INTERVAL: Final = 0.25
 TEMPO_INTERVAL: Final = 3.0
 _TEMPO_BACK_NS: Final = 60_000_000_000
 """How far back a look at Tempo reaches: traces arrive late and out of order."""
@@ -226,7 +225,7 @@ def _store_polls(place: str, stop: threading.Event) -> "Iterator[list[RequestRec
     from groqscope.store import ReadReport, read_records
     from groqscope.store import follow as follow_store
 
-    looks = follow_store(place, stop, interval=INTERVAL)
+    looks = follow_store(place, stop)
     first = next(looks)  # from here on, nothing is missed
     since = time.time_ns() - _BEFORE_NS
     report = ReadReport()

@@ -19,7 +19,6 @@ from typing import Any, Final, get_args, get_origin
 import httpx
 from groq import AsyncGroq, AsyncStream, Groq, Stream
 from groq._constants import RAW_RESPONSE_HEADER
-from groq._response import BaseAPIResponse
 from groq.types.chat import ChatCompletion
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY  # pyright: ignore[reportPrivateUsage] - the only name it has
@@ -294,6 +293,3 @@ def _request_of(target: Any) -> httpx.Request | None:
         # httpx: a response or an error that belongs to no request.
         return None
     return request if isinstance(request, httpx.Request) else None
-
-
-__all__ = ["CLIENTS", "BaseAPIResponse", "Scope", "install", "is_instrumented", "recorder_of", "remove"]

@@ -10,7 +10,7 @@ from typing import Literal
 
 from groqscope.simulator._received import Received
 
-Left = Literal["complete", "cut", "reset", "closed", "client left", "broken"]
+Left = Literal["complete", "cut", "reset", "client left", "broken"]
 
 
 @dataclass(slots=True)

@@ -22,7 +22,6 @@ MAX_BODY = 32 * 1024 * 1024
 """Bytes of a request's body; Groq takes audio of 25 MB."""
 BODY_TIMEOUT = 60.0
 """Seconds for the body to arrive."""
-_BACKLOG = 4096
 
 
 class MissingExtraError(ImportError):
@@ -80,7 +79,6 @@ class Simulator:
             connections=connections,
             tls=self._tls(tls),
         )
-        self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._server: UvicornServer | None = None
 
@@ -180,7 +178,7 @@ class Simulator:
 
     def _listen(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.create_server((self._host, self._port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((self._host, self._port), family=family)
         self._port = listener.getsockname()[1]
         return listener
 

@@ -14,7 +14,6 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -76,13 +75,11 @@ class Courier:
         *,
         first_pause: float = FIRST_PAUSE,
         longest_pause: float = LONGEST_PAUSE,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sender = sender
         self.spool = spool
         self.counts = Counts()
         self._pauses = first_pause, longest_pause
-        self._clock = clock
         self._begin()
         if hasattr(os, "register_at_fork"):
             this: weakref.ref[Courier] = weakref.ref(self)
@@ -154,11 +151,11 @@ class Courier:
             self._slow = before
 
     def _is_free(self) -> bool:
-        return self._batch is None and not self._draining and self._resume_at <= self._clock() and not self._closed
+        return self._batch is None and not self._draining and self._resume_at <= time.monotonic() and not self._closed
 
     def _is_idle(self) -> bool:
         """Whether nothing happens now, and nothing is about to."""
-        later = self._look_at is None or max(self._look_at, self._resume_at) > self._clock()
+        later = self._look_at is None or max(self._look_at, self._resume_at) > time.monotonic()
         return self._thread is None or (self._batch is None and not self._looking and later)
 
     def _running(self) -> bool:
@@ -187,7 +184,7 @@ class Courier:
             while not self._closed:
                 if self._batch is not None:
                     return True
-                left = None if self._look_at is None else max(self._look_at, self._resume_at) - self._clock()
+                left = None if self._look_at is None else max(self._look_at, self._resume_at) - time.monotonic()
                 if left is not None and left <= 0:
                     return True
                 self._changed.wait(left)
@@ -211,7 +208,7 @@ class Courier:
 
     def _send_spooled(self) -> None:
         with self._changed:
-            if self._look_at is None or max(self._look_at, self._resume_at) > self._clock() or self._closed:
+            if self._look_at is None or max(self._look_at, self._resume_at) > time.monotonic() or self._closed:
                 return
             self._looking, self._look_at = True, None
         try:
@@ -222,7 +219,7 @@ class Courier:
                         self._drain()
                     else:
                         # Another process sends; it may overlook what came after it looked.
-                        self._look_at = self._clock() + self._pauses[0]
+                        self._look_at = time.monotonic() + self._pauses[0]
         finally:
             with self._changed:
                 self._looking = self._draining = False
@@ -267,7 +264,7 @@ class Courier:
         first, longest = self._pauses
         pause = min(longest, first * 2**self._failures) if retry_after is None else retry_after
         self._failures = min(self._failures + 1, 30)
-        self._resume_at = self._clock() + pause
+        self._resume_at = time.monotonic() + pause
         self._look_at = 0.0
 
     def _lost(self, what: str, items: int, reason: str) -> None:

@@ -34,12 +34,8 @@ class RecordDecoder:
     """Start at or after this, Unix nanoseconds."""
     until: int | None = None
     """Start before this."""
-    foreign: bool = True
-    """Whether spans of other instrumentations are read as far as they go."""
     timelines: bool = True
     """Whether arrival times of chunks are read; they are a tenth of the work and most of a record's memory."""
-    containing: str | None = None
-    """Only spans whose ids begin with this, or whose attributes hold it as written."""
 
     def decode(self, line: bytes, source: str, number: int | None) -> Iterator[RequestRecord]:
         """Yield the records of one line.
@@ -72,12 +68,10 @@ class RecordDecoder:
     def _record(self, span: _otlp.Span, service: str | None) -> RequestRecord | None:
         raw = bytes(span.attributes)
         ours = _RECORD_MARK in raw
-        if not ours and (not self.foreign or _FOREIGN_MARK not in raw or _OURS_MARK in raw):
+        if not ours and (_FOREIGN_MARK not in raw or _OURS_MARK in raw):
             return None
         start = int(span.start_time_unix_nano or 0)
         if (self.since is not None and start < self.since) or (self.until is not None and start >= self.until):
-            return None
-        if self.containing is not None and not self._contains(span, raw, self.containing):
             return None
         duration = int(span.end_time_unix_nano or 0) - start
         if duration < 0:
@@ -98,15 +92,6 @@ class RecordDecoder:
             by_name.pop(semconv.TIMELINE, None)
         given = [(event.name, _otlp.to_dict(event.attributes)) for event in events]
         return codec.decode(by_name, given, **identity, nested=nested)
-
-    @staticmethod
-    def _contains(span: _otlp.Span, raw: bytes, text: str) -> bool:
-        lower = text.lower()
-        return (
-            (_otlp.hex_id(span.trace_id, 32) or "").startswith(lower)
-            or (_otlp.hex_id(span.span_id, 16) or "").startswith(lower)
-            or text.encode("utf-8", "replace") in raw
-        )
 
 
 def decode_traces(data: bytes, *, source: str = "-", report: ReadReport | None = None) -> list[RequestRecord]:

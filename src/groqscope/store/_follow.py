@@ -25,15 +25,12 @@ class _Place:
 class Follower:
     """Looks at a directory, or a file, and gives what was added since the last look."""
 
-    def __init__(self, path: Path | str, *, from_start: bool = False, report: ReadReport | None = None) -> None:
-        """Begin at the present end, or at the start."""
+    def __init__(self, path: Path | str) -> None:
+        """Begin at the present end."""
         self.path = Path(path)
-        self.report = ReadReport() if report is None else report
+        self.report = ReadReport()
         self._decoder = RecordDecoder(self.report, timelines=False)
-        self._places: dict[Path, _Place] = {}
-        if not from_start:
-            for file in self._files():
-                self._places[file] = _Place(_end_of_lines(file))
+        self._places = {file: _Place(_end_of_lines(file)) for file in self._files()}
 
     def poll(self) -> list[RequestRecord]:
         """Give the records added since the last look, earliest start first; none when the directory does not exist."""
@@ -64,9 +61,7 @@ def follow(
     path: Path | str,
     stop: threading.Event,
     *,
-    from_start: bool = False,
     interval: float = INTERVAL,
-    report: ReadReport | None = None,
     wait: Callable[[float], object] | None = None,
 ) -> Iterator[list[RequestRecord]]:
     """Yield what was added at each look, also when it was nothing, until `stop` is set.
@@ -74,12 +69,10 @@ def follow(
     Args:
         path: A directory, or one file; it need not exist yet.
         stop: Ends the wait at once, and the iteration.
-        from_start: Begin with what is there already.
         interval: Seconds between two looks.
-        report: Filled with warnings.
         wait: Waits so many seconds; by default `stop.wait`.
     """
-    follower = Follower(path, from_start=from_start, report=report)
+    follower = Follower(path)
     while not stop.is_set():
         yield follower.poll()
         (wait or stop.wait)(interval)

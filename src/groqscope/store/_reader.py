@@ -30,8 +30,6 @@ def read_records(
     report: ReadReport | None = None,
     since: int | None = None,
     until: int | None = None,
-    containing: str | None = None,
-    foreign: bool = True,
     timelines: bool = True,
 ) -> Iterator[RequestRecord]:
     """Yield the records in files, directories and standard input (`-`), earliest start first.
@@ -43,13 +41,11 @@ def read_records(
         report: Filled with counts and warnings while reading goes on.
         since: Only requests that start at or after this, Unix nanoseconds.
         until: Only requests that start before this, Unix nanoseconds.
-        containing: Only requests whose trace or span id begins with this, or whose attributes hold it; quick.
-        foreign: Read spans of other instrumentations as far as they go.
         timelines: Read arrival times of chunks; without them a record takes a fraction of the memory.
     """
     report = ReadReport() if report is None else report
     found = sources(paths, report)
-    decoder = RecordDecoder(report, since, until, foreign, timelines, containing)
+    decoder = RecordDecoder(report, since, until, timelines)
     window = max(_MIN_WINDOW, min(WINDOW, _ROOM // max(1, len(found))))
     return _merge(found, decoder, window)
 

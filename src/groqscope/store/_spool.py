@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -49,14 +49,12 @@ class Spool:
         signal: str,
         *,
         max_bytes: int = SPOOL_BYTES,
-        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.directory = directory
         self.dropped = 0
         """Spans, or collections of metrics, that had to make room or could not be written."""
         self._signal = signal
         self._max_bytes = max_bytes
-        self._clock = clock
         self._numbers = count()
         self._written = 0
         self._warned = False
@@ -122,7 +120,7 @@ class Spool:
             self._size = sum(_size(path) for path in self.waiting())
         self._written += 1
         self._make_room(len(line) + 1)
-        name = f"{self._signal}-{self._clock():020d}-{os.getpid()}-{next(self._numbers):06d}-{items}.jsonl"
+        name = f"{self._signal}-{time.time_ns():020d}-{os.getpid()}-{next(self._numbers):06d}-{items}.jsonl"
         part = self.directory / f"{name}.part"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         descriptor = os.open(part, flags, 0o600)
@@ -143,7 +141,7 @@ class Spool:
         """Remove what a process that was killed had half written."""
         for part in self.directory.glob(f"{self._signal}-*.part"):
             with suppress(OSError):
-                if self._clock() - part.stat().st_mtime_ns > _STALE_NS:
+                if time.time_ns() - part.stat().st_mtime_ns > _STALE_NS:
                     part.unlink()
 
     def _make_room(self, room: int) -> None:

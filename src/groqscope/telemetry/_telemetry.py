@@ -73,9 +73,10 @@ class Begun:
     around: Around | None
     """Somebody else's inference around it."""
     in_flight: MetricAttributes
-    url: str | None
     method: str
     recording: bool
+    url: str | None = None
+    """Of the last attempt, where there were several."""
 
 
 class Telemetry:
@@ -96,9 +97,7 @@ class Telemetry:
         self._phase_spans = phase_spans
         self.content = content or ContentPolicy.from_environment()
 
-    def begin(
-        self, request: RequestFacts, start_unix_ns: int, *, url: str | None = None, method: str = "POST"
-    ) -> Begun:
+    def begin(self, request: RequestFacts, start_unix_ns: int, *, method: str = "POST") -> Begun:
         """Begin the span of a request, and write its identity into `request`."""
         warm_up()
         context = otel_context.get_current()
@@ -128,7 +127,7 @@ class Telemetry:
         context = trace.set_span_in_context(span, context)
         in_flight = self.metrics.in_flight(operation, model)
         self.metrics.started(in_flight)
-        return Begun(span, context, outer, in_flight, url, method, recording)
+        return Begun(span, context, outer, in_flight, method, recording)
 
     def end(self, begun: Begun, ended: Ended) -> None:
         """End the span; children and metrics follow off the request's path. The record is made when it is needed."""

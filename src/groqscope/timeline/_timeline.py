@@ -391,6 +391,8 @@ class Timeline:
             else:
                 t = max(t, previous)
                 gap = t - previous
+                # The gap is Groq's when the SDK waited for longer than the caller held control in it: then the chunk
+                # came after the caller asked. Otherwise it may have lain there already.
                 if self._gap_consumed * 2 > gap:
                     self._gaps_excluded += 1
                 else:
@@ -431,23 +433,6 @@ class Timeline:
         if self._ttfot is None and channel != Channel.REASONING:
             self._ttfot = t
         self._channels |= channel
-
-    def _gap(self, gap: int) -> None:
-        """Count the gap between two reads.
-
-        It is Groq's when the SDK waited for longer than the caller held control in it: then the chunk came after the
-        caller asked, and its arrival is known. Otherwise it may have lain there already, and the gap is left out and
-        counted.
-        """
-        if self._gap_consumed * 2 > gap:
-            self._gaps_excluded += 1
-            return
-        self._gap_max = max(self._gap_max, gap)
-        gaps = self._gaps
-        if gaps.skip:
-            gaps.skip -= 1
-        else:
-            gaps.add(gap)
 
     def tool_delta(
         self,

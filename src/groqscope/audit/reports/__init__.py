@@ -1,7 +1,7 @@
 """The audit's reports: what is known, as text, a page, JSON, CSV or Markdown.
 
-A renderer has one method, `render(report) -> str`, and the extension of the file it belongs into. None reads or writes
-anything, none computes a figure that another one shows differently. rich is imported with the terminal's renderer only.
+A renderer has one method, `render(report) -> str`. None reads or writes anything, none computes a figure that another
+one shows differently. rich is imported with the terminal's renderer only.
 """
 
 from typing import TYPE_CHECKING

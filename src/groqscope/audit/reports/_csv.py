@@ -28,8 +28,6 @@ _CHANGE: Final = tuple(field.name for field in fields(Change))
 class CsvRenderer:
     """CSV with a header, lines ended by a line feed."""
 
-    extension = "csv"
-
     def render(self, report: Report, section: Section = "all") -> str:
         """Write the requests of a report; of the tools and the budgets of an overview, theirs."""
         out = StringIO()

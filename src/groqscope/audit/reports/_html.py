@@ -22,8 +22,6 @@ _PLACE = re.compile(r"\{\{(\w+)\}\}")
 class HtmlRenderer:
     """A page."""
 
-    extension = "html"
-
     def __init__(self, *, unit: UnitName | None = None) -> None:
         """Take the unit of durations; `None`: the one that fits the largest."""
         self.unit: UnitName | None = unit

@@ -20,17 +20,11 @@ DERIVED: Final = ("retries", "tpot", "output_token_throughput")
 
 
 class JsonRenderer:
-    """JSON of one object; `indent` spaces a level."""
-
-    extension = "json"
-
-    def __init__(self, *, indent: int | None = 2) -> None:
-        """Take the layout: `None` is one line."""
-        self.indent = indent
+    """JSON of one object."""
 
     def render(self, report: Report, section: Section = "all") -> str:
         """Write a report, or one section of an overview."""
-        return json.dumps(to_data(report, section), indent=self.indent, allow_nan=False) + "\n"
+        return json.dumps(to_data(report, section), indent=2, allow_nan=False) + "\n"
 
 
 def to_data(report: Report, section: Section = "all") -> dict[str, Any]:

@@ -29,8 +29,6 @@ _SPECIAL: Final = str.maketrans(
 class MarkdownRenderer:
     """GitHub's Markdown."""
 
-    extension = "md"
-
     def __init__(self, *, unit: UnitName | None = None) -> None:
         """Take the unit of durations; `None`: the one that fits the largest."""
         self.unit: UnitName | None = unit

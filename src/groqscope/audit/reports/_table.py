@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from rich.cells import cell_len
 
 from groqscope.audit.reports._page import FAINT, Page, Piece, pad
+
+_GAP: Final = "  "
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,12 +26,12 @@ class Column:
     cells: list[Piece] = field(default_factory=list["Piece"])
 
 
-def draw_table(page: Page, columns: Sequence[Column], *, indent: int = 0, gap: int = 2, header: bool = True) -> None:
+def draw_table(page: Page, columns: Sequence[Column]) -> None:
     """Draw columns of equally many cells; one in which nothing stands is left out without a word."""
     columns = [column for column in columns if any(map(_text, column.cells))] or list(columns[:1])
     left_out: list[str] = []
     widths = [_width(page, column) for column in columns]
-    while (excess := indent + sum(widths) + gap * (len(widths) - 1) - page.look.width) > 0:
+    while (excess := sum(widths) + len(_GAP) * (len(widths) - 1) - page.look.width) > 0:
         if _shrink(columns, widths, excess):
             continue
         if len(columns) == 1:
@@ -37,22 +40,22 @@ def draw_table(page: Page, columns: Sequence[Column], *, indent: int = 0, gap: i
         left_out.append(columns.pop(drop).title)
         widths = [_width(page, column) for column in columns]
     rows = len(columns[0].cells)
-    space = " " * gap
-    if header:
-        pieces: list[Piece] = [" " * indent]
-        for column, width in zip(columns, widths, strict=True):
-            pieces.append((pad(page.clean(column.title, width), width, right=column.right) + space, FAINT))
-        page.add(*pieces)
+    page.add(
+        *(
+            (pad(page.clean(column.title, width), width, right=column.right) + _GAP, FAINT)
+            for column, width in zip(columns, widths, strict=True)
+        )
+    )
     for row in range(rows):
-        pieces = [" " * indent]
+        pieces: list[Piece] = []
         for column, width in zip(columns, widths, strict=True):
             cell = column.cells[row]
             style = cell[1] if isinstance(cell, tuple) else ""
             pieces.append((pad(page.clean(_text(cell), width), width, right=column.right), style))
-            pieces.append(space)
+            pieces.append(_GAP)
         page.add(*pieces)
     if left_out and rows:
-        page.prose(f"too narrow for: {', '.join(reversed(left_out))}", indent=indent, label=" " * indent, style=FAINT)
+        page.prose(f"too narrow for: {', '.join(reversed(left_out))}", style=FAINT)
 
 
 def _width(page: Page, column: Column) -> int:

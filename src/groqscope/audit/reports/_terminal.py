@@ -17,8 +17,6 @@ from groqscope.audit.reports._why import why_lines
 class TerminalRenderer:
     """Text of a given width, with colour and unicode where the look has them."""
 
-    extension = "txt"
-
     def __init__(self, look: Look | None = None) -> None:
         """Take the look; without one, 100 columns of unicode without colour."""
         self.look: Look = look or Look()
