@@ -13,7 +13,7 @@ from groqscope.timeline import RequestRecord
 AUDIT_VERSION = 1
 """Version of the JSON form of these results, written as `schema_version`."""
 
-Unit = Literal["ns", "s", "tokens/s", "tokens", "bytes", "usd", "1", "share"]
+Unit = Literal["ns", "tokens/s", "tokens", "bytes", "usd", "1", "share"]
 Certainty = Literal["slower", "faster", "cannot tell"]
 BudgetVerdict = Literal["ok", "over", "cannot tell", "measured"]
 """`measured`: there is no limit (goodput without one)."""
@@ -105,8 +105,6 @@ class ToolSummary:
     """All calls of one tool."""
 
     name: str | None
-    model: str | None = None
-    """`None`: over all models."""
     calls: int
     requests: int
     assembly: Distribution

@@ -101,7 +101,7 @@ def test_moments() -> None:
 def test_measures_of_any_kind() -> None:
     """Each kind has its unit."""
     assert measure(None, "ns", MS) == "-"
-    assert measure(0.4, "s", MS) == "400.0 ms"
+    assert measure(4e8, "ns", MS) == "400.0 ms"
     assert measure(0.18667, "share", MS) == "18.66%"
     assert measure(331.25, "tokens/s", MS) == "331.2 tokens/s"
     assert measure(2_500_000.0, "tokens", MS) == "2,500,000 tokens"

@@ -5,19 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from groqscope.audit._model import Certainty, Comparison, ComparisonRow
-from groqscope.audit.reports._measures import measure
-from groqscope.audit.reports._text import UNKNOWN, Unit, rate
+from groqscope.audit.reports._text import UNKNOWN, Unit
+from groqscope.audit.reports._waterfall import phase_label
 
 _NAMES: Final = {
     "duration": "total",
     "ttfc": "first chunk",
     "ttft": "first token",
-    "ttfot": "first answer",
     "tpot": "time per token",
-    "throughput": "tokens/s",
-    "output_token_throughput": "tokens/s",
-    "phase.consume": "your code",
-    "phase.pool_wait": "pool",
 }
 TITLES: Final = ("A", "B", "change", "interval", "")
 
@@ -47,7 +42,7 @@ def change_lines(comparison: Comparison, model: str | None, unit: Unit) -> tuple
                 continue
             known = change.low is not None and change.high is not None
             interval = f"{signed(change.low)} to {signed(change.high)}" if known else UNKNOWN
-            cells = (_value(change.a, row, unit), _value(change.b, row, unit), signed(change.ratio), interval)
+            cells = (unit.text(change.a), unit.text(change.b), signed(change.ratio), interval)
             lines.append(
                 ChangeLine(measure=measure_name(row.measure), statistic=name, cells=cells, certainty=change.certainty)
             )
@@ -65,12 +60,6 @@ def sizes(comparison: Comparison, model: str | None) -> str:
     return f"n={max(row.n_a for row in rows):,} and {max(row.n_b for row in rows):,}"
 
 
-def _value(value: float | None, row: ComparisonRow, unit: Unit) -> str:
-    if row.unit in ("ns", "s"):
-        return unit.text(value if value is None or row.unit == "ns" else value * 1e9)
-    return rate(value) if row.unit == "tokens/s" else measure(value, row.unit, unit)
-
-
 def signed(ratio: float | None) -> str:
     """Write a ratio B / A as a change: `+12.3%`, or `3.4 times` when it is more than doubled."""
     if ratio is None:
@@ -82,4 +71,4 @@ def signed(ratio: float | None) -> str:
 
 def measure_name(name: str) -> str:
     """Name a measure for people."""
-    return _NAMES.get(name, name.removeprefix("phase."))
+    return _NAMES.get(name) or phase_label(name.removeprefix("phase."))

@@ -59,7 +59,7 @@ def _causes(audit: Audit) -> Iterable[object]:
 _SECTIONS: Final[dict[str, tuple[Callable[[Audit], Iterable[object]], tuple[str, ...], tuple[str, ...]]]] = {
     "tools": (
         attrgetter("tools"),
-        ("name", "model", "calls", "requests", "invalid", "unchecked"),
+        ("name", "calls", "requests", "invalid", "unchecked"),
         ("assembly", "arguments_size"),
     ),
     "budgets": (

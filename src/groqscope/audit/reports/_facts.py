@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from groqscope.audit._usual import id_of
 from groqscope.audit.reports._text import Unit, count, moment, money, plain, rate, seconds, share, size, visible
 from groqscope.audit.reports._waterfall import Waterfall
 from groqscope.timeline import RequestRecord, Usage
@@ -31,7 +32,7 @@ class Fact:
 
 def record_id(record: RequestRecord) -> str:
     """Give the id that `groqscope audit ID` takes."""
-    return visible(record.request_id or record.span_id or record.response_id or "(no id)")
+    return visible(id_of(record) or "(no id)")
 
 
 def model_of(record: RequestRecord) -> str:

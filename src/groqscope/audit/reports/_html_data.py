@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from groqscope.audit._model import Entry, Verdict
+from groqscope.audit.fields import FAILED, LEFT
 from groqscope.audit.reports._facts import UNFINISHED, facts, footnotes, headline, model_of, record_id
 from groqscope.audit.reports._figures import Figure, figures
 from groqscope.audit.reports._text import UNKNOWN, Unit, count, moment, money, rate, share, visible
@@ -97,8 +98,8 @@ def _request(entry: Entry, unit: Unit, *, dated: bool) -> dict[str, Any]:
 def _tags(entry: Entry, calls: int) -> list[str]:
     record = entry.record
     having = {
-        "failed": record.outcome in ("error", "truncated"),
-        "dropped": record.outcome in ("closed", "abandoned", "cancelled"),
+        "failed": record.outcome in FAILED,
+        "dropped": record.outcome in LEFT,
         "retried": record.retries > 0,
         "slow": entry.verdict.slow,
         "tools": calls > 0,
@@ -126,7 +127,7 @@ def _mini(record: RequestRecord) -> list[tuple[str, float, str, str]]:
 
 def outcome_text(record: RequestRecord) -> str:
     """Name how a request ended; a failure by its reason."""
-    if record.outcome in ("error", "truncated"):
+    if record.outcome in FAILED:
         return visible(record.error_type or record.outcome, limit=60)
     return record.outcome or "unfinished"
 

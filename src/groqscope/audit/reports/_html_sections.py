@@ -7,7 +7,6 @@ from groqscope.audit._model import (
     Audit,
     BudgetResult,
     Comparison,
-    Distribution,
     ModelSummary,
     Provenance,
     ToolSummary,
@@ -16,9 +15,9 @@ from groqscope.audit._model import (
 from groqscope.audit.reports._changes import TITLES, change_lines, models_of, sizes
 from groqscope.audit.reports._html_data import tone
 from groqscope.audit.reports._markup import Markup, join, line, section, table, tag
-from groqscope.audit.reports._measures import measure, ordered
+from groqscope.audit.reports._measures import measure, ordered, quantiles_of
 from groqscope.audit.reports._provenance import provenance_words
-from groqscope.audit.reports._text import UNKNOWN, Unit, count, money, rate, share, size, summed, visible
+from groqscope.audit.reports._text import UNKNOWN, Unit, count, money, share, size, summed, visible
 from groqscope.audit.reports._waterfall import phase_label
 
 _FOLD: Final = 0.01
@@ -88,21 +87,10 @@ def _quantiles(models: Sequence[ModelSummary], unit: Unit) -> Markup:
         rows.append(tag("tr", tag("th", model.model or _MODEL, colspan=7, scope="rowgroup"), class_="group"))
         for name, values in (("first chunk", model.ttfc), ("total", model.duration), ("tokens/s", model.throughput)):
             if values.n:
-                rows.append(line([name, f"{values.n:,}", *_figures(values, unit)], marks=("indent", "faint")))
+                rows.append(line([name, f"{values.n:,}", *quantiles_of(values, unit)], marks=("indent", "faint")))
     note = tag("p", "-: too few requests for that quantile (p90 needs 10, p95 20, p99 100)", class_="faint small")
-    return join(
-        table(["", "n", "p50", "p90", "p95", "p99", "max"], rows),
-        note
-        if any(
-            f == UNKNOWN for m in models for d in (m.ttfc, m.duration, m.throughput) if d.n for f in _figures(d, unit)
-        )
-        else "",
-    )
-
-
-def _figures(values: Distribution, unit: Unit) -> list[str]:
-    quantiles = (values.p50, values.p90, values.p95, values.p99, values.max)
-    return [rate(v) if values.unit == "tokens/s" else unit.text(v) for v in quantiles]
+    refused = any(UNKNOWN in quantiles_of(d, unit) for m in models for d in (m.ttfc, m.duration, m.throughput) if d.n)
+    return join(table(["", "n", "p50", "p90", "p95", "p99", "max"], rows), note if refused else "")
 
 
 def _totals(audit: Audit) -> Markup:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from groqscope.audit._model import Audit, Entry
+from groqscope.audit.fields import FAILED
 from groqscope.audit.reports._facts import record_id
 from groqscope.audit.reports._page import BAD, FAINT, STRONG, Page, Piece
 from groqscope.audit.reports._table import Column, draw_table
@@ -70,7 +71,7 @@ def _request_cells(entry: Entry, unit: Unit, *, dated: bool, roomy: bool) -> tup
 def outcome_piece(entry: Entry) -> Piece:
     """Name how a request ended; a failure by its reason, with a mark that needs no colour."""
     record = entry.record
-    if record.outcome in ("error", "truncated"):
+    if record.outcome in FAILED:
         return (f"! {visible(record.error_type or record.outcome, limit=40)}", BAD)
     return record.outcome or "unfinished"
 

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from groqscope.audit._model import Audit, Comparison, Distribution, ModelSummary, Provenance, RequestAudit
+from groqscope.audit._model import Audit, Comparison, ModelSummary, Provenance, RequestAudit
 from groqscope.audit.reports._changes import TITLES, change_lines, models_of, sizes
 from groqscope.audit.reports._facts import ending, model_of, record_id
 from groqscope.audit.reports._html_data import outcome_text
 from groqscope.audit.reports._kinds import Report, Section
 from groqscope.audit.reports._look import Look
-from groqscope.audit.reports._measures import measure, ordered
+from groqscope.audit.reports._measures import measure, ordered, quantiles_of
 from groqscope.audit.reports._provenance import provenance_words
 from groqscope.audit.reports._terminal import TerminalRenderer
-from groqscope.audit.reports._text import UNKNOWN, Unit, UnitName, count, moment, money, rate, share, size, visible
+from groqscope.audit.reports._text import UNKNOWN, Unit, UnitName, count, moment, money, share, size, visible
 from groqscope.audit.reports._units import comparison_unit, overview_unit
 from groqscope.audit.reports._waterfall import phase_label
 from groqscope.timeline import RequestRecord
@@ -157,17 +157,12 @@ def _phases(model: ModelSummary) -> str:
 
 def _quantiles(models: Sequence[ModelSummary], unit: Unit) -> str:
     rows = [
-        [literal(model.model or "(model not known)"), name, f"{values.n:,}", *_figures(values, unit)]
+        [literal(model.model or "(model not known)"), name, f"{values.n:,}", *quantiles_of(values, unit)]
         for model in models
         for name, values in (("first chunk", model.ttfc), ("total", model.duration), ("tokens/s", model.throughput))
         if values.n
     ]
     return table(["model", "", "n", "p50", "p90", "p95", "p99", "max"], rows, left=2)
-
-
-def _figures(values: Distribution, unit: Unit) -> list[str]:
-    quantiles = (values.p50, values.p90, values.p95, values.p99, values.max)
-    return [rate(v) if values.unit == "tokens/s" else unit.text(v) for v in quantiles]
 
 
 def _why(audit: Audit, unit: Unit) -> str:

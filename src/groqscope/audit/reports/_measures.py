@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from groqscope.audit._model import BudgetResult
+from groqscope.audit._model import BudgetResult, Distribution
 from groqscope.audit._model import Unit as Measure
-from groqscope.audit.reports._text import UNKNOWN, Unit, money, size
+from groqscope.audit.reports._text import UNKNOWN, Unit, money, rate, size
 
 _ORDER: Final = {"over": 0, "cannot tell": 1, "ok": 2, "measured": 3}
 
@@ -15,12 +15,18 @@ def ordered(budgets: Sequence[BudgetResult]) -> list[BudgetResult]:
     return sorted(budgets, key=lambda result: _ORDER[result.verdict])
 
 
+def quantiles_of(values: Distribution, unit: Unit) -> list[str]:
+    """Write p50, p90, p95, p99 and the largest without their unit."""
+    quantiles = (values.p50, values.p90, values.p95, values.p99, values.max)
+    return [rate(value) if values.unit == "tokens/s" else unit.text(value) for value in quantiles]
+
+
 def measure(value: float | None, kind: Measure, unit: Unit) -> str:
     """Write a value of any kind with its unit."""
     if value is None:
         return UNKNOWN
-    if kind in ("ns", "s"):
-        return unit.full(value * 1e9 if kind == "s" else value)
+    if kind == "ns":
+        return unit.full(value)
     return _PLAIN.get(kind, _number)(value) + (f" {kind}" if kind in ("tokens", "tokens/s") else "")
 
 

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from typing import Final
 
-from groqscope.audit._model import Audit, Distribution, ModelSummary
+from groqscope.audit._model import Audit, ModelSummary
 from groqscope.audit.reports._budgets import budget_lines
 from groqscope.audit.reports._footer import provenance_lines
 from groqscope.audit.reports._listing import request_table
 from groqscope.audit.reports._look import Look
+from groqscope.audit.reports._measures import quantiles_of
 from groqscope.audit.reports._page import BAD, FAINT, STRONG, Page, Piece
 from groqscope.audit.reports._phases import MAX_MODELS, phase_lines
 from groqscope.audit.reports._table import Column, draw_table
-from groqscope.audit.reports._text import UNKNOWN, Unit, count, money, rate, visible
+from groqscope.audit.reports._text import UNKNOWN, Unit, count, money, visible
 from groqscope.audit.reports._tools import tool_lines
 from groqscope.audit.reports._units import overview_unit
 from groqscope.audit.reports._why import why_lines
@@ -63,7 +64,7 @@ def _quantiles(page: Page, audit: Audit, unit: Unit) -> None:
                 continue
             columns[0].cells.append(f"  {name}")
             columns[1].cells.append((f"{values.n:,}", FAINT))
-            for column, figure in zip(columns[2:], _figures(values, unit), strict=True):
+            for column, figure in zip(columns[2:], quantiles_of(values, unit), strict=True):
                 refused |= figure == UNKNOWN
                 column.cells.append((figure, FAINT if figure == UNKNOWN else ""))
     page.blank()
@@ -72,11 +73,6 @@ def _quantiles(page: Page, audit: Audit, unit: Unit) -> None:
         page.prose("-: too few requests for that quantile (p90 needs 10, p95 20, p99 100)", style=FAINT)
     page.blank()
     _totals(page, models if len(models) == 1 else [*models, audit.total])
-
-
-def _figures(values: Distribution, unit: Unit) -> list[str]:
-    quantiles = (values.p50, values.p90, values.p95, values.p99, values.max)
-    return [rate(v) if values.unit == "tokens/s" else unit.text(v) for v in quantiles]
 
 
 def _totals(page: Page, models: Sequence[ModelSummary]) -> None:

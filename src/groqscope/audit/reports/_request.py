@@ -5,6 +5,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from groqscope.audit._model import RequestAudit, Verdict
+from groqscope.audit.fields import FAILED
 from groqscope.audit.reports._bars import anchored, bar, ruler, share_style, strip, tail
 from groqscope.audit.reports._facts import UNFINISHED, ending, facts, footnotes, headline, record_id
 from groqscope.audit.reports._figures import Figure, figures
@@ -44,7 +45,7 @@ def _verdict(page: Page, verdict: Verdict, record: RequestRecord) -> None:
     if record.outcome is None:
         page.prose(UNFINISHED, style=STRONG)
     first, _, rest = verdict.sentence.partition(" ")
-    bad = verdict.slow or record.outcome in ("error", "truncated")
+    bad = verdict.slow or record.outcome in FAILED
     page.flow([(first, BAD if bad else STRONG), *((word, STRONG) for word in rest.split())], gap=" ")
     for cause in verdict.causes:
         if cause.sentence.lower() not in verdict.sentence.lower():
@@ -101,7 +102,7 @@ class _Drawing:
 
     def _headline(self) -> None:
         loud = {record_id(self.record): STRONG, self.unit.full(self.record.duration_ns): STRONG}
-        if self.record.outcome in ("error", "truncated"):
+        if self.record.outcome in FAILED:
             loud[self.record.outcome] = BAD
         self.page.flow((text, loud.get(text, "")) for text in headline(self.record, self.unit))
         self.page.blank()

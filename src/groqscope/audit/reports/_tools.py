@@ -10,10 +10,8 @@ from groqscope.audit.reports._text import UNKNOWN, Unit, size, visible
 
 def tool_lines(page: Page, tools: Sequence[ToolSummary], unit: Unit) -> None:
     """List tools: how long callers waited for a call, how large it was, and whether it was JSON."""
-    several = any(tool.model is not None for tool in tools)
     columns = [
         Column(title=f"tool calls, {unit.label}", right=False, keep=9, shrink=14),
-        *([Column(title="model", right=False, keep=6, shrink=10)] if several else []),
         Column(title="calls", keep=9),
         Column(title="requests", keep=3),
         Column(title="p50", keep=8),
@@ -28,7 +26,6 @@ def tool_lines(page: Page, tools: Sequence[ToolSummary], unit: Unit) -> None:
         invalid = f"{tool.invalid:,}" + (f" of {tool.calls - tool.unchecked:,}" if tool.unchecked else "")
         cells = (
             visible(tool.name or "(no name)", limit=80),
-            *([visible(tool.model or "all", limit=60)] if several else []),
             f"{tool.calls:,}",
             f"{tool.requests:,}",
             unit.text(tool.assembly.p50),

@@ -24,21 +24,15 @@ def comparison_unit(comparison: Comparison, forced: UnitName | None = None) -> U
     """Choose for a comparison."""
     if forced:
         return Unit.of(forced)
-    values = [
-        value * 1e9 if row.unit == "s" else value
-        for row in comparison.rows
-        if row.unit in ("ns", "s")
-        for value in (row.median.a, row.median.b, row.p95.a, row.p95.b)
-        if value is not None
-    ]
-    return Unit.fitting(values)
+    changes = [change for row in comparison.rows for change in (row.median, row.p95)]
+    return Unit.fitting([value for change in changes for value in (change.a, change.b)])
 
 
 def _limits(budgets: tuple[BudgetResult, ...]) -> list[float]:
     return [
-        value * 1e9 if result.unit == "s" else value
+        value
         for result in budgets
-        if result.unit in ("ns", "s")
+        if result.unit == "ns"
         for value in (result.measured, result.limit)
         if value is not None
     ]
