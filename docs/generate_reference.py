@@ -1,12 +1,20 @@
-"""Write docs/reference.md from groqscope.semconv: `python docs/generate_reference.py`; `--check` compares only."""
+"""Write what the docs repeat of the code: `python docs/generate_reference.py`; `--check` compares only.
 
+That is docs/reference.md, from groqscope.semconv, and the tables of docs/audit.md that stand between marks.
+"""
+
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from groqscope import semconv
+from groqscope.audit._rules import MIN_NS, RULES
+from groqscope.audit._words import percent
+from groqscope.audit.fields import FIELDS, Field
 
-PAGE = Path(__file__).parent / "reference.md"
+_DOCS = Path(__file__).parent
+_MARKED = re.compile(r"(<!-- table: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _HEAD = """\
 # Attributes and metrics
 
@@ -20,9 +28,34 @@ follows from the rest. Fields in nanoseconds, phases among them, travel as secon
 """
 
 
-def render() -> str:
-    """Give the page."""
-    return _HEAD + "\n".join(_sections()).rstrip() + "\n"
+def pages() -> dict[Path, str]:
+    """Give each page as it should be."""
+    audit = _DOCS / "audit.md"
+    tables = {"fields": _fields(), "rules": _rules()}
+    renewed = _MARKED.sub(lambda match: f"{match[1]}{tables[match['name']]}\n{match[3]}", audit.read_text("utf-8"))
+    return {_DOCS / "reference.md": _HEAD + "\n".join(_sections()).rstrip() + "\n", audit: renewed}
+
+
+def _fields() -> str:
+    rows = [f"| {_words(field)} | {_kind(field)} | {field.brief} |" for field in FIELDS]
+    return "\n".join(["| name | kind | what it is |", "|---|---|---|", *rows])
+
+
+def _words(field: Field) -> str:
+    return ", ".join(f"`{name}`" for name in (field.name, *field.aliases))
+
+
+def _kind(field: Field) -> str:
+    return field.kind if field.kind != "number" or field.unit == "1" else field.unit
+
+
+def _rules() -> str:
+    rows = [
+        f"| `{rule.code}` | {rule.title} | {'-' if rule.absolute is None else percent(rule.absolute)} | {rule.advice} |"
+        for rule in RULES
+    ]
+    head = f"named from this share on (and {MIN_NS // 1_000_000} ms)"
+    return "\n".join([f"| cause | time … | {head} | what one can do |", "|---|---|---|---|", *rows])
 
 
 def _sections() -> Iterator[str]:
@@ -107,14 +140,15 @@ def _cell(text: str) -> str:
 
 
 def main() -> int:
-    """Write the page, or say that it is not the one in the repository."""
+    """Write the pages, or say which of them are not those in the repository."""
+    stale = {page: text for page, text in pages().items() if page.read_text("utf-8") != text}
     if "--check" not in sys.argv[1:]:
-        PAGE.write_text(render(), "utf-8")
+        for page, text in stale.items():
+            page.write_text(text, "utf-8")
         return 0
-    if PAGE.read_text("utf-8") == render():
-        return 0
-    print(f"{PAGE.name} is not what semconv.py says: run python docs/{Path(__file__).name}", file=sys.stderr)
-    return 1
+    for page in stale:
+        print(f"{page.name} is not what the code says: run python docs/{Path(__file__).name}", file=sys.stderr)
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":
