@@ -6,6 +6,7 @@ from typing import Any
 import groq
 import pytest
 from support.both import Both, Mode, both, each_mode
+from support.hooks import HOOKS
 from support.scope import ASK, STREAM, Exported, groq_client
 
 from groqscope import on_record
@@ -102,7 +103,7 @@ def seen() -> Any:
 
 
 @each_mode
-@pytest.mark.parametrize("hook", sorted(_faults.HOOKS))
+@pytest.mark.parametrize("hook", HOOKS)
 def test_a_failing_hook(
     hook: str, mode: Mode, sim: Simulator, exported: Exported, seen: list[Any], monkeypatch: Any, caplog: Any
 ) -> None:

@@ -21,6 +21,7 @@ from typing_extensions import is_typeddict
 
 import groqscope
 from groqscope.instrument import _faults
+from support.hooks import HOOKS
 from support.scope import MODEL, Wire, groq_client, sse
 
 CANARY: Final = "cAnArY"
@@ -214,7 +215,7 @@ def _own_failures() -> None:
     stop = groqscope.on_record(fail)
     list(create(sse(chunks())))
     stop()
-    for name in sorted(_faults.HOOKS):
+    for name in HOOKS:
         _faults.injected = lambda hook, name=name: fail() if hook == name else None
         for ask in (lambda: list(create(sse(chunks()))), lambda: create(failure(500, KEY), max_retries=1)):
             with contextlib.suppress(Exception):
