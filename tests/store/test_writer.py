@@ -216,6 +216,27 @@ def test_disk_that_fills_up_in_a_line_costs_only_that_line(tmp_path: Path, monke
     assert (writer.lines, writer.lost) == (2, 1)
 
 
+def test_spans_that_cannot_be_encoded_are_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are lost and counted; the log names the error's type, not what it says, which may be a prompt."""
+    said = "the text of a prompt"
+
+    def fail(_: object) -> None:
+        raise ValueError(said)
+
+    monkeypatch.setattr("groqscope._failures._said", set())
+    monkeypatch.setattr("groqscope.store._exporters.encode_spans", fail)
+    exporter = LocalSpanExporter(tmp_path)
+    with caplog.at_level(logging.DEBUG):
+        results = [exporter.export(family_of(full_record())) for _ in range(2)]
+
+    assert results == [SpanExportResult.FAILURE] * 2
+    assert exporter.lost_spans == 2 * len(family_of(full_record()))
+    assert caplog.text.count("cannot encode spans, which are lost (ValueError)") == 1
+    assert said not in caplog.text
+
+
 def test_value_that_is_no_utf8_is_written_all_the_same(tmp_path: Path) -> None:
     """Half of a surrogate pair in an attribute does not stop the batch."""
     span = span_of(replace(full_record(), region="\ud800"))

@@ -1,6 +1,7 @@
 """The record span and its children: names, kinds, parents, attributes, events, as semconv says."""
 
 import gc
+import logging
 import threading
 import weakref
 from collections.abc import Sequence
@@ -17,8 +18,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode
 from support.both import Mode, both, each_mode
+from support.processes import WHOLE
 from support.recordings import FOLDER
-from support.scope import ASK, MODEL, STREAM, Exported, record_from
+from support.scope import ASK, MODEL, STREAM, Exported, Wire, record_from, sse
 
 from groqscope import __version__, record_of, semconv
 from groqscope.codec import encode
@@ -600,3 +602,26 @@ def test_a_span_that_has_ended_does_not_hold_itself() -> None:
         assert alive() is None
     finally:
         gc.enable()
+
+
+def test_children_that_cannot_be_made_are_said_once(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A failure of ours after the request is counted each time and said once, without what the exception says."""
+    said = "the text of a prompt"
+
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError(said)
+
+    monkeypatch.setattr("groqscope._failures._said", set())
+    monkeypatch.setattr("groqscope.telemetry._telemetry.emit_children", fail)
+    client = exported.client("sync", http={"transport": Wire(lambda _: sse(*WHOLE))})
+    with caplog.at_level(logging.DEBUG, "groqscope"):
+        for _ in range(3):
+            list(client.chat.completions.create(**STREAM))
+        client.close()
+        points = exported.metrics()["groqscope.internal_errors"]
+
+    assert [point.value for point in points] == [3]
+    assert caplog.text.count("could not finish the telemetry of a request (ValueError)") == 1
+    assert said not in caplog.text

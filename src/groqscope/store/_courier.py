@@ -21,6 +21,7 @@ from typing import Final, Protocol
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
+from groqscope._failures import say_once
 from groqscope.store._sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
 from groqscope.store._spool import Spool, items_of
 
@@ -174,8 +175,8 @@ class Courier:
                 try:
                     self._send_batch()
                     self._send_spooled()
-                except Exception:
-                    _logger.warning("groqscope's sender failed and goes on.", exc_info=True)
+                except Exception as error:  # noqa: BLE001 - the next batch may fare better
+                    say_once(_logger, "groqscope's sender failed and goes on", error)
             self.sender.close()
 
     def _wait(self) -> bool:

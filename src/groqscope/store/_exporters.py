@@ -13,6 +13,7 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from groqscope._failures import say_once
 from groqscope.store._directory import store_directory
 from groqscope.store._segments import SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
 
@@ -109,8 +110,8 @@ def encode_span_line(spans: Sequence[ReadableSpan]) -> bytes | None:
     """Encode spans as one line without its newline; `None` when the encoder refuses them."""
     try:
         return _dump(encode_spans(spans).to_dict())
-    except Exception:  # whatever an attribute holds must not stop the exporter's thread
-        _logger.warning("groqscope cannot encode %d spans; they are lost.", len(spans), exc_info=True)
+    except Exception as error:  # noqa: BLE001 - whatever an attribute holds must not stop the exporter's thread
+        say_once(_logger, "groqscope cannot encode spans, which are lost", error)
         return None
 
 
@@ -118,8 +119,8 @@ def encode_metric_line(metrics_data: MetricsData) -> bytes | None:
     """Encode metrics as one line without its newline; `None` when the encoder refuses them."""
     try:
         return _dump(encode_metrics(metrics_data).to_dict())
-    except Exception:  # as above
-        _logger.warning("groqscope cannot encode a collection of metrics; it is lost.", exc_info=True)
+    except Exception as error:  # noqa: BLE001 - as above
+        say_once(_logger, "groqscope cannot encode metrics, which are lost", error)
         return None
 
 

@@ -23,6 +23,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
 
 from groqscope import semconv
+from groqscope._failures import say_once
 from groqscope.codec import Attributes, encode
 from groqscope.telemetry._worker import worker
 from groqscope.timeline import RequestRecord
@@ -98,7 +99,7 @@ class RecordSpan(ReadableSpan):
         try:
             attributes, events = build()
         except Exception as error:  # noqa: BLE001 - an exporter's thread must not see a failure of ours
-            logger.warning("groqscope could not write a span: %s", type(error).__name__)
+            say_once(logger, "groqscope could not write a span", error)
             attributes, events = {}, []
         whole = _bounded(
             {**(self._own_attributes or {}), **attributes},
