@@ -217,3 +217,41 @@ def test_following_a_tempo_shows_each_request_once(monkeypatch):
     polls = _tail._tempo_polls("http://127.0.0.1:3200", threading.Event())
 
     assert [[r.request_id[-1] for r in next(polls)] for _ in range(3)] == [["1", "2"], ["3"], []]
+
+
+def test_a_tempo_that_is_away_for_a_while_is_waited_for(monkeypatch, capsys):
+    """It is said once, and the look after it reaches back to the last one that worked."""
+    import threading
+
+    from groqscope.audit import SourceError
+    from groqscope.audit._tempo import TempoSource
+    from groqscope.cli import _tail
+
+    answers = [[request(1)], None, None, [request(1), request(2)]]
+    asked = []
+
+    def read(*_, since, **__):
+        asked.append(since)
+        answer = answers.pop(0)
+        if answer is None:
+            raise SourceError("Tempo did not answer")
+        return iter(answer)
+
+    monkeypatch.setattr(TempoSource, "read", read)
+    monkeypatch.setattr(_tail, "TEMPO_INTERVAL", 0)
+    polls = _tail._tempo_polls("http://127.0.0.1:3200", threading.Event())
+
+    assert [[r.request_id[-1] for r in next(polls)] for _ in range(4)] == [["1"], [], [], ["2"]]
+    assert len(set(asked)) == 1
+    assert capsys.readouterr().err == "groqscope: Tempo did not answer; looking again\n"
+
+
+def test_a_tempo_that_never_answered_is_a_mistake(monkeypatch):
+    """At the first look it is more likely that the address is wrong."""
+    import threading
+
+    from groqscope.audit import SourceError
+    from groqscope.cli import _tail
+
+    with pytest.raises(SourceError):
+        next(_tail._tempo_polls("http://127.0.0.1:9", threading.Event()))

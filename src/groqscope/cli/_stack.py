@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,7 +62,7 @@ def init(
     except OSError as error:
         raise AuditError(f"{directory} cannot be written: {error.strerror or error}") from error
     print(f"{len(written)} files in {directory}. Next:\n")
-    print(f"  cd {directory} && docker compose up -d")
+    print(f"  cd {shlex.quote(str(directory))} && docker compose up -d")
     print("  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318    # where your program runs")
     print("  groqscope stack check                                       # is every link whole?")
     print("\nGrafana is on http://127.0.0.1:3000.")

@@ -237,15 +237,27 @@ def _store_polls(place: str, stop: threading.Event) -> "Iterator[list[RequestRec
 
 
 def _tempo_polls(url: str, stop: threading.Event) -> "Iterator[list[RequestRecord]]":
+    from groqscope.audit import SourceError
     from groqscope.audit._tempo import TempoSource
     from groqscope.store import ReadReport
 
     source = TempoSource(url)
-    seen: dict[str | None, int] = {}
+    seen: set[str | None] = set()
+    looked: int | None = None
+    away = False
     while not stop.is_set():
         now = time.time_ns()
-        since = now - _TEMPO_BACK_NS
-        found = list(source.read(ReadReport(), since=since, until=None, timelines=False))
-        yield sorted((r for r in found if r.span_id not in seen), key=lambda r: r.start_unix_ns)
-        seen = {r.span_id: r.start_unix_ns for r in found}
+        since = (now if looked is None else looked) - _TEMPO_BACK_NS
+        try:
+            found = list(source.read(ReadReport(), since=since, until=None, timelines=False))
+        except SourceError as error:
+            if looked is None:
+                raise
+            if not away:
+                print(f"groqscope: {error}; looking again", file=sys.stderr)
+            away = True
+            yield []
+        else:
+            yield sorted((r for r in found if r.span_id not in seen), key=lambda r: r.start_unix_ns)
+            seen, looked, away = {r.span_id for r in found}, now, False
         stop.wait(TEMPO_INTERVAL)
