@@ -339,26 +339,46 @@ def test_a_garbage_collection_while_a_lock_is_held(sim: Simulator, exported: Exp
     assert record_of(whole) == exported.records[0]
 
 
-class _Signing(Groq):
+class _Own(Groq):
+    """A class of the user's, each of whose methods calls the SDK's."""
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        return super().request(*args, **kwargs)
+
     def _prepare_request(self, request: httpx.Request) -> None:
         request.headers["x-signed"] = "yes"
         super()._prepare_request(request)
 
+    def _sleep_for_retry(self, **kwargs: Any) -> None:
+        super()._sleep_for_retry(**kwargs)
 
-def test_a_client_of_a_subclass_then_the_process(sim: Simulator, exported: Exported) -> None:
-    """A client whose class calls the SDK's own method is observed once, also when the process is instrumented later."""
-    sim.play(TEXT)
-    with _Signing(base_url=sim.base_url, api_key="test") as client:
-        instrument(client, **exported.providers)
-        instrument(**exported.providers)
+    def _process_response(self, **kwargs: Any) -> Any:
+        return super()._process_response(**kwargs)
+
+    def _process_response_data(self, **kwargs: Any) -> Any:
+        return super()._process_response_data(**kwargs)
+
+
+@pytest.mark.parametrize("request_of", [STREAM, ASK], ids=["stream", "whole"])
+@pytest.mark.parametrize("first", ["client", "process"])
+def test_a_client_of_a_subclass_and_the_process(
+    first: str, request_of: dict[str, Any], sim: Simulator, exported: Exported
+) -> None:
+    """A client whose class calls the SDK's own methods is observed once, whichever is instrumented first."""
+    sim.play([Failure(429, retry_after=0.001), TEXT])
+    with _Own(base_url=sim.base_url, api_key="test", max_retries=1) as client:
+        for target in (client, None) if first == "client" else (None, client):
+            instrument(target, **exported.providers)
         try:
-            list(client.chat.completions.create(**STREAM))
+            answer = client.chat.completions.create(**request_of)
+            _ = list(answer) if request_of is STREAM else None
         finally:
             uninstrument()
 
     (record,) = exported.records
-    assert (record.outcome, len(record.attempts)) == ("completed", 1)
-    assert record.phases.connect is not None
+    assert (record.outcome, len(record.attempts), record.retries) == ("completed", 2, 1)
+    assert record.phases.total() == record.duration_ns
+    assert record.phases.pool_wait is not None
 
 
 @both

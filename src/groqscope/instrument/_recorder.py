@@ -106,9 +106,6 @@ class Recorder:
     @hook("prepared")
     def prepared(self, request: httpx.Request, *, asynchronous: bool) -> None:
         """An attempt begins: ask the transport to tell its steps. A trace callback that is there is called first."""
-        if request.extensions.get(KEY) is self:
-            # A class of the user's was observed, then the process: its method calls the SDK's, and both are replaced.
-            return
         t = self.now()
         self.timeline.prepared(t)
         self._url = request.url

@@ -79,7 +79,7 @@ def is_instrumented(target: Any) -> bool:
 
 
 def _begin(client: Any, options: Any, scope: Scope, kwargs: Mapping[str, Any]) -> Recorder | None:
-    if otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY):
+    if otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY) or not _governs(scope, client):
         return None
     return begin(scope.telemetry, scope.now, options, client.base_url, stream=bool(kwargs.get("stream")))
 
@@ -98,9 +98,19 @@ def _leave(tokens: tuple[Token[Any], Token[Any]]) -> None:
     otel_context.detach(tokens[1])
 
 
-def _recorder() -> Recorder | None:
+def _governs(scope: Scope, client: Any) -> bool:
+    """Whether a client is observed by this scope.
+
+    Where a client of a class of the user's own was observed, and then the process, a method of that class calls the
+    SDK's, and both are replaced: the nearer scope is the client's, the other lets the call pass.
+    """
+    return getattr(client, _MARK, None) is scope
+
+
+def _recorder(scope: Scope, client: Any) -> Recorder | None:
     """Find the recorder of this call; a suppressed call inside an observed one has none."""
-    return None if otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY) else _current.get()
+    suppressed = otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY)
+    return _current.get() if not suppressed and _governs(scope, client) else None
 
 
 @hook("native")
@@ -150,32 +160,32 @@ def _wrap_request_async(original: Callable[..., Any], scope: Scope) -> Callable[
     return request
 
 
-def _wrap_prepare(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:  # noqa: ARG001 - all wrappers look alike
+def _wrap_prepare(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
     @wraps(original)
     def _prepare_request(self: Any, request: httpx.Request) -> None:
         original(self, request)
-        recorder = _recorder()
+        recorder = _recorder(scope, self)
         if recorder is not None:
             recorder.prepared(request, asynchronous=False)
 
     return _prepare_request
 
 
-def _wrap_prepare_async(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:  # noqa: ARG001 - all wrappers look alike
+def _wrap_prepare_async(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
     @wraps(original)
     async def _prepare_request(self: Any, request: httpx.Request) -> None:
         await original(self, request)
-        recorder = _recorder()
+        recorder = _recorder(scope, self)
         if recorder is not None:
             recorder.prepared(request, asynchronous=True)
 
     return _prepare_request
 
 
-def _wrap_sleep(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:  # noqa: ARG001 - all wrappers look alike
+def _wrap_sleep(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
     @wraps(original)
     def _sleep_for_retry(self: Any, **kwargs: Any) -> None:
-        recorder = _recorder()
+        recorder = _recorder(scope, self)
         if recorder is None:
             return original(self, **kwargs)
         recorder.attempt_failed(kwargs.get("response"), exc_info()[1])
@@ -186,10 +196,10 @@ def _wrap_sleep(original: Callable[..., Any], scope: Scope) -> Callable[..., Any
     return _sleep_for_retry
 
 
-def _wrap_sleep_async(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:  # noqa: ARG001 - all wrappers look alike
+def _wrap_sleep_async(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
     @wraps(original)
     async def _sleep_for_retry(self: Any, **kwargs: Any) -> None:
-        recorder = _recorder()
+        recorder = _recorder(scope, self)
         if recorder is None:
             await original(self, **kwargs)
             return
@@ -201,14 +211,14 @@ def _wrap_sleep_async(original: Callable[..., Any], scope: Scope) -> Callable[..
 
 
 @hook("observed")
-def _observed(kwargs: dict[str, Any]) -> None:
+def _observed(scope: Scope, client: Any, kwargs: dict[str, Any]) -> None:
     """Note the answer, and have a stream of ours made of it."""
     response = kwargs.get("response")
-    if not isinstance(response, httpx.Response):
+    if not isinstance(response, httpx.Response) or not _governs(scope, client):
         return
     extensions = response.request.extensions
     # A client class with a `_prepare_request` of its own may not have called ours.
-    recorder = extensions.setdefault(KEY, _recorder())
+    recorder = extensions.setdefault(KEY, _recorder(scope, client))
     if not isinstance(recorder, Recorder):
         return
     recorder.answered(response)
@@ -226,19 +236,19 @@ def _observed(kwargs: dict[str, Any]) -> None:
 _STREAMS: Final[Mapping[Any, Any]] = {Stream: InstrumentedStream, AsyncStream: InstrumentedAsyncStream}
 
 
-def _wrap_process(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:  # noqa: ARG001 - all wrappers look alike
+def _wrap_process(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
     @wraps(original)
     def _process_response(self: Any, **kwargs: Any) -> Any:
-        _observed(kwargs)
+        _observed(scope, self, kwargs)
         return original(self, **kwargs)
 
     return _process_response
 
 
-def _wrap_process_async(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:  # noqa: ARG001 - all wrappers look alike
+def _wrap_process_async(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
     @wraps(original)
     async def _process_response(self: Any, **kwargs: Any) -> Any:
-        _observed(kwargs)
+        _observed(scope, self, kwargs)
         return await original(self, **kwargs)
 
     return _process_response
