@@ -57,6 +57,7 @@ PATHS = {
     "sync": "Groq, streamed, per chunk",
     "agent": "pydantic-ai GroqModel, events consumed, per chunk",
     "request": "Groq, not streamed, per request (the request's own thread)",
+    "agent-request": "the same, with what an agent sends: seven messages and five tools",
     "concurrent": "1,000 streams at once, 200 chunks/s each offered: chunks per second of CPU time",
     "concurrent-aiohttp": "the same over aiohttp",
 }
@@ -104,6 +105,10 @@ ROWS = (
         package="openinference-instrumentation-groq",
     ),
     Row("request", "openlit", "OpenLIT", None, "thread", added=True, package="openlit", python=OTHERS),
+    Row("agent-request", "bare", "bare SDK", figure="thread"),
+    Row("agent-request", "groqscope", "groqscope", None, "thread", added=True),
+    Row("agent-request", "groqscope-logfire", "groqscope through logfire", None, "thread", added=True),
+    Row("agent-request", "one-span", "one span of 40 attributes, no more", None, "thread", added=True),
     Row("concurrent", "bare", "bare SDK", figure="rate"),
     Row("concurrent", "groqscope", "groqscope", 4.0, "rate"),
     Row("concurrent", "httpx", "httpx, bytes only (ceiling)", None, "rate"),
@@ -232,9 +237,8 @@ def show(results: list[Result], facts: dict[str, Any]) -> str:
             if r.row.goal is not None and r.ratio is not None:
                 met = r.ratio >= r.row.goal if r.row.figure == "rate" else r.ratio <= r.row.goal
                 goal = f"goal {'>=' if r.row.figure == 'rate' else '<='} {r.row.goal:.2f} {'met' if met else 'NOT MET'}"
-            behind = (
-                f"  (+ {r.background_us:.0f} us in the background)" if path == "request" and r.background_us > 1 else ""
-            )
+            apart = r.row.figure == "thread" and r.background_us > 1
+            behind = f"  (+ {r.background_us:.0f} us in the background)" if apart else ""
             if "add_up" in r.extra and r.extra["add_up"] >= 0:
                 behind = "  each record's phases add up" if r.extra["add_up"] else "  PHASES DO NOT ADD UP"
             lines.append(f"  {r.row.label:<40} {r.per_unit_us:10.1f} {unit:<8} {ratio:>8}  {bar:<30} {goal}{behind}")

@@ -12,6 +12,34 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 MESSAGES: Any = [{"role": "user", "content": "Say something of sixty words."}]
+AGENTS: dict[str, Any] = {
+    "messages": [
+        {"role": "system", "content": "Answer in one sentence, and use the tools."},
+        *MESSAGES,
+        {
+            "role": "assistant",
+            "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": '{"of": "time"}'}}
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call_1", "content": "It went by."},
+        {"role": "assistant", "content": "It went by."},
+        {"role": "user", "content": "And where did it go?"},
+        {"role": "assistant", "content": "Into the queue."},
+    ],
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": name,
+                "description": "Look something up.",
+                "parameters": {"type": "object", "properties": {"of": {"type": "string"}}, "required": ["of"]},
+            },
+        }
+        for name in ("look_up", "look_down", "look_left", "look_right", "look_away")
+    ],
+}
+"""What an agent with tools sends in the middle of its work."""
 MODEL = "openai/gpt-oss-120b"
 KEY = "gsk_bench"
 
@@ -243,7 +271,7 @@ def httpx_bytes(base_url: str, chunks: int, streams: int, *, aiohttp: bool = Fal
     return run_async(DefaultAioHttpClient if aiohttp else httpx.AsyncClient, work, streams)
 
 
-def requests(base_url: str, count: int) -> dict[str, float]:
+def requests(base_url: str, count: int, body: dict[str, Any]) -> dict[str, float]:
     """Make requests that are not streamed, sync."""
     from groq import Groq
 
@@ -251,7 +279,7 @@ def requests(base_url: str, count: int) -> dict[str, float]:
 
     def work(count: int = count) -> int:
         for _ in range(count):
-            client.chat.completions.create(model=MODEL, messages=MESSAGES)
+            client.chat.completions.create(model=MODEL, **body)
         return count
 
     work(20)
@@ -387,7 +415,8 @@ def main() -> None:
         "aiohttp": lambda: async_stream(base_url, chunks, streams, aiohttp=True),
         "httpx": lambda: httpx_bytes(base_url, chunks, streams),
         "httpx-aiohttp": lambda: httpx_bytes(base_url, chunks, streams, aiohttp=True),
-        "request": lambda: requests(base_url, options.requests),
+        "request": lambda: requests(base_url, options.requests, {"messages": MESSAGES}),
+        "agent-request": lambda: requests(base_url, options.requests, AGENTS),
         "agent": lambda: agent_stream(
             base_url,
             chunks,
