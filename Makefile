@@ -25,9 +25,9 @@ demo: $(RUN)  ## recorded Groq traffic, traced and audited in the terminal; no k
 	@$(BIN)/groqscope demo
 
 test: $(DEV)  ## the tests
-	$(BIN)/python -m pytest -q -n 3 -m 'not slow' --ignore=tests/stack --ignore=tests/beside $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow' --ignore=tests/stack --ignore=tests/beside $(PYTEST_ARGS)
 
-test-slow: $(DEV)  ## those that take their time: packaging, examples, floods, forks, crashes, an outage, the benchmark
+test-slow: $(DEV)  ## those that take their time: browser, packaging, examples, floods, forks, crashes, an outage, the benchmark
 	$(BIN)/python -m pytest -q -n 2 -m slow --ignore=tests/stack --ignore=tests/beside $(PYTEST_ARGS)
 
 phases: $(DEV)  ## delays injected into every phase, and what the accounting finds

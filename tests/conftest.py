@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What measures real time may be disturbed by whatever else the machine does; what is wrong is so three times."""
     for item in items:
         if item.get_closest_marker("wall_clock"):
-            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3))
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def undisturbed(judged):
         codes
         for record, codes in judged
         if record.duration_ns < 1.2 * SCRIPTED_NS
-        and max(record.icl_max_ns or 0, record.phases.consume or 0) < HELD_UP_NS
+        and max(record.icl_max_ns or 0, record.phases.consume or 0, record.phases.network or 0) < HELD_UP_NS
     ]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from support import exits
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def exported_by(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -16,6 +16,7 @@ from groqscope.audit.reports import HtmlRenderer, Report
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.slow,
     # The driver's own loop: closed when the session ends.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
@@ -265,7 +266,6 @@ def test_narrow(visit: Open) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.slow
 @pytest.mark.wall_clock
 def test_ten_thousand_requests(visit: Open) -> None:
     """Loading takes seconds at most; sorting, searching, scrolling and opening a fraction of one; few rows exist."""
