@@ -40,7 +40,8 @@ def batches(requests: int, seed: int) -> tuple[list[bytes], int]:
     ):
         facts = traffic.facts_of(story, rng)
         start = int((start_s + number * 0.02) * 1e9)
-        begun = process.telemetry.begin(facts, start, url="https://api.groq.com/openai/v1/chat/completions")
+        begun = process.telemetry.begin(facts, start)
+        begun.url = "https://api.groq.com/openai/v1/chat/completions"
         record, gaps = traffic.tell(story, start, rng, facts)
         process.telemetry.end(begun, traffic.Finished(record, gaps))
         if number % PER_BATCH == 0 or number == requests:

@@ -515,7 +515,8 @@ def send(post: Post, *, end_unix_s: float | None = None, minutes: float = 60, se
     def request(process: Process, at: float, story: Story) -> None:
         facts = facts_of(story, rng)
         start_unix_ns = int(at * 1e9)
-        begun = process.telemetry.begin(facts, start_unix_ns, url="https://api.groq.com/openai/v1/chat/completions")
+        begun = process.telemetry.begin(facts, start_unix_ns)
+        begun.url = "https://api.groq.com/openai/v1/chat/completions"
         record, gaps = tell(story, start_unix_ns, rng, facts)
         sent.records.append(record)
 
