@@ -361,14 +361,15 @@ class _Own(Groq):
 
 @pytest.mark.parametrize("request_of", [STREAM, ASK], ids=["stream", "whole"])
 @pytest.mark.parametrize("first", ["client", "process"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "slow"])
 def test_a_client_of_a_subclass_and_the_process(
-    first: str, request_of: dict[str, Any], sim: Simulator, exported: Exported
+    fast: bool, first: str, request_of: dict[str, Any], sim: Simulator, exported: Exported
 ) -> None:
     """A client whose class calls the SDK's own methods is observed once, whichever is instrumented first."""
     sim.play([Failure(429, retry_after=0.001), TEXT])
     with _Own(base_url=sim.base_url, api_key="test", max_retries=1) as client:
         for target in (client, None) if first == "client" else (None, client):
-            instrument(target, **exported.providers)
+            instrument(target, **exported.providers, fast_decode=fast)
         try:
             answer = client.chat.completions.create(**request_of)
             _ = list(answer) if request_of is STREAM else None

@@ -257,7 +257,7 @@ def _wrap_process_async(original: Callable[..., Any], scope: Scope) -> Callable[
 def _wrap_data(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
     @wraps(original)
     def _process_response_data(self: Any, *, data: object, cast_to: Any, response: httpx.Response) -> Any:
-        if cast_to is not ChatCompletion or not hasattr(response, "_content"):
+        if cast_to is not ChatCompletion or not hasattr(response, "_content") or not _governs(scope, self):
             return original(self, data=data, cast_to=cast_to, response=response)
         completion = None
         if scope.fast_decode and not self._strict_response_validation:
