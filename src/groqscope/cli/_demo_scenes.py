@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from groq import APIStatusError, AsyncGroq, Groq
 
+from groqscope.audit._words import count
+
 Request = Mapping[str, Any]
 
 
@@ -94,8 +96,7 @@ def _agent(stage: Stage, request: Request) -> str:
             return await agent.run(request["messages"][-1]["content"], event_stream_handler=read)
 
     result = asyncio.run(ask())
-    asked = result.usage.requests
-    return f"{asked} request{'' if asked == 1 else 's'}, {len(called)} tool call{'' if len(called) == 1 else 's'}"
+    return f"{count(result.usage.requests, 'request')}, {count(len(called), 'tool call')}"
 
 
 def _slow_consumer(stage: Stage, request: Request) -> str:
