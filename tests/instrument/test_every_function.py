@@ -16,7 +16,7 @@ import httpx
 import pytest
 from support.both import Both, Mode, both, each_mode
 from support.processes import WHOLE
-from support.scope import ASK, MODEL, STREAM, Exported, Wire, groq_client, sse
+from support.scope import ASK, COMPLETION, STREAM, Exported, Wire, groq_client, sse
 
 import groqscope
 from groqscope.instrument import _faults, _registry, flush
@@ -26,15 +26,6 @@ pytestmark = pytest.mark.slow
 
 SOURCES = Path(groqscope.__file__).parent
 ROOMS = tuple(f"{SOURCES / room}/" for room in ("instrument", "telemetry", "timeline"))
-MESSAGE = {"role": "assistant", "content": "hi"}
-COMPLETION = {
-    "id": "c",
-    "object": "chat.completion",
-    "created": 1,
-    "model": MODEL,
-    "choices": [{"index": 0, "finish_reason": "stop", "message": MESSAGE}],
-    "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
-}
 IN_THE_SDKS_PLACE = {
     # The five methods of the seam, the two functions before it, and the guard itself.
     "request",

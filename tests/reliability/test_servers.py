@@ -14,6 +14,7 @@ import pytest
 from support.figures import Figure
 from support.processes import environment, outcomes, stored
 
+from groqscope import RequestRecord
 from groqscope.simulator import Answer, Simulator
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")]
@@ -47,6 +48,11 @@ def started(directory: Path, *arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def left_behind(directory: Path) -> tuple[list[RequestRecord], int]:
+    """Give the records in the store, and how many workers wrote them."""
+    return stored(directory), len({path.name for path in (directory / "store").glob("traces-*")})
 
 
 @pytest.mark.parametrize("where", ["before the fork", "in each worker", "in post_fork"])
@@ -90,8 +96,7 @@ def app(environ, start_response):
             assert web.get("http://web/open").status_code == 200
             master.send_signal(signal.SIGTERM)
             said, _ = master.communicate(timeout=60)
-    records = stored(tmp_path)
-    workers = len({path.name for path in (tmp_path / "store").glob("traces-*")})
+    records, workers = left_behind(tmp_path)
     figure(f"gunicorn, configured {where}", f"{REQUESTS + 1} requests, {workers} workers, {len(records)} records")
 
     assert master.returncode == 0, said
@@ -154,8 +159,7 @@ def work(number):
             wait_until(lambda: len(list((tmp_path / "done").iterdir())) == TASKS, worker)
             worker.send_signal(signal.SIGTERM)
             said, _ = worker.communicate(timeout=60)
-    records = stored(tmp_path)
-    workers = len({path.name for path in (tmp_path / "store").glob("traces-*")})
+    records, workers = left_behind(tmp_path)
     figure(f"Celery, configured {where}", f"{TASKS} tasks, {workers} workers, {len(records)} records")
 
     assert worker.returncode == 0, said

@@ -15,20 +15,12 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from support.exits import CHUNK
-from support.scope import MODEL
+from support.scope import COMPLETION
 
 WORDS = 3
 """Chunks of a stream."""
 HEADERS_S, CHUNK_S = 0.15, 0.05
 """Before the headers of an answer, and before each chunk."""
-_COMPLETION = {
-    "id": "c",
-    "object": "chat.completion",
-    "created": 1,
-    "model": MODEL,
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
-    "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
-}
 
 
 @dataclass
@@ -62,7 +54,7 @@ class Http2:
                 await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
             await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
         else:
-            await send({"type": "http.response.body", "body": json.dumps(_COMPLETION).encode()})
+            await send({"type": "http.response.body", "body": json.dumps(COMPLETION).encode()})
 
 
 @contextmanager

@@ -25,6 +25,15 @@ MODEL = "llama-3.3-70b-versatile"
 MESSAGES = [{"role": "user", "content": "Hello?"}]
 ASK: dict[str, Any] = {"model": MODEL, "messages": MESSAGES}
 STREAM: dict[str, Any] = {**ASK, "stream": True}
+COMPLETION: dict[str, Any] = {
+    "id": "c",
+    "object": "chat.completion",
+    "created": 1,
+    "model": MODEL,
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+}
+"""An answer in one piece."""
 
 _NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Loading the system's takes 20 ms a client."""
