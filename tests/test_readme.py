@@ -51,9 +51,7 @@ def test_a_screen_and_a_half() -> None:
     assert len(README.splitlines()) <= 80
 
 
-@pytest.mark.skipif(
-    find_spec("opentelemetry.distro") is not None, reason="opentelemetry-distro sets providers of its own"
-)
+@pytest.mark.skipif(find_spec("opentelemetry.distro") is not None, reason="the distro sets providers of its own")
 def test_zero_code(groq: Simulator, tmp_path: Path) -> None:
     """A program that knows nothing of groqscope leaves its record when `opentelemetry-instrument` runs it."""
     program = tmp_path / "app.py"

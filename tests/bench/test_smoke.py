@@ -13,9 +13,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "sched_setaffinity"), reason="the benchmark pins its processes, which this system cannot"
-)
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes are pinned, which this system cannot")
 @pytest.mark.parametrize("path", ["async", "request", "agent-request", "concurrent"])
 def test_smoke(tmp_path: Path, path: str) -> None:
     """One small round measures every variant of a path and writes ratios."""

@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if tools() is None:
         for item in items:
             if item.get_closest_marker("stack") and Path(__file__).parent in Path(item.fspath).parents:
-                item.add_marker(pytest.mark.skip(reason=NO_TOOLS))
+                item.add_marker(pytest.mark.skip(reason=NO_TOOLS))  # nothing can run the services
 
 
 @pytest.fixture(scope="session")
