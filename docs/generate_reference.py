@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from groqscope import semconv
-from groqscope.audit._rules import MIN_NS, RULES
-from groqscope.audit._words import percent
 from groqscope.audit.fields import FIELDS, Field
+from groqscope.audit.rules import MIN_NS, RULES
+from groqscope.audit.words import percent
 
 _DOCS = Path(__file__).parent
 _MARKED = re.compile(r"(<!-- table: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

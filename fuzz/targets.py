@@ -15,9 +15,9 @@ from groq._models import construct_type
 from groq._streaming import SSEDecoder as SdkDecoder
 from groq.types.chat import ChatCompletionChunk
 
-from groqscope.audit._budgets import parse_budget
-from groqscope.audit._errors import AuditError
-from groqscope.audit._expression import compile_where
+from groqscope.audit.budgets import parse_budget
+from groqscope.audit.errors import AuditError
+from groqscope.audit.expression import compile_where
 from groqscope.codec import encode
 from groqscope.simulator import BUNDLED, RecordingError, read_recording
 from groqscope.store import decode_traces

@@ -24,8 +24,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 from support.collector import Collector, collector
 from support.programs import Done, Programs
 
-from groqscope.configuration import ConfigurationError, _settings, configure
-from groqscope.configuration._settings import Settings
+from groqscope.configuration import ConfigurationError, configure, settings
+from groqscope.configuration.settings import Settings
 from groqscope.store import read_records
 
 BASE = "OTEL_EXPORTER_OTLP_"
@@ -40,7 +40,7 @@ def _endpoint() -> Iterator[Collector]:
 
 def _read(**given: Any) -> Settings:
     arguments: dict[str, Any] = {"endpoint": None, "protocol": None, "headers": None, "directory": None}
-    return _settings.read(**arguments | given)
+    return settings.read(**arguments | given)
 
 
 @pytest.fixture(name="run", scope="module")

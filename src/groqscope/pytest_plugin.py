@@ -129,7 +129,7 @@ def _parsed(budgets: tuple[str, ...], goodput: tuple[str, ...]) -> "Budgets":
 
 def _line(result: "BudgetResult", requests: int) -> str:
     """Say what is wrong first: pytest's summary shows the beginning of the first line."""
-    from groqscope.audit._words import in_unit
+    from groqscope.audit.words import in_unit
 
     measured = "nothing" if result.measured is None else in_unit(result.measured, result.unit)
     of = f"{requests} request{'' if requests == 1 else 's'}"

@@ -8,7 +8,7 @@ import pytest
 from support.traffic import MODEL, MS, failed, request, traffic
 
 from groqscope.audit import MemorySource, NoRequests, Query, Reading, compare
-from groqscope.audit._compare import interval
+from groqscope.audit.comparison import interval
 
 
 def sets(a, b):

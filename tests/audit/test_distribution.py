@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groqscope.audit._distribution import EXACT_LIMIT, RELATIVE_ERROR, Values, needed
+from groqscope.audit.distribution import EXACT_LIMIT, RELATIVE_ERROR, Values, needed
 
 _NUMBERS = st.lists(st.floats(min_value=0, max_value=1e12, allow_nan=False), min_size=1, max_size=300)
 

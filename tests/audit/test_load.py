@@ -188,12 +188,12 @@ def test_failed_requests_have_no_first_chunk():
 
 def test_no_place_for_a_store(monkeypatch):
     """Without a home directory the variable that names a place is told."""
-    from groqscope.audit import _sources
+    from groqscope.audit import sources
 
     def nowhere():
         raise OSError("no home directory")
 
-    monkeypatch.setattr(_sources, "store_directory", nowhere)
+    monkeypatch.setattr(sources, "store_directory", nowhere)
 
     with pytest.raises(audit.SourceError, match="set GROQSCOPE_HOME to a directory"):
         audit.load()

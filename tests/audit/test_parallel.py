@@ -8,8 +8,8 @@ from support.files import write_store
 from support.traffic import MS, failed, request, traffic
 
 from groqscope.audit import FileSource, MemorySource, Query, Reading
-from groqscope.audit._parallel import WORTH_IT, processors, worth_it
-from groqscope.audit._usual import Rows, Usual
+from groqscope.audit.parallel import WORTH_IT, processors, worth_it
+from groqscope.audit.usual import Rows, Usual
 
 # A process of its own: it forks, which a test run with its threads must not.
 _COMPARE = """
@@ -17,8 +17,8 @@ import dataclasses
 import math
 import sys
 from groqscope import audit
-from groqscope.audit import _parallel
-_parallel.WORTH_IT = 0
+from groqscope.audit import parallel
+parallel.WORTH_IT = 0
 
 def overview(workers, **query):
     reading = audit.Reading(audit.FileSource([sys.argv[1]]), audit.Query(**query))
@@ -113,7 +113,7 @@ def test_samples_are_put_together():
 
 def test_a_sample_weighs_what_it_stands_for():
     """A sample of 50 of 500 merged into another keeps count of all."""
-    from groqscope.audit._rules import measure
+    from groqscope.audit.rules import measure
 
     a, b = Rows(50), Rows(50)
     for number in range(500):
@@ -125,10 +125,9 @@ def test_a_sample_weighs_what_it_stands_for():
 
 def test_what_a_child_does(tmp_path, monkeypatch):
     """A file read by itself and put together again is the file read at once."""
-    from groqscope.audit import Budgets, overview, parse_budget, parse_goodput
-    from groqscope.audit import _parallel as parallel
-    from groqscope.audit._aggregate import Aggregate
-    from groqscope.audit._reading import Top
+    from groqscope.audit import Budgets, overview, parallel, parse_budget, parse_goodput
+    from groqscope.audit.aggregate import Aggregate
+    from groqscope.audit.reading import Top
 
     records = list(traffic(200))
     for part in (records[:100], records[100:]):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from groqscope.audit import compile_where, parse_budget
-from groqscope.cli._audit import BROKEN, CANNOT_TELL, OVER
+from groqscope.cli.audit import BROKEN, CANNOT_TELL, OVER
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from support.files import write_store
 from support.traffic import START, request
 
 from groqscope import audit
-from groqscope.audit._tempo import QUERY, TempoSource
+from groqscope.audit.tempo import QUERY, TempoSource
 from groqscope.store import ReadReport
 
 SECOND = 1_000_000_000

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from support.traffic import MS, failed, request, retried, with_tool
 
-from groqscope.audit._aggregate import Aggregate
-from groqscope.audit._rules import BY_CODE, COLUMNS, RULES, measure
-from groqscope.audit._verdict import judge
+from groqscope.audit.aggregate import Aggregate
+from groqscope.audit.rules import BY_CODE, COLUMNS, RULES, measure
+from groqscope.audit.verdict import judge
 from groqscope.timeline import Phases, Usage
 
 INJECTED = {
@@ -204,7 +204,7 @@ def test_streamed_and_not_streamed_are_apart():
 
 def test_what_is_usual_is_bounded():
     """Beyond its limit a group keeps a sample, and its rows weigh more."""
-    from groqscope.audit._usual import Rows
+    from groqscope.audit.usual import Rows
 
     rows = Rows(limit=50)
     rng = random.Random(1)

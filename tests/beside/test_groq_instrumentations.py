@@ -21,9 +21,9 @@ from groqscope import semconv
 from groqscope.instrument import flush
 from groqscope.simulator import Answer, Failure, Playable, Simulator
 from groqscope.store import decode_traces, read_records
-from groqscope.store._exporters import encode_span_line
-from groqscope.telemetry import _telemetry
-from groqscope.telemetry._around import around
+from groqscope.store.exporters import encode_span_line
+from groqscope.telemetry import telemetry
+from groqscope.telemetry.around import around
 from groqscope.timeline import RequestRecord
 
 TEXT = Answer(["a", "b"])
@@ -265,7 +265,7 @@ def test_what_looking_costs(mode: Mode, beside: Any, sim: Simulator, figure: Fig
         took.append((time.perf_counter() - began) / 1_000)
         return found
 
-    monkeypatch.setattr(_telemetry, "around", timed)
+    monkeypatch.setattr(telemetry, "around", timed)
     beside.on(OpenLLMetry())
     play(whole, mode, sim)
     beside.off()

@@ -10,9 +10,9 @@ from support.files import write_store
 from support.traffic import MS, request, traffic
 
 from groqscope.audit import AuditError
-from groqscope.cli._audit import sort_out
-from groqscope.cli._main import run
-from groqscope.cli._output import write_new
+from groqscope.cli.app import run
+from groqscope.cli.audit import sort_out
+from groqscope.cli.output import write_new
 from groqscope.store import store_directory
 
 

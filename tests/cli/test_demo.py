@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from groqscope.audit import AuditError, load
-from groqscope.cli._demo import demo
-from groqscope.cli._demo_scenes import SCENES, Skipped, Stage
-from groqscope.cli._demo_stages import LIVE, RECORDED, most_it_costs
+from groqscope.cli.demo import demo
+from groqscope.cli.demo_scenes import SCENES, Skipped, Stage
+from groqscope.cli.demo_stages import LIVE, RECORDED, most_it_costs
 from groqscope.simulator import Answer, Failure, Simulator, ToolCall
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from groqscope import __version__
-from groqscope.cli._main import COMMANDS, application, run
+from groqscope.cli.app import COMMANDS, application, run
 
 GROQSCOPE = [sys.executable, "-c", "from groqscope.cli import main; main()"]
 
@@ -70,7 +70,7 @@ def test_a_wrong_command_line(arguments, message, capsys):
 
 def test_ctrl_c(monkeypatch, capsys):
     """Ctrl-C ends a command without a traceback, with the status shells expect."""
-    import groqscope.cli._audit as command
+    import groqscope.cli.audit as command
 
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -128,7 +128,7 @@ def test_a_terminal_that_cannot_show_a_character(command, tmp_path):
 def test_help_imports_nothing_heavy():
     """Help needs neither rich, httpx's client nor logfire of our own accord: commands import when they run."""
     script = (
-        "import sys, groqscope; before = set(sys.modules); from groqscope.cli._main import application; application();"
+        "import sys, groqscope; before = set(sys.modules); from groqscope.cli.app import application; application();"
         "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -5,9 +5,9 @@ import io
 import pytest
 
 from groqscope.audit import ReadReport
-from groqscope.audit._words import count, duration, in_unit, percent, several, significant
-from groqscope.cli import _progress
-from groqscope.cli._progress import DELAY, Progress
+from groqscope.audit.words import count, duration, in_unit, percent, several, significant
+from groqscope.cli import progress
+from groqscope.cli.progress import DELAY, Progress
 
 
 class Screen(io.StringIO):
@@ -25,7 +25,7 @@ class Screen(io.StringIO):
 def clock(monkeypatch):
     """A clock that the test sets."""
     now = [0.0]
-    monkeypatch.setattr(_progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     return now
 
 

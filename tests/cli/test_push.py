@@ -7,7 +7,7 @@ from support.collector import Answer, Collector, collector
 from support.files import write_store
 from support.traffic import request, traffic
 
-from groqscope.cli._main import run
+from groqscope.cli.app import run
 from groqscope.store import store_directory
 
 

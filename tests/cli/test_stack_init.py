@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from groqscope import __version__
-from groqscope.cli._main import run
+from groqscope.cli.app import run
 
 ROOT = Path(__file__).parents[2]
 

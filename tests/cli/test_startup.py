@@ -82,7 +82,7 @@ def test_what_is_not_imported_yet_is_there() -> None:
     program = """
 import json, sys, groqscope
 listed = set(dir(groqscope)) >= {*groqscope.__all__, "GroqModel"}
-import groqscope.instrument._instrumentor
+import groqscope.instrument.instrumentor
 from groqscope import instrument, record_of
 from groqscope.instrument import instrument as function
 print(listed, instrument is groqscope.instrument is function, record_of is groqscope.record_of)

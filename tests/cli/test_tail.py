@@ -12,8 +12,8 @@ from support.traffic import MS, failed, request
 
 from groqscope.audit import Query
 from groqscope.audit.reports import Look
-from groqscope.cli._main import run
-from groqscope.cli._tail import Screen, follow
+from groqscope.cli.app import run
+from groqscope.cli.tail import Screen, follow
 from groqscope.store import store_directory
 
 
@@ -175,7 +175,7 @@ def test_following_a_store_begins_with_what_is_there():
     """The first look gives the last day's requests, the next ones what was added."""
     import threading
 
-    from groqscope.cli._tail import _store_polls
+    from groqscope.cli.tail import _store_polls
 
     old, fresh = request(1), replace(request(2), start_unix_ns=time.time_ns())
     write_store(store_directory(), [old, fresh])
@@ -195,7 +195,7 @@ def test_what_cannot_be_read_is_said(capsys, tmp_path):
     """A file of something else is followed all the same, but not in silence."""
     import threading
 
-    from groqscope.cli._tail import _store_polls
+    from groqscope.cli.tail import _store_polls
 
     (tmp_path / "notes.jsonl").write_text("not JSON\n")
     first = next(_store_polls(str(tmp_path), threading.Event()))
@@ -208,13 +208,13 @@ def test_following_a_tempo_shows_each_request_once(monkeypatch):
     """Looks overlap, since traces arrive late; a request is shown when it is first seen."""
     import threading
 
-    from groqscope.audit._tempo import TempoSource
-    from groqscope.cli import _tail
+    from groqscope.audit.tempo import TempoSource
+    from groqscope.cli import tail
 
     answers = [[request(1), request(2)], [request(3), request(1), request(2)], [request(3)]]
     monkeypatch.setattr(TempoSource, "read", lambda *_, **__: iter(answers.pop(0)))
-    monkeypatch.setattr(_tail, "TEMPO_INTERVAL", 0)
-    polls = _tail._tempo_polls("http://127.0.0.1:3200", threading.Event())
+    monkeypatch.setattr(tail, "TEMPO_INTERVAL", 0)
+    polls = tail._tempo_polls("http://127.0.0.1:3200", threading.Event())
 
     assert [[r.request_id[-1] for r in next(polls)] for _ in range(3)] == [["1", "2"], ["3"], []]
 
@@ -224,8 +224,8 @@ def test_a_tempo_that_is_away_for_a_while_is_waited_for(monkeypatch, capsys):
     import threading
 
     from groqscope.audit import SourceError
-    from groqscope.audit._tempo import TempoSource
-    from groqscope.cli import _tail
+    from groqscope.audit.tempo import TempoSource
+    from groqscope.cli import tail
 
     answers = [[request(1)], None, None, [request(1), request(2)]]
     asked = []
@@ -238,8 +238,8 @@ def test_a_tempo_that_is_away_for_a_while_is_waited_for(monkeypatch, capsys):
         return iter(answer)
 
     monkeypatch.setattr(TempoSource, "read", read)
-    monkeypatch.setattr(_tail, "TEMPO_INTERVAL", 0)
-    polls = _tail._tempo_polls("http://127.0.0.1:3200", threading.Event())
+    monkeypatch.setattr(tail, "TEMPO_INTERVAL", 0)
+    polls = tail._tempo_polls("http://127.0.0.1:3200", threading.Event())
 
     assert [[r.request_id[-1] for r in next(polls)] for _ in range(4)] == [["1"], [], [], ["2"]]
     assert len(set(asked)) == 1
@@ -251,7 +251,7 @@ def test_a_tempo_that_never_answered_is_a_mistake(monkeypatch):
     import threading
 
     from groqscope.audit import SourceError
-    from groqscope.cli import _tail
+    from groqscope.cli import tail
 
     with pytest.raises(SourceError):
-        next(_tail._tempo_polls("http://127.0.0.1:9", threading.Event()))
+        next(tail._tempo_polls("http://127.0.0.1:9", threading.Event()))

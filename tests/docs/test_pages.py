@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from groqscope.cli._main import COMMANDS, run
+from groqscope.cli.app import COMMANDS, run
 from groqscope.simulator import Answer, Simulator
 from groqscope.store import read_records
 from groqscope.timeline import Phases

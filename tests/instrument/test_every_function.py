@@ -19,7 +19,7 @@ from support.processes import WHOLE
 from support.scope import ASK, COMPLETION, STREAM, Exported, Wire, groq_client, sse
 
 import groqscope
-from groqscope.instrument import _faults, _registry, flush
+from groqscope.instrument import faults, flush, registry
 from groqscope.telemetry import disown
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ IN_THE_SDKS_PLACE = {
     "_enter",
     "_leave",
     "_governs",
-    "_recorder",
+    "recorder",
     "Recorder.returned",
     "Recorder._streaming",
     "Recorder.failed",
@@ -220,11 +220,11 @@ def test_a_failure_at_every_entrance(scene: Both, replies: list[Any], mode: Mode
             noticed[code.co_qualname.rpartition("<locals>.")[2]] = got
     flush()
     exported.shutdown()
-    _faults.counts.clear()
+    faults.counts.clear()
     # What stands in the SDK's place was made to fail too; those requests are nobody's to end.
-    for recorder in tuple(_registry._open):
+    for recorder in tuple(registry._open):
         disown(recorder.begun.span)
-    _registry._open.clear()
+    registry._open.clear()
 
     assert len(entered) > 50
     assert noticed.keys() - IN_THE_SDKS_PLACE == set()

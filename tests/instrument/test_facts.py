@@ -11,7 +11,7 @@ from hypothesis import given
 from support.json_bytes import payloads, values
 
 from groqscope.codec import decode, encode
-from groqscope.instrument._facts import chunk_observer, operation_of, request_facts
+from groqscope.instrument.facts import chunk_observer, operation_of, request_facts
 from groqscope.timeline import Timeline
 
 _BASE = httpx.URL("https://api.groq.com")

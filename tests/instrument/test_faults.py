@@ -10,7 +10,7 @@ from support.hooks import HOOKS
 from support.scope import ASK, STREAM, Exported, groq_client
 
 from groqscope import on_record
-from groqscope.instrument import _faults, _registry
+from groqscope.instrument import faults, registry
 from groqscope.simulator import Answer, ErrorEvent, Failure, Playable, Simulator
 from groqscope.timeline import Timeline
 
@@ -127,15 +127,15 @@ def test_a_failing_hook(
         sim.play(script)
         expected = outcome_of(scene, mode, groq_client(mode, sim.base_url))
         sim.play(script)
-        monkeypatch.setattr(_faults, "injected", fail)
+        monkeypatch.setattr(faults, "injected", fail)
         got = outcome_of(scene, mode, exported.client(mode, sim.base_url))
-        monkeypatch.setattr(_faults, "injected", None)
+        monkeypatch.setattr(faults, "injected", None)
 
         assert got == expected, scene.name
-        assert _registry.open_requests() == 0, scene.name
+        assert registry.open_requests() == 0, scene.name
 
     assert hits
-    count = _faults.counts.pop(hook)
+    count = faults.counts.pop(hook)
     assert count == hits or (hook == "stream" and 0 < count < hits)  # bytes are a hook of their own
     assert caplog.text.count(f"groqscope could not observe a request ({hook}: ") == 1
     # A request that could not begin has no span; every other one has exactly one, unless even giving up fails.
@@ -145,7 +145,7 @@ def test_a_failing_hook(
     assert {p.attributes["groqscope.hook"] for p in points["groqscope.internal_errors"]} >= {hook}
     if ended:
         assert [p.value for p in points["groqscope.requests.active"]] == [0]
-    _faults.counts.clear()
+    faults.counts.clear()
 
 
 @each_mode
@@ -163,11 +163,11 @@ def test_a_failing_timeline(
         with monkeypatch.context() as patch:
             patch.setattr(Timeline, method, lambda *_, **__: 1 / 0)
             assert outcome_of(scene, mode, exported.client(mode, sim.base_url)) == expected, scene.name
-            assert _registry.open_requests() == 0, scene.name
+            assert registry.open_requests() == 0, scene.name
 
     assert len([s for s in exported.spans if s.name.startswith("chat")]) == len(SCENES)
     assert "ZeroDivisionError" in caplog.text
-    _faults.counts.clear()
+    faults.counts.clear()
 
 
 @each_mode
@@ -197,4 +197,4 @@ def test_a_failing_exporter(mode: Mode, sim: Simulator, exported: Exported, monk
     monkeypatch.setattr(exported.exporter, "export", fail)
     assert outcome_of(read, mode, client) == ["", "a", "b", None]
     monkeypatch.undo()
-    _faults.counts.clear()
+    faults.counts.clear()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from groqscope.instrument import _faults, flush
+from groqscope.instrument import faults, flush
 from groqscope.simulator import Simulator
 
 
@@ -17,9 +17,9 @@ def _server() -> Iterator[Simulator]:
 @pytest.fixture
 def sim(_server: Simulator) -> Iterator[Simulator]:
     """A simulator that answers nothing until the test says what; afterwards nothing of ours may have failed."""
-    _faults.counts.clear()
+    faults.counts.clear()
     _server.play(None)
     yield _server
     flush()
 
-    assert not _faults.counts
+    assert not faults.counts

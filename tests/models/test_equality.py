@@ -17,7 +17,7 @@ from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.tools import ToolDefinition
 from support.model_wire import Model, Wire, event, ours, recordings, theirs, wire_of
 
-from groqscope.models import _streamed_response
+from groqscope.models import streamed_response
 from groqscope.models.groq import GroqModel, GroqStreamedResponse
 from groqscope.simulator import Recording
 
@@ -347,7 +347,7 @@ async def test_pydantic_ai_that_is_not_known(monkeypatch: pytest.MonkeyPatch) ->
     known = await streamed(ours(wire, MODEL), ModelRequestParameters())
 
     assert len(seen) == 2
-    monkeypatch.setattr(_streamed_response, "_KNOWN", False)
+    monkeypatch.setattr(streamed_response, "_KNOWN", False)
     assert known == await streamed(ours(wire, MODEL), ModelRequestParameters())
     assert len(seen) == 2 + 3
 

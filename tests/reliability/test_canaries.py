@@ -9,7 +9,7 @@ from support.canaries import CANARY, KEY, chunks, filled, request
 from support.collector import collector
 from support.processes import run, stored
 
-from groqscope.cli._main import run as command
+from groqscope.cli.app import run as command
 
 PROGRAM = """
 import logging

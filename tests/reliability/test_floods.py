@@ -13,9 +13,9 @@ from support.scope import MODEL, STREAM, Exported, Wire, sse
 
 from groqscope import RequestRecord
 from groqscope.telemetry import price
-from groqscope.telemetry._metrics import MAX_VALUES, OTHER, Metrics
+from groqscope.telemetry.metrics import MAX_VALUES, OTHER, Metrics
 from groqscope.timeline import Phases, ToolCall, Usage
-from groqscope.timeline._tools import MAX_CALLS, MAX_COUNTED
+from groqscope.timeline.tools import MAX_CALLS, MAX_COUNTED
 
 pytestmark = pytest.mark.slow
 

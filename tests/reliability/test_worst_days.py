@@ -23,7 +23,7 @@ from support.scope import ASK, STREAM, Exported, Wire, groq_client, record_from,
 import groqscope
 from groqscope import semconv
 from groqscope.codec import encode
-from groqscope.instrument import _faults, flush
+from groqscope.instrument import faults, flush
 from groqscope.simulator import Answer, Delays, Failure, Simulator, ToolCall
 
 TOOLS = Answer("a b c", tool_calls=[ToolCall("f", ['{"a":', "1}"])])
@@ -34,7 +34,7 @@ def _exported() -> Iterator[Exported]:
     exported = Exported()
     yield exported
     exported.shutdown()
-    _faults.counts.clear()
+    faults.counts.clear()
 
 
 @pytest.fixture(scope="module", name="sim")
@@ -54,7 +54,7 @@ def test_no_memory_left(hook: str, exported: Exported, monkeypatch: pytest.Monke
         if name == hook:
             raise MemoryError
 
-    monkeypatch.setattr(_faults, "injected", fail)
+    monkeypatch.setattr(faults, "injected", fail)
     got = [c.to_dict() for c in client.chat.completions.create(**STREAM)]
 
     assert got == expected
@@ -201,7 +201,7 @@ def test_event_loops(backend: str, sim: Simulator, exported: Exported) -> None:
     assert outcomes.count("cancelled") == 2
     assert [o for o in outcomes if o not in ("completed", "cancelled")] == ["closed"] * 2
     assert sorted(len(r.attempts) for r in exported.records)[-2:] == [2, 2]
-    assert not _faults.counts
+    assert not faults.counts
 
 
 def test_loops_in_threads(sim: Simulator, exported: Exported) -> None:

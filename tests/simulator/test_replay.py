@@ -22,7 +22,7 @@ from groqscope.simulator import (
     read_recording,
     read_recordings,
 )
-from groqscope.simulator._replay import plan_recording
+from groqscope.simulator.replay import plan_recording
 
 RECORDINGS = read_recordings(BUNDLED)[0]
 AT_ONCE = Pace(chunk=0.0)

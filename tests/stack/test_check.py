@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from groqscope.cli._main import run
+from groqscope.cli.app import run
 from groqscope.stack import Addresses, Link, check
-from groqscope.stack._probe import SERVICE
+from groqscope.stack.probe import SERVICE
 
 
 class Fake:

@@ -21,7 +21,7 @@ from support.full_records import full_record, ordinary_record
 
 from groqscope import semconv
 from groqscope.audit import SourceError
-from groqscope.audit._tempo import TempoSource
+from groqscope.audit.tempo import TempoSource
 from groqscope.store import ReadReport
 
 pytestmark = pytest.mark.stack

@@ -8,7 +8,7 @@ from support.full_records import ordinary_record
 from support.spans import family_of, span_of
 
 from groqscope.store import Follower, LocalSpanExporter, follow
-from groqscope.store._exporters import encode_span_line
+from groqscope.store.exporters import encode_span_line
 from groqscope.timeline import RequestRecord
 
 

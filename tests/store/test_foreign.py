@@ -7,7 +7,7 @@ from support.full_records import full_record
 from support.spans import child_of, span_of
 
 from groqscope.store import decode_traces, foreign_record
-from groqscope.store._exporters import encode_span_line
+from groqscope.store.exporters import encode_span_line
 from groqscope.timeline import RequestRecord, Usage
 
 

@@ -33,10 +33,10 @@ from support.spans import span_of
 
 from groqscope.instrument import instrument, record_of
 from groqscope.store import read_records
-from groqscope.store._courier import Courier
-from groqscope.store._sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
-from groqscope.store._spool import Spool, spool_for
-from groqscope.store._spooling import SpoolingMetricExporter, SpoolingSpanExporter
+from groqscope.store.courier import Courier
+from groqscope.store.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
+from groqscope.store.spool import Spool, spool_for
+from groqscope.store.spooling import SpoolingMetricExporter, SpoolingSpanExporter
 
 PAUSE = 0.02
 

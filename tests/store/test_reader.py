@@ -17,8 +17,8 @@ from support.records import records
 from support.spans import child_of, family_of, span_of
 
 from groqscope.store import LocalSpanExporter, ReadReport, decode_traces, read_records
-from groqscope.store._exporters import encode_span_line
-from groqscope.store._reader import in_order
+from groqscope.store.exporters import encode_span_line
+from groqscope.store.reader import in_order
 from groqscope.timeline import RequestRecord
 
 MS = 1_000_000

@@ -18,7 +18,7 @@ from support.full_records import full_record
 from support.spans import family_of, span_of
 
 from groqscope.store import LocalMetricExporter, LocalSpanExporter, store_directory
-from groqscope.store._segments import SegmentWriter
+from groqscope.store.segments import SegmentWriter
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes, fork and unlinking open files are POSIX")
 
@@ -226,7 +226,7 @@ def test_spans_that_cannot_be_encoded_are_said_once(
         raise ValueError(said)
 
     monkeypatch.setattr("groqscope._failures._said", set())
-    monkeypatch.setattr("groqscope.store._exporters.encode_spans", fail)
+    monkeypatch.setattr("groqscope.store.exporters.encode_spans", fail)
     exporter = LocalSpanExporter(tmp_path)
     with caplog.at_level(logging.DEBUG):
         results = [exporter.export(family_of(full_record())) for _ in range(2)]

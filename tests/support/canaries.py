@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
 import groqscope
-from groqscope.instrument import _faults
+from groqscope.instrument import faults
 from support.hooks import HOOKS
 from support.scope import MODEL, Wire, groq_client, sse
 
@@ -216,11 +216,11 @@ def _own_failures() -> None:
     list(create(sse(chunks())))
     stop()
     for name in HOOKS:
-        _faults.injected = lambda hook, name=name: fail() if hook == name else None
+        faults.injected = lambda hook, name=name: fail() if hook == name else None
         for ask in (lambda: list(create(sse(chunks()))), lambda: create(failure(500, KEY), max_retries=1)):
             with contextlib.suppress(Exception):
                 ask()
-    _faults.injected = None
+    faults.injected = None
 
 
 def talk() -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from groqscope.instrument import _faults, flush
+from groqscope.instrument import faults, flush
 from groqscope.simulator import Simulator
 from support.hooks import HOOKS
 from support.scope import Exported
@@ -28,7 +28,7 @@ def sim(simulator: Simulator) -> Simulator:
 @pytest.fixture
 def exported() -> Iterator[Exported]:
     """Where spans and metrics go; afterwards nothing of ours may have failed."""
-    _faults.counts.clear()
+    faults.counts.clear()
     # Loaded before a test breaks the timeline, whose methods stand in a table of the recorder.
     assert HOOKS
     exported = Exported()
@@ -36,4 +36,4 @@ def exported() -> Iterator[Exported]:
     flush()
     exported.shutdown()
 
-    assert not _faults.counts, _faults.counts
+    assert not faults.counts, faults.counts

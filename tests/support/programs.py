@@ -87,8 +87,8 @@ if __name__ == "__main__":
     import groq  # noqa: F401 - imported once, for all programs
     import logfire  # noqa: F401 - as above
 
-    import groqscope.configuration._pipelines
-    import groqscope.store._spooling  # noqa: F401 - as above
+    import groqscope.configuration.pipelines
+    import groqscope.store.spooling  # noqa: F401 - as above
 
     program = _main()
     if program is not None:

@@ -25,7 +25,7 @@ from groqscope.audit import (
     parse_budget,
 )
 from groqscope.audit import overview as analyse
-from groqscope.audit._model import Certainty
+from groqscope.audit.model import Certainty
 from groqscope.timeline import (
     Channel,
     ModelUsage,

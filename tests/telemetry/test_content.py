@@ -14,7 +14,7 @@ from support.scope import MODEL, Exported
 from groqscope.instrument import flush
 from groqscope.simulator import Answer, ErrorEvent, Failure, Simulator, ToolCall
 from groqscope.telemetry import ContentPolicy
-from groqscope.telemetry._content import VARIABLE
+from groqscope.telemetry.content import VARIABLE
 
 MESSAGES: list[Any] = [
     {"role": "system", "content": "canary-system"},

@@ -10,7 +10,7 @@ from support.scope import ASK, Exported
 
 from groqscope.simulator import Answer, Simulator
 from groqscope.simulator import Usage as Told
-from groqscope.telemetry import _cost, price
+from groqscope.telemetry import cost, price
 from groqscope.timeline import ModelUsage, Usage
 
 KNOWN = (
@@ -124,7 +124,7 @@ def test_many_models_and_threads() -> None:
         thread.join()
 
     assert wrong == []
-    assert len(_cost._prices) <= _cost._MAX_MODELS + 4
+    assert len(cost._prices) <= cost._MAX_MODELS + 4
 
 
 @each_mode

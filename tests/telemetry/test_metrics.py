@@ -15,7 +15,7 @@ from support.scope import ASK, MODEL, STREAM, Exported, Wire, sse
 from groqscope import record_of, semconv
 from groqscope.instrument import flush
 from groqscope.simulator import Answer, Delays, Failure, Simulator, ToolCall, Usage
-from groqscope.telemetry._metrics import MAX_VALUES
+from groqscope.telemetry.metrics import MAX_VALUES
 
 DECLARED = {metric.name: metric for metric in semconv.METRICS}
 BUSY = [

@@ -37,7 +37,7 @@ from groqscope.simulator import (
     Truncated,
     read_recording,
 )
-from groqscope.telemetry._spans import RecordSpan, end_span
+from groqscope.telemetry.spans import RecordSpan, end_span
 
 TOOLS = Answer(
     ["so", "then"],
@@ -614,7 +614,7 @@ def test_children_that_cannot_be_made_are_said_once(
         raise ValueError(said)
 
     monkeypatch.setattr("groqscope._failures._said", set())
-    monkeypatch.setattr("groqscope.telemetry._telemetry.emit_children", fail)
+    monkeypatch.setattr("groqscope.telemetry.telemetry.emit_children", fail)
     client = exported.client("sync", http={"transport": Wire(lambda _: sse(*WHOLE))})
     with caplog.at_level(logging.DEBUG, "groqscope"):
         for _ in range(3):

@@ -8,12 +8,12 @@ for record in audit.load(since="1h", where="ttfc > 1s"):
 print(audit.load().overview().sentence)
 """
 
-from groqscope.audit._budgets import Budget, Budgets, Goodput, parse_budget, parse_goodput
-from groqscope.audit._compare import compare
-from groqscope.audit._errors import AuditError, ExpressionError, NoRequests, NotFound, SourceError
-from groqscope.audit._expression import compile_where
-from groqscope.audit._load import Records, load
-from groqscope.audit._model import (
+from groqscope.audit.budgets import Budget, Budgets, Goodput, parse_budget, parse_goodput
+from groqscope.audit.comparison import compare
+from groqscope.audit.errors import AuditError, ExpressionError, NoRequests, NotFound, SourceError
+from groqscope.audit.expression import compile_where
+from groqscope.audit.loading import Records, load
+from groqscope.audit.model import (
     AUDIT_VERSION,
     Audit,
     BudgetResult,
@@ -33,12 +33,12 @@ from groqscope.audit._model import (
     Verdict,
     Why,
 )
-from groqscope.audit._one import one_request
-from groqscope.audit._overview import LISTED, overview
-from groqscope.audit._project import project_budgets
-from groqscope.audit._reading import Reading
-from groqscope.audit._selection import Query, parse_moment
-from groqscope.audit._sources import FileSource, MemorySource, ReadReport, Source, StoreSource, file_source
+from groqscope.audit.one import one_request
+from groqscope.audit.project import project_budgets
+from groqscope.audit.reading import Reading
+from groqscope.audit.selection import Query, parse_moment
+from groqscope.audit.sources import FileSource, MemorySource, ReadReport, Source, StoreSource, file_source
+from groqscope.audit.summary import LISTED, overview
 
 __all__ = [
     "AUDIT_VERSION",

@@ -11,8 +11,8 @@ from operator import attrgetter
 from typing import Any, Final, Literal
 
 from groqscope import semconv
-from groqscope.audit._errors import AuditError
-from groqscope.audit._model import Unit
+from groqscope.audit.errors import AuditError
+from groqscope.audit.model import Unit
 from groqscope.timeline import Phases, RequestRecord
 
 Kind = Literal["duration", "number", "text", "texts", "flag", "time"]

@@ -1,5 +1,5 @@
 """The `groqscope` command: a module per command, imported when it is needed."""
 
-from groqscope.cli._main import main
+from groqscope.cli.app import main
 
 __all__ = ["main"]

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from groqscope.configuration._errors import ConfigurationError
-from groqscope.configuration._signals import LEAVE_S, before_termination, on_sigterm
+from groqscope.configuration.errors import ConfigurationError
+from groqscope.configuration.signals import LEAVE_S, before_termination, on_sigterm
 
 if TYPE_CHECKING:
     from logfire import ScrubbingOptions
 
-    from groqscope.configuration._settings import Settings
+    from groqscope.configuration.settings import Settings
     from groqscope.store import OtlpSender
 
 __all__ = [
@@ -98,13 +98,13 @@ def configure(
                     "groqscope is configured already; these settings change nothing: call shutdown() first.",
                 )
             return _current
-        from groqscope.configuration import _settings
+        from groqscope.configuration import settings
 
         if endpoint is not None and directory is not None:
             raise ConfigurationError(f"endpoint={endpoint!r} and directory={str(directory)!r}: give one of them")
         if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
             return Configuration("disabled")
-        settings = _settings.read(endpoint=endpoint, protocol=protocol, headers=headers, directory=directory)
+        settings = settings.read(endpoint=endpoint, protocol=protocol, headers=headers, directory=directory)
         if _has_providers():
             level = logging.WARNING if any(a is not None for a in arguments) else logging.INFO
             _say(level, "OpenTelemetry providers are set already: groqscope uses them as they are and adds nothing.")
@@ -126,10 +126,10 @@ def otlp_sender(
     Raises:
         ConfigurationError: a setting cannot be used, there is no endpoint, or the protocol is gRPC.
     """
-    from groqscope.configuration import _pipelines, _settings
+    from groqscope.configuration import pipelines, settings
 
-    destination = _settings.destination(signal, endpoint=endpoint, protocol=protocol, headers=headers)
-    return _pipelines.sender_for(destination, signal)
+    destination = settings.destination(signal, endpoint=endpoint, protocol=protocol, headers=headers)
+    return pipelines.sender_for(destination, signal)
 
 
 def flush(timeout: float = 30.0) -> bool:
@@ -168,10 +168,10 @@ def _set_up(
     global _provider  # noqa: PLW0603 - as in configure
     from opentelemetry import trace
 
-    from groqscope.configuration import _logfire
-    from groqscope.store._address import without_password
+    from groqscope.configuration import logfire_setup
+    from groqscope.store.address import without_password
 
-    with_logfire, name = _logfire.configure(settings, service_name, scrubbing)
+    with_logfire, name = logfire_setup.configure(settings, service_name, scrubbing)
     _provider = trace.get_tracer_provider()
     on_sigterm(_leave)
     destination = settings.traces.destination
@@ -195,10 +195,10 @@ def _flushed(provider: Any, seconds: float) -> bool:
 
 def _leave() -> None:
     """Export what has ended; what is still on its way after some seconds waits on disk for the next process."""
-    from groqscope.configuration import _pipelines
+    from groqscope.configuration import pipelines
 
     flush(LEAVE_S - 2)
-    for courier in tuple(_pipelines.couriers):
+    for courier in tuple(pipelines.couriers):
         courier.close(0)
 
 
@@ -213,7 +213,7 @@ def _has_providers() -> bool:
 def _check_directory(settings: "Settings") -> None:
     if settings.directory is None:
         return
-    from groqscope.store._directory import make_private, say_not_written
+    from groqscope.store.directory import make_private, say_not_written
 
     try:
         make_private(settings.directory)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-    from groqscope.instrument._instrumentor import GroqInstrumentor
-    from groqscope.instrument._registry import flush, on_record
-    from groqscope.instrument._seam import is_instrumented
+    from groqscope.instrument.instrumentor import GroqInstrumentor
+    from groqscope.instrument.registry import flush, on_record
+    from groqscope.instrument.seam import is_instrumented
     from groqscope.telemetry import ContentPolicy
     from groqscope.timeline import RequestRecord
 
@@ -24,10 +24,10 @@ __all__ = ["GroqInstrumentor", "flush", "instrument", "is_instrumented", "on_rec
 ClientT = TypeVar("ClientT", "Groq", "AsyncGroq")
 
 _LATER: Final = {
-    "GroqInstrumentor": "_instrumentor",
-    "flush": "_registry",
-    "is_instrumented": "_seam",
-    "on_record": "_registry",
+    "GroqInstrumentor": "instrumentor",
+    "flush": "registry",
+    "is_instrumented": "seam",
+    "on_record": "registry",
 }
 _lock = threading.Lock()
 
@@ -83,43 +83,43 @@ def instrument(
     """
     from groq import AsyncGroq, Groq
 
-    from groqscope.instrument import _faults, _seam
+    from groqscope.instrument import faults, seam
     from groqscope.telemetry import Telemetry
 
     if client is not None and not isinstance(client, (Groq, AsyncGroq)):
         raise TypeError(f"instrument() takes a groq.Groq or groq.AsyncGroq client, got {type(client).__name__}")
     with _lock:
-        targets = _seam.CLIENTS if client is None else (type(client),)
-        if all(_seam.is_instrumented(t) for t in targets):
+        targets = seam.CLIENTS if client is None else (type(client),)
+        if all(seam.is_instrumented(t) for t in targets):
             return client
         telemetry = Telemetry(tracer_provider, meter_provider, phase_spans=phase_spans, content=content)
-        _faults.listeners[:] = [telemetry.metrics.internal_error]
-        scope = _seam.Scope(telemetry, fast_decode=fast_decode)
+        faults.listeners[:] = [telemetry.metrics.internal_error]
+        scope = seam.Scope(telemetry, fast_decode=fast_decode)
         if client is None:
-            for cls in _seam.CLIENTS:
-                if not _seam.is_instrumented(cls):
-                    _seam.install(cls, scope)
+            for cls in seam.CLIENTS:
+                if not seam.is_instrumented(cls):
+                    seam.install(cls, scope)
         else:
             original = type(client)
             observed = type(
                 original.__name__, (original,), {"__module__": original.__module__, "__doc__": original.__doc__}
             )
             observed.__qualname__ = original.__qualname__
-            _seam.install(observed, scope)
+            seam.install(observed, scope)
             client.__class__ = observed  # pyright: ignore[reportAttributeAccessIssue] - a subclass of its own
     return client
 
 
 def uninstrument(client: Any = None) -> None:
     """Take back what `instrument` did, for the process or for one client. Open streams go on being observed."""
-    from groqscope.instrument import _parameters, _seam
+    from groqscope.instrument import parameters, seam
 
     with _lock:
         if client is None:
-            for cls in _seam.CLIENTS:
-                _seam.remove(cls)
-            _parameters.remove()
-        elif "_groqscope_scope" in type(client).__dict__ and type(client) not in _seam.CLIENTS:
+            for cls in seam.CLIENTS:
+                seam.remove(cls)
+            parameters.remove()
+        elif "_groqscope_scope" in type(client).__dict__ and type(client) not in seam.CLIENTS:
             client.__class__ = type(client).__bases__[0]
 
 
@@ -128,9 +128,9 @@ def record_of(answer: Any) -> "RequestRecord | None":
 
     `None` when it was not observed. Nothing is stored on the SDK's objects.
     """
-    from groqscope.instrument import _registry, _seam
+    from groqscope.instrument import registry, seam
 
-    recorder = _seam.recorder_of(answer) or _registry.recall(answer)
+    recorder = seam.recorder_of(answer) or registry.recall(answer)
     return None if recorder is None else recorder.record
 
 

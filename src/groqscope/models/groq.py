@@ -15,7 +15,7 @@ from groq import AsyncGroq, AsyncStream
 from groq.types.chat import ChatCompletionChunk
 
 from groqscope.instrument import instrument, is_instrumented
-from groqscope.models import _extra
+from groqscope.models import extra
 
 try:
     from pydantic_ai.models.groq import GroqModel as _PydanticAIModel
@@ -23,9 +23,9 @@ try:
     from pydantic_ai.providers import Provider
     from pydantic_ai.providers.groq import GroqProvider
 except ImportError as missing:
-    _extra.raise_for(missing)
+    extra.raise_for(missing)
 
-from groqscope.models._streamed_response import GroqStreamedResponse
+from groqscope.models.streamed_response import GroqStreamedResponse
 
 if TYPE_CHECKING:
     from pydantic_ai.models import ModelRequestParameters

@@ -42,9 +42,7 @@ recording with the same model, stream flag and messages answers, several in turn
 end. `sim.settle()` waits until nothing is being served, then returns it.
 """
 
-from groqscope.simulator._proxy import Passage, Proxy
-from groqscope.simulator._received import Received
-from groqscope.simulator._recordings import (
+from groqscope.simulator.library import (
     BUNDLED,
     Library,
     Recording,
@@ -52,7 +50,9 @@ from groqscope.simulator._recordings import (
     read_recording,
     read_recordings,
 )
-from groqscope.simulator._script import (
+from groqscope.simulator.proxy import Passage, Proxy
+from groqscope.simulator.received import Received
+from groqscope.simulator.script import (
     Answer,
     Chunk,
     Close,
@@ -77,8 +77,8 @@ from groqscope.simulator._script import (
     Truncated,
     Usage,
 )
-from groqscope.simulator._served import ConnectionFacts, Served, Written
-from groqscope.simulator._server import MissingExtraError, Simulator, require_extra
+from groqscope.simulator.served import ConnectionFacts, Served, Written
+from groqscope.simulator.server import MissingExtraError, Simulator, require_extra
 
 __all__ = [
     "BUNDLED",

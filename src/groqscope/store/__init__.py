@@ -6,17 +6,17 @@ Reading needs neither the OpenTelemetry SDK nor an HTTP client, so what does is 
 import importlib
 from typing import TYPE_CHECKING
 
-from groqscope.store._decoding import decode_traces
-from groqscope.store._directory import HOME_VARIABLE, home, spool_directory, store_directory
-from groqscope.store._follow import Follower, follow
-from groqscope.store._foreign import foreign_record
-from groqscope.store._reader import read_records
-from groqscope.store._report import ReadReport, ReadWarning
+from groqscope.store.decoding import decode_traces
+from groqscope.store.directory import HOME_VARIABLE, home, spool_directory, store_directory
+from groqscope.store.follower import Follower, follow
+from groqscope.store.foreign import foreign_record
+from groqscope.store.reader import read_records
+from groqscope.store.report import ReadReport, ReadWarning
 
 if TYPE_CHECKING:
-    from groqscope.store._exporters import LocalMetricExporter, LocalSpanExporter
-    from groqscope.store._push import Push, PushReport
-    from groqscope.store._sender import OtlpSender
+    from groqscope.store.exporters import LocalMetricExporter, LocalSpanExporter
+    from groqscope.store.push import Push, PushReport
+    from groqscope.store.sender import OtlpSender
 
 __all__ = [
     "HOME_VARIABLE",
@@ -39,11 +39,11 @@ __all__ = [
 
 
 _LATER = {
-    "LocalMetricExporter": "_exporters",
-    "LocalSpanExporter": "_exporters",
-    "OtlpSender": "_sender",
-    "Push": "_push",
-    "PushReport": "_push",
+    "LocalMetricExporter": "exporters",
+    "LocalSpanExporter": "exporters",
+    "OtlpSender": "sender",
+    "Push": "push",
+    "PushReport": "push",
 }
 
 

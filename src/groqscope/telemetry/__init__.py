@@ -1,9 +1,9 @@
 """A record as OpenTelemetry spans and metrics, its cost, and, only when asked for, its content."""
 
-from groqscope.telemetry._content import Content, ContentPolicy
-from groqscope.telemetry._cost import price
-from groqscope.telemetry._spans import disown
-from groqscope.telemetry._telemetry import Begun, Ended, Telemetry
-from groqscope.telemetry._worker import worker
+from groqscope.telemetry.background import worker
+from groqscope.telemetry.content import Content, ContentPolicy
+from groqscope.telemetry.cost import price
+from groqscope.telemetry.spans import disown
+from groqscope.telemetry.telemetry import Begun, Ended, Telemetry
 
 __all__ = ["Begun", "Content", "ContentPolicy", "Ended", "Telemetry", "disown", "price", "worker"]

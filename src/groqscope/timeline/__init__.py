@@ -1,6 +1,6 @@
 """What happened when, and the record that follows from it: pure, without a clock, without I/O."""
 
-from groqscope.timeline._record import (
+from groqscope.timeline.record import (
     Attempt,
     ExecutedTool,
     ModelUsage,
@@ -12,7 +12,7 @@ from groqscope.timeline._record import (
     Usage,
     UsageDelta,
 )
-from groqscope.timeline._timeline import Channel, RequestFacts, ResponseFacts, Timeline
+from groqscope.timeline.timeline import Channel, RequestFacts, ResponseFacts, Timeline
 
 __all__ = [
     "Attempt",

@@ -3,11 +3,11 @@
 What comes out equals what the SDK would have built from the same input; tests hold the two side by side.
 """
 
-from groqscope.wire._chunks import decode_chunk, decode_completion, warm_up
-from groqscope.wire._frames import Frame, frame_of
-from groqscope.wire._headers import RateLimitHeaders, parse_duration, rate_limits, retry_after
-from groqscope.wire._parameters import copy_parameters
-from groqscope.wire._sse import SSEDecoder
+from groqscope.wire.chunks import decode_chunk, decode_completion, warm_up
+from groqscope.wire.frames import Frame, frame_of
+from groqscope.wire.headers import RateLimitHeaders, parse_duration, rate_limits, retry_after
+from groqscope.wire.parameters import copy_parameters
+from groqscope.wire.sse import SSEDecoder
 
 __all__ = [
     "Frame",

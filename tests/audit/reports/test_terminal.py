@@ -269,7 +269,7 @@ def test_rich_is_imported_with_the_terminal_only() -> None:
     """JSON, CSV and HTML do not pay for the terminal's modules, the only ones that import rich."""
     script = (
         "import sys; from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Look; "
-        "sys.exit('groqscope.audit.reports._page' in sys.modules)"
+        "sys.exit('groqscope.audit.reports.page' in sys.modules)"
     )
 
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -4,10 +4,10 @@ import pytest
 from support import report_samples
 from support.report_samples import SAMPLES
 
-from groqscope.audit.reports._figures import figures, fitted
-from groqscope.audit.reports._text import Unit
-from groqscope.audit.reports._units import request_unit
-from groqscope.audit.reports._waterfall import Row, density, waterfall
+from groqscope.audit.reports.figures import figures, fitted
+from groqscope.audit.reports.text import Unit
+from groqscope.audit.reports.units import request_unit
+from groqscope.audit.reports.waterfall import Row, density, waterfall
 from groqscope.timeline import RequestRecord
 
 

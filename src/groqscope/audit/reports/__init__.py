@@ -6,16 +6,16 @@ one shows differently. rich is imported with the terminal's renderer only.
 
 from typing import TYPE_CHECKING
 
-from groqscope.audit.reports._kinds import Report, Section
-from groqscope.audit.reports._look import Look, look_of
+from groqscope.audit.reports.kinds import Report, Section
+from groqscope.audit.reports.look import Look, look_of
 
 if TYPE_CHECKING:
-    from groqscope.audit.reports._csv import CsvRenderer
-    from groqscope.audit.reports._html import HtmlRenderer
-    from groqscope.audit.reports._json import JsonRenderer
-    from groqscope.audit.reports._markdown import MarkdownRenderer
-    from groqscope.audit.reports._schema import schema
-    from groqscope.audit.reports._terminal import TerminalRenderer
+    from groqscope.audit.reports.csv import CsvRenderer
+    from groqscope.audit.reports.html import HtmlRenderer
+    from groqscope.audit.reports.json import JsonRenderer
+    from groqscope.audit.reports.json_schema import schema
+    from groqscope.audit.reports.markdown import MarkdownRenderer
+    from groqscope.audit.reports.terminal import TerminalRenderer
 
 __all__ = [
     "CsvRenderer",
@@ -31,12 +31,12 @@ __all__ = [
 ]
 
 _LAZY = {
-    "CsvRenderer": "_csv",
-    "HtmlRenderer": "_html",
-    "JsonRenderer": "_json",
-    "MarkdownRenderer": "_markdown",
-    "TerminalRenderer": "_terminal",
-    "schema": "_schema",
+    "CsvRenderer": "csv",
+    "HtmlRenderer": "html",
+    "JsonRenderer": "json",
+    "MarkdownRenderer": "markdown",
+    "TerminalRenderer": "terminal",
+    "schema": "json_schema",
 }
 
 

@@ -1,0 +1,226 @@
+"""Two sets of requests: what changed, and what only seems to.
+
+For median and p95 of each measure the ratio B / A gets a bootstrap confidence interval. Drawing a set of n values anew
+and taking its r-th smallest is the same as drawing a rank: the r-th smallest of n uniform numbers is distributed as
+Beta(r, n - r + 1), and times n, rounded up, it is the rank that the drawn value has in the original set. So each of the
+draws costs one random number, whatever n is, and nothing is approximated.
+
+Each interval has the confidence at which all of them together hold with 95% (Bonferroni): a table of forty equal rows
+names a change once in twenty tables, not twice in each. "slower" and "faster" are said only when an interval excludes
+1.
+"""
+
+import math
+import random
+from array import array
+from dataclasses import dataclass
+from typing import Final
+
+from groqscope.audit.counting import Watch
+from groqscope.audit.distribution import Values, quantile_of_sorted
+from groqscope.audit.fields import PHASES, find
+from groqscope.audit.model import Certainty, Change, Comparison, ComparisonRow, Unit
+from groqscope.audit.reading import Reading
+from groqscope.audit.words import percent
+from groqscope.timeline import RequestRecord
+
+DRAWS: Final = 2000
+"""At least; a hundred for each interval, so that the tails of many are still made of several draws."""
+SEED: Final = 20_261
+FAMILY: Final = 0.95
+MIN_MEDIAN: Final = 20
+MIN_P95: Final = 100
+"""Values in each set below which an interval would be narrower than the truth."""
+SHARE: Final = 0.02
+"""Of the summed durations of either set, below which a phase is not compared."""
+_MEASURES: Final = ("duration", "ttfc", "ttft", "tpot")
+
+
+class Sample:
+    """The values of one set, by model and measure."""
+
+    def __init__(self) -> None:
+        self.models: dict[str | None, dict[str, Values]] = {}
+
+    def add(self, record: RequestRecord) -> None:
+        """Take the measures of one completed request; one that failed or was left says nothing about speed."""
+        if record.outcome != "completed":
+            return
+        measures = self.models.setdefault(record.model, {})
+        for name, get in _GETTERS:
+            value = get(record)
+            if isinstance(value, int | float):
+                measures.setdefault(name, Values(_NO_LIMIT)).add(value)
+
+
+_NO_LIMIT: Final = 2**62
+_NAMES: Final = (*_MEASURES, *(f"phase.{name}" for name in PHASES))
+_GETTERS: Final = tuple((name, find(name).get) for name in _NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    model: str | None
+    measure: str
+    a: "array[float]"
+    b: "array[float]"
+
+
+def compare(a: Reading, b: Reading, *, watch: Watch | None = None) -> Comparison:
+    """Read two sets and compare them model by model.
+
+    Raises:
+        AuditError: one of them cannot be read, or has no request.
+    """
+    samples: list[Sample] = []
+    for reading in (a, b):
+        sample = Sample()
+        for record in reading.records(timelines=False):
+            sample.add(record)
+            if watch is not None:
+                watch(1)
+        reading.require_requests()
+        samples.append(sample)
+    first, second = samples
+    rows, confidence = compare_samples(first, second)
+    return Comparison(
+        a=a.provenance(),
+        b=b.provenance(),
+        rows=rows,
+        only_a=_missing(first, second),
+        only_b=_missing(second, first),
+        sentence=_sentence(rows),
+        confidence=confidence,
+        method=_method(rows, confidence),
+    )
+
+
+def compare_samples(a: Sample, b: Sample) -> tuple[tuple[ComparisonRow, ...], float]:
+    """Compare the models that both have; also give the confidence of each interval."""
+    pairs = [pair for model in _common(a, b) for pair in _pairs(model, a, b)]
+    tests = sum((_enough(p, MIN_MEDIAN) + _enough(p, MIN_P95)) for p in pairs)
+    confidence = 1 - (1 - FAMILY) / max(1, tests)
+    return tuple(_row(pair, confidence) for pair in pairs), confidence
+
+
+def _common(a: Sample, b: Sample) -> list[str | None]:
+    models = [model for model in a.models if model in b.models]
+    return sorted(models, key=lambda model: -a.models[model]["duration"].total)
+
+
+def _missing(a: Sample, b: Sample) -> tuple[str, ...]:
+    return tuple(sorted(model or "-" for model in a.models if model not in b.models))
+
+
+def _pairs(model: str | None, a: Sample, b: Sample) -> list[_Pair]:
+    pairs: list[_Pair] = []
+    for name in _NAMES:
+        left, right = a.models[model].get(name), b.models[model].get(name)
+        if left is None or right is None:
+            continue
+        if name.startswith("phase.") and not (_matters(left, a, model) or _matters(right, b, model)):
+            continue
+        pairs.append(_Pair(model, name, left.sorted(), right.sorted()))
+    return pairs
+
+
+def _matters(values: Values, sample: Sample, model: str | None) -> bool:
+    return values.total >= SHARE * sample.models[model]["duration"].total
+
+
+def _enough(pair: _Pair, least: int) -> bool:
+    return len(pair.a) >= least and len(pair.b) >= least
+
+
+def _row(pair: _Pair, confidence: float) -> ComparisonRow:
+    unit: Unit = find(pair.measure).unit
+    return ComparisonRow(
+        model=pair.model,
+        measure=pair.measure,
+        unit=unit,
+        n_a=len(pair.a),
+        n_b=len(pair.b),
+        median=_change(pair, 0.5, MIN_MEDIAN, confidence),
+        p95=_change(pair, 0.95, MIN_P95, confidence),
+    )
+
+
+def _change(pair: _Pair, quantile: float, least: int, confidence: float) -> Change:
+    a, b = quantile_of_sorted(pair.a, quantile), quantile_of_sorted(pair.b, quantile)
+    ratio = b / a if a > 0 else None
+    if not _enough(pair, least):
+        return Change(a=a, b=b, ratio=ratio, note=f"needs {least} requests in each set")
+    if ratio is None:
+        return Change(a=a, b=b, note="nothing to compare with: it is 0 in the first set")
+    low, high = interval(pair.a, pair.b, quantile, confidence)
+    return Change(a=a, b=b, ratio=ratio, low=low, high=high, certainty=_certainty(low, high))
+
+
+def _certainty(low: float, high: float) -> Certainty:
+    return "slower" if low > 1 else "faster" if high < 1 else "cannot tell"
+
+
+def interval(a: "array[float]", b: "array[float]", quantile: float, confidence: float) -> tuple[float, float]:
+    """Give the bootstrap interval of the ratio of a quantile of `b` to that of `a`; both are sorted."""
+    draw, draws = random.Random(SEED), _draws(confidence)  # noqa: S311 - the same answer each time
+    ratios = sorted(_ratio(_drawn(a, quantile, draw), _drawn(b, quantile, draw)) for _ in range(draws))
+    outside = math.floor((1 - confidence) / 2 * draws)
+    return ratios[outside], ratios[draws - 1 - outside]
+
+
+def _draws(confidence: float) -> int:
+    tests = (1 - FAMILY) / (1 - confidence)
+    return max(DRAWS, 100 * round(tests))
+
+
+def _ratio(a: float, b: float) -> float:
+    if a:
+        return b / a
+    return math.inf if b else 1.0
+
+
+def _drawn(values: "array[float]", quantile: float, draw: random.Random) -> float:
+    n = len(values)
+    rank = min(n, math.floor((n - 1) * quantile) + 1 + (draw.random() < ((n - 1) * quantile) % 1))
+    position = math.ceil(n * draw.betavariate(rank, n - rank + 1))
+    return values[min(n, max(1, position)) - 1]
+
+
+def _tests(rows: tuple[ComparisonRow, ...]) -> int:
+    return sum((row.median.low is not None) + (row.p95.low is not None) for row in rows)
+
+
+def _level(confidence: float) -> str:
+    return f"{confidence * 100:.4g}%"
+
+
+def _method(rows: tuple[ComparisonRow, ...], confidence: float) -> str:
+    tests = _tests(rows)
+    if not tests:
+        return f"no interval: it takes {MIN_MEDIAN} completed requests in each set for a median, {MIN_P95} for a p95"
+    return (
+        f"bootstrap of median and p95, {_draws(confidence):,} draws, seed {SEED}; each interval at "
+        f"{_level(confidence)}, so that all {tests:,} hold together with 95%; completed requests only"
+    )
+
+
+def _sentence(rows: tuple[ComparisonRow, ...]) -> str:
+    if not rows:
+        return "Nothing to compare: no model completed requests in both sets."
+    if not _tests(rows):
+        return f"Too few requests to tell: it takes {MIN_MEDIAN} completed ones for a model in each set."
+    words = [
+        _word(model, [row for row in rows if row.model == model]) for model in dict.fromkeys(r.model for r in rows)
+    ]
+    changed = [word for word in words if word]
+    return f"{'; '.join(changed)}." if changed else "Nothing changed that could be told from chance."
+
+
+def _word(model: str | None, rows: list[ComparisonRow]) -> str:
+    """Say the first change of a model: by measure in their order, the median before the p95."""
+    for row in rows:
+        for change, statistic in ((row.median, "median"), (row.p95, "p95")):
+            if change.certainty != "cannot tell" and change.ratio is not None:
+                size = f"{'+' if change.ratio > 1 else '-'}{percent(abs(change.ratio - 1))}"
+                return f"{model or 'unknown model'} is {change.certainty}: {row.measure} {statistic} {size}"
+    return ""

@@ -1,0 +1,153 @@
+"""Values and their quantiles: exact up to `EXACT_LIMIT` values, then a sketch of logarithmic buckets.
+
+Exact: linear interpolation between the two nearest ranks. The sketch keeps a count per bucket; a bucket reaches from
+`x` to `x * GAMMA`, and its answer is off by at most `RELATIVE_ERROR` of the true value, whatever the distribution.
+Count, sum, minimum and maximum stay exact.
+"""
+
+import math
+from array import array
+from typing import Final
+
+from groqscope.audit.model import Distribution, Unit
+
+EXACT_LIMIT: Final = 100_000
+RELATIVE_ERROR: Final = 0.01
+GAMMA: Final = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
+_LOG_GAMMA: Final = math.log(GAMMA)
+_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
+
+
+def needed(quantile: float) -> int:
+    """How many values support a quantile: enough that one is expected beyond it."""
+    return max(1, math.ceil(round(1 / (1 - quantile), 6))) if quantile > 0.5 else 1  # noqa: PLR2004 - the median
+
+
+def quantile_of_sorted(values: "array[float] | list[float]", quantile: float) -> float:
+    """Interpolate between the two nearest ranks of sorted values."""
+    position = (len(values) - 1) * quantile
+    below = math.floor(position)
+    above = min(below + 1, len(values) - 1)
+    return values[below] + (values[above] - values[below]) * (position - below)
+
+
+class Values:
+    """Numbers of one kind, added one by one; none is negative."""
+
+    __slots__ = ("_buckets", "_sorted", "_values", "_zeros", "limit", "max", "min", "n", "total")
+
+    def __init__(self, limit: int = EXACT_LIMIT) -> None:
+        self.limit = limit
+        self.n = 0
+        self.total = 0.0
+        self.min = math.inf
+        self.max = -math.inf
+        self._values: array[float] | None = array("d")
+        self._sorted = True
+        self._buckets: dict[int, int] = {}
+        self._zeros = 0
+
+    @property
+    def exact(self) -> bool:
+        """Whether every value is still there."""
+        return self._values is not None
+
+    def add(self, value: float) -> None:
+        """Add one value."""
+        self.n += 1
+        self.total += value
+        if value < self.min:  # noqa: PLR1730 - a comparison is half the time of a call, and this runs for every value
+            self.min = value
+        if value > self.max:  # noqa: PLR1730 - as above
+            self.max = value
+        if self._values is None:
+            self._count(value, 1)
+            return
+        self._values.append(value)
+        self._sorted = False
+        if self.n > self.limit:
+            self._to_sketch()
+
+    def merge(self, other: "Values") -> None:
+        """Add all values of another."""
+        self.n += other.n
+        self.total += other.total
+        self.min, self.max = min(self.min, other.min), max(self.max, other.max)
+        if self._values is not None and other.exact and self.n <= self.limit:
+            self._values.extend(other.sorted())
+            self._sorted = False
+            return
+        self._to_sketch()
+        if other.exact:
+            for value in other.sorted():
+                self._count(value, 1)
+            return
+        buckets, zeros = other.sketch
+        self._zeros += zeros
+        for bucket, count in buckets.items():
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+
+    @property
+    def sketch(self) -> tuple[dict[int, int], int]:
+        """Counts by bucket, and how many values are 0."""
+        return self._buckets, self._zeros
+
+    def quantile(self, quantile: float) -> float | None:
+        """Give a quantile, or `None` when there are too few values for it."""
+        if self.n < needed(quantile):
+            return None
+        if self._values is None:
+            return self._from_sketch(quantile)
+        return quantile_of_sorted(self.sorted(), quantile)
+
+    def sorted(self) -> "array[float]":
+        """Give all values in order; only while they are exact."""
+        if self._values is None:
+            raise ValueError("a sketch does not know its values")
+        if not self._sorted:
+            self._values = array("d", sorted(self._values))
+            self._sorted = True
+        return self._values
+
+    def distribution(self, unit: Unit) -> Distribution:
+        """Freeze into what reports show."""
+        if not self.n:
+            return Distribution(unit=unit, n=0)
+        p50, p90, p95, p99 = (self.quantile(q) for q in _QUANTILES)
+        return Distribution(
+            unit=unit,
+            n=self.n,
+            total=self.total,
+            min=self.min,
+            p50=p50,
+            p90=p90,
+            p95=p95,
+            p99=p99,
+            max=self.max,
+            exact=self.exact,
+        )
+
+    def _to_sketch(self) -> None:
+        values, self._values = self._values, None
+        for value in values or ():
+            self._count(value, 1)
+
+    def _count(self, value: float, count: int) -> None:
+        if value <= 0:
+            self._zeros += count
+            return
+        bucket = math.ceil(math.log(value) / _LOG_GAMMA)
+        self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+
+    def _from_sketch(self, quantile: float) -> float:
+        rank = (self.n - 1) * quantile
+        seen = self._zeros
+        if rank < seen:
+            return 0.0
+        for bucket in sorted(self._buckets):
+            seen += self._buckets[bucket]
+            if rank < seen:
+                # The point from which both ends of the bucket are equally far, relative to their size.
+                middle = 2 * math.exp(bucket * _LOG_GAMMA) / (GAMMA + 1)
+                return min(max(middle, self.min), self.max)
+        return self.max

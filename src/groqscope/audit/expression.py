@@ -1,0 +1,313 @@
+"""The language of `--where`: a recursive-descent parser to a predicate over records; nothing is ever evaluated as code.
+
+    expression := conjunction ('or' conjunction)*
+    conjunction := negation ('and' negation)*
+    negation := 'not' negation | '(' expression ')' | comparison
+    comparison := operand (operator operand)+ | field ['not'] 'in' '(' literal (',' literal)* ')' | flag
+    operand := field | number [unit] | 'text' | true | false | none
+    operator := < <= > >= = == != <> ~ !~
+
+A comparison with a number that is not known is neither true nor false, and its negation neither: such a request is not
+selected. A text that is absent differs from every text. `= none` and `!= none` ask whether a value is known. `~` finds
+a part of a text, whatever its case; on a list of texts (`tool`, `finish_reasons`) every operator asks whether any fits.
+"""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from groqscope.audit.errors import ExpressionError
+from groqscope.audit.fields import Field, Kind, UnknownField, Value, find
+from groqscope.audit.lexer import Token, tokenize, unix_ns
+from groqscope.timeline import RequestRecord
+
+Truth = bool | None
+Test = Callable[[RequestRecord], Truth]
+
+_ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_SAME_AS: Final = {"==": "=", "<>": "!="}
+_MAX_DEPTH: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Operand:
+    token: Token
+    kind: Kind | None
+    """`None`: the literal `none`."""
+    field: Field | None = None
+    value: Value = None
+
+
+def compile_where(text: str) -> Callable[[RequestRecord], bool]:
+    """Turn an expression into a predicate.
+
+    Raises:
+        ExpressionError: the expression cannot be understood; its text points at the place.
+    """
+    test = _Parser(text).parse()
+    return lambda record: test(record) is True
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = tokenize(text)
+        self._at = 0
+        self._depth = 0
+
+    def parse(self) -> Test:
+        if not self._text.strip():
+            raise self._error("the expression is empty: write for example ttfc > 1s")
+        test = self._expression()
+        if self._peek.kind != "end":
+            raise self._error(f"expected 'and', 'or' or the end, found {self._peek.text!r}")
+        return test
+
+    @property
+    def _peek(self) -> Token:
+        return self._tokens[self._at]
+
+    def _next(self) -> Token:
+        token = self._tokens[self._at]
+        self._at += token.kind != "end"
+        return token
+
+    def _take(self, *words: str) -> Token | None:
+        token = self._peek
+        if token.kind in {"name", "op"} and token.text.lower() in words:
+            return self._next()
+        return None
+
+    def _error(self, message: str, token: Token | None = None) -> ExpressionError:
+        return ExpressionError(message, self._text, (token or self._peek).position)
+
+    def _expression(self) -> Test:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise self._error("too many parentheses")
+        tests = [self._conjunction()]
+        while self._take("or"):
+            tests.append(self._conjunction())
+        self._depth -= 1
+        return tests[0] if len(tests) == 1 else _any(tests)
+
+    def _conjunction(self) -> Test:
+        tests = [self._negation()]
+        while self._take("and"):
+            tests.append(self._negation())
+        return tests[0] if len(tests) == 1 else _all(tests)
+
+    def _negation(self) -> Test:
+        negated = False
+        while self._take("not"):
+            negated = not negated
+        test = self._primary()
+        return _not(test) if negated else test
+
+    def _primary(self) -> Test:
+        if self._take("("):
+            test = self._expression()
+            if not self._take(")"):
+                raise self._error("expected ')'")
+            return test
+        return self._comparison()
+
+    def _comparison(self) -> Test:
+        left = self._operand()
+        if self._take("in"):
+            return self._membership(left)
+        if self._peek.text.lower() == "not" and self._tokens[self._at + 1].text.lower() == "in":
+            self._at += 2
+            return _not(self._membership(left))
+        tests: list[Test] = []
+        while self._peek.kind == "op" and self._peek.text not in "(),":
+            op = self._next()
+            right = self._operand()
+            tests.append(self._compare(left, op, right))
+            left = right
+        if tests:
+            return tests[0] if len(tests) == 1 else _all(tests)
+        if left.field is not None and left.kind == "flag":
+            return _flag(left.field)
+        raise self._error("expected a comparison, for example > 1s" if left.field else "expected a field to compare")
+
+    def _operand(self) -> _Operand:
+        token = self._next()
+        if token.kind == "text":
+            return _Operand(token, "text", value=token.text)
+        if token.kind == "number":
+            return _Operand(token, "duration" if token.unit == "ns" else "number", value=token.value)
+        if token.kind != "name" or token.text.lower() in {"and", "or", "in"}:
+            found = repr(token.text) if token.text else "the end"
+            raise self._error(f"expected a field or a value, found {found}", token)
+        word = token.text.lower()
+        if word in {"true", "false", "yes", "no"}:
+            return _Operand(token, "flag", value=word in {"true", "yes"})
+        if word in {"none", "null"}:
+            return _Operand(token, None)
+        try:
+            field = find(token.text)
+        except UnknownField as error:
+            raise self._error(f"{error} (texts stand in quotes)", token) from None
+        return _Operand(token, field.kind, field=field)
+
+    def _membership(self, left: _Operand) -> Test:
+        if left.field is None:
+            raise self._error("'in' needs a field on its left", left.token)
+        if not self._take("("):
+            raise self._error("expected '(' and a list, for example in ('error', 'truncated')")
+        equals = Token("op", "=", self._peek.position)
+        tests = [self._compare(left, equals, self._operand())]
+        while self._take(","):
+            tests.append(self._compare(left, equals, self._operand()))
+        if not self._take(")"):
+            raise self._error("expected ',' or ')'")
+        return _any(tests)
+
+    def _compare(self, left: _Operand, op: Token, right: _Operand) -> Test:
+        sign = _SAME_AS.get(op.text, op.text)
+        if left.field is None and right.field is None:
+            raise self._error("expected a field on one side of the comparison", left.token)
+        if left.field is None:
+            left, right = right, left
+            sign = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(sign, sign)
+        if left.field is None:
+            raise AssertionError
+        if right.kind is None:
+            return self._known(left.field, sign, op)
+        value = self._fitting(left.field, right)
+        return self._test(left.field, sign, right.field, value, op)
+
+    def _known(self, field: Field, sign: str, op: Token) -> Test:
+        if sign not in {"=", "!="}:
+            raise self._error("none can only be compared by = and !=", op)
+        get = field.get
+        if sign == "=":
+            return lambda record: get(record) in {None, ()}
+        return lambda record: get(record) not in {None, ()}
+
+    def _fitting(self, field: Field, right: _Operand) -> Value:
+        """Check the right side against the field's kind and unit; give the literal, or None for a field."""
+        kind = field.kind
+        if right.field is not None:
+            if (kind, field.unit) != (right.kind, right.field.unit):
+                raise self._error(f"{field.name} cannot be compared with {right.field.name}", right.token)
+            return None
+        if kind == "time" and right.kind == "text":
+            return self._time(right)
+        plain = right.kind == "number" and right.token.unit is None
+        if plain and kind == "duration" and right.value != 0:
+            number = right.token.text
+            raise self._error(f"{field.name} is a duration: write {number}ms or {number}s", right.token)
+        if plain and kind in {"duration", "number"}:
+            return right.value
+        same = right.kind == ("text" if kind == "texts" else kind)
+        if same and (kind != "number" or right.token.unit == field.unit):
+            return right.value
+        raise self._error(f"{field.name} {_WANTS[kind]}, not {right.token.text!r}", right.token)
+
+    def _time(self, right: _Operand) -> int:
+        try:
+            return unix_ns(str(right.value))
+        except ValueError:
+            raise self._error("expected a time such as '2026-11-22T14:03' in ISO form", right.token) from None
+
+    def _test(self, field: Field, sign: str, other: Field | None, value: Value, op: Token) -> Test:
+        right: Callable[[RequestRecord], Value] = other.get if other else lambda _: value
+        if field.kind in {"text", "texts"}:
+            return _text_test(field, sign, right, self._error(f"{field.name} is text: use = != ~ !~", op))
+        if sign in {"~", "!~"}:
+            raise self._error(f"{sign} is for texts; {field.name} {_WANTS[field.kind]}", op)
+        if field.kind == "flag" and sign not in {"=", "!="}:
+            raise self._error(f"{field.name} is true or false: use = or !=", op)
+        compare = {"=": operator.eq, "!=": operator.ne, **_ORDER}[sign]
+        return _number_test(field, compare, right)
+
+
+_WANTS: Final[dict[Kind, str]] = {
+    "duration": "wants a duration such as 400ms",
+    "number": "wants a number",
+    "text": "wants a text in quotes",
+    "texts": "wants a text in quotes",
+    "flag": "wants true or false",
+    "time": "wants a time in quotes such as '2026-11-22T14:03'",
+}
+
+
+def _flag(field: Field) -> Test:
+    get = field.get
+
+    def test(record: RequestRecord) -> Truth:
+        value = get(record)
+        return None if value is None else bool(value)
+
+    return test
+
+
+def _number_test(field: Field, compare: Callable[[Any, Any], bool], right: Callable[[RequestRecord], Value]) -> Test:
+    get = field.get
+
+    def test(record: RequestRecord) -> Truth:
+        a, b = get(record), right(record)
+        return None if a is None or b is None else compare(a, b)
+
+    return test
+
+
+def _text_test(field: Field, sign: str, right: Callable[[RequestRecord], Value], error: ExpressionError) -> Test:
+    if sign in _ORDER:
+        raise error
+    get = field.get
+    part = sign in {"~", "!~"}
+
+    def test(record: RequestRecord) -> Truth:
+        value, wanted = get(record), right(record)
+        if value is None or wanted is None:
+            return False
+        texts = value if isinstance(value, tuple) else (str(value),)
+        targets = wanted if isinstance(wanted, tuple) else (str(wanted),)
+        if part:
+            return any(w.lower() in t.lower() for t in texts for w in targets)
+        return any(t == w for t in texts for w in targets)
+
+    return _not(test) if sign.startswith("!") else test
+
+
+def _all(tests: list[Test]) -> Test:
+    def test(record: RequestRecord) -> Truth:
+        unknown = False
+        for one in tests:
+            truth = one(record)
+            if truth is False:
+                return False
+            unknown |= truth is None
+        return None if unknown else True
+
+    return test
+
+
+def _any(tests: list[Test]) -> Test:
+    def test(record: RequestRecord) -> Truth:
+        unknown = False
+        for one in tests:
+            truth = one(record)
+            if truth:
+                return True
+            unknown |= truth is None
+        return None if unknown else False
+
+    return test
+
+
+def _not(test: Test) -> Test:
+    def negated(record: RequestRecord) -> Truth:
+        truth = test(record)
+        return None if truth is None else not truth
+
+    return negated

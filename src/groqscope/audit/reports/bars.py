@@ -1,0 +1,93 @@
+"""Bars out of characters: eighth blocks, or ASCII."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from groqscope.audit.reports.text import Unit
+
+_ENDS: Final = " ▏▎▍▌▋▊▉█"
+_DENSITY: Final = " ▁▂▃▄▅▆▇█"
+_DENSITY_ASCII: Final = " .:-=+*#%@"
+_EIGHTHS: Final = 8
+
+
+def bar(start: float, end: float, width: int, *, unicode: bool = True) -> tuple[int, str]:
+    """Draw from `start` to `end`, fractions of `width` cells; give the cell it begins in and its characters.
+
+    Whatever has a length gets at least the thinnest mark; 3 ms and 5 ms differ where eighths of a cell can show it.
+    """
+    left = min(max(0.0, start), 1.0) * width
+    right = min(max(start, end), 1.0) * width
+    first = min(int(left), width - 1)
+    eighths = round((right - left) * _EIGHTHS)
+    if not unicode:
+        return first, _ascii_bar(right, first)
+    if right <= first + 1:
+        return first, _ENDS[max(1, min(_EIGHTHS, eighths))]
+    offset = (left - first) * _EIGHTHS
+    head = "█" if offset < 3 else "▐" if offset < 6 else "▕"  # noqa: PLR2004 - blocks that exist: whole, half, an eighth
+    whole = int(right) - first - 1
+    rest = round((right - int(right)) * _EIGHTHS)
+    return first, head + "█" * whole + (_ENDS[rest] if rest else "")
+
+
+def _ascii_bar(right: float, first: int) -> str:
+    whole = int(right + 0.5) - first
+    return "#" * whole if whole >= 1 else "|"
+
+
+def tail(start: float, end: float, width: int, *, unicode: bool = True) -> str:
+    """Draw what follows a bar: light cells from its end, none when shorter than half a cell."""
+    cells = min(width, round(min(end, 1.0) * width)) - min(width, -int(-min(start, 1.0) * width // 1))
+    return ("░" if unicode else ".") * max(0, cells)
+
+
+def anchored(length: float, width: int, *, unicode: bool = True) -> str:
+    """Draw a length without a position, at the right edge; empty when it does not fit."""
+    if length > 1:
+        return ""
+    cells = round(length * width)
+    if not cells:
+        return "▕" if unicode and length > 0 else ""
+    return ("▒" if unicode else "%") * cells
+
+
+def strip(counts: Sequence[int], *, unicode: bool = True) -> str:
+    """Draw counts as heights; a count above 0 is always seen."""
+    levels = _DENSITY if unicode else _DENSITY_ASCII
+    top = max(counts, default=0)
+    steps = len(levels) - 1
+    return "".join(levels[0 if not value else max(1, round(value / top * steps))] for value in counts)
+
+
+def share_style(share: float) -> str:
+    """Colour a share of the whole: one of the two meanings colour has."""
+    if share > 0.6:  # noqa: PLR2004 - the thresholds
+        return "red"
+    if share > 0.2:  # noqa: PLR2004
+        return "yellow"
+    return "green" if share > 0.05 else "dim"  # noqa: PLR2004
+
+
+def split(shares: Sequence[float], width: int) -> list[int]:
+    """Give each share its cells of `width`, by largest remainder; the sum is `width` when the shares sum to 1."""
+    exact = [max(0.0, share) * width for share in shares]
+    cells = [int(value) for value in exact]
+    missing = min(width, round(sum(exact))) - sum(cells)
+    order = sorted(range(len(exact)), key=lambda i: (cells[i] - exact[i], i))
+    for index in order[: max(0, missing)]:
+        cells[index] += 1
+    return cells
+
+
+def ruler(total_ns: int, width: int, unit: Unit) -> str:
+    """Write ticks at equal distances, the last one being the total, right at the edge."""
+    widest = max(3, len(unit.text(total_ns)))
+    steps = 4 if width >= 5 * (widest + 4) else 2 if width >= 3 * (widest + 2) else 1
+    line = [" "] * width
+    for step in range(steps + 1):
+        text = unit.text(total_ns * step / steps) if step else "0"
+        left = len(text) if step == steps else len(text) // 2 if step else 0
+        at = max(0, min(width - len(text), round(width * step / steps) - left))
+        line[at : at + len(text)] = text
+    return "".join(line)[:width]

@@ -1,0 +1,245 @@
+"""What is known of one request beside its bars: short texts under labels, the same in the terminal and on the page."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from groqscope.audit.reports.text import Unit, count, moment, money, plain, rate, seconds, share, size, visible
+from groqscope.audit.reports.waterfall import Waterfall
+from groqscope.audit.usual import id_of
+from groqscope.timeline import RequestRecord, Usage
+
+P99_NEEDS: Final = 100
+_MANY: Final = 8
+_NAME: Final = 60
+
+_ENDINGS: Final = {
+    "closed": "Closed by the caller before the answer was complete.",
+    "abandoned": "Abandoned: the caller dropped the stream before the answer was complete.",
+    "cancelled": "Cancelled: the caller's task was cancelled.",
+    "truncated": "Truncated: the stream ended without [DONE].",
+}
+UNFINISHED: Final = "Unfinished: it was running when this was recorded; everything is as of that moment."
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Short texts under one label."""
+
+    label: str
+    items: tuple[str, ...]
+
+
+def record_id(record: RequestRecord) -> str:
+    """Give the id that `groqscope audit ID` takes."""
+    return visible(id_of(record) or "(no id)")
+
+
+def model_of(record: RequestRecord) -> str:
+    """Name the model that was asked, else the one that answered."""
+    return visible(record.model or record.response_model or "(model not known)", limit=_NAME)
+
+
+def ending(record: RequestRecord) -> str:
+    """Say how a request ended, unless it ended well."""
+    if record.outcome is None:
+        return UNFINISHED
+    if record.outcome == "error" or record.stream_error:
+        known = record.status is not None and str(record.status) != record.error_type
+        status = f" (HTTP {record.status})" if known else ""
+        said = f": {record.stream_error}" if record.stream_error else ""
+        return f"Failed: {record.error_type or 'reason not known'}{status}{said}"
+    return _ENDINGS.get(record.outcome, "")
+
+
+def headline(record: RequestRecord, unit: Unit) -> Iterator[str]:
+    """Give what stands over a waterfall: id, model, kind, length, outcome, time, chunks, tokens, cost."""
+    yield record_id(record)
+    yield model_of(record)
+    if record.operation != "chat":
+        yield visible(record.operation, limit=40)
+    yield "stream" if record.stream else "not streamed"
+    yield unit.full(record.duration_ns)
+    yield record.outcome or "unfinished"
+    yield moment(record.start_unix_ns)
+    if record.chunks is not None:
+        yield count(record.chunks, "chunk")
+    if record.usage.output_tokens is not None:
+        yield count(record.usage.output_tokens, "token")
+    elif record.stream:
+        yield "- tokens"
+    yield money(record.cost) if record.cost is not None else "cost -"
+
+
+def footnotes(record: RequestRecord, fall: Waterfall) -> Iterator[str]:
+    """Explain every `-` and everything that is less than it seems."""
+    if record.usage.output_tokens is None:
+        estimate = record.output_tokens_estimate
+        guess = f", about {count(estimate, 'token')} by the chunks seen (an estimate)" if estimate is not None else ""
+        yet = " yet" if record.outcome is None else ""
+        yield f"tokens -: no usage came{yet}{guess}; so the cost is not known either"
+    elif record.cost is None:
+        yield "cost -: not known for this request"
+    gaps = gap_count(record)
+    if 0 < gaps < P99_NEEDS:
+        yield f"gaps p99 -: fewer than {P99_NEEDS} gaps"
+    if any(row.length_ns is None for row in fall.group("tool")):
+        yield "tool calls -: without a stream nobody sees a call arrive"
+    if any(row.length_ns is None for row in fall.group("executed")):
+        yield "Groq's tools -: not announced before their output came, or no output came"
+    if record.phases_clamped:
+        yield "the times Groq reports did not fit into the measured wait; the phases are cut to it"
+    if record.duration_ns and not record.phases.total():
+        yield "unaccounted: this span comes from another library, which measures no phases"
+
+
+def gap_count(record: RequestRecord) -> int:
+    """Count the gaps between chunks from which the quantiles come."""
+    return max(0, (record.reads or 0) - 1 - (record.icl_excluded or 0))
+
+
+def facts(record: RequestRecord, unit: Unit) -> list[Fact]:
+    """Give everything that is known; a label without items is left out."""
+    found = [Fact(label, tuple(make(record, unit))) for label, make in _MAKERS]
+    return [fact for fact in found if fact.items]
+
+
+def _firsts(record: RequestRecord, unit: Unit) -> Iterator[str]:
+    if record.stream:
+        yield f"chunk {unit.text(record.ttfc_ns)}"
+        yield f"token {unit.text(record.ttft_ns)}"
+    if record.ttfrt_ns is not None:
+        yield f"reasoning {unit.text(record.ttfrt_ns)}"
+        yield f"answer {unit.text(record.ttfot_ns)}"
+    if record.last_chunk_ns is not None:
+        yield f"last chunk {unit.text(record.last_chunk_ns)}"
+
+
+def _gaps(record: RequestRecord, unit: Unit) -> Iterator[str]:
+    n = gap_count(record)
+    if record.icl_p50_ns is not None:
+        yield f"n={n:,}"
+        yield f"p50 {unit.text(record.icl_p50_ns)}"
+        yield f"p99 {unit.text(record.icl_p99_ns if n >= P99_NEEDS else None)}"
+        yield f"max {unit.text(record.icl_max_ns)}"
+    if record.icl_excluded:
+        yield f"{count(record.icl_excluded, 'gap')} left out, mostly your own time"
+
+
+def _tokens(record: RequestRecord, unit: Unit) -> Iterator[str]:
+    usage = record.usage
+    if usage == Usage():
+        return
+    cached = f" ({count(usage.cached_tokens)} cached)" if usage.cached_tokens else ""
+    reasoning = f" ({count(usage.reasoning_tokens)} reasoning)" if usage.reasoning_tokens else ""
+    yield f"{count(usage.input_tokens)} in{cached}"
+    yield f"{count(usage.output_tokens)} out{reasoning}"
+    if record.tpot is not None:
+        yield f"{rate(record.output_token_throughput)} tokens/s"
+        yield f"{unit.text(record.tpot * 1e9)} each"
+
+
+def _deltas(record: RequestRecord, unit: Unit) -> Iterator[str]:
+    deltas = record.usage_deltas
+    for delta in deltas[:_MANY]:
+        tokens = (("in", delta.usage.input_tokens), ("out", delta.usage.output_tokens))
+        added = [f"{value:+,} {name}" for name, value in tokens if value is not None]
+        yield f"chunk {delta.chunk_index:,} at {unit.text(delta.time_ns)}: {', '.join(added) or 'times only'}"
+    more = max(0, len(deltas) - _MANY) + record.usage_deltas_dropped
+    if more:
+        yield f"and {more:,} more"
+
+
+def _models(record: RequestRecord, _: Unit) -> Iterator[str]:
+    for used in record.usage_models:
+        yield f"{visible(used.model, limit=_NAME)} {used.input_tokens:,} in, {used.output_tokens:,} out"
+
+
+def _limits(record: RequestRecord, _: Unit) -> Iterator[str]:
+    limits = record.rate_limits
+    for left, of, reset, words in (
+        (limits.requests_remaining, limits.requests_limit, limits.requests_reset, "requests a day"),
+        (limits.tokens_remaining, limits.tokens_limit, limits.tokens_reset, "tokens a minute"),
+    ):
+        if left is None and of is None:
+            continue
+        part = f" ({share(left, of)})" if left is not None and of else ""
+        until = f", reset in {seconds(reset)}" if reset is not None else ""
+        yield f"{count(left)} of {count(of)} {words} left{part}{until}"
+    if record.retry_after is not None:
+        yield f"retry after {seconds(record.retry_after)}"
+
+
+def _request(record: RequestRecord, _: Unit) -> Iterator[str]:
+    for name, value in (
+        ("messages", record.messages),
+        ("tools offered", record.tools),
+        ("max tokens", record.max_tokens),
+        ("temperature", record.temperature),
+        ("top p", record.top_p),
+        ("frequency penalty", record.frequency_penalty),
+        ("presence penalty", record.presence_penalty),
+        ("stop", record.stop_sequences or None),
+        ("seed", record.seed),
+        ("choices", record.choice_count),
+        ("output", record.output_type),
+        ("reasoning effort", record.reasoning_effort),
+        ("reasoning format", record.reasoning_format),
+        ("tier asked", record.request_service_tier),
+    ):
+        if value is not None:
+            yield f"{name} {plain(value)}"
+    if record.request_size is not None:
+        yield f"body {size(record.request_size)}"
+    if record.server_address:
+        yield f"to {plain(record.server_address)}" + (f":{record.server_port}" if record.server_port else "")
+
+
+def _answer(record: RequestRecord, _: Unit) -> Iterator[str]:
+    if record.status is not None:
+        yield f"HTTP {record.status}"
+    if record.error_type is not None:
+        yield f"error {plain(record.error_type)}"
+    if record.stream_error is not None:
+        yield f"Groq said: {plain(record.stream_error)}"
+    if record.finish_reasons:
+        yield f"finished: {plain(record.finish_reasons)}"
+    if record.response_model and record.response_model != record.model:
+        yield f"model {plain(record.response_model)}"
+    for name, value in (
+        ("tier", record.response_service_tier),
+        ("region", record.region),
+        ("fingerprint", record.system_fingerprint),
+    ):
+        if value is not None:
+            yield f"{name} {plain(value)}"
+    received = record.stream_bytes or record.response_size
+    if received is not None:
+        yield size(received) + (f" in {count(record.reads, 'read')}" if record.reads is not None else "")
+    if record.audio_seconds is not None:
+        yield f"audio {seconds(record.audio_seconds)}"
+
+
+def _ids(record: RequestRecord, _: Unit) -> Iterator[str]:
+    for name, value in (
+        ("request", record.request_id),
+        ("response", record.response_id),
+        ("trace", record.trace_id),
+        ("span", record.span_id),
+        ("service", record.service),
+    ):
+        if value:
+            yield f"{name} {plain(value)}"
+
+
+_MAKERS: Final[tuple[tuple[str, Callable[[RequestRecord, Unit], Iterator[str]]], ...]] = (
+    ("first", _firsts),
+    ("gaps", _gaps),
+    ("tokens", _tokens),
+    ("usage deltas", _deltas),
+    ("inner models", _models),
+    ("rate limits", _limits),
+    ("request", _request),
+    ("answer", _answer),
+    ("ids", _ids),
+)

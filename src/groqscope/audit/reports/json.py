@@ -1,0 +1,72 @@
+"""Every report as JSON: the dataclasses field by field, with what follows from them.
+
+Keys are the fields' names, so units are in them (`*_ns`; phases are nanoseconds too; Unix times in nanoseconds are
+larger than a double holds), and `null` is "not known". A record has its derived figures (`retries`, `tpot`,
+`output_token_throughput`) and its `waterfall` as well, so that everything a report draws is there. `schema()` describes
+it all, `docs/audit.schema.json` is the same as a file.
+"""
+
+import json
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any, Final
+
+from groqscope.audit.model import AUDIT_VERSION, Audit, Comparison, RequestAudit
+from groqscope.audit.reports.kinds import Report, Section
+from groqscope.audit.reports.waterfall import waterfall
+from groqscope.timeline import RequestRecord
+
+DERIVED: Final = ("retries", "tpot", "output_token_throughput")
+
+
+class JsonRenderer:
+    """JSON of one object."""
+
+    def render(self, report: Report, section: Section = "all") -> str:
+        """Write a report, or one section of an overview."""
+        return json.dumps(to_data(report, section), indent=2, allow_nan=False) + "\n"
+
+
+def to_data(report: Report, section: Section = "all") -> dict[str, Any]:
+    """Give a report as plain data, with its `schema_version` and `kind` first."""
+    data = plain(report)
+    data.pop("schema_version", None)
+    kind = kind_of(report)
+    if isinstance(report, Audit) and section != "all":
+        data = {name: data[name] for name in ("provenance", "sentence", section)}
+        kind = section
+    return {"schema_version": AUDIT_VERSION, "kind": kind, **data}
+
+
+def kind_of(report: Report) -> str:
+    """Name the kind of a report."""
+    match report:
+        case Audit():
+            return "overview"
+        case RequestAudit():
+            return "request"
+        case Comparison():
+            return "comparison"
+        case _:
+            return "record"
+
+
+def plain(value: Any) -> Any:
+    """Turn dataclasses into plain data."""
+    if isinstance(value, RequestRecord):
+        return record_data(value)
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def record_data(record: RequestRecord) -> dict[str, Any]:
+    """Give a record as plain data, with what follows from it."""
+    data = {field.name: plain(getattr(record, field.name)) for field in fields(record)}
+    data.update({name: plain(getattr(record, name)) for name in DERIVED})
+    data["waterfall"] = plain(waterfall(record))
+    return data

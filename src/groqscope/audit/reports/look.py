@@ -1,0 +1,43 @@
+"""How a terminal report looks: width, unicode and colour, each a switch of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from groqscope.audit.reports.text import UnitName
+
+MIN_WIDTH = 40
+DEFAULT_WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the terminal can show."""
+
+    width: int = DEFAULT_WIDTH
+    unicode: bool = True
+    """Eighth blocks and arrows; without it everything is ASCII, names from data included."""
+    colour: bool = False
+    unit: UnitName | None = None
+    """Force a unit of durations; `None`: the one that fits the largest value."""
+
+    def __post_init__(self) -> None:
+        """Refuse a width in which no report fits."""
+        if self.width < MIN_WIDTH:
+            object.__setattr__(self, "width", MIN_WIDTH)
+
+
+def look_of(
+    *, tty: bool, encoding: str | None, columns: int, environ: Mapping[str, str], unit: UnitName | None = None
+) -> Look:
+    """Tell what an output can show.
+
+    `NO_COLOR` (set to anything) turns colour off; `FORCE_COLOR` turns it on in a pipe or with `TERM=dumb`.
+    """
+    if environ.get("NO_COLOR"):
+        colour = False
+    elif environ.get("FORCE_COLOR") not in (None, "", "0"):
+        colour = True
+    else:
+        colour = tty and environ.get("TERM") != "dumb"
+    unicode = (encoding or "ascii").lower().replace("_", "-").startswith(("utf", "cp65001"))
+    return Look(width=columns if columns > 0 else DEFAULT_WIDTH, unicode=unicode, colour=colour, unit=unit)

@@ -1,0 +1,172 @@
+"""The causes a verdict can name: how each is measured in a record, and when it stands out.
+
+A cause is named in a request when it took at least `MIN_NS` and
+
+* its share of the duration is at least the rule's `absolute` (what one could do without: queues, retries, cold
+  connections, the caller's own code), or
+* the request is slow, and the cause took at least `TIMES_USUAL` times what is usual for the model in the same data, and
+  the excess is at least `MIN_EXCESS` of the duration.
+
+`docs/audit.md` holds the same table in words.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from groqscope.audit.words import count, duration, several
+from groqscope.timeline import RequestRecord, Usage
+
+MIN_NS: Final = 20_000_000
+TIMES_USUAL: Final = 1.5
+MIN_EXCESS: Final = 0.2
+SLOW_TIMES: Final = 1.5
+"""A request is slow from this multiple of the usual duration on, and `MIN_NS` above it."""
+USUAL_NEEDS: Final = 5
+"""Completed requests that it takes to say what is usual."""
+_STALL_NS: Final = 100_000_000
+"""A pause in a stream that a reader notices."""
+_STALL_TIMES_MEDIAN: Final = 10
+_SAME_GAP: Final = 0.8
+
+NAN: Final = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One cause."""
+
+    code: str
+    title: str
+    """As in `52% in TITLE`."""
+    absolute: float | None
+    """Share of the duration from which it is named whatever is usual; `None`: only against what is usual."""
+    advice: str
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule("queue", "in Groq's queue", 0.2, "spread the load over time, or ask for another service tier"),
+    Rule("retries", "in failed attempts and back-off", 0.2, "send fewer or smaller requests at once"),
+    Rule("cold_connection", "opening a connection", 0.2, "keep one client and use it for every request"),
+    Rule("pool_wait", "waiting for a free connection", 0.2, "raise the HTTP client's max_connections"),
+    Rule("caller", "in your own code between chunks", 0.2, "do less per chunk, or hand the chunks to another task"),
+    Rule("stall", "in one pause of the stream", 0.2, "if it repeats, tell Groq's support the request id"),
+    Rule("prepare", "building the request", 0.2, "something holds the CPU or the event loop: build less, block less"),
+    Rule("send", "sending the request", 0.2, "send less: a shorter history, smaller or linked images"),
+    Rule("finish", "after the last byte", 0.2, "look at what handles the response: parsing, hooks"),
+    Rule("reasoning", "reasoning before the answer", 0.4, "lower reasoning_effort, or take another model"),
+    Rule("network", "between you and Groq, unaccounted for", 0.5, "look at proxy, DNS and distance to the region"),
+    Rule("prefill", "processing the prompt", 0.5, "shorten the prompt, or keep its beginning the same: Groq caches it"),
+    Rule("tool_call", "waiting for a tool call to be written", None, "let tools take fewer or shorter arguments"),
+    Rule("long_answer", "generating a long answer", None, "ask for less, or set max_completion_tokens"),
+    Rule("slow_generation", "generating slowly", None, "try later, or another service tier"),
+)  # fmt: skip
+BY_CODE: Final = {rule.code: rule for rule in RULES}
+
+COLUMNS: Final = (
+    "duration",
+    "completed",
+    "tokens",
+    "reported",
+    "queue",
+    "retries",
+    "cold_connection",
+    "pool_wait",
+    "caller",
+    "stall",
+    "prepare",
+    "send",
+    "finish",
+    "reasoning",
+    "network",
+    "prefill",
+    "tool_call",
+    "generation",
+)
+"""What the rules need of a record, as numbers: nanoseconds, 0 where a phase did not happen; `nan` where not known."""
+INDEX: Final = {name: index for index, name in enumerate(COLUMNS)}
+WIDTH: Final = len(COLUMNS)
+Row = tuple[float, ...]
+
+
+def measure(record: RequestRecord) -> Row:
+    """Give the numbers of a record, in the order of `COLUMNS`."""
+    p = record.phases
+    usage = record.usage
+    receive = (p.receive or 0) + (p.generate or 0)
+    reasoning = min(_reasoning(record), receive)
+    tool_call = max((c.assembly_ns or 0 for c in record.tool_calls), default=0) if record.tool_calls else 0
+    stall = _stall(record, tool_call)
+    return (
+        record.duration_ns,
+        1.0 if record.outcome == "completed" else 0.0,
+        NAN if usage.output_tokens is None else usage.output_tokens,
+        1.0 if usage.prompt_time is not None or usage.queue_time is not None else 0.0,
+        p.queue or 0,
+        p.retry or 0,
+        (p.connect or 0) + (p.tls or 0),
+        p.pool_wait or 0,
+        p.consume or 0,
+        stall,
+        p.prepare or 0,
+        p.send or 0,
+        p.finish or 0,
+        reasoning,
+        p.network or 0,
+        p.prefill or 0,
+        tool_call,
+        max(0, receive - reasoning - stall - tool_call),
+    )
+
+
+def _reasoning(record: RequestRecord) -> int:
+    """From the first reasoning token to the first answer token; not streamed: its share of the generated tokens."""
+    if record.ttfrt_ns is not None:
+        end = record.ttfot_ns if record.ttfot_ns is not None else record.last_chunk_ns
+        return max(0, end - record.ttfrt_ns) if end is not None else 0
+    usage, generate = record.usage, record.phases.generate
+    if generate and usage.reasoning_tokens and usage.output_tokens:
+        return round(generate * min(1.0, usage.reasoning_tokens / usage.output_tokens))
+    return 0
+
+
+def _stall(record: RequestRecord, tool_call_ns: int) -> int:
+    """The longest gap, when it is far above the median gap and no tool call was being written in it."""
+    longest = record.icl_max_ns
+    if longest is None or longest < _STALL_NS or longest < _STALL_TIMES_MEDIAN * (record.icl_p50_ns or 0):
+        return 0
+    return 0 if tool_call_ns >= _SAME_GAP * longest else longest
+
+
+def detail(code: str, record: RequestRecord) -> str:
+    """Say what a record knows about a cause beyond its length, or nothing."""
+    if code == "retries":
+        return _retries(record)
+    if code == "tool_call":
+        return max(record.tool_calls, key=lambda call: call.assembly_ns or 0).name or ""
+    if code == "send" and record.request_size:
+        return f"{record.request_size / 1e6:,.2f} MB"
+    noun, get = _TOKENS.get(code, ("", None))
+    number = get(record.usage) if get else None
+    return count(number, noun) if number else ""
+
+
+_TOKENS: Final[dict[str, tuple[str, Callable[[Usage], int | None]]]] = {
+    "reasoning": ("reasoning token", lambda usage: usage.reasoning_tokens),
+    "prefill": ("prompt token", lambda usage: usage.input_tokens),
+    "long_answer": ("token", lambda usage: usage.output_tokens),
+    "slow_generation": ("token", lambda usage: usage.output_tokens),
+}
+
+
+def _retries(record: RequestRecord) -> str:
+    failed = [
+        str(a.error_type if a.status is None else a.status)
+        for a in record.attempts
+        if a.error_type or a.backoff_ns is not None
+    ]
+    words = [several(failed.count(kind), kind) for kind in dict.fromkeys(failed)]
+    backoff = sum(a.backoff_ns or 0 for a in record.attempts)
+    if backoff >= MIN_NS:
+        words.append(f"{duration(backoff)} of back-off")
+    return ", ".join(words)

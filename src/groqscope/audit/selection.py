@@ -1,0 +1,117 @@
+"""Which requests count: by time, model, service, outcome, and an expression."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, get_args
+
+from groqscope.audit.errors import AuditError
+from groqscope.audit.expression import compile_where
+from groqscope.audit.fields import numeric
+from groqscope.audit.lexer import DURATION_UNITS, unix_ns
+from groqscope.audit.model import Selection
+from groqscope.timeline import Outcome, RequestRecord
+
+_AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)")
+_WEEK: Final = 7 * DURATION_UNITS["d"]
+OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What was asked for; times are Unix nanoseconds."""
+
+    since: int | None = None
+    until: int | None = None
+    models: tuple[str, ...] = ()
+    """Parts of a model's name, whatever their case; any of them."""
+    services: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    where: str | None = None
+    last: int | None = None
+    """Only so many of the newest."""
+    slowest: int | None = None
+    """List so many of the slowest, instead of the newest; statistics stay over all."""
+    by: str = "duration"
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            AuditError: an unknown outcome or field, a count below 1, or an empty time range.
+        """
+        for outcome in self.outcomes:
+            if outcome not in OUTCOMES:
+                raise AuditError(f"unknown outcome {outcome!r}: use one of {', '.join(OUTCOMES)}")
+        for name, number in (("--last", self.last), ("--slowest", self.slowest)):
+            if number is not None and number < 1:
+                raise AuditError(f"{name} wants a number from 1 on, not {number}")
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise AuditError("--since is not before --until: no request can be between them")
+        numeric(self.by)
+
+    def predicate(self) -> Callable[[RequestRecord], bool]:
+        """Give the test of everything but time and `last`.
+
+        Raises:
+            ExpressionError: `where` cannot be understood.
+        """
+        tests: list[Callable[[RequestRecord], bool]] = []
+        if self.models:
+            parts = [model.lower() for model in self.models]
+            tests.append(lambda r: any(part in (r.model or "").lower() for part in parts))
+        if self.services:
+            tests.append(lambda r: r.service in self.services)
+        if self.outcomes:
+            tests.append(lambda r: r.outcome in self.outcomes)
+        if self.where is not None:
+            tests.append(compile_where(self.where))
+        return lambda record: all(test(record) for test in tests)
+
+    def in_time(self, record: RequestRecord) -> bool:
+        """Whether the request started in the time asked for."""
+        start = record.start_unix_ns
+        return (self.since is None or start >= self.since) and (self.until is None or start < self.until)
+
+    def apply(self, records: Iterable[RequestRecord]) -> Iterator[RequestRecord]:
+        """Pass on what is selected; `last` is not looked at here."""
+        test = self.predicate()
+        return (record for record in records if self.in_time(record) and test(record))
+
+    def selection(self) -> Selection:
+        """Say it in words."""
+        words = [
+            *([f"since {_moment(self.since)}"] if self.since is not None else []),
+            *([f"until {_moment(self.until)}"] if self.until is not None else []),
+            *(["model " + " or ".join(self.models)] if self.models else []),
+            *(["service " + " or ".join(self.services)] if self.services else []),
+            *(["outcome " + " or ".join(self.outcomes)] if self.outcomes else []),
+            *([f"where {self.where}"] if self.where is not None else []),
+            *([f"the last {self.last:,}"] if self.last is not None else []),
+        ]
+        return Selection(words=tuple(words), listed="slowest" if self.slowest else "newest", by=numeric(self.by).name)
+
+
+def parse_moment(text: str, option: str, now_ns: int) -> int:
+    """Read a time: `30m`, `1.5h`, `2d` ago, or ISO form (without a zone it is local time), as Unix nanoseconds.
+
+    What lies before 1970 is 0: no request was made then.
+
+    Raises:
+        AuditError: it is neither.
+    """
+    ago = _AGO.fullmatch(text.strip())
+    if ago is not None:
+        unit = _WEEK if ago[2] == "w" else DURATION_UNITS[ago[2]]
+        return max(0, now_ns - round(float(ago[1]) * unit))
+    try:
+        return max(0, unix_ns(text))
+    except ValueError:
+        raise AuditError(
+            f"{option} {text!r} is no time: write how long ago (30m, 1h, 2d) or a moment (2026-11-22T14:03)"
+        ) from None
+
+
+def _moment(moment_ns: int) -> str:
+    return datetime.fromtimestamp(moment_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

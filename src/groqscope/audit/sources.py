@@ -1,0 +1,136 @@
+"""Where records come from, behind one interface: the local store, files and directories, standard input, Tempo."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from groqscope.audit.errors import SourceError
+from groqscope.store import ReadReport, read_records, store_directory
+from groqscope.store.sources import sources
+from groqscope.timeline import RequestRecord
+
+__all__ = ["FileSource", "MemorySource", "ReadReport", "Source", "StoreSource", "file_source"]
+
+
+class Source(Protocol):
+    """Gives records, earliest start first as far as it can."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a report calls it."""
+        ...
+
+    @property
+    def when_empty(self) -> str:
+        """A sentence that says what to do when there is nothing in it."""
+        ...
+
+    def read(
+        self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
+    ) -> Iterator[RequestRecord]:
+        """Yield records, and note in the report what was passed over.
+
+        Raises:
+            SourceError: nothing can be read at all.
+        """
+        ...
+
+
+class FileSource:
+    """Files, directories, and standard input (`-`)."""
+
+    def __init__(self, paths: Sequence[Path | str]) -> None:
+        self._paths = tuple(paths)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The paths as given."""
+        return tuple("standard input" if str(path) == "-" else str(path) for path in self._paths)
+
+    def files(self) -> list[Path]:
+        """Give the files one by one; none when standard input is among them, or one cannot be looked at."""
+        report = ReadReport()
+        paths = [path for source in sources(self._paths, report) for path in source.paths]
+        return [] if report.warnings else [path for path in paths if path is not None and path.is_file()]
+
+    @property
+    def when_empty(self) -> str:
+        """What it takes to be read."""
+        return (
+            f"no Groq request in {', '.join(self.names)}: expected OTLP JSON, one TracesData per line, as groqscope's "
+            "store and the collector's file exporter write it"
+        )
+
+    def read(
+        self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
+    ) -> Iterator[RequestRecord]:
+        """Yield records in order of start."""
+        return read_records(self._paths, report=report, since=since, until=until, timelines=timelines)
+
+
+class StoreSource(FileSource):
+    """The local store of this user."""
+
+    def __init__(self) -> None:
+        self._directory = _store()
+        super().__init__([self._directory])
+
+    @property
+    def when_empty(self) -> str:
+        """How the store gets filled."""
+        if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+            return (
+                f"the local store ({self._directory}) is empty: OTEL_EXPORTER_OTLP_ENDPOINT is set, requests go there; "
+                "`groqscope audit --tempo http://127.0.0.1:3200` reads them from a Tempo"
+            )
+        return (
+            f"the local store ({self._directory}) is empty: call groqscope.configure() and groqscope.instrument() in a "
+            "program that uses Groq, or try `groqscope demo`"
+        )
+
+    def read(
+        self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
+    ) -> Iterator[RequestRecord]:
+        """Yield records in order of start; none when the store does not exist yet."""
+        if not self._directory.exists():
+            return iter(())
+        return super().read(report, since=since, until=until, timelines=timelines)
+
+
+class MemorySource:
+    """Records that are there already."""
+
+    names: tuple[str, ...] = ("memory",)
+    when_empty = "no request was made"
+
+    def __init__(self, records: Iterable[RequestRecord]) -> None:
+        self._records = records
+
+    def read(
+        self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
+    ) -> Iterator[RequestRecord]:
+        """Yield the records as they are."""
+        del since, until, timelines  # the query asks again
+        for record in self._records:
+            report.records += 1
+            yield record
+
+
+def file_source(paths: Sequence[Path | str]) -> FileSource:
+    """Give a source of files that exist.
+
+    Raises:
+        SourceError: one of them does not.
+    """
+    for path in paths:
+        if str(path) != "-" and not Path(path).exists():
+            raise SourceError(f"there is no file or directory {str(path)!r}")
+    return FileSource(paths)
+
+
+def _store() -> Path:
+    try:
+        return store_directory()
+    except OSError as error:
+        raise SourceError(f"no place for the local store: {error}; set GROQSCOPE_HOME to a directory") from error

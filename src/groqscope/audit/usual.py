@@ -1,0 +1,120 @@
+"""What is usual: per model, streamed and not, the median of everything the rules measure."""
+
+import math
+import random
+from array import array
+from collections.abc import Iterator
+from typing import Final
+
+from groqscope.audit.distribution import EXACT_LIMIT, quantile_of_sorted
+from groqscope.audit.rules import INDEX, USUAL_NEEDS, WIDTH, Row, measure
+from groqscope.timeline import RequestRecord
+
+Key = tuple[str | None, bool]
+"""Model asked for; streamed."""
+_DURATION: Final = INDEX["duration"]
+_COMPLETED: Final = INDEX["completed"]
+
+
+class Rows:
+    """The measured rows of one key: all of them up to a limit, then a uniform sample of that size."""
+
+    def __init__(self, limit: int = EXACT_LIMIT) -> None:
+        self.seen = 0
+        self._limit = limit
+        self.data: array[float] = array("d")
+        self.ids: list[str] = []
+        self._random = random.Random(0)  # noqa: S311 - a sample that is the same each time
+        self._usual: dict[str, float] | None = None
+
+    def add(self, row: Row, request: str) -> None:
+        """Add one row and the ID by which its request is found."""
+        self.seen += 1
+        self._usual = None
+        if len(self.ids) < self._limit:
+            self.data.extend(row)
+            self.ids.append(request)
+            return
+        place = self._random.randrange(self.seen)
+        if place < self._limit:
+            self.data[place * WIDTH : (place + 1) * WIDTH] = array("d", row)
+            self.ids[place] = request
+
+    def merge(self, other: "Rows") -> None:
+        """Add the rows of another; those it left out count as seen."""
+        if len(self.ids) + len(other) <= self._limit:
+            self._usual = None
+            self.data.extend(other.data)
+            self.ids.extend(other.ids)
+            self.seen += other.seen
+            return
+        for row, request in other:
+            self.add(tuple(row), request)
+        self.seen += other.seen - len(other)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[tuple["array[float]", str]]:
+        for place, request in enumerate(self.ids):
+            yield self.data[place * WIDTH : (place + 1) * WIDTH], request
+
+    @property
+    def weight(self) -> float:
+        """How many requests a row stands for: 1 as long as nothing was left out."""
+        return self.seen / len(self.ids) if self.ids else 1.0
+
+    @property
+    def usual(self) -> dict[str, float]:
+        """Median by column over completed requests; empty when there are fewer than `USUAL_NEEDS`."""
+        if self._usual is None:
+            self._usual = self._medians()
+        return self._usual
+
+    def _medians(self) -> dict[str, float]:
+        completed = self.data[_COMPLETED::WIDTH]
+        if sum(completed) < USUAL_NEEDS:
+            return {}
+        medians: dict[str, float] = {}
+        for name, index in INDEX.items():
+            column = self.data[index::WIDTH]
+            values = sorted(v for v, ok in zip(column, completed, strict=True) if ok and not math.isnan(v))
+            if len(values) >= USUAL_NEEDS:
+                medians[name] = quantile_of_sorted(values, 0.5)
+        return medians
+
+
+class Usual:
+    """The rows of all keys."""
+
+    def __init__(self, limit: int = EXACT_LIMIT) -> None:
+        self.rows: dict[Key, Rows] = {}
+        self._limit = limit
+
+    def add(self, record: RequestRecord) -> None:
+        """Add one record."""
+        key = key_of(record)
+        rows = self.rows.get(key)
+        if rows is None:
+            rows = self.rows[key] = Rows(self._limit)
+        rows.add(measure(record), id_of(record))
+
+    def merge(self, other: "Usual") -> None:
+        """Add all rows of another."""
+        for key, rows in other.rows.items():
+            self.rows.setdefault(key, Rows(self._limit)).merge(rows)
+
+    def of(self, record: RequestRecord) -> dict[str, float]:
+        """Give what is usual for requests like this one; empty when too few are known."""
+        rows = self.rows.get(key_of(record))
+        return rows.usual if rows is not None else {}
+
+
+def key_of(record: RequestRecord) -> Key:
+    """Give the group in which a record is compared."""
+    return record.model, record.stream
+
+
+def id_of(record: RequestRecord) -> str:
+    """Give the ID by which `groqscope audit ID` finds the record."""
+    return record.request_id or record.span_id or record.response_id or ""

@@ -1,0 +1,160 @@
+"""Why one request took as long as it did."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from groqscope.audit.fields import FAILED, LEFT
+from groqscope.audit.model import Cause, Verdict
+from groqscope.audit.rules import (
+    BY_CODE,
+    INDEX,
+    MIN_EXCESS,
+    MIN_NS,
+    RULES,
+    SLOW_TIMES,
+    TIMES_USUAL,
+    detail,
+    measure,
+)
+from groqscope.audit.words import count, duration, percent
+from groqscope.timeline import RequestRecord
+
+_SHOWN: Final = 3
+_DIRECT: Final = tuple((rule, INDEX[rule.code]) for rule in RULES if rule.code in INDEX)
+_GENERATION: Final = INDEX["generation"]
+_TOKENS: Final = INDEX["tokens"]
+_REPORTED: Final = INDEX["reported"]
+
+
+def is_slow(length_ns: float, usual: dict[str, float]) -> bool:
+    """Whether a request took clearly longer than is usual."""
+    expected = usual.get("duration")
+    return expected is not None and length_ns >= SLOW_TIMES * expected and length_ns - expected >= MIN_NS
+
+
+def named(row: Sequence[float], usual: dict[str, float]) -> list[tuple[str, float]]:
+    """Give the causes that stand out in a row of numbers and the nanoseconds of each, biggest first."""
+    total = row[0]
+    if total <= 0:
+        return []
+    slow = is_slow(total, usual)
+    found: list[tuple[str, float]] = []
+    for rule, index in _DIRECT:
+        ns = row[index]
+        if ns < MIN_NS:
+            continue
+        # Unaccounted time means something only where Groq accounts for the rest.
+        absolute = rule.absolute if rule.code != "network" or row[_REPORTED] else None
+        if (absolute is not None and ns >= absolute * total) or (slow and _exceeds(ns, usual.get(rule.code), total)):
+            found.append((rule.code, ns))
+    if slow and _exceeds(row[_GENERATION], usual.get("generation"), total):
+        found.append((_generation(row, usual), row[_GENERATION]))
+    return sorted(found, key=lambda item: -item[1])
+
+
+def _exceeds(ns: float, usual_ns: float | None, total: float) -> bool:
+    if usual_ns is None or ns < MIN_NS:
+        return False
+    return ns >= TIMES_USUAL * usual_ns and ns - usual_ns >= max(MIN_EXCESS * total, MIN_NS)
+
+
+def _generation(row: Sequence[float], usual: dict[str, float]) -> str:
+    """Tell more tokens than usual from slower ones."""
+    tokens, usual_tokens = row[_TOKENS], usual.get("tokens")
+    if not usual_tokens or not tokens > 0:  # not known is `nan`
+        return "slow_generation"
+    more = tokens / usual_tokens
+    slower = (row[_GENERATION] / tokens) / (usual["generation"] / usual_tokens) if usual["generation"] else 1.0
+    return "long_answer" if more >= slower else "slow_generation"
+
+
+def judge(record: RequestRecord, usual: dict[str, float]) -> Verdict:
+    """Say why a request took as long as it did, against what is usual for its model."""
+    row = measure(record)
+    causes = tuple(_cause(code, ns, record, usual) for code, ns in named(row, usual))
+    slow = is_slow(row[0], usual)
+    expected = usual.get("duration")
+    return Verdict(
+        sentence=_sentence(record, causes, expected, slow=slow),
+        causes=causes,
+        slow=slow,
+        usual_ns=None if expected is None else round(expected),
+    )
+
+
+def usual_of(code: str, usual: dict[str, float]) -> float | None:
+    """Give what is usual of a cause."""
+    return usual.get("generation" if code in {"long_answer", "slow_generation"} else code)
+
+
+def _cause(code: str, ns: float, record: RequestRecord, usual: dict[str, float]) -> Cause:
+    share = ns / record.duration_ns
+    usual_ns = usual_of(code, usual)
+    facts = [duration(ns), detail(code, record), comparison(ns, usual_ns)]
+    return Cause(
+        code=code,
+        ns=round(ns),
+        share=share,
+        usual_ns=None if usual_ns is None else round(usual_ns),
+        sentence=f"{percent(share)} {BY_CODE[code].title} ({', '.join(f for f in facts if f)})",
+        advice=BY_CODE[code].advice,
+    )
+
+
+def comparison(ns: float, usual_ns: float | None) -> str:
+    """Put a length beside the usual one, in words."""
+    if usual_ns is None:
+        return ""
+    if usual_ns and ns < TIMES_USUAL * usual_ns:
+        return "as usual"
+    return f"usually {duration(usual_ns)}" if usual_ns else "usually none"
+
+
+def _sentence(record: RequestRecord, causes: Sequence[Cause], expected: float | None, *, slow: bool) -> str:
+    parts = [_ending(record)]
+    if slow and expected is not None:
+        parts.append(f"Slow: {duration(record.duration_ns)}, usually {duration(expected)}.")
+    if causes:
+        words = "; ".join(cause.sentence for cause in causes[:_SHOWN])
+        parts.append(f"{words[0].upper()}{words[1:]}.")
+    elif slow:
+        parts.append("Nothing that was measured says why.")
+    elif record.outcome not in FAILED:
+        parts.append(_nothing(record))
+    return " ".join(part for part in parts if part)
+
+
+def _ending(record: RequestRecord) -> str:
+    if record.outcome in FAILED:
+        why = record.error_type or record.stream_error or record.outcome
+        tries = f" after {count(record.retries + 1, 'attempt')}" if record.retries else ""
+        return f"Failed{tries}: {why}."
+    if record.outcome in LEFT:
+        tokens = f" {count(record.content_chunks, 'content chunk')}" if record.content_chunks else " nothing"
+        return f"{str(record.outcome).capitalize()} by the caller after {duration(record.duration_ns)} and{tokens}."
+    return ""
+
+
+DOING: Final = {
+    "prepare": "building the request",
+    "retry": "failed attempts",
+    "pool_wait": "waiting for a connection",
+    "connect": "connecting",
+    "tls": "the TLS handshake",
+    "send": "sending the request",
+    "queue": "Groq's queue",
+    "prefill": "processing the prompt",
+    "network": "waiting for the first byte",
+    "generate": "generating",
+    "receive": "receiving the answer",
+    "consume": "your own code",
+    "finish": "finishing",
+}
+
+
+def _nothing(record: RequestRecord) -> str:
+    phases = sorted(record.phases.items(), key=lambda item: -item[1])
+    if not phases:
+        return "Nothing is known about its phases: another instrumentation wrote it."
+    name, ns = phases[0]
+    return f"Nothing stands out: {percent(ns / max(1, record.duration_ns))} {DOING[name]} ({duration(ns)})."

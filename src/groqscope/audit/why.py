@@ -1,0 +1,167 @@
+"""Causes over many requests: over all of a group for its verdict, over the slow ones for `--why`."""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from groqscope.audit.model import GroupCause, Why
+from groqscope.audit.rules import BY_CODE, MIN_NS, SLOW_TIMES, USUAL_NEEDS
+from groqscope.audit.usual import Rows
+from groqscope.audit.verdict import comparison, is_slow, named, usual_of
+from groqscope.audit.words import count, duration, percent
+
+_EXAMPLES: Final = 3
+_MIN_SHARE: Final = 0.2
+"""Of a group's time, from which its verdict names a cause."""
+_MIN_GROUP_SHARE: Final = 0.01
+"""Of the slow requests' time, from which `--why` lists a cause."""
+
+RULE: Final = (
+    f"slow: at least {SLOW_TIMES:g} times the median duration of completed requests for the same model in the same "
+    f"data (streamed and not apart), and {MIN_NS // 1_000_000} ms more"
+)
+
+
+@dataclass(slots=True)
+class _Tally:
+    requests: float = 0
+    ns: float = 0
+    usual_ns: float = 0
+    worst: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+
+    def add(self, other: "_Tally") -> None:
+        self.requests += other.requests
+        self.ns += other.ns
+        self.usual_ns += other.usual_ns
+        self.worst = heapq.nlargest(_EXAMPLES, self.worst + other.worst)
+
+
+@dataclass(slots=True)
+class _Tallies:
+    """Causes counted over rows."""
+
+    requests: float = 0
+    ns: float = 0
+    unexplained: float = 0
+    by_code: dict[str, _Tally] = field(default_factory=dict[str, _Tally])
+
+    def count(self, row: Sequence[float], causes: Sequence[tuple[str, float]], rows: Rows, request: str) -> None:
+        weight = rows.weight
+        self.requests += weight
+        self.ns += weight * row[0]
+        self.unexplained += weight * (not causes)
+        for code, ns in causes:
+            one = self.by_code.setdefault(code, _Tally())
+            one.requests += weight
+            one.ns += weight * ns
+            one.usual_ns += weight * (usual_of(code, rows.usual) or 0)
+            if len(one.worst) < _EXAMPLES:
+                heapq.heappush(one.worst, (ns, request))
+            else:
+                heapq.heappushpop(one.worst, (ns, request))
+
+    def add(self, other: "_Tallies") -> None:
+        self.requests += other.requests
+        self.ns += other.ns
+        self.unexplained += other.unexplained
+        for code, one in other.by_code.items():
+            self.by_code.setdefault(code, _Tally()).add(one)
+
+
+class Causes:
+    """The causes in each group of rows, looked for once: over all of them, and over the slow ones."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[_Tallies, _Tallies]] = {}
+
+    def over(self, groups: Iterable[Rows], *, only_slow: bool) -> _Tallies:
+        """Sum up over groups."""
+        total = _Tallies()
+        for rows in groups:
+            known = self._known.get(id(rows))
+            if known is None:
+                known = self._known[id(rows)] = _count(rows)
+            total.add(known[only_slow])
+        return total
+
+
+def _count(rows: Rows) -> tuple[_Tallies, _Tallies]:
+    everything, slow = _Tallies(), _Tallies()
+    usual = rows.usual
+    for row, request in rows:
+        causes = named(row, usual)
+        everything.count(row, causes, rows, request)
+        if is_slow(row[0], usual):
+            slow.count(row, causes, rows, request)
+    return everything, slow
+
+
+def explain(groups: Sequence[Rows], found: Causes) -> Why:
+    """List the causes over all slow requests, biggest share first."""
+    total = found.over(groups, only_slow=True)
+    seen = sum(rows.seen for rows in groups)
+    causes = tuple(sorted(_causes(total, any(rows.usual for rows in groups)), key=lambda cause: -cause.ns))
+    slow = round(total.requests)
+    return Why(
+        requests=seen,
+        slow=slow,
+        slow_ns=round(total.ns),
+        unexplained=round(total.unexplained),
+        causes=causes,
+        sentence=_why_sentence(seen, slow, causes, usual_known=any(rows.usual for rows in groups)),
+        rule=RULE,
+    )
+
+
+def _causes(total: _Tallies, usual_known: bool) -> Iterable[GroupCause]:  # noqa: FBT001 - private
+    for code, one in total.by_code.items():
+        share = one.ns / total.ns
+        if share < _MIN_GROUP_SHARE:
+            continue
+        rule = BY_CODE[code]
+        mean, usual = one.ns / one.requests, one.usual_ns / one.requests if usual_known else None
+        facts = [f"{duration(mean)} on average", comparison(mean, usual)]
+        yield GroupCause(
+            code=code,
+            title=rule.title,
+            requests=round(one.requests),
+            ns=round(one.ns),
+            share=share,
+            usual_ns=None if usual is None else round(usual),
+            sentence=f"{percent(share)} {rule.title}: {count(round(one.requests), 'request')}, "
+            f"{', '.join(f for f in facts if f)}",
+            advice=rule.advice,
+            examples=tuple(request for _, request in sorted(one.worst, reverse=True)),
+        )
+
+
+def _why_sentence(seen: int, slow: int, causes: tuple[GroupCause, ...], *, usual_known: bool) -> str:
+    if not usual_known:
+        return f"It takes {USUAL_NEEDS} completed requests for one model to say what is slow; there are not as many."
+    if not slow:
+        return f"None of {count(seen, 'request')} is slow."
+    head = f"{slow:,} of {count(seen, 'request')} {'is' if slow == 1 else 'are'} slow."
+    if not causes:
+        return f"{head} Nothing that was measured says why."
+    first = causes[0]
+    return f"{head} The biggest cause: {percent(first.share)} of their time {first.title}."
+
+
+def group_sentence(groups: Sequence[Rows], found: Causes, biggest: tuple[str, float] | None) -> str:
+    """Say where a group's time went: its causes, or, where none stands out, its biggest phase and its share."""
+    total = found.over(groups, only_slow=False)
+    if not total.requests:
+        return ""
+    causes = sorted(total.by_code.items(), key=lambda item: -item[1].ns)
+    words = [
+        f"{percent(one.ns / total.ns)} {BY_CODE[code].title} "
+        f"({round(one.requests):,} of {count(round(total.requests), 'request')})"
+        for code, one in causes
+        if one.ns >= _MIN_SHARE * total.ns
+    ]
+    if words:
+        return f"Of the time: {'; '.join(words)}."
+    if biggest is None:
+        return "Nothing is known about phases: another instrumentation wrote these."
+    return f"Nothing stands out: {percent(biggest[1])} of the time {biggest[0]}."

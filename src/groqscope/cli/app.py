@@ -1,0 +1,116 @@
+"""The application, and the one place that prints errors and exits."""
+
+import errno
+import io
+import os
+import platform
+import sys
+from importlib import import_module
+from typing import Annotated, Any, Final
+
+import typer
+
+from groqscope._version import __version__
+
+COMMANDS: Final = {
+    "audit": "audit",
+    "tail": "tail",
+    "demo": "demo",
+    "simulate": "simulate",
+    "push": "push",
+    "stack": "stack",
+    "doctor": "doctor",
+}
+"""Command and the module of this package that has it, in the order of the help."""
+
+
+def application() -> typer.Typer:
+    """Put together the commands that are there."""
+    app = typer.Typer(
+        name="groqscope",
+        help="Where the time, the tokens and the money of every Groq request went.",
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        epilog="Begin with `groqscope demo`, which needs no key, then `groqscope audit`.",
+    )
+    app.callback()(_root)
+    for module in COMMANDS.values():
+        import_module(f"{__package__}.{module}").register(app)
+    return app
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from groqscope.cli.doctor_checks import PACKAGES, versions
+
+        beside = ", ".join(f"{name} {version or 'missing'}" for name, version in versions(PACKAGES).items())
+        print(f"groqscope {__version__} (Python {platform.python_version()}, {beside})")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and exit.
+
+    Exit status: 0 all is well, 1 a budget is over, 2 a mistake or something that cannot be read, 3 a budget cannot be
+    told, 130 ended by Ctrl-C.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # A path or a model's name that the terminal cannot show is no reason to stop.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    sys.exit(run())
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and give the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = application()(args=given or ["--help"], prog_name="groqscope", standalone_mode=False)
+        sys.stdout.flush()
+    except _CLICK_EXCEPTION as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and type(sys.stdout).__name__ != _PACIFIED:
+            raise
+        _say_no_more()  # the reader (`head`, `less`) has left: nothing is wrong
+        return 0
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _say_no_more()
+        print(f"groqscope: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        from groqscope.audit import AuditError  # 50 ms that `--help` does without
+
+        if not isinstance(error, AuditError):
+            raise
+        print(f"groqscope: {error}", file=sys.stderr)
+        return error.exit_code
+    return status if isinstance(status, int) else 0
+
+
+def _say_no_more() -> None:
+    """Throw away what standard output still holds, so that nothing is raised when Python closes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a file that standard output is sent to may refuse to take more with."""
+
+_PACIFIED: Final = "PacifyFlushWrapper"
+"""What click puts in place of standard output before it exits by itself, when the reader has left."""
+
+# A wrong option or argument. typer brings its own click or uses the installed one, by version; BadParameter is in both.
+_CLICK_EXCEPTION: Final[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

@@ -1,0 +1,265 @@
+"""`groqscope audit`."""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from groqscope.cli import options as opt
+
+if TYPE_CHECKING:
+    from groqscope.audit import Audit, Budgets, Reading, ReadReport
+    from groqscope.audit.reports import Report, Section
+    from groqscope.audit.reports.text import UnitName
+
+OVER, BROKEN, CANNOT_TELL = 1, 2, 3
+"""Exit status: a budget is over, something could not be read, a budget cannot be told."""
+
+_EXAMPLES = """\b
+Examples:
+  groqscope audit                  newest requests, percentiles by model
+  groqscope audit req_01j9         one request, by the start of one of its IDs
+  groqscope audit --since 1h --where 'ttfc > 1s and retries > 0'
+  groqscope audit --slowest 10 --by queue --html report.html
+  groqscope audit --budget 'ttfc.p95<400ms' --budget 'errors<1%'
+  groqscope audit --compare before.jsonl after.jsonl
+\b
+Exit status: 0 all is well, 1 a budget is over, 2 a mistake or something that
+cannot be read, 3 too few requests to tell whether a budget is over.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("audit", epilog=_EXAMPLES, short_help="Show where the time went; one request, budgets, changes.")(audit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    json: bool
+    csv: bool
+    markdown: bool
+    html: Path | None
+    limit: int | None
+    unit: "UnitName | None"
+    force: bool
+
+
+def audit(
+    what: opt.What = None,
+    tempo: opt.Tempo = None,
+    since: opt.Since = None,
+    until: opt.Until = None,
+    model: opt.Model = None,
+    service: opt.Service = None,
+    outcome: opt.Outcome = None,
+    where: opt.Where = None,
+    last: opt.Last = None,
+    slowest: opt.Slowest = None,
+    by: opt.By = "duration",
+    why: opt.Why = False,
+    tools: opt.Tools = False,
+    compare: opt.Compare = None,
+    fields: opt.Fields = False,
+    budget: opt.Budget = None,
+    goodput: opt.Goodput = None,
+    budgets: opt.ProjectBudgets = False,
+    config: opt.Config = None,
+    json: opt.Json = False,
+    csv: opt.Csv = False,
+    markdown: opt.Markdown = False,
+    html: opt.Html = None,
+    limit: opt.Limit = None,
+    unit: opt.Unit = None,
+    force: opt.Force = False,
+) -> int:
+    """Show where the time went: newest requests, percentiles by model, one request, budgets, or what changed."""
+    from groqscope.audit import Query, Reading, parse_moment
+    from groqscope.audit.loading import source_of
+    from groqscope.cli.output import checked_unit
+
+    if fields:
+        _print_fields()
+        return 0
+    output = _Output(json, csv, markdown, html, limit, checked_unit(unit), force)
+    _check(output)
+    now = time.time_ns()
+    query = Query(
+        since=None if since is None else parse_moment(since, "--since", now),
+        until=None if until is None else parse_moment(until, "--until", now),
+        models=tuple(model or ()),
+        services=tuple(service or ()),
+        outcomes=tuple(outcome or ()),
+        where=where,
+        last=last,
+        slowest=slowest,
+        by=by,
+    )
+    if compare is not None:
+        readings = [Reading(source_of([path]), query) for path in compare]
+        return _compare(readings, output)
+    paths, wanted = sort_out(what or [])
+    reading = Reading(source_of(paths, tempo), query)
+    if wanted is not None:
+        return _one(reading, wanted, output)
+    limits = _limits(budget or (), goodput or (), config, from_project=budgets)
+    section: Section = "why" if why else "tools" if tools else "all"
+    return _overview(reading, output, limits, section)
+
+
+def _overview(reading: "Reading", output: _Output, limits: "Budgets | None", section: "Section") -> int:
+    from groqscope.audit import overview
+    from groqscope.audit.parallel import processors
+
+    with _Watched(reading.report) as watch:
+        report = overview(
+            reading,
+            listed=_listed(output),
+            budgets=limits,
+            why=section == "why" or output.json or output.html is not None or output.markdown,
+            timelines=output.json or output.html is not None,
+            workers=processors(),
+            watch=watch,
+        )
+    _write(report, output, section)
+    return _status(report, reading.report)
+
+
+def _one(reading: "Reading", wanted: str, output: _Output) -> int:
+    from groqscope.audit import one_request
+
+    with _Watched(reading.report) as watch:
+        report = one_request(reading, wanted, watch=watch)
+    _write(report, output, "all")
+    return BROKEN if _broken(reading.report) else 0
+
+
+def _compare(readings: "list[Reading]", output: _Output) -> int:
+    from groqscope.audit import compare
+
+    with _Watched(readings[0].report) as watch:
+        report = compare(readings[0], readings[1], watch=watch)
+    _write(report, output, "all")
+    return BROKEN if any(_broken(reading.report) for reading in readings) else 0
+
+
+class _Watched:
+    """A progress bar while the block runs."""
+
+    def __init__(self, report: "ReadReport") -> None:
+        from groqscope.cli.progress import Progress
+
+        self._progress = Progress(report)
+
+    def __enter__(self) -> Any:
+        return self._progress
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.clear()
+
+
+def sort_out(arguments: list[str]) -> tuple[list[str], str | None]:
+    """Tell files and directories from the ID among them.
+
+    Raises:
+        AuditError: there are several IDs.
+    """
+    from groqscope.audit import AuditError
+
+    paths = [a for a in arguments if a == "-" or Path(a).exists() or "/" in a or a.endswith((".jsonl", ".json", ".gz"))]
+    ids = [a for a in arguments if a not in paths]
+    if len(ids) > 1:
+        raise AuditError(f"{ids[1]!r} is no file or directory, and one ID at a time is shown ({ids[0]!r})")
+    return paths, ids[0] if ids else None
+
+
+def _limits(budget: Any, goodput: Any, config: Path | None, *, from_project: bool) -> "Budgets | None":
+    from groqscope.audit import Budgets, parse_budget, parse_goodput, project_budgets
+
+    parsed = [parse_budget(text) for text in budget]
+    good = parse_goodput(goodput) if goodput else None
+    if from_project or config is not None:
+        more, theirs = project_budgets(config)
+        parsed += more
+        good = good or theirs
+    return Budgets(parsed, good) if parsed or good else None
+
+
+def _status(report: "Audit", read: "ReadReport") -> int:
+    verdicts = {result.verdict for result in report.budgets}
+    if "over" in verdicts:
+        return OVER
+    if _broken(read):
+        return BROKEN
+    return CANNOT_TELL if "cannot tell" in verdicts else 0
+
+
+def _broken(report: "ReadReport") -> bool:
+    """Whether something was passed over that a writer at work does not explain, and say so."""
+    broken = [warning for warning in report.warnings if "torn" not in warning.reason]
+    for warning in broken[:3]:
+        print(f"groqscope: {warning}", file=sys.stderr)
+    more = len(broken) - 3 + report.warnings_dropped
+    if more > 0:
+        print(f"groqscope: and {more:,} more; the report lists them", file=sys.stderr)
+    return bool(broken)
+
+
+_LISTED_JSON, _LISTED_HTML, _LISTED_MARKDOWN = 1000, 10_000, 10
+
+
+def _listed(output: _Output) -> int | None:
+    from groqscope.audit import LISTED
+
+    if output.limit is not None:
+        return output.limit
+    if output.csv:
+        return None
+    if output.html is not None:
+        return _LISTED_HTML
+    return _LISTED_JSON if output.json else _LISTED_MARKDOWN if output.markdown else LISTED
+
+
+def _check(output: _Output) -> None:
+    from groqscope.audit import AuditError
+
+    if sum((output.json, output.csv, output.markdown)) > 1:
+        raise AuditError("one of --json, --csv and --markdown at a time")
+    if output.limit is not None and output.limit < 0:
+        raise AuditError(f"--limit wants a number from 0 on, not {output.limit}")
+    if output.html is not None and output.html.exists() and not output.force:
+        raise AuditError(f"{output.html} is there already: take another name, or --force to overwrite it")
+
+
+def _write(report: "Report", output: _Output, section: "Section") -> None:
+    from groqscope.audit import reports
+    from groqscope.cli.output import look, write_new
+
+    if output.html is not None:
+        write_new(output.html, reports.HtmlRenderer(unit=output.unit).render(report), force=output.force)
+        print(f"wrote {output.html}", file=sys.stderr)
+    if output.json:
+        text = reports.JsonRenderer().render(report)
+    elif output.csv:
+        text = reports.CsvRenderer().render(report)
+    elif output.markdown:
+        text = reports.MarkdownRenderer(unit=output.unit).render(report)
+    elif output.html is not None:
+        return
+    else:
+        text = reports.TerminalRenderer(look(output.unit)).render(report, section)
+    print(text, end="" if text.endswith("\n") else "\n")
+
+
+def _print_fields() -> None:
+    from groqscope.audit.fields import FIELDS
+
+    width = max(len(field.name) for field in FIELDS)
+    for field in FIELDS:
+        names = f"{field.name:<{width}}"
+        also = f" (also {', '.join(field.aliases)})" if field.aliases else ""
+        kind = field.kind if field.kind != "number" or field.unit == "1" else field.unit
+        print(f"{names}  {kind:<8}  {field.brief}{also}")

@@ -1,0 +1,195 @@
+"""`groqscope demo`."""
+
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from groqscope.cli.demo_progress import Progress
+    from groqscope.cli.demo_scenes import Scene, Stage
+
+_EXAMPLES = """\b
+Examples:
+  groqscope demo          recorded traffic, replayed; no key, no network
+  groqscope demo --live   against Groq, with GROQ_API_KEY; says what it costs
+"""
+_SERVICE = "groqscope-demo"
+_REPLAYED = "Real answers of Groq, replayed on this machine at the pace they had.\n"
+_LIVE = "Asking Groq.\n"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo", epilog=_EXAMPLES, short_help="Play a workload of every kind, and audit it; no key.")(demo)
+
+
+def demo(
+    live: Annotated[bool, typer.Option("--live", help="Ask Groq itself, with GROQ_API_KEY.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --live: do not ask, it may cost.")] = False,
+    directory: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write there instead of to a temporary directory.")
+    ] = None,
+) -> int:
+    """Run a workload with everything that happens to requests, and audit it."""
+    if live:
+        _agree(yes=yes)
+    playing = _stage(live=live)
+    directory = directory or Path(tempfile.mkdtemp(prefix="groqscope-demo-"))
+    with playing as stage:
+        _configure(directory)
+        print(_LIVE if live else _REPLAYED, flush=True)
+        begin = time.monotonic()
+        failed = _perform(stage)
+        taken = time.monotonic() - begin
+    _close()
+    print(f"\nDone in {taken:.1f} s. This is what `groqscope audit` makes of it:\n", flush=True)
+    worth_a_look = _audit(directory)
+    _say_what_next(directory, worth_a_look)
+    if failed:
+        print(f"groqscope: failed: {', '.join(failed)}; see above", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _agree(*, yes: bool) -> None:
+    """Say what it costs, and ask.
+
+    Raises:
+        AuditError: there is no key, or nobody to ask.
+        Abort: the answer is no.
+    """
+    from groqscope.audit import AuditError
+    from groqscope.cli.demo_stages import most_it_costs
+
+    if not os.environ.get("GROQ_API_KEY"):
+        raise AuditError("--live needs GROQ_API_KEY; a key is made at https://console.groq.com/keys")
+    requests, dollars = most_it_costs()
+    print(f"About {requests} requests to Groq, at most ${dollars:.4f} by the list prices of genai-prices.")
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise AuditError("--live costs money and nobody can be asked here: add --yes")
+    typer.confirm("Go on?", abort=True)
+
+
+def _stage(*, live: bool) -> "AbstractContextManager[Stage]":
+    from groqscope.audit import AuditError
+    from groqscope.cli import demo_stages
+
+    if live:
+        return demo_stages.live()
+    try:
+        from groqscope.simulator import require_extra
+
+        require_extra()
+    except ImportError as error:
+        raise AuditError(f"{error}; or use --live, with a key") from error
+    return demo_stages.simulated()
+
+
+def _configure(directory: Path) -> None:
+    import groqscope
+    from groqscope.audit import AuditError
+
+    try:
+        where = groqscope.configure(service_name=_SERVICE, directory=directory)
+    except ValueError as error:
+        raise AuditError(str(error)) from error
+    if where.status == "disabled":
+        raise AuditError("OTEL_SDK_DISABLED is set, so nothing would be recorded: unset it for the demo")
+    groqscope.instrument()
+
+
+def _close() -> None:
+    import groqscope
+
+    groqscope.uninstrument()
+    groqscope.shutdown()
+
+
+def _perform(stage: "Stage") -> list[str]:
+    """Play all scenes, those that mostly wait beside the others; name those that failed."""
+    from groqscope.cli.demo_progress import make_progress
+    from groqscope.cli.demo_scenes import SCENES
+
+    scenes = [scene for scene in SCENES if scene.key in stage.requests]
+    with make_progress(scenes) as progress:
+        aside = [
+            threading.Thread(target=_play, args=(stage, scene, progress), daemon=True)
+            for scene in scenes
+            if scene.aside
+        ]
+        for thread in aside:
+            thread.start()
+        for scene in scenes:
+            if not scene.aside:
+                _play(stage, scene, progress)
+        for thread in aside:
+            thread.join()
+        return progress.failed
+
+
+def _play(stage: "Stage", scene: "Scene", progress: "Progress") -> None:
+    from groqscope.cli.demo_scenes import Skipped
+
+    progress.begin(scene)
+    begin = time.monotonic()
+    try:
+        note = scene.play(stage, stage.requests[scene.key])
+    except Skipped as reason:
+        progress.end(scene, f"skipped, {reason}", None)
+    except Exception as error:  # noqa: BLE001 - one scene's failure is no reason to show nothing
+        progress.failed.append(scene.title)
+        progress.end(scene, f"failed: {type(error).__name__}: {error}", time.monotonic() - begin)
+    else:
+        progress.end(scene, note, time.monotonic() - begin)
+
+
+def _audit(directory: Path) -> str | None:
+    """Show what `groqscope audit` shows: all requests, then the slowest; give the ID of another one worth a look."""
+    from groqscope.audit import load
+    from groqscope.audit.reports import TerminalRenderer
+    from groqscope.cli.output import look
+
+    records = load(directory)
+    by_length = sorted(records, key=lambda record: record.duration_ns)
+    renderer = TerminalRenderer(look())
+    print(renderer.render(records.overview(why=False)))
+    if by_length and by_length[-1].span_id is not None:
+        print("The slowest one:\n")
+        print(renderer.render(records.request(by_length[-1].span_id)))
+    with_tools = [record for record in by_length[:-1] if record.tool_calls]
+    return with_tools[0].request_id if with_tools else None
+
+
+def _say_what_next(directory: Path, worth_a_look: str | None) -> None:
+    command, where = _command(), shlex.quote(str(directory))
+    suggestions = (
+        ("the table again", f"{command} audit {where}"),
+        ("one request", f"{command} audit {where} {worth_a_look or 'ID'}"),
+        ("why some were slow", f"{command} audit {where} --why"),
+        ("a page to pass on", f"{command} audit {where} --html groq.html"),
+        ("all of it in Grafana", f"{command} push {where} --endpoint http://127.0.0.1:4318"),
+    )
+    width = max(len(what) for what, _ in suggestions)
+    print(f"The files are in {directory}. Next:\n")
+    for what, line in suggestions:
+        print(f"    {what:<{width}}  {line}")
+    print("\nIn a program of yours, before its first request:\n")
+    print("    import groqscope\n\n    groqscope.configure()\n    groqscope.instrument()")
+
+
+def _command() -> str:
+    """Give what has to be typed: the command may be in an environment that is not on the path."""
+    if shutil.which("groqscope"):
+        return "groqscope"
+    this = Path(sys.argv[0]).absolute()
+    return str(this.relative_to(Path.cwd())) if this.is_relative_to(Path.cwd()) else str(this)

@@ -1,0 +1,81 @@
+"""How far the demo is: spinners on a terminal, a line per scene elsewhere."""
+
+import sys
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from groqscope.cli.demo_scenes import Scene
+
+
+class Progress(Protocol):
+    """Told when a scene begins and ends, from any thread."""
+
+    failed: list[str]
+    """Titles of scenes that failed."""
+
+    def begin(self, scene: Scene) -> None:
+        """Show that it runs."""
+        ...
+
+    def end(self, scene: Scene, note: str, seconds: float | None) -> None:
+        """Show what came of it, and how long it took."""
+        ...
+
+
+@contextmanager
+def make_progress(scenes: Sequence[Scene]) -> Generator[Progress]:
+    """Choose by where standard output goes."""
+    width = max(len(scene.title) for scene in scenes)
+    if not sys.stdout.isatty():
+        yield _Lines(width)
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import SpinnerColumn, TextColumn
+
+    columns = (
+        TextColumn(" "),
+        SpinnerColumn("line", finished_text="[green]*[/]"),
+        TextColumn(f"{{task.description:<{width}}}", markup=False),
+        TextColumn("{task.fields[seconds]:>8}", markup=False),
+        TextColumn("{task.fields[note]}", markup=False, style="dim"),
+    )
+    with Bars(*columns, console=Console(highlight=False)) as bars:
+        yield _Spinners(bars, scenes)
+
+
+class _Lines:
+    def __init__(self, width: int) -> None:
+        self.failed: list[str] = []
+        self._width = width
+        self._lock = threading.Lock()
+
+    def begin(self, scene: Scene) -> None:
+        """Say nothing: the line comes with the result."""
+
+    def end(self, scene: Scene, note: str, seconds: float | None) -> None:
+        with self._lock:
+            print(f"  {scene.title:<{self._width}}  {_time(seconds):>7}  {note}", flush=True)
+
+
+class _Spinners:
+    def __init__(self, bars: Any, scenes: Sequence[Scene]) -> None:
+        self.failed: list[str] = []
+        self._bars = bars
+        self._tasks = {
+            scene.key: bars.add_task(scene.title, visible=False, total=1, note="", seconds="") for scene in scenes
+        }
+
+    def begin(self, scene: Scene) -> None:
+        """Show it, spinning."""
+        self._bars.update(self._tasks[scene.key], visible=True)
+
+    def end(self, scene: Scene, note: str, seconds: float | None) -> None:
+        """Stop it, with the result beside it."""
+        self._bars.update(self._tasks[scene.key], completed=1, note=note, seconds=_time(seconds))
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.2f} s"

@@ -1,0 +1,58 @@
+"""Where output goes: what the terminal can show, and files that are not overwritten by accident."""
+
+import os
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from groqscope.audit import AuditError
+
+if TYPE_CHECKING:
+    from groqscope.audit.reports import Look
+    from groqscope.audit.reports.text import UnitName
+
+PIPED_WIDTH = 120
+"""Columns when the output is no terminal and COLUMNS does not say otherwise."""
+
+
+def look(unit: "UnitName | None" = None) -> "Look":
+    """Tell what standard output can show."""
+    from groqscope.audit.reports import look_of
+
+    terminal = sys.stdout.isatty()
+    columns = (
+        shutil.get_terminal_size((PIPED_WIDTH, 24)).columns if terminal or os.environ.get("COLUMNS") else PIPED_WIDTH
+    )
+    return look_of(tty=terminal, encoding=sys.stdout.encoding, columns=columns, environ=os.environ, unit=unit)
+
+
+def checked_unit(unit: str | None) -> "UnitName | None":
+    """Give a unit back that durations can be written in.
+
+    Raises:
+        AuditError: it is another one.
+    """
+    if unit is None or unit == "us" or unit == "ms" or unit == "s":  # noqa: PLR1714 - what a type checker understands
+        return unit
+    raise AuditError(f"--unit {unit!r}: use us, ms or s")
+
+
+def write_new(path: Path, text: str, *, force: bool) -> None:
+    """Write a file; one that is there already only with `force`.
+
+    Raises:
+        AuditError: it is there, or cannot be written.
+    """
+    before = path.exists()
+    try:
+        with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        raise AuditError(f"{path} is there already: take another name, or --force to overwrite it") from None
+    except OSError as error:
+        if not before:  # half a file would be in the way of the next attempt
+            with suppress(OSError):
+                path.unlink()
+        raise AuditError(f"{path} cannot be written: {error.strerror or error}") from error

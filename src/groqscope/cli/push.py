@@ -1,0 +1,92 @@
+"""`groqscope push`: stored OTLP files to an OTLP endpoint, each line once."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from groqscope.store import PushReport
+
+_EXAMPLES = """\b
+Examples:
+  groqscope push --endpoint http://127.0.0.1:4318     to the bundled collector
+  groqscope push run.jsonl --endpoint https://otlp.example.com \\
+      --header 'authorization=Bearer TOKEN'
+\b
+What was sent is remembered by endpoint: the same command, run again, goes on
+where it stopped.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("push", epilog=_EXAMPLES, short_help="Send stored requests to an OTLP endpoint.")(push)
+
+
+def push(
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE|DIR", help="What to send instead of the local store.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="OTLP over HTTP; by default OTEL_EXPORTER_OTLP_ENDPOINT.")
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A header, besides OTEL_EXPORTER_OTLP_HEADERS."),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Send also what was sent to this endpoint before.")] = False,
+) -> int:
+    """Send stored requests to an OTLP endpoint, so that local runs can be looked at in Grafana."""
+    from groqscope.audit import AuditError, NoRequests, SourceError
+    from groqscope.audit.loading import source_of
+    from groqscope.configuration import ConfigurationError, otlp_sender
+    from groqscope.store import Push, store_directory
+
+    source = source_of(paths or [])  # what is named exists, or an error says so
+    if not paths and not store_directory().is_dir():
+        raise NoRequests(source.when_empty)
+    headers = dict(map(_header, header or ()))
+    try:
+        first = otlp_sender("traces", endpoint=endpoint, headers=headers)
+        push = Push(
+            first.endpoint,
+            lambda signal: otlp_sender(signal, endpoint=endpoint, headers=headers),
+            again=again,
+        )
+        report = push.run(paths or [store_directory()])
+    except ConfigurationError as error:
+        raise AuditError(str(error)) from error
+    except OSError as error:
+        where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise AuditError(
+            f"what was sent cannot be written down, to be remembered: {where}; "
+            "set GROQSCOPE_HOME to a directory that can be written"
+        ) from error
+    where = first.name
+    for warning in report.read.warnings[:3]:
+        print(f"groqscope: {warning}", file=sys.stderr)
+    print(_sentence(report, where))
+    if report.stopped is not None:
+        raise SourceError(f"{where}: {report.stopped}; run the same command again to go on from there")
+    return 2 if report.read.warnings else 0
+
+
+def _sentence(report: "PushReport", where: str) -> str:
+    words = [f"sent {report.sent_lines:,} line{'' if report.sent_lines == 1 else 's'} to {where}"]
+    if report.before:
+        words.append(f"{report.before:,} had been sent before")
+    if report.rejected:
+        words.append(f"{report.rejected:,} entries were rejected")
+    if report.refused_lines:
+        words.append(f"{report.refused_lines:,} lines were refused")
+    return ", ".join(words)
+
+
+def _header(text: str) -> tuple[str, str]:
+    from groqscope.audit import AuditError
+
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise AuditError("--header: a header is written as NAME=VALUE")
+    return name.strip().lower(), value.strip()

@@ -1,0 +1,122 @@
+"""`groqscope stack`."""
+
+import json
+import os
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from groqscope.stack import Link
+
+_MARKS = {"ok": "ok", "broken": "BROKEN", "unknown": "-"}
+_EXAMPLES = """\b
+Examples:
+  docker compose up -d && groqscope stack check
+  groqscope stack check --collector http://collector.internal:4318
+"""
+_INIT_EXAMPLES = """\b
+Examples:
+  groqscope stack init monitoring && cd monitoring && docker compose up -d
+  groqscope stack init . --force       this version's files, over older ones
+"""
+_GROUP_EXAMPLES = """\b
+Example:
+  groqscope stack init monitoring && cd monitoring && docker compose up -d
+  groqscope stack check
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    stack = typer.Typer(epilog=_GROUP_EXAMPLES)
+    stack.callback(invoke_without_command=True)(_group)
+    stack.command("init", epilog=_INIT_EXAMPLES)(init)
+    stack.command("check", epilog=_EXAMPLES, short_help="Send a test span and metric, and look for them.")(check)
+    app.add_typer(stack, name="stack", rich_help_panel=None)
+
+
+def _group(context: typer.Context) -> None:
+    """Write and check the bundled services (docker-compose.yml)."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is not there.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there and differ.")] = False,
+) -> int:
+    """Write compose file, settings and dashboards to DIR."""
+    from groqscope.audit import AuditError
+    from groqscope.stack import StackFilesError, write_stack
+
+    try:
+        written = write_stack(directory, force=force)
+    except StackFilesError as error:
+        raise AuditError(str(error)) from error
+    except FileExistsError as error:
+        raise AuditError(f"{error.filename} is there already and is no directory: take another name") from error
+    except OSError as error:
+        raise AuditError(f"{directory} cannot be written: {error.strerror or error}") from error
+    print(f"{len(written)} files in {directory}. Next:\n")
+    print(f"  cd {shlex.quote(str(directory))} && docker compose up -d")
+    print("  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318    # where your program runs")
+    print("  groqscope stack check                                       # is every link whole?")
+    print("\nGrafana is on http://127.0.0.1:3000.")
+    return 0
+
+
+def check(
+    collector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="OTLP over HTTP; by default OTEL_EXPORTER_OTLP_ENDPOINT, else port 4318 here."
+        ),
+    ] = None,
+    tempo: Annotated[str, typer.Option(metavar="URL", help="Tempo's API.")] = "http://127.0.0.1:3200",
+    prometheus: Annotated[str, typer.Option(metavar="URL", help="Prometheus' API.")] = "http://127.0.0.1:9090",
+    grafana: Annotated[str, typer.Option(metavar="URL", help="Grafana.")] = "http://127.0.0.1:3000",
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="What a test span may take to Tempo.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> int:
+    """Send a test span and a test metric, look for them, and say which link is broken.
+
+    Exit status 1 when one is.
+    """
+    from groqscope.audit import AuditError
+    from groqscope.configuration import ConfigurationError, environment
+    from groqscope.stack import Addresses
+    from groqscope.stack import check as links_of
+    from groqscope.store.address import is_http
+
+    collector = collector or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://127.0.0.1:4318"
+    named = {"collector": collector, "tempo": tempo, "prometheus": prometheus, "grafana": grafana}
+    for (option, url), port in zip(named.items(), (4318, 3200, 9090, 3000), strict=True):
+        if not is_http(url):
+            raise AuditError(f"--{option} {url!r} is no address: write for example http://127.0.0.1:{port}")
+    certificate = os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None
+    try:
+        headers = environment.headers("OTEL_EXPORTER_OTLP_HEADERS")
+    except ConfigurationError as error:
+        raise AuditError(str(error)) from error
+    addresses = Addresses(collector, tempo, prometheus, grafana, headers, certificate)
+    links: list[Link] = []
+    for link in links_of(addresses, patience_s=timeout):
+        links.append(link)
+        if not as_json:
+            _show(link)
+    broken = [link for link in links if link.state == "broken"]
+    if as_json:
+        print(json.dumps({"schema_version": 1, "ok": not broken, "links": [asdict(link) for link in links]}, indent=2))
+    else:
+        print(f"\nBroken: {broken[0].name}" if broken else "\nEvery link is whole.")
+    return 1 if broken else 0
+
+
+def _show(link: "Link") -> None:
+    print(f"{_MARKS[link.state]:7} {link.name:26} {link.detail}", flush=True)
+    if link.remedy is not None:
+        print(f"{'':34} {link.remedy}", flush=True)

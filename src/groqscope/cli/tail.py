@@ -1,0 +1,263 @@
+"""`groqscope tail`: a line per finished request, as they finish."""
+
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from groqscope.cli import options as opt
+
+if TYPE_CHECKING:
+    from groqscope.audit import Query
+    from groqscope.audit.reports import Look
+    from groqscope.audit.reports.text import Unit
+    from groqscope.timeline import RequestRecord
+
+_EXAMPLES = """\b
+Examples:
+  groqscope tail                                   what your programs ask Groq
+  groqscope tail --where 'ttfc > 1s or failed'     what is slow or failed
+  groqscope tail --tempo http://127.0.0.1:3200     what arrives in a Tempo
+"""
+TEMPO_INTERVAL: Final = 3.0
+_TEMPO_BACK_NS: Final = 60_000_000_000
+"""How far back a look at Tempo reaches: traces arrive late and out of order."""
+_BEFORE_NS: Final = 86_400_000_000_000
+"""How far back the store is read for what is usual."""
+_WINDOW_S: Final = 60.0
+_PIPED: Final = 1000
+"""Columns where nothing has to be cut."""
+FAILED: Final = frozenset({"error", "truncated"})  # as `audit.fields` has it, which is imported late
+_MEMORY: Final = 2000
+"""Requests per model that say what is usual."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("tail", epilog=_EXAMPLES)(tail)
+
+
+def tail(
+    path: Annotated[
+        str | None, typer.Argument(metavar="FILE|DIR", help="What to follow instead of the local store.")
+    ] = None,
+    tempo: opt.Tempo = None,
+    model: opt.Model = None,
+    service: opt.Service = None,
+    where: opt.Where = None,
+    last: Annotated[int, typer.Option("--last", metavar="N", min=0, help="Begin with the newest N.")] = 5,
+    unit: opt.Unit = None,
+) -> int:
+    """Follow requests live, a line each; Ctrl-C ends it."""
+    from groqscope.audit import Query
+    from groqscope.audit.loading import source_of
+    from groqscope.cli.output import checked_unit, look
+    from groqscope.store import store_directory
+
+    drawn = look(checked_unit(unit))
+    if path is not None:
+        source_of([path])  # it exists, or an error says so
+    query = Query(models=tuple(model or ()), services=tuple(service or ()), where=where)
+    stop = threading.Event()
+    place = tempo or path or str(store_directory())
+    polls = _tempo_polls(tempo, stop) if tempo is not None else _store_polls(place, stop)
+    terminal = sys.stdout.isatty()
+    screen = Screen(drawn if terminal else replace(drawn, width=_PIPED), footer=terminal, place=place)
+    with suppress(KeyboardInterrupt):
+        follow(polls, query, screen, last=last)
+    screen.close()
+    return 0
+
+
+def follow(polls: "Iterator[list[RequestRecord]]", query: "Query", screen: "Screen", *, last: int) -> None:
+    """Show what each look brings; the first look brings what was there before, of which the newest are shown."""
+    from groqscope.audit.usual import Usual
+    from groqscope.audit.verdict import judge
+
+    usual = Usual(_MEMORY)
+    chosen = query.predicate()
+    first = True
+    for records in polls:
+        # What is usual first for the whole look: the medians are sorted anew after each addition.
+        known = [(record, judge(record, usual.of(record))) for record in records if chosen(record)]
+        for record in records:
+            usual.add(record)
+        if first:
+            known = [(record, judge(record, usual.of(record))) for record, _ in known]
+        for record, verdict in known[len(known) - last if first and last < len(known) else 0 :]:
+            screen.line(record, verdict.causes[0].sentence if verdict.causes else "", slow=verdict.slow)
+        screen.footer(len(known), sum(r.outcome in FAILED for r, _ in known), known_before=first)
+        first = False
+
+
+class Screen:
+    """Standard output: lines that stay, and a footer below them on a terminal."""
+
+    def __init__(
+        self,
+        look: "Look",
+        *,
+        footer: bool,
+        place: str = "",
+        write: Callable[[str], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        from groqscope.audit.reports.text import Unit
+
+        self._look = look
+        self._unit = Unit.of(look.unit or "ms")
+        self._widths = next(widths for room, widths in _WIDTHS.items() if look.width >= room)
+        self._footer = footer
+        self._place = place
+        self._write = write or _to_stdout
+        self._clock = clock
+        self._recent: deque[tuple[float, int, int]] = deque()
+        self._total = self._errors = 0
+        self._shown = ""
+        self._head = False
+
+    def line(self, record: "RequestRecord", cause: str, *, slow: bool) -> None:
+        """Show a finished request."""
+        from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page
+
+        failed = record.outcome in FAILED
+        page = Page(self._look)
+        if not self._head:
+            self._head = True
+            page.add((_row(_TITLES, self._widths), FAINT), (f"  durations in {self._unit.label}", FAINT))
+        style = BAD if failed else STRONG if slow else ""
+        why = f"  {cause}" if cause else ""
+        page.add((_row(_cells(record, self._unit), self._widths), style), (f"  {_id(record)}", FAINT), (why, style))
+        self._clear()
+        self._write(page.text())
+
+    def footer(self, requests: int, errors: int, *, known_before: bool = False) -> None:
+        """Renew the rates."""
+        now = self._clock()
+        if not known_before:
+            self._total += requests
+            self._errors += errors
+            if requests:
+                self._recent.append((now, requests, errors))
+        while self._recent and self._recent[0][0] < now - _WINDOW_S:
+            self._recent.popleft()
+        if not self._footer:
+            return
+        minute = sum(number for _, number, _ in self._recent)
+        failed = sum(number for _, _, number in self._recent)
+        words = f"{self._total:,} requests, {self._errors:,} failed; last minute {minute:,}, {failed:,} failed"
+        if not self._head and not self._total:  # so that nobody looks at the wrong place for long
+            words = f"waiting for requests in {self._place}"
+        words = f"{words}; Ctrl-C ends"[: self._look.width - 1]
+        if words == self._shown:
+            return
+        self._clear()
+        self._write(f"\x1b[2m{words}\x1b[0m" if self._look.colour else words)
+        self._shown = words
+
+    def close(self) -> None:
+        """Take the footer away."""
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._shown:
+            self._write("\r\x1b[2K")
+            self._shown = ""
+
+
+def _to_stdout(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+_Cells = tuple[str, str, str, str, str, str, str, str, str]
+_TITLES: Final = ("time UTC", "model", "outcome", "total", "first", "in", "out", "tok/s", "cost")
+_WIDTHS: Final = {
+    150: (13, 25, 21, 10, 8, 6, 6, 6, 9),
+    62: (8, 16, 12, 9, 8, 0, 0, 0, 0),
+    0: (0, 12, 12, 9, 0, 0, 0, 0, 0),
+}
+"""Cells of each column by the room that there is; one of 0 is left out."""
+_TEXTS: Final = 3
+
+
+def _row(cells: _Cells, widths: tuple[int, ...]) -> str:
+    parts: list[str] = []
+    for place, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        if width:
+            parts.append(f"{cell:<{width}.{width}}" if place < _TEXTS else f"{cell:>{width}}")
+    return "  ".join(parts)
+
+
+def _cells(record: "RequestRecord", unit: "Unit") -> _Cells:
+    from groqscope.audit.reports.text import clock, count, money, rate, visible
+
+    outcome = f"! {record.error_type or record.outcome}" if record.outcome in FAILED else record.outcome
+    return (
+        clock(record.start_unix_ns),
+        visible(record.model or "-"),
+        visible(outcome or "running"),
+        unit.text(record.duration_ns),
+        unit.text(record.ttfc_ns),
+        count(record.usage.input_tokens),
+        count(record.usage.output_tokens),
+        rate(record.output_token_throughput),
+        money(record.cost),
+    )
+
+
+def _id(record: "RequestRecord") -> str:
+    from groqscope.audit.reports.text import visible
+    from groqscope.audit.usual import id_of
+
+    return visible(id_of(record), limit=40)
+
+
+def _store_polls(place: str, stop: threading.Event) -> "Iterator[list[RequestRecord]]":
+    """Yield what was there before, then what each look brings."""
+    from groqscope.store import ReadReport, read_records
+    from groqscope.store import follow as follow_store
+
+    looks = follow_store(place, stop)
+    first = next(looks)  # from here on, nothing is missed
+    since = time.time_ns() - _BEFORE_NS
+    report = ReadReport()
+    before = list(read_records([place], report=report, since=since, timelines=False))
+    for warning in report.warnings[:3] if Path(place).exists() else ():  # a store may be made later
+        print(f"groqscope: {warning}", file=sys.stderr)
+    yield [*before, *first]
+    yield from looks
+
+
+def _tempo_polls(url: str, stop: threading.Event) -> "Iterator[list[RequestRecord]]":
+    from groqscope.audit import SourceError
+    from groqscope.audit.tempo import TempoSource
+    from groqscope.store import ReadReport
+
+    source = TempoSource(url)
+    seen: set[str | None] = set()
+    looked: int | None = None
+    away = False
+    while not stop.is_set():
+        now = time.time_ns()
+        since = (now if looked is None else looked) - _TEMPO_BACK_NS
+        try:
+            found = list(source.read(ReadReport(), since=since, until=None, timelines=False))
+        except SourceError as error:
+            if looked is None:
+                raise
+            if not away:
+                print(f"groqscope: {error}; looking again", file=sys.stderr)
+            away = True
+            yield []
+        else:
+            yield sorted((r for r in found if r.span_id not in seen), key=lambda r: r.start_unix_ns)
+            seen, looked, away = {r.span_id for r in found}, now, False
+        stop.wait(TEMPO_INTERVAL)

@@ -1,0 +1,78 @@
+"""Providers by logfire, with our exporters instead of its own."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final, Literal
+
+import logfire
+from logfire import AdvancedOptions, MetricsOptions, SamplingOptions, ScrubbingOptions
+from opentelemetry import trace
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
+
+from groqscope.configuration import pipelines
+from groqscope.configuration.scrubbing import scrubbing as scrubbing_options
+from groqscope.configuration.settings import Settings
+
+_ENDPOINTS: Final = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+)
+
+
+def configure(
+    settings: Settings, service_name: str | None, scrubbing: ScrubbingOptions | Literal[False] | None
+) -> tuple[bool, str | None]:
+    """Set logfire's providers up; whether it sends to its cloud too, and the service's name."""
+    processors = pipelines.span_processors(settings)
+    readers = pipelines.metric_readers(settings)
+    logs = pipelines.log_processors(settings)
+    with _without_endpoints():
+        instance = logfire.configure(
+            send_to_logfire=_send_to_logfire(),
+            service_name=service_name,
+            console=False,
+            additional_span_processors=processors,
+            metrics=MetricsOptions(additional_readers=readers, views=_views()),
+            scrubbing=scrubbing_options(scrubbing),
+            sampling=_sampling(),
+            # Baggage may hold what identifies a person.
+            add_baggage_to_attributes=False,
+            distributed_tracing=None if os.environ.get("LOGFIRE_DISTRIBUTED_TRACING") else True,
+            advanced=AdvancedOptions(log_record_processors=logs, emit_configuration_span=False),
+        )
+    resource: Any = getattr(trace.get_tracer_provider(), "resource", None)
+    name = resource.attributes.get("service.name") if resource is not None else service_name
+    return bool(instance.config.token), name
+
+
+def _send_to_logfire() -> Literal[False, "if-token-present"]:
+    """Never more than with a token; a user who said no is obeyed."""
+    said = os.environ.get("LOGFIRE_SEND_TO_LOGFIRE", "").strip().lower()
+    return False if said in {"false", "0", "f", "no", "n", "off"} else "if-token-present"
+
+
+def _sampling() -> SamplingOptions | None:
+    """Leave `OTEL_TRACES_SAMPLER` to the SDK; logfire knows only its argument."""
+    return SamplingOptions(head=1.0) if os.environ.get("OTEL_TRACES_SAMPLER", "").strip() else None
+
+
+def _views() -> list[View]:
+    """Give logfire's views without the one that turns every histogram exponential: our bounds are explicit."""
+    return [
+        view
+        for view in MetricsOptions.DEFAULT_VIEWS
+        if not isinstance(view._aggregation, ExponentialBucketHistogramAggregation)  # noqa: SLF001 - views have no getter
+    ]
+
+
+@contextmanager
+def _without_endpoints() -> Generator[None]:
+    """Hide the endpoints while logfire sets up: it would add exporters beside ours, by HTTP whatever the protocol."""
+    hidden = {name: os.environ.pop(name) for name in _ENDPOINTS if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

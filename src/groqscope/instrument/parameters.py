@@ -1,0 +1,54 @@
+"""A request's parameters, copied where the SDK would walk through their types: before the seam, and not observed.
+
+The SDK's chat resource takes its two functions for that from its module, so they are replaced there, for all clients of
+the process: what they give is equal, whoever asks. `uninstrument()` without a client puts the SDK's own back.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, Final
+
+from groq.resources.chat import completions
+
+from groqscope.instrument.faults import hook
+from groqscope.wire import copy_parameters
+
+NAMES: Final = ("maybe_transform", "async_maybe_transform")
+_originals: dict[str, Callable[..., Any]] = {}
+
+_copied = hook("parameters")(copy_parameters)
+
+
+def install() -> None:
+    """Replace both, unless they are, or another version of the SDK has none."""
+    for name in NAMES:
+        original = getattr(completions, name, None)
+        if original is not None and name not in _originals:
+            _originals[name] = original
+            setattr(completions, name, (_wrap_async if iscoroutinefunction(original) else _wrap)(original))
+
+
+def remove() -> None:
+    """Put the SDK's own back."""
+    for name, original in _originals.items():
+        setattr(completions, name, original)
+    _originals.clear()
+
+
+def _wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def maybe_transform(data: object, expected_type: object) -> Any:
+        copied = _copied(data, expected_type)
+        return original(data, expected_type) if copied is None else copied
+
+    return maybe_transform
+
+
+def _wrap_async(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    async def async_maybe_transform(data: object, expected_type: object) -> Any:
+        copied = _copied(data, expected_type)
+        return await original(data, expected_type) if copied is None else copied
+
+    return async_maybe_transform

@@ -1,0 +1,361 @@
+"""Recorder: one request, from the hooks to its record.
+
+Holds the timeline and reads the clock; every method that runs inside the caller's request is a hook and cannot raise.
+The request ends exactly once, whoever notices first: the stream's end, `close()`, an error, the garbage collector, the
+exit of the process.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+from groq._models import construct_type
+from groq.types.chat import ChatCompletion
+
+from groqscope.instrument import registry
+from groqscope.instrument.facts import (
+    error_type_of,
+    is_code,
+    observe_completion,
+    observe_other,
+    operation_of,
+    request_facts,
+)
+from groqscope.instrument.faults import hook
+from groqscope.telemetry import Begun, Content, Telemetry, price
+from groqscope.timeline import Outcome, RateLimits, RequestRecord, Timeline
+from groqscope.wire import decode_completion, rate_limits, retry_after, warm_up
+
+if TYPE_CHECKING:
+    from groq._models import FinalRequestOptions
+
+KEY: Final = "groqscope"
+"""Under this key of a request's extensions lies its recorder."""
+
+_MAX_HEADERS: Final = 256
+_MAX_HEADER: Final = 512
+"""Headers of an answer that are looked at, and bytes of each."""
+
+Clock = Callable[[], int]
+Trace = Callable[[str, Mapping[str, Any]], Any]
+
+
+class Recorder:
+    """Observes one request."""
+
+    __slots__ = (
+        "__weakref__",
+        "_chained",
+        "_end_ns",
+        "_ended",
+        "_headers",
+        "_outcome",
+        "_record",
+        "_url",
+        "adopted",
+        "begun",
+        "content",
+        "error_type",
+        "now",
+        "pid",
+        "telemetry",
+        "timeline",
+        "watched",
+    )
+
+    def __init__(
+        self, telemetry: Telemetry, now: Clock, options: "FinalRequestOptions", base_url: httpx.URL, *, stream: bool
+    ) -> None:
+        start, start_unix = now(), time.time_ns()
+        warm_up()
+        body: Any = options.json_data
+        body = body if isinstance(body, Mapping) else {}
+        if isinstance(options.extra_json, Mapping):
+            body = {**body, **options.extra_json}
+        operation = operation_of(options.method, options.url)
+        request = request_facts(operation, body, base_url, stream=stream)
+        self.telemetry = telemetry
+        self.now = now
+        self.timeline = Timeline(start, start_unix, request)
+        self.content = Content(telemetry.content, body) if telemetry.content.wanted and operation == "chat" else None
+        self.adopted = False
+        """A stream of ours reads the response, so its byte stream is not observed."""
+        self.watched = False
+        """The response's byte stream is observed."""
+        self.pid = os.getpid()
+        self._chained: Trace | None = None
+        self._url: httpx.URL | None = None
+        self._headers: tuple[int, list[tuple[bytes, bytes]], float] | None = None
+        """Status, headers and time of the answer."""
+        self._record: RequestRecord | None = None
+        self._outcome: Outcome | None = None
+        self._end_ns = start
+        self.error_type: str | None = None
+        self._ended = threading.Lock()
+        # Last: a span that has begun is one that will end.
+        self.begun: Begun = telemetry.begin(request, start_unix, method=options.method.upper())
+        registry.opened(self)
+
+    # -- attempts
+
+    @hook("prepared")
+    def prepared(self, request: httpx.Request, *, asynchronous: bool) -> None:
+        """An attempt begins: ask the transport to tell its steps. A trace callback that is there is called first."""
+        t = self.now()
+        self.timeline.prepared(t)
+        self._url = request.url
+        size = request.headers.get("content-length")
+        if size is not None and size.isdecimal():
+            self.timeline.request["request_size"] = int(size)
+        self._chained = request.extensions.get("trace")
+        request.extensions["trace"] = self._atrace if asynchronous else self._trace
+        request.extensions[KEY] = self
+
+    def _trace(self, name: str, info: Mapping[str, Any]) -> Any:
+        chained = None if self._chained is None else self._chained(name, info)
+        self._traced(name)
+        return chained
+
+    async def _atrace(self, name: str, info: Mapping[str, Any]) -> None:
+        if self._chained is not None:
+            chained: Awaitable[Any] = self._chained(name, info)
+            await chained
+        self._traced(name)
+
+    @hook("trace")
+    def _traced(self, name: str) -> None:
+        step = _STEPS.get(name[name.find(".") + 1 :])
+        if step is not None:
+            step(self.timeline, self.now())
+
+    @hook("attempt_failed")
+    def attempt_failed(self, response: httpx.Response | None, error: BaseException | None) -> None:
+        """An attempt failed and the SDK is going to sleep."""
+        t = self.now()
+        if response is not None:
+            self.timeline.attempt_failed(
+                t,
+                status=response.status_code,
+                error_type=_status_error_type(response),
+                retry_after=retry_after(response.headers, time.time()),
+            )
+        else:
+            self.timeline.attempt_failed(
+                t, status=None, error_type=None if error is None else error_type_of(error), retry_after=None
+            )
+
+    @hook("backed_off")
+    def backed_off(self) -> None:
+        """The SDK slept."""
+        self.timeline.backed_off(self.now())
+
+    @hook("answered")
+    def answered(self, response: httpx.Response) -> None:
+        """A response came; for a stream, its headers."""
+        t = self.now()
+        self.timeline.answered(t, response.status_code, unseen=True)
+        if response.is_closed:
+            # Its body is read; a transport without trace events has not said so.
+            self.timeline.last_byte(t)
+            self.timeline.response["response_size"] = len(response.content)
+        self._headers = (response.status_code, response.headers.raw, time.time())
+
+    # -- the end of the call
+
+    def returned(self, result: Any) -> None:
+        """The call returns `result` to the caller."""
+        if not self._streaming(result):
+            self._answer(result)
+            self.finish("completed")
+        elif self.adopted or self.watched:
+            self._give_back()
+        else:
+            # Nobody will tell how it ends: its reader is not ours, or wrapping it failed.
+            self.finish("abandoned")
+
+    @hook("returned")
+    def _give_back(self) -> None:
+        self.timeline.returned(self.now())
+
+    def _streaming(self, result: Any) -> bool:
+        if self.timeline.streaming:
+            return True
+        response = getattr(result, "http_response", None)
+        return isinstance(response, httpx.Response) and not response.is_closed
+
+    @hook("answer")
+    def _answer(self, result: Any) -> None:
+        t = self.now()
+        response = result if isinstance(result, httpx.Response) else getattr(result, "http_response", None)
+        if isinstance(response, httpx.Response):
+            self.body(response.content, t)
+        else:
+            self._observe(result, t)
+            registry.remember(result, self)
+
+    def body(self, content: bytes, t: int) -> None:
+        """Read an answer that the SDK has not parsed (yet) from its bytes."""
+        if self.timeline.request.get("operation") == "chat":
+            completion = decode_completion(content)
+            if completion is None:
+                completion = construct_type(value=json.loads(content), type_=ChatCompletion)
+            self._observe(completion, t)
+        elif content.startswith(b"{"):
+            self._observe(json.loads(content, object_hook=lambda fields: SimpleNamespace(**fields)), t)
+
+    def _observe(self, result: Any, t: int) -> None:
+        if self.timeline.request.get("operation") == "chat":
+            observe_completion(self.timeline, result, t, self.content)
+        else:
+            observe_other(self.timeline, result, t)
+
+    @hook("parsed")
+    def parsed(self, answer: Any) -> None:
+        """The SDK made an answer of a body, now or when the caller asks for it."""
+        registry.remember(answer, self)
+
+    @hook("failed")
+    def _note_failure(self, error: BaseException, native: bool) -> None:  # noqa: FBT001 - hooks take plain arguments
+        response = getattr(error, "response", None)
+        if isinstance(response, httpx.Response):
+            self.timeline.answered(self.now(), response.status_code, unseen=True)
+            self._headers = (response.status_code, response.headers.raw, time.time())
+        elif not native:
+            self.timeline.answered(self.now(), None, unseen=True)
+
+    def failed(self, error: BaseException, *, native: bool = True) -> None:
+        """An error reaches the caller; `native`: the transport would have shown its phases."""
+        self._note_failure(error, native)
+        if isinstance(error, Exception):
+            self.finish("error", error)
+        else:
+            self.finish("abandoned" if isinstance(error, GeneratorExit) else "cancelled")
+
+    def finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
+        """End the request, once; whoever comes second changes nothing."""
+        if self._ended.acquire(blocking=False):
+            registry.closed(self)
+            if self.pid == os.getpid() and not self._finish(outcome, error):
+                self._give_up()
+
+    @hook("give_up")
+    def _give_up(self) -> None:
+        """Ending it failed: at least its span ends."""
+        self.begun.span.end()
+        self.telemetry.metrics.ended(self.begun.in_flight)
+
+    @hook("finish")
+    def _finish(self, outcome: Outcome, error: BaseException | None) -> bool:
+        self._end_ns, self._outcome = self.timeline.end(self.now(), outcome)
+        if error is not None and self._outcome == "error":
+            self.error_type = error_type_of(error)
+        if self.timeline.attempts > 1 and self._url is not None:
+            self.begun.url = str(self._url.copy_with(query=None, userinfo=b""))
+        self.telemetry.end(self.begun, self)
+        registry.finished(self)
+        return True
+
+    @property
+    def record(self) -> RequestRecord:
+        """The record; as of now while the request runs, made when first asked for once it has ended."""
+        if self._record is None:
+            self._read_headers()
+            if self._outcome is None:
+                return self.timeline.record(self.now())
+            self._record = self.timeline.record(outcome=self._outcome, error_type=self.error_type, cost=self._cost())
+            self._headers = None
+        return self._record
+
+    def _cost(self) -> float | None:
+        timeline = self.timeline
+        if timeline.usage is None or timeline.request.get("operation") != "chat":
+            return None
+        models = (timeline.response.get("response_model"), timeline.request.get("model"))
+        return price(models, timeline.usage, timeline.usage_models)
+
+    def _read_headers(self) -> None:
+        """Read what the answer's headers tell, which nobody needs before the record."""
+        found = self._headers  # once: another thread may make the record at the same time
+        if found is None:
+            return
+        status, raw, now_unix = found
+        headers = {
+            k.decode("ascii", "replace").lower(): v[:_MAX_HEADER].decode("ascii", "replace")
+            for k, v in raw[:_MAX_HEADERS]
+        }
+        facts = self.timeline.response
+        facts["request_id"] = facts.get("request_id") or headers.get("x-request-id")
+        facts["region"] = headers.get("x-groq-region")
+        if any(name.startswith("x-ratelimit-") for name in headers):
+            facts["rate_limits"] = RateLimits(**rate_limits(headers))
+        if status >= 400:  # noqa: PLR2004 - an error
+            facts["retry_after"] = retry_after(headers, now_unix)
+
+    # -- as telemetry sees it
+
+    @property
+    def end_unix_ns(self) -> int:
+        """When the request ended, on the wall clock."""
+        return self.timeline.start_unix_ns + self._end_ns - self.timeline.start_ns
+
+    @property
+    def has_children(self) -> bool:
+        """Whether there is more than one attempt, a tool call, or a tool that Groq ran."""
+        tools = self.timeline.tools
+        return self.timeline.attempts > 1 or tools.anything or tools.anything_executed
+
+    @property
+    def gaps(self) -> list[int]:
+        """Sample of gaps between reads, nanoseconds."""
+        return self.timeline.gaps
+
+    @property
+    def open(self) -> bool:
+        """Whether the request has not ended."""
+        return not self._ended.locked()
+
+
+def begin(
+    telemetry: Telemetry, now: Clock, options: "FinalRequestOptions", base_url: httpx.URL, *, stream: bool
+) -> Recorder | None:
+    """Begin to observe a request; `None` when that fails, and the request goes on without."""
+    return _begin(telemetry, now, options, base_url, stream)
+
+
+@hook("begin")
+def _begin(
+    telemetry: Telemetry,
+    now: Clock,
+    options: "FinalRequestOptions",
+    base_url: httpx.URL,
+    stream: bool,  # noqa: FBT001 - `hook` passes by position
+) -> Recorder:
+    return Recorder(telemetry, now, options, base_url, stream=stream)
+
+
+def _status_error_type(response: httpx.Response) -> str:
+    """Groq's error code where the body is at hand, else the status."""
+    if response.is_stream_consumed or response.is_closed:
+        try:
+            code = response.json()["error"]["code"]
+        except (ValueError, KeyError, TypeError, httpx.StreamError, RuntimeError):
+            code = None
+        if is_code(code):
+            return code
+    return str(response.status_code)
+
+
+_STEPS: Final[Mapping[str, Callable[[Timeline, int], None]]] = {
+    "connect_tcp.started": Timeline.connecting,
+    "connect_unix_socket.started": Timeline.connecting,
+    "start_tls.started": Timeline.securing,
+    "send_request_headers.started": Timeline.sending,
+    "send_request_body.complete": Timeline.sent,
+    "receive_response_headers.complete": Timeline.headers,
+    "receive_response_body.complete": Timeline.last_byte,
+}

@@ -1,0 +1,305 @@
+"""The one seam: what the SDK's clients are made to tell.
+
+Every request of the SDK goes through `request`; each attempt through `_prepare_request`, each back-off through
+`_sleep_for_retry`, each answer through `_process_response` and `_process_response_data`. These five are replaced on a
+class: on `Groq` and `AsyncGroq` for the whole process, or on a subclass made for one client, to which that client is
+moved, so that its copies (`with_options`) inherit them. What happens to a request's parameters before that is in
+`parameters`.
+"""
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from functools import wraps
+from inspect import iscoroutinefunction
+from sys import exc_info
+from time import monotonic_ns
+from typing import Any, Final, get_args, get_origin
+
+import httpx
+from groq import AsyncGroq, AsyncStream, Groq, Stream
+from groq._constants import RAW_RESPONSE_HEADER
+from groq.types.chat import ChatCompletion
+from opentelemetry import context as otel_context
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY  # pyright: ignore[reportPrivateUsage] - the only name it has
+
+from groqscope.instrument import parameters
+from groqscope.instrument.bytes import observe_bytes
+from groqscope.instrument.faults import hook
+from groqscope.instrument.recorder import KEY, Clock, Recorder, begin
+from groqscope.instrument.streams import InstrumentedAsyncStream, InstrumentedStream
+from groqscope.telemetry import Telemetry
+from groqscope.wire import decode_completion
+
+_current: ContextVar[Recorder | None] = ContextVar("groqscope_recorder", default=None)
+_MARK: Final = "_groqscope_scope"
+_HOOKED: Final = ("request", "_prepare_request", "_sleep_for_retry", "_process_response", "_process_response_data")
+
+
+@dataclass(slots=True)
+class Scope:
+    """How the clients of one `instrument()` are observed."""
+
+    telemetry: Telemetry
+    fast_decode: bool = True
+    now: Clock = monotonic_ns
+    originals: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def install(cls: type, scope: Scope) -> None:
+    """Replace the five methods on a class."""
+    for name in _HOOKED:
+        original = getattr(cls, name)
+        scope.originals[f"{cls.__name__}.{name}"] = cls.__dict__.get(name)
+        setattr(cls, name, _WRAPPERS[name, iscoroutinefunction(original)](original, scope))
+    setattr(cls, _MARK, scope)
+    if scope.fast_decode:
+        parameters.install()
+    cls._groqscope_fast = scope.fast_decode  # pyright: ignore[reportAttributeAccessIssue] - read by the streams
+
+
+def remove(cls: type) -> None:
+    """Take them back."""
+    scope: Scope | None = cls.__dict__.get(_MARK)
+    if scope is None:
+        return
+    for name in _HOOKED:
+        original = scope.originals.get(f"{cls.__name__}.{name}")
+        if original is None:
+            delattr(cls, name)
+        else:
+            setattr(cls, name, original)
+    delattr(cls, _MARK)
+    delattr(cls, "_groqscope_fast")
+
+
+def is_instrumented(target: Any) -> bool:
+    """Whether a class or a client is observed."""
+    return getattr(target, _MARK, None) is not None
+
+
+def _begin(client: Any, options: Any, scope: Scope, kwargs: Mapping[str, Any]) -> Recorder | None:
+    if otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY) or not _governs(scope, client):
+        return None
+    return begin(scope.telemetry, scope.now, options, client.base_url, stream=bool(kwargs.get("stream")))
+
+
+def _enter(recorder: Recorder) -> tuple[Token[Any], Token[Any]]:
+    return _current.set(recorder), otel_context.attach(recorder.begun.context)
+
+
+def _leave(tokens: tuple[Token[Any], Token[Any]]) -> None:
+    try:
+        _current.reset(tokens[0])
+    except ValueError:
+        # A coroutine that was thrown away is closed in another context, where the tokens are not valid; its own is
+        # gone.
+        return
+    otel_context.detach(tokens[1])
+
+
+def _governs(scope: Scope, client: Any) -> bool:
+    """Whether a client is observed by this scope.
+
+    Where a client of a class of the user's own was observed, and then the process, a method of that class calls the
+    SDK's, and both are replaced: the nearer scope is the client's, the other lets the call pass.
+    """
+    return getattr(client, _MARK, None) is scope
+
+
+def _recorder(scope: Scope, client: Any) -> Recorder | None:
+    """Find the recorder of this call; a suppressed call inside an observed one has none."""
+    suppressed = otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY)
+    return _current.get() if not suppressed and _governs(scope, client) else None
+
+
+@hook("native")
+def _native(client: Any) -> bool:
+    """Whether the client's transport tells its steps."""
+    transport = getattr(getattr(client, "_client", None), "_transport", None)
+    return isinstance(transport, (httpx.HTTPTransport, httpx.AsyncHTTPTransport))
+
+
+def _wrap_request(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
+    @wraps(original)
+    def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        recorder = _begin(self, options, scope, kwargs)
+        if recorder is None:
+            return original(self, cast_to, options, *args, **kwargs)
+        tokens = _enter(recorder)
+        try:
+            result = original(self, cast_to, options, *args, **kwargs)
+        except BaseException as error:
+            recorder.failed(error, native=bool(_native(self)))
+            raise
+        finally:
+            _leave(tokens)
+        recorder.returned(result)
+        return result
+
+    return request
+
+
+def _wrap_request_async(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
+    @wraps(original)
+    async def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        recorder = _begin(self, options, scope, kwargs)
+        if recorder is None:
+            return await original(self, cast_to, options, *args, **kwargs)
+        tokens = _enter(recorder)
+        try:
+            result = await original(self, cast_to, options, *args, **kwargs)
+        except BaseException as error:
+            recorder.failed(error, native=bool(_native(self)))
+            raise
+        finally:
+            _leave(tokens)
+        recorder.returned(result)
+        return result
+
+    return request
+
+
+def _wrap_prepare(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
+    @wraps(original)
+    def _prepare_request(self: Any, request: httpx.Request) -> None:
+        original(self, request)
+        recorder = _recorder(scope, self)
+        if recorder is not None:
+            recorder.prepared(request, asynchronous=False)
+
+    return _prepare_request
+
+
+def _wrap_prepare_async(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
+    @wraps(original)
+    async def _prepare_request(self: Any, request: httpx.Request) -> None:
+        await original(self, request)
+        recorder = _recorder(scope, self)
+        if recorder is not None:
+            recorder.prepared(request, asynchronous=True)
+
+    return _prepare_request
+
+
+def _wrap_sleep(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
+    @wraps(original)
+    def _sleep_for_retry(self: Any, **kwargs: Any) -> None:
+        recorder = _recorder(scope, self)
+        if recorder is None:
+            return original(self, **kwargs)
+        recorder.attempt_failed(kwargs.get("response"), exc_info()[1])
+        original(self, **kwargs)
+        recorder.backed_off()
+        return None
+
+    return _sleep_for_retry
+
+
+def _wrap_sleep_async(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
+    @wraps(original)
+    async def _sleep_for_retry(self: Any, **kwargs: Any) -> None:
+        recorder = _recorder(scope, self)
+        if recorder is None:
+            await original(self, **kwargs)
+            return
+        recorder.attempt_failed(kwargs.get("response"), exc_info()[1])
+        await original(self, **kwargs)
+        recorder.backed_off()
+
+    return _sleep_for_retry
+
+
+@hook("observed")
+def _observed(scope: Scope, client: Any, kwargs: dict[str, Any]) -> None:
+    """Note the answer, and have a stream of ours made of it."""
+    response = kwargs.get("response")
+    if not isinstance(response, httpx.Response) or not _governs(scope, client):
+        return
+    extensions = response.request.extensions
+    # A client class with a `_prepare_request` of its own may not have called ours.
+    recorder = extensions.setdefault(KEY, _recorder(scope, client))
+    if not isinstance(recorder, Recorder):
+        return
+    recorder.answered(response)
+    stream_cls = kwargs.get("stream_cls")
+    ours = _STREAMS.get(get_origin(stream_cls) or stream_cls) if kwargs.get("stream") else None
+    if ours is not None:
+        arguments = get_args(stream_cls)
+        kwargs["stream_cls"] = ours[arguments[0]] if arguments else ours
+    if response.is_closed or hasattr(response, "_content"):
+        return
+    closing_only = ours is not None and RAW_RESPONSE_HEADER not in response.request.headers
+    recorder.watched = bool(observe_bytes(response, recorder, closing_only=closing_only))
+
+
+_STREAMS: Final[Mapping[Any, Any]] = {Stream: InstrumentedStream, AsyncStream: InstrumentedAsyncStream}
+
+
+def _wrap_process(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
+    @wraps(original)
+    def _process_response(self: Any, **kwargs: Any) -> Any:
+        _observed(scope, self, kwargs)
+        return original(self, **kwargs)
+
+    return _process_response
+
+
+def _wrap_process_async(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
+    @wraps(original)
+    async def _process_response(self: Any, **kwargs: Any) -> Any:
+        _observed(scope, self, kwargs)
+        return await original(self, **kwargs)
+
+    return _process_response
+
+
+def _wrap_data(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
+    @wraps(original)
+    def _process_response_data(self: Any, *, data: object, cast_to: Any, response: httpx.Response) -> Any:
+        if cast_to is not ChatCompletion or not hasattr(response, "_content") or not _governs(scope, self):
+            return original(self, data=data, cast_to=cast_to, response=response)
+        completion = None
+        if scope.fast_decode and not self._strict_response_validation:
+            completion = decode_completion(response.content)
+        if completion is None:
+            completion = original(self, data=data, cast_to=cast_to, response=response)
+        recorder = response.request.extensions.get(KEY)
+        if isinstance(recorder, Recorder):
+            recorder.parsed(completion)
+        return completion
+
+    return _process_response_data
+
+
+_WRAPPERS: Final[Mapping[tuple[str, bool], Callable[[Callable[..., Any], Scope], Callable[..., Any]]]] = {
+    ("request", False): _wrap_request,
+    ("request", True): _wrap_request_async,
+    ("_prepare_request", False): _wrap_prepare,
+    ("_prepare_request", True): _wrap_prepare_async,
+    ("_sleep_for_retry", False): _wrap_sleep,
+    ("_sleep_for_retry", True): _wrap_sleep_async,
+    ("_process_response", False): _wrap_process,
+    ("_process_response", True): _wrap_process_async,
+    ("_process_response_data", False): _wrap_data,
+}
+
+CLIENTS: Final = (Groq, AsyncGroq)
+
+
+def recorder_of(target: Any) -> Recorder | None:
+    """Find the recorder of a stream, a raw response or an error, by the request it belongs to."""
+    for candidate in (target, getattr(target, "response", None), getattr(target, "http_response", None)):
+        request = candidate if isinstance(candidate, httpx.Request) else _request_of(candidate)
+        if request is not None and isinstance(found := request.extensions.get(KEY), Recorder):
+            return found
+    return None
+
+
+def _request_of(target: Any) -> httpx.Request | None:
+    try:
+        request = getattr(target, "request", None)
+    except RuntimeError:
+        # httpx: a response or an error that belongs to no request.
+        return None
+    return request if isinstance(request, httpx.Request) else None

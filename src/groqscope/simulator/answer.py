@@ -1,0 +1,243 @@
+"""Scripted answers into plans: the bytes of a stream or of a whole completion, with their times."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from groqscope.simulator.events import chunks_of, finish_reason, split_words
+from groqscope.simulator.identity import request_id, response_id, tool_call_id
+from groqscope.simulator.plan import Ends, Plan, Write, compress, drip, group, stop_after
+from groqscope.simulator.received import Received
+from groqscope.simulator.script import Answer, Chunk, Cut, ErrorEvent, Hang, Raw, Reset, ToolDelta, Truncated
+from groqscope.simulator.usage import agree, count_prompt
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What all events of one answer share."""
+
+    answer: Answer
+    received: Received
+    request_id: str
+    id: str = field(default_factory=response_id)
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def head(self) -> dict[str, Any]:
+        return {
+            "id": self.answer.response_id or self.id,
+            "object": "chat.completion.chunk" if self.received.stream else "chat.completion",
+            "created": self.created,
+            "model": self.answer.model or self.received.model,
+            "system_fingerprint": self.answer.system_fingerprint,
+        }
+
+
+def plan_answer(answer: Answer, received: Received, headers: dict[str, str]) -> Plan:
+    """Make the answer in the way the request asks for."""
+    # `x_groq.id` equals the header, as recorded
+    frame = _Frame(answer, received, answer.request_id or headers.get("x-request-id") or request_id())
+    headers["x-request-id"] = frame.request_id
+    return _plan_stream(frame, headers) if received.stream else _plan_whole(frame, headers)
+
+
+def dump(payload: Mapping[str, Any]) -> bytes:
+    """Encode as Groq does: compact, raw UTF-8, but `<`, `>` and `&` escaped."""
+    text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode()
+
+
+def event(data: bytes, name: str | None = None) -> bytes:
+    """Frame one server-sent event."""
+    return (f"event: {name}\n".encode() if name else b"") + b"data: " + data + b"\n\n"
+
+
+# --- streams
+
+
+def _plan_stream(frame: _Frame, headers: dict[str, str]) -> Plan:
+    answer = frame.answer
+    chunks = chunks_of(answer, _choices(frame))
+    delays = _delays(answer, chunks)
+    usage = _usage(frame, chunks, sum(delays[1:]))
+    writes = list(map(Write, _encode(frame, chunks, usage), delays, [1] * len(chunks)))
+    if usage and "include_usage" in _places(frame):
+        payload = frame.head | {"choices": [], "usage": usage, "x_groq": {"id": frame.request_id}}
+        writes.append(Write(event(dump(payload)), 0.0, 1))
+    writes = _insert(writes, answer.inserts)
+    if answer.ending is None:
+        writes = group(writes, answer.events_per_write)
+        writes.append(Write(event(b"[DONE]"), answer.delays.before_done, 1))
+    else:
+        writes = group(_break_off(writes, answer.ending), answer.events_per_write)
+    writes, packed = _compress(frame, writes)
+    own = {"content-type": "text/event-stream", "cache-control": "no-cache", **packed}
+    return Plan(
+        headers={**headers, **own, **answer.headers},
+        before_headers=answer.delays.before_headers,
+        writes=drip(writes, answer.drip),
+        before_end=answer.delays.before_close,
+        ends=_ENDS.get(type(answer.ending), "complete"),
+    )
+
+
+_ENDS: dict[type, Ends] = {Cut: "cut", Reset: "reset", Hang: "hang"}
+
+
+def _compress(frame: _Frame, writes: list[Write]) -> tuple[list[Write], dict[str, str]]:
+    if not frame.answer.gzip or "gzip" not in frame.received.headers.get("accept-encoding", ""):
+        return writes, {}
+    return compress(writes), {"content-encoding": "gzip"}
+
+
+def _choices(frame: _Frame) -> int:
+    return frame.answer.choices or int(frame.received.json.get("n") or 1)
+
+
+def _places(frame: _Frame) -> Sequence[str]:
+    if frame.answer.usage_in is not None:
+        return frame.answer.usage_in
+    options: Any = frame.received.json.get("stream_options")
+    asked = isinstance(options, dict) and bool(options.get("include_usage"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - JSON
+    return ("x_groq", "include_usage") if asked else ("x_groq",)
+
+
+def _usage(frame: _Frame, chunks: Sequence[Chunk | Raw], generating: float) -> dict[str, Any] | None:
+    answer = frame.answer
+    if answer.usage is None:
+        return None
+    prompt = count_prompt(frame.received.body)
+    return agree(answer.usage, chunks=chunks, prompt=prompt, delays=answer.delays, generating=generating)
+
+
+def _delays(answer: Answer, chunks: Sequence[Chunk | Raw]) -> list[float]:
+    found: list[float] = []
+    seen_tools = False
+    for index, chunk in enumerate(chunks):
+        delay = chunk.delay + (answer.delays.per_chunk if index else answer.delays.before_first)
+        if isinstance(chunk, Chunk) and chunk.tool_calls:
+            delay += answer.delays.inside_tools if seen_tools else answer.delays.before_tools
+            seen_tools = True
+        found.append(delay)
+    for index, extra in answer.delays.at.items():
+        found[index] += extra
+    return found
+
+
+def _insert(writes: list[Write], inserts: Mapping[int, Raw]) -> list[Write]:
+    found: list[Write] = []
+    for index, write in enumerate(writes):
+        raw = inserts.get(index)
+        # inserted bytes ride on the event after them, unless they have a time of their own
+        found.append(write if raw is None else Write(raw.data + write.data, raw.delay + write.delay, write.events))
+    return found
+
+
+def _break_off(writes: list[Write], ending: Truncated | Cut | Reset | Hang | ErrorEvent) -> list[Write]:
+    if not isinstance(ending, ErrorEvent):
+        return stop_after(writes, ending.after, ending.partial)
+    error: dict[str, Any] = {"message": ending.message, "type": ending.type}
+    optional = {"code": ending.code, "failed_generation": ending.failed_generation, "status_code": ending.status_code}
+    error |= {name: value for name, value in optional.items() if value is not None}
+    bytes_ = event(dump({"error": error}), "error" if ending.named else None)
+    return [*stop_after(writes, ending.after, 0), Write(bytes_, 0.0, 1)]
+
+
+def _encode(frame: _Frame, chunks: Sequence[Chunk | Raw], usage: dict[str, Any] | None) -> list[bytes]:
+    typed = [index for index, chunk in enumerate(chunks) if isinstance(chunk, Chunk)]
+    last = typed[-1] if typed else None
+    found: list[bytes] = []
+    for index, chunk in enumerate(chunks):
+        if isinstance(chunk, Raw):
+            found.append(chunk.data)
+            continue
+        payload = frame.head | {"choices": [_choice(chunk)]}
+        x_groq: dict[str, Any] = {"id": frame.request_id} if index in (typed[0], last) else {}
+        if usage and index == last:
+            if "x_groq" in _places(frame):
+                x_groq["usage"] = usage
+            if "top_level" in _places(frame):
+                payload["usage"] = usage
+        if x_groq or chunk.x_groq:
+            payload["x_groq"] = x_groq | dict(chunk.x_groq or {})
+        found.append(event(dump(payload | dict(chunk.fields))))
+    return found
+
+
+def _choice(chunk: Chunk) -> dict[str, Any]:
+    delta: dict[str, Any] = {"role": chunk.role} if chunk.role is not None else {}
+    if chunk.content is not None:
+        delta["content"] = chunk.content
+    if chunk.reasoning is not None:
+        delta["reasoning"] = chunk.reasoning
+    if chunk.tool_calls:
+        delta["tool_calls"] = [_tool_delta(call) for call in chunk.tool_calls]
+    if chunk.executed_tools:
+        delta["executed_tools"] = [dict(tool) for tool in chunk.executed_tools]
+    return {"index": chunk.choice, "delta": delta, "logprobs": None, "finish_reason": chunk.finish_reason}
+
+
+def _tool_delta(delta: ToolDelta) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if delta.id is not None:
+        found |= {"id": delta.id, "type": "function"}
+    function = {"name": delta.name, "arguments": delta.arguments}
+    return found | {"function": {k: v for k, v in function.items() if v is not None}, "index": delta.index}
+
+
+# --- whole answers
+
+
+def _plan_whole(frame: _Frame, headers: dict[str, str]) -> Plan:
+    answer = frame.answer
+    chunks = chunks_of(answer, 1)
+    usage = _usage(frame, chunks, 0.0)
+    message = _message(answer)
+    choices = [
+        {"index": index, "message": message, "logprobs": None, "finish_reason": finish_reason(answer)}
+        for index in range(_choices(frame))
+    ]
+    payload = frame.head | {"choices": choices}
+    if usage:
+        payload["usage"] = usage
+    payload |= {"x_groq": {"id": frame.request_id}, "service_tier": answer.service_tier, **answer.fields}
+    body = dump(payload)
+    ending = answer.ending
+    partial = ending.partial if isinstance(ending, Cut | Reset | Hang) else len(body)
+    writes, packed = _compress(frame, [Write(body[:partial], answer.delays.before_first)])
+    # with a length told, a client would not wait for the end of the message
+    length = {} if answer.delays.before_close or packed else {"content-length": str(len(body))}
+    headers = {**headers, "content-type": "application/json", **length, **packed, **answer.headers}
+    return Plan(
+        headers=headers,
+        before_headers=answer.delays.before_headers,
+        writes=drip(writes, answer.drip),
+        before_end=answer.delays.before_close,
+        ends=_ENDS.get(type(ending), "complete"),
+    )
+
+
+def _message(answer: Answer) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant"}
+    # with tool calls `content` is absent, as recorded
+    content = "".join(split_words(answer.content))
+    if content or not answer.tool_calls:
+        message["content"] = content
+    if answer.reasoning:
+        message["reasoning"] = "".join(split_words(answer.reasoning))
+    if answer.tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": tool_call_id() if call.id is None else call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": "".join(call.fragments)},
+            }
+            for call in answer.tool_calls
+        ]
+    if answer.executed_tools:
+        message["executed_tools"] = [dict(tool) for tool in answer.executed_tools]
+    return message

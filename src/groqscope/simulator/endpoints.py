@@ -1,0 +1,173 @@
+"""Groq's other endpoints: the least that is true to their shapes."""
+
+import json
+import re
+import struct
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from groqscope.simulator.identity import request_id
+from groqscope.simulator.received import Received
+from groqscope.simulator.script import Failure, Reply, Response
+
+MODELS: Mapping[str, tuple[str, int]] = {
+    "llama-3.3-70b-versatile": ("Meta", 131_072),
+    "llama-3.1-8b-instant": ("Meta", 131_072),
+    "openai/gpt-oss-120b": ("OpenAI", 131_072),
+    "openai/gpt-oss-20b": ("OpenAI", 131_072),
+    "qwen/qwen3-32b": ("Alibaba Cloud", 131_072),
+    "groq/compound": ("Groq", 131_072),
+    "whisper-large-v3-turbo": ("OpenAI", 448),
+    "playai-tts": ("PlayAI", 8_192),
+}
+_CREATED = 1_732_000_000
+
+
+def _json(payload: Mapping[str, Any]) -> Response:
+    return Response(json.dumps(payload).encode())
+
+
+def unknown(received: Received) -> Reply:
+    """Refuse a path or method that Groq does not have."""
+    message = (
+        f"Unknown request URL: {received.method} {received.path}. Please check the URL for typos, "
+        "or see the docs at https://console.groq.com/docs/"
+    )
+    return Failure(404, message=message, code="unknown_url")
+
+
+def _model(name: str) -> dict[str, Any]:
+    owner, window = MODELS[name]
+    model = {"id": name, "object": "model", "created": _CREATED, "owned_by": owner, "active": True}
+    return model | {"context_window": window, "public_apps": None}
+
+
+def _models(_: Received) -> Reply:
+    return _json({"object": "list", "data": [_model(name) for name in MODELS]})
+
+
+def _one_model(received: Received) -> Reply:
+    name = received.path_params["name"]
+    return _json(_model(name)) if name in MODELS else Failure(404, message=f"The model `{name}` does not exist")
+
+
+def _form_field(received: Received, name: str) -> str | None:
+    """Find a plain field of a multipart form."""
+    found = re.search(rb'name="' + name.encode() + rb'"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*)', received.body)
+    return found[1].decode() if found else None
+
+
+def _transcription(received: Received) -> Reply:
+    how = _form_field(received, "response_format") or "json"
+    text = "The quick brown fox jumps over the lazy dog."
+    if how == "text":
+        return Response(text.encode(), content_type="text/plain")
+    # the duration comes with verbose_json only
+    payload: dict[str, Any] = {"text": text, "x_groq": {"id": request_id()}}
+    if how == "verbose_json":
+        payload |= {"task": "transcribe", "language": "English", "duration": 2.5, "segments": [_segment(text)]}
+    return _json(payload)
+
+
+def _segment(text: str) -> dict[str, Any]:
+    times = {"id": 0, "seek": 0, "start": 0.0, "end": 2.5}
+    return times | {"text": text, "tokens": [464, 2068], "temperature": 0.0, "avg_logprob": -0.1}
+
+
+def _speech(_: Received) -> Reply:
+    samples = bytes(4_800)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 24_000, 48_000, 2, 16)
+    body = b"WAVE" + form + struct.pack("<4sI", b"data", len(samples)) + samples
+    return Response(struct.pack("<4sI", b"RIFF", len(body)) + body, content_type="audio/wav")
+
+
+def _embeddings(received: Received) -> Reply:
+    inputs: Any = received.json.get("input")
+    texts = inputs if isinstance(inputs, list) else [inputs]  # pyright: ignore[reportUnknownVariableType] - JSON
+    count = len(texts)  # pyright: ignore[reportUnknownArgumentType] - JSON
+    data = [{"object": "embedding", "index": i, "embedding": [0.5, -0.5, 0.25, 0.0]} for i in range(count)]
+    tokens = max(1, len(received.body) // 4)
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return _json({"object": "list", "model": received.model, "data": data, "usage": usage})
+
+
+def _file(name: str, purpose: str = "batch", size: int = 0) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "file",
+        "bytes": size,
+        "created_at": _CREATED,
+        "filename": "batch.jsonl",
+        "purpose": purpose,
+    }
+
+
+def _upload(received: Received) -> Reply:
+    purpose = _form_field(received, "purpose") or "batch"
+    return _json(_file("file_01sim0000000000000000000000", purpose, len(received.body)))
+
+
+def _files(_: Received) -> Reply:
+    return _json({"object": "list", "data": [_file("file_01sim0000000000000000000000")]})
+
+
+def _one_file(received: Received) -> Reply:
+    return _json(_file(received.path_params["name"]))
+
+
+def _delete_file(received: Received) -> Reply:
+    return _json({"id": received.path_params["name"], "object": "file", "deleted": True})
+
+
+def _file_content(_: Received) -> Reply:
+    line = {"id": "batch_req_1", "custom_id": "1", "response": {"status_code": 200}, "error": None}
+    return Response(json.dumps(line).encode() + b"\n", content_type="application/octet-stream")
+
+
+def _batch(name: str, status: str = "validating", asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    asked = asked or {}
+    return {
+        "id": name,
+        "object": "batch",
+        "endpoint": asked.get("endpoint", "/v1/chat/completions"),
+        "input_file_id": asked.get("input_file_id", "file_01sim0000000000000000000000"),
+        "completion_window": asked.get("completion_window", "24h"),
+        "status": status,
+        "created_at": int(time.time()),
+        "request_counts": {"total": 1, "completed": 0, "failed": 0},
+    }
+
+
+def _create_batch(received: Received) -> Reply:
+    return _json(_batch("batch_01sim000000000000000000000", asked=received.json))
+
+
+def _batches(_: Received) -> Reply:
+    return _json({"object": "list", "data": [_batch("batch_01sim000000000000000000000")]})
+
+
+def _one_batch(received: Received) -> Reply:
+    return _json(_batch(received.path_params["name"]))
+
+
+def _cancel_batch(received: Received) -> Reply:
+    return _json(_batch(received.path_params["name"], "cancelling"))
+
+
+ROUTES: Mapping[str, Mapping[str, Callable[[Received], Reply]]] = {
+    "chat/completions": {},
+    "models": {"GET": _models},
+    "models/{name:path}": {"GET": _one_model},
+    "audio/transcriptions": {"POST": _transcription},
+    "audio/translations": {"POST": _transcription},
+    "audio/speech": {"POST": _speech},
+    "embeddings": {"POST": _embeddings},
+    "files": {"GET": _files, "POST": _upload},
+    "files/{name}": {"GET": _one_file, "DELETE": _delete_file},
+    "files/{name}/content": {"GET": _file_content},
+    "batches": {"GET": _batches, "POST": _create_batch},
+    "batches/{name}": {"GET": _one_batch},
+    "batches/{name}/cancel": {"POST": _cancel_batch},
+}
+"""By path below `/openai/v1/` and method: what answers where no script does; chat always has a script."""

@@ -1,0 +1,132 @@
+"""OpenTelemetry exporters that write OTLP JSON lines to the local store."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from opentelemetry.exporter.otlp.json.common.metrics_encoder import encode_metrics
+from opentelemetry.exporter.otlp.json.common.trace_encoder import encode_spans
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from groqscope._failures import say_once
+from groqscope.store.directory import store_directory
+from groqscope.store.segments import SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
+
+_logger = logging.getLogger("groqscope.store")
+
+METRICS_SHARE: Final = 8
+"""Metrics get one part in this many of the room: they repeat themselves, spans do not."""
+
+
+class LocalSpanExporter(SpanExporter):
+    """Writes each batch of spans as one line, a `TracesData` of OTLP JSON, to `traces-*.jsonl`."""
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        total_bytes: int = TOTAL_BYTES,
+    ) -> None:
+        """Write to a directory, by default `store_directory()`; nothing is created before the first batch.
+
+        Args:
+            directory: Created with mode 0700; files get 0600.
+            segment_bytes: A file that would grow beyond this is followed by a new one.
+            total_bytes: All trace files of the directory, whoever wrote them; the oldest are removed and counted.
+        """
+        self.segments = SegmentWriter(
+            directory or store_directory(), "traces", segment_bytes=segment_bytes, total_bytes=total_bytes
+        )
+        self.lost_spans = 0
+        """Spans that could not be written."""
+        self._shut_down = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Write one batch; a failure is counted and said once, never raised."""
+        if self._shut_down or not spans:
+            return SpanExportResult.FAILURE if spans else SpanExportResult.SUCCESS
+        line = encode_span_line(spans)
+        if line is not None and self.segments.write(line):
+            return SpanExportResult.SUCCESS
+        self.lost_spans += len(spans)
+        return SpanExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        """Close the file."""
+        self._shut_down = True
+        self.segments.close()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing waits here: each batch is written before `export` returns."""
+        del timeout_millis
+        return True
+
+
+class LocalMetricExporter(MetricExporter):
+    """Writes each collection as one line, a `MetricsData` of OTLP JSON, to `metrics-*.jsonl`; always cumulative."""
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        segment_bytes: int = SEGMENT_BYTES // METRICS_SHARE,
+        total_bytes: int = TOTAL_BYTES // METRICS_SHARE,
+    ) -> None:
+        """Write to a directory, by default `store_directory()`; the arguments are those of `LocalSpanExporter`."""
+        super().__init__()
+        self.segments = SegmentWriter(
+            directory or store_directory(), "metrics", segment_bytes=segment_bytes, total_bytes=total_bytes
+        )
+        self._shut_down = False
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        """Write one collection; a failure is counted and said once, never raised."""
+        del timeout_millis, kwargs
+        if self._shut_down:
+            return MetricExportResult.FAILURE
+        line = encode_metric_line(metrics_data)
+        written = line is not None and self.segments.write(line)
+        return MetricExportResult.SUCCESS if written else MetricExportResult.FAILURE
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Close the file."""
+        del timeout_millis, kwargs
+        self._shut_down = True
+        self.segments.close()
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Nothing waits here: each collection is written before `export` returns."""
+        del timeout_millis
+        return True
+
+
+def encode_span_line(spans: Sequence[ReadableSpan]) -> bytes | None:
+    """Encode spans as one line without its newline; `None` when the encoder refuses them."""
+    try:
+        return _dump(encode_spans(spans).to_dict())
+    except Exception as error:  # noqa: BLE001 - whatever an attribute holds must not stop the exporter's thread
+        say_once(_logger, "groqscope cannot encode spans, which are lost", error)
+        return None
+
+
+def encode_metric_line(metrics_data: MetricsData) -> bytes | None:
+    """Encode metrics as one line without its newline; `None` when the encoder refuses them."""
+    try:
+        return _dump(encode_metrics(metrics_data).to_dict())
+    except Exception as error:  # noqa: BLE001 - as above
+        say_once(_logger, "groqscope cannot encode metrics, which are lost", error)
+        return None
+
+
+def _dump(message: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(message)
+    except UnicodeEncodeError:
+        # Half of a surrogate pair is no UTF-8; written as an escape it still is JSON.
+        return json.dumps(message).encode()

@@ -1,0 +1,237 @@
+"""Stored files sent to an endpoint, each line once: an interrupted push goes on where it stopped.
+
+What was sent is written down per endpoint in `push` of groqscope's home, after each accepted request. A file is known
+by its first line, so it may be renamed, moved, compressed or go on growing in between. A line is sent twice only when
+the process dies, or the answer is lost, between acceptance and note; its spans then carry the same ids.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from groqscope.store.directory import home, make_private
+from groqscope.store.otlp import spans_of
+from groqscope.store.report import ReadReport
+from groqscope.store.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
+from groqscope.store.sources import lines, name_of, sources
+from groqscope.store.spool import locked
+from groqscope.store.transcode import Signal, key_of, signal_of
+
+GIVE_UP_AFTER: Final = 60.0
+"""Seconds without success."""
+BATCH_BYTES: Final = 1024 * 1024
+"""Lines are put together up to this size: a quiet program's store has a line for every request."""
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 15.0
+_ABOUT_THE_DATA: Final = frozenset({None, 400, 413, 422})
+"""What an endpoint answers because of what it was sent, not because of who sends it where."""
+
+
+@dataclass(slots=True)
+class PushReport:
+    """What became of the lines; filled while it goes on."""
+
+    read: ReadReport = field(default_factory=ReadReport)
+    sent_lines: int = 0
+    sent: int = 0
+    """Spans, and collections of metrics or log records, that the endpoint took."""
+    before: int = 0
+    """Lines that an earlier push had sent."""
+    rejected: int = 0
+    """Parts of lines that the endpoint did not take."""
+    refused_lines: int = 0
+    """Lines that the endpoint will never take."""
+    stopped: str | None = None
+    """Why it ended before everything was sent; `None` when nothing is left."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Lines of one file and one signal that go together."""
+
+    key: str
+    """What the file is known by."""
+    name: str
+    signal: Signal
+    lines: list[bytes] = field(default_factory=list[bytes])
+    numbers: list[int] = field(default_factory=list[int])
+    size: int = 0
+
+    def add(self, line: bytes, number: int) -> None:
+        self.lines.append(line)
+        self.numbers.append(number)
+        self.size += len(line)
+
+    def line(self) -> bytes:
+        """Put the lines together as one."""
+        if len(self.lines) == 1:
+            return self.lines[0]
+        key = key_of(self.signal)
+        entries: list[Any] = []
+        for line in self.lines:
+            entries.extend(_decode(line).get(key) or ())
+        return msgspec.json.encode({key: entries})
+
+    def items(self) -> int:
+        if self.signal != "traces":
+            return len(self.lines)
+        return sum(1 for line in self.lines for _ in spans_of(line, lambda _: None))
+
+
+_decode: Final = msgspec.json.Decoder(dict[str, list[msgspec.Raw]]).decode
+
+
+class _Stopped(Exception):
+    """Not everything can be sent now."""
+
+
+class Push:
+    """One push to one endpoint."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        make_sender: Callable[[Signal], OtlpSender],
+        *,
+        again: bool = False,
+        batch_bytes: int = BATCH_BYTES,
+        give_up_after: float = GIVE_UP_AFTER,
+        wait: Callable[[float], object] = time.sleep,
+        on_progress: Callable[[PushReport], object] = lambda _: None,
+    ) -> None:
+        """Prepare a push.
+
+        Args:
+            endpoint: Under this name what was sent is remembered.
+            make_sender: Makes the sender of a signal; it is closed at the end.
+            again: Send also what was sent to this endpoint before.
+            batch_bytes: Lines are put together in one request up to this size.
+            give_up_after: Seconds of waiting for an endpoint that is away, without success in between. One that has
+                never answered is not waited for: its address is more likely wrong.
+            wait: Waits so many seconds.
+            on_progress: Called with the report after each request.
+        """
+        self.report = PushReport()
+        self._make_sender = make_sender
+        self._senders: dict[Signal, OtlpSender] = {}
+        self._again = again
+        self._batch_bytes = batch_bytes
+        self._give_up_after = give_up_after
+        self._wait = wait
+        self._on_progress = on_progress
+        self._reached = False
+        self._ledger = home() / "push" / f"{hashlib.sha256(endpoint.encode()).hexdigest()[:16]}.json"
+        self._done: dict[str, int] = {}
+
+    def run(self, paths: Iterable[Path | str]) -> PushReport:
+        """Send what was not sent before; files, directories and `-` as in `read_records`, metrics included.
+
+        Raises:
+            OSError: what was sent cannot be written down.
+        """
+        make_private(self._ledger.parent)
+        with locked(self._ledger.with_suffix(".lock")) as alone:
+            if not alone:
+                self.report.stopped = "another push to this endpoint is running"
+                return self.report
+            if not self._again:
+                with suppress(OSError, ValueError):
+                    self._done = json.loads(self._ledger.read_bytes())
+            try:
+                for source in sources(paths, self.report.read, every_signal=True):
+                    for path in source.paths:
+                        self._send_file(path)
+            except _Stopped as stop:
+                self.report.stopped = str(stop)
+            finally:
+                for sender in self._senders.values():
+                    sender.close()
+        return self.report
+
+    def _send_file(self, path: Path | None) -> None:
+        key, batch = "", None
+        for number, line, complete in lines(path, self.report.read):
+            key = key or hashlib.sha256(line.rstrip(b"\n")).hexdigest()
+            if number <= self._done.get(key, 0):
+                self.report.before += 1
+                continue
+            signal = self._signal_of(line, name_of(path), number, complete=complete)
+            if signal is None:
+                continue
+            if batch is not None and (batch.signal != signal or batch.size + len(line) > self._batch_bytes):
+                self._send(batch)
+                batch = None
+            batch = batch or _Batch(key, name_of(path), signal)
+            batch.add(line, number)
+        if batch is not None:
+            self._send(batch)
+
+    def _signal_of(self, line: bytes, name: str, number: int, *, complete: bool) -> Signal | None:
+        try:
+            signal = signal_of(line)
+        except (msgspec.DecodeError, RecursionError) as error:
+            reason = f"not JSON, not sent: {error}" if complete else "the last line is torn or still being written"
+            self.report.read.warn(name, number, reason)
+            return None
+        if signal is None:
+            self.report.read.warn(name, number, "not OTLP JSON, not sent")
+        return signal
+
+    def _send(self, batch: _Batch) -> None:
+        match self._delivery(batch):
+            case Delivered(rejected, message):
+                self.report.sent_lines += len(batch.lines)
+                self.report.sent += batch.items() - rejected
+                self.report.rejected += rejected
+                if rejected:
+                    sentence = f"the endpoint rejected {rejected}: {message or 'no reason given'}"
+                    self.report.read.warn(batch.name, batch.numbers[0], sentence)
+            case Refused(reason) if len(batch.lines) == 1:
+                self.report.refused_lines += 1
+                self.report.read.warn(batch.name, batch.numbers[0], f"the endpoint refused it: {reason}")
+            case _:
+                # One of them is to blame: it shall not cost the others.
+                for line, number in zip(batch.lines, batch.numbers, strict=True):
+                    alone = _Batch(batch.key, batch.name, batch.signal)
+                    alone.add(line, number)
+                    self._send(alone)
+                return
+        self._remember(batch.key, batch.numbers[-1])
+        self._on_progress(self.report)
+
+    def _delivery(self, batch: _Batch) -> Delivery:
+        """Send until there is an answer that is about the data."""
+        sender = self._senders.get(batch.signal) or self._senders.setdefault(
+            batch.signal, self._make_sender(batch.signal)
+        )
+        body = batch.line()
+        waited, pause = 0.0, _FIRST_PAUSE
+        while True:
+            delivery = sender.send_line(body)
+            if isinstance(delivery, Unavailable):
+                if delivery.status is None and not self._reached:
+                    raise _Stopped(f"it cannot be reached ({delivery.reason})")
+                seconds = pause if delivery.retry_after is None else delivery.retry_after
+                if waited + seconds > self._give_up_after:
+                    raise _Stopped(f"it does not take more now: {delivery.reason}")
+                self._reached = True
+                self._wait(seconds)
+                waited, pause = waited + seconds, min(2 * pause, _LONGEST_PAUSE)
+                continue
+            if isinstance(delivery, Refused) and delivery.status not in _ABOUT_THE_DATA:
+                raise _Stopped(f"it answered {delivery.reason}")
+            self._reached = True
+            return delivery
+
+    def _remember(self, key: str, number: int) -> None:
+        self._done[key] = number
+        part = self._ledger.with_suffix(".part")
+        part.write_text(json.dumps(self._done))
+        part.replace(self._ledger)

@@ -1,0 +1,97 @@
+"""Records of many files as one stream in time order, in bounded memory.
+
+Order: a request is written when it ends, a record is placed by its start. Each source (the files of one process, or
+one file) passes through a window that gives back the earliest start it holds, and the sources are merged by start. So
+records come in order of start unless a request lasted so long that a whole window of later ones had ended before it;
+such a record comes late, none is lost. A source is opened when the merge reaches the first start in it.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from groqscope.store.decoding import DecodeError, RecordDecoder
+from groqscope.store.report import ReadReport
+from groqscope.store.sources import Source, lines, name_of, sources
+from groqscope.timeline import RequestRecord
+
+WINDOW: Final = 1024
+"""Records that wait in a source's window."""
+_ROOM: Final = 16 * WINDOW
+"""Records that wait in all windows together, as far as each keeps a few."""
+_MIN_WINDOW: Final = 16
+
+
+def read_records(
+    paths: Iterable[Path | str],
+    *,
+    report: ReadReport | None = None,
+    since: int | None = None,
+    until: int | None = None,
+    timelines: bool = True,
+) -> Iterator[RequestRecord]:
+    """Yield the records in files, directories and standard input (`-`), earliest start first.
+
+    Files may be compressed by gzip. Nothing is raised for what they hold: what cannot be read is passed over and noted.
+
+    Args:
+        paths: A directory stands for its trace files.
+        report: Filled with counts and warnings while reading goes on.
+        since: Only requests that start at or after this, Unix nanoseconds.
+        until: Only requests that start before this, Unix nanoseconds.
+        timelines: Read arrival times of chunks; without them a record takes a fraction of the memory.
+    """
+    report = ReadReport() if report is None else report
+    found = sources(paths, report)
+    decoder = RecordDecoder(report, since, until, timelines)
+    window = max(_MIN_WINDOW, min(WINDOW, _ROOM // max(1, len(found))))
+    return _merge(found, decoder, window)
+
+
+def _merge(waiting: list[Source], decoder: RecordDecoder, window: int) -> Iterator[RequestRecord]:
+    waiting.sort(key=lambda s: s.began, reverse=True)
+    heads: list[tuple[int, int, RequestRecord, Iterator[RequestRecord]]] = []
+    order = count()
+    while heads or waiting:
+        while waiting and (not heads or waiting[-1].began <= heads[0][0]):
+            records = in_order(_records(waiting.pop(), decoder), window)
+            _push(heads, records, next(order))
+        if heads:
+            _, number, record, records = heapq.heappop(heads)
+            yield record
+            _push(heads, records, number)
+
+
+def _push(
+    heads: list[tuple[int, int, RequestRecord, Iterator[RequestRecord]]], records: Iterator[RequestRecord], number: int
+) -> None:
+    record = next(records, None)
+    if record is not None:
+        heapq.heappush(heads, (record.start_unix_ns, number, record, records))
+
+
+def in_order(records: Iterable[RequestRecord], size: int) -> Iterator[RequestRecord]:
+    """Sort by start within a window of so many records."""
+    window: list[tuple[int, int, RequestRecord]] = []
+    for number, record in enumerate(records):
+        item = (record.start_unix_ns, number, record)
+        if len(window) < size:
+            heapq.heappush(window, item)
+        else:
+            yield heapq.heappushpop(window, item)[2]
+    window.sort()
+    for _, _, record in window:
+        yield record
+
+
+def _records(source: Source, decoder: RecordDecoder) -> Iterator[RequestRecord]:
+    for path in source.paths:
+        name = name_of(path)
+        for number, line, complete in lines(path, decoder.report):
+            try:
+                yield from decoder.decode(line, name, number)
+            except (DecodeError, RecursionError) as error:
+                reason = f"not JSON: {error}" if complete else "the last line is torn (its writer was cut off); skipped"
+                decoder.report.warn(name, number, reason)

@@ -1,0 +1,223 @@
+"""One OTLP endpoint over HTTP: what is sent, and what became of it.
+
+    Delivered      the endpoint has it; it may have rejected a part, which must not be sent again
+    Refused        it will never take this; sending it again is forbidden
+    Unavailable    it may take it later
+
+That is the OTLP specification: 429, 502, 503 and 504 and everything that ends without an answer may be tried again,
+after `Retry-After` if the endpoint says so; every other status is final. When an answer is lost on the way, what the
+endpoint took is sent twice: delivery is at least once, and spans keep their ids, by which a back end can tell.
+"""
+
+import gzip
+import os
+import ssl
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+import msgspec
+
+from groqscope._version import __version__
+from groqscope.store.address import without_password
+from groqscope.store.transcode import Signal, to_protobuf
+
+if TYPE_CHECKING:
+    import httpx
+
+HttpProtocol = Literal["http/protobuf", "http/json"]
+
+_CONTENT_TYPES: Final[Mapping[HttpProtocol, str]] = {
+    "http/protobuf": "application/x-protobuf",
+    "http/json": "application/json",
+}
+_COMPRESS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "gzip": lambda data: gzip.compress(data, 6),
+    "deflate": zlib.compress,
+}
+_RETRYABLE: Final = frozenset({429, 502, 503, 504})
+_MAX_ANSWER: Final = 64 * 1024
+_MAX_RETRY_AFTER: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The endpoint has it."""
+
+    rejected: int = 0
+    """Spans, data points or log records that it did not take."""
+    message: str = ""
+    """What it said about them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The endpoint will never take it."""
+
+    reason: str
+    status: int | None = None
+    """Its HTTP status; `None` when it was not even sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The endpoint may take it later."""
+
+    reason: str
+    retry_after: float | None = None
+    """Seconds, when the endpoint said so."""
+    status: int | None = None
+    """Its HTTP status; `None` when no answer came."""
+
+
+Delivery = Delivered | Refused | Unavailable
+
+
+class OtlpSender:
+    """Sends one signal to one URL; used by one thread at a time, also in a child after a fork."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        signal: Signal,
+        *,
+        protocol: HttpProtocol = "http/protobuf",
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 10.0,
+        compression: str = "none",
+        certificate: str | None = None,
+        client_certificate: str | None = None,
+        client_key: str | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.signal: Signal = signal
+        self.protocol: HttpProtocol = protocol
+        self._headers = {
+            "user-agent": f"groqscope/{__version__}",
+            **{k.lower(): v for k, v in (headers or {}).items()},
+            "content-type": _CONTENT_TYPES[protocol],
+        }
+        self._compress = _COMPRESS.get(compression)
+        if self._compress is not None:
+            self._headers["content-encoding"] = compression
+        self._timeout = timeout
+        self._tls = (certificate, client_certificate, client_key)
+        self._client: httpx.Client | None = None
+        self._pid = os.getpid()
+
+    def send_line(self, line: bytes) -> Delivery:
+        """Send a stored line of OTLP JSON."""
+        if self.protocol == "http/json":
+            return self.send(line)
+        try:
+            return self.send(to_protobuf(line, self.signal))
+        except ValueError as error:
+            return Refused(str(error))
+
+    def send(self, payload: bytes) -> Delivery:
+        """Send one export request, encoded as the protocol says."""
+        deadline = time.monotonic() + self._timeout
+        try:
+            client = self._connected()
+            body = self._compress(payload) if self._compress else payload
+            request = client.build_request("POST", self.endpoint, headers=self._headers, content=body)
+            response = client.send(request, stream=True)
+            try:
+                answer = _read(response, deadline)
+            finally:
+                response.close()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the data can be sent later
+            return Unavailable(_reason(error))
+        return self._outcome(response, answer)
+
+    @property
+    def name(self) -> str:
+        """The endpoint as people may see it."""
+        return without_password(self.endpoint)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; a later request opens a new one."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _connected(self) -> "httpx.Client":
+        import httpx
+
+        if self._client is None or self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._client = httpx.Client(timeout=self._timeout, verify=self._verify())
+        return self._client
+
+    def _verify(self) -> ssl.SSLContext | bool:
+        authority, certificate, key = self._tls
+        if authority is None and certificate is None:
+            return True
+        context = ssl.create_default_context(cafile=authority)
+        if certificate is not None:
+            context.load_cert_chain(certificate, key)
+        return context
+
+    def _outcome(self, response: "httpx.Response", answer: bytes) -> Delivery:
+        status = response.status_code
+        if 200 <= status < 300:  # noqa: PLR2004 - the successful ones
+            try:
+                return self._partial(answer)
+            except Exception:  # noqa: BLE001 - it said yes; what else it said is not readable
+                return Delivered()
+        reason = f"HTTP {status} {response.reason_phrase}".strip()
+        if status in _RETRYABLE:
+            return Unavailable(reason, _retry_after(response.headers.get("retry-after")), status)
+        return Refused(reason, status)
+
+    def _partial(self, answer: bytes) -> Delivered:
+        if not answer.strip():
+            return Delivered()
+        if self.protocol == "http/json":
+            said: dict[str, Any] = msgspec.json.decode(answer).get("partialSuccess") or {}
+            rejected = next((int(v) for k, v in said.items() if k.startswith("rejected")), 0)
+            return Delivered(rejected, str(said.get("errorMessage", "")))
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+        # The same fields by number in the answers of all signals.
+        partial = ExportTraceServiceResponse.FromString(answer).partial_success
+        return Delivered(partial.rejected_spans, partial.error_message)
+
+
+def _read(response: "httpx.Response", deadline: float) -> bytes:
+    answer = b""
+    for chunk in response.iter_bytes():
+        answer += chunk
+        if len(answer) > _MAX_ANSWER:
+            break
+        if time.monotonic() > deadline:
+            raise TimeoutError("the answer took too long")
+    return answer
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Read seconds or a date."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 - NaN is not itself
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,202 @@
+"""What waits for an endpoint: one file per batch, in the local store's format, oldest out when there is no room.
+
+A batch is written beside its name and then renamed, so a file is whole or absent; it is removed when the endpoint has
+it. Of the processes that share a spool one at a time sends from it, whichever holds the lock; the kernel takes the lock
+back from a process that dies.
+"""
+
+import errno
+import hashlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from groqscope.store.directory import make_private, spool_directory
+from groqscope.store.segments import MIB
+
+_logger = logging.getLogger("groqscope.store")
+
+SPOOL_BYTES: Final = 512 * MIB
+"""Room for what waits: about ten minutes at 50 requests a second, many hours at the pace of one."""
+_STALE_NS: Final = 3_600 * 10**9
+_LOOK_AGAIN: Final = 64
+"""Batches after which the size is taken from the disk again: other processes write too."""
+
+
+def spool_for(endpoint: str) -> Path:
+    """Give the directory of what waits for a URL; nobody else's endpoint gets it."""
+    return spool_directory() / hashlib.sha256(endpoint.encode()).hexdigest()[:16]
+
+
+_locks: dict[Path, threading.Lock] = {}
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_locks.clear)
+
+
+class Spool:
+    """The files that wait for one endpoint, of one signal."""
+
+    def __init__(
+        self,
+        directory: Path,
+        signal: str,
+        *,
+        max_bytes: int = SPOOL_BYTES,
+    ) -> None:
+        self.directory = directory
+        self.dropped = 0
+        """Spans, or collections of metrics, that had to make room or could not be written."""
+        self._signal = signal
+        self._max_bytes = max_bytes
+        self._numbers = count()
+        self._written = 0
+        self._warned = False
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Leave the lock to whoever holds it: for a child process after a fork."""
+        self._lock = threading.Lock()
+        self._size: int | None = None
+
+    def append(self, line: bytes, items: int) -> bool:
+        """Keep a batch of so many items; whether it is on disk. Failure is counted and said once."""
+        with self._lock:
+            try:
+                if len(line) >= self._max_bytes:
+                    raise OSError(errno.EFBIG, "a batch larger than all the room there is")
+                self._write(line, items)
+            except OSError as error:
+                self.dropped += items
+                if not self._warned:
+                    self._warned = True
+                    _logger.warning(
+                        "groqscope cannot keep telemetry in %s until its endpoint is back: %s. It is lost.",
+                        self.directory,
+                        error.strerror or error,
+                    )
+                return False
+            return True
+
+    def waiting(self) -> list[Path]:
+        """Give the files that wait, oldest first."""
+        try:
+            return sorted(self.directory.glob(f"{self._signal}-*.jsonl"))
+        except OSError:
+            return []
+
+    def remove(self, path: Path) -> None:
+        """Forget a batch that needs no sending any more."""
+        with suppress(OSError):
+            path.unlink()
+        with self._lock:
+            self._size = None
+
+    @contextmanager
+    def only_one(self) -> Generator[bool]:
+        """Whether this process may send from the spool now; no other does until the block ends."""
+        path = self.directory / f"{self._signal}.lock"
+        # The kernel's lock is between processes; this one is between the threads of ours.
+        here = _locks.setdefault(path, threading.Lock())
+        if not here.acquire(blocking=False):
+            yield False
+            return
+        try:
+            with locked(path) as alone:
+                yield alone
+        finally:
+            here.release()
+
+    def _write(self, line: bytes, items: int) -> None:
+        if self._size is None or self._written % _LOOK_AGAIN == 0:
+            make_private(self.directory)
+            self._sweep()
+            self._size = sum(_size(path) for path in self.waiting())
+        self._written += 1
+        self._make_room(len(line) + 1)
+        name = f"{self._signal}-{time.time_ns():020d}-{os.getpid()}-{next(self._numbers):06d}-{items}.jsonl"
+        part = self.directory / f"{name}.part"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(part, flags, 0o600)
+        try:
+            try:
+                data = memoryview(line + b"\n")
+                while data:
+                    data = data[os.write(descriptor, data) :]
+            finally:
+                os.close(descriptor)
+            part.replace(self.directory / name)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+        self._size += len(line) + 1
+
+    def _sweep(self) -> None:
+        """Remove what a process that was killed had half written."""
+        for part in self.directory.glob(f"{self._signal}-*.part"):
+            with suppress(OSError):
+                if time.time_ns() - part.stat().st_mtime_ns > _STALE_NS:
+                    part.unlink()
+
+    def _make_room(self, room: int) -> None:
+        assert self._size is not None
+        if self._size + room <= self._max_bytes:
+            return
+        waiting = self.waiting()
+        self._size = sum(_size(path) for path in waiting)
+        for path in waiting:
+            if self._size + room <= self._max_bytes:
+                return
+            self._size -= _size(path)
+            with suppress(OSError):  # another process sent or dropped it
+                path.unlink()
+                self.dropped += items_of(path)
+
+
+def items_of(path: Path) -> int:
+    """Give how many items a batch holds; its name says it."""
+    number = path.stem.rpartition("-")[2]
+    return int(number) if number.isdigit() else 1
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+@contextmanager
+def locked(path: Path) -> Generator[bool]:
+    """Whether this process alone holds the lock of that file until the block ends; the file is created."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            # Not `flock`: a child forked meanwhile would hold that lock for as long as it lives.
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,111 @@
+"""OpenTelemetry exporters to an OTLP endpoint that lose nothing while it is away."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+)
+from opentelemetry.sdk.metrics.view import Aggregation
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from groqscope.store.courier import Courier
+from groqscope.store.exporters import encode_metric_line, encode_span_line
+from groqscope.store.sender import HttpProtocol
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    spans: Sequence[ReadableSpan]
+    protocol: HttpProtocol
+
+    @property
+    def items(self) -> int:
+        return len(self.spans)
+
+    def payload(self) -> bytes | None:
+        if self.protocol == "http/json":
+            return self.line()
+        try:
+            return encode_spans(self.spans).SerializeToString()
+        except Exception:  # noqa: BLE001 - whatever it is, the courier counts it as lost
+            return None
+
+    def line(self) -> bytes | None:
+        return encode_span_line(self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class _Metrics:
+    data: MetricsData
+    protocol: HttpProtocol
+    items: int = 1
+
+    def payload(self) -> bytes | None:
+        if self.protocol == "http/json":
+            return self.line()
+        try:
+            return encode_metrics(self.data).SerializeToString()
+        except Exception:  # noqa: BLE001 - as above
+            return None
+
+    def line(self) -> bytes | None:
+        return encode_metric_line(self.data)
+
+
+class SpoolingSpanExporter(SpanExporter):
+    """Hands each batch of spans to a courier; never waits for the endpoint."""
+
+    def __init__(self, courier: Courier) -> None:
+        self.courier = courier
+        courier.start()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Take a batch over: it is on its way or on disk when this returns."""
+        if spans:
+            self.courier.submit(_Spans(tuple(spans), self.courier.sender.protocol))
+        return SpanExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what can be sent now; whether nothing is left."""
+        return self.courier.flush(timeout_millis / 1000)
+
+    def shutdown(self, timeout_millis: float = 10_000) -> None:
+        """Send what can be sent within the time, and leave the rest on disk."""
+        self.courier.close(timeout_millis / 1000)
+
+
+class SpoolingMetricExporter(MetricExporter):
+    """Hands each collection of metrics to a courier; never waits for the endpoint."""
+
+    def __init__(
+        self,
+        courier: Courier,
+        preferred_temporality: dict[type, AggregationTemporality] | None = None,
+        preferred_aggregation: dict[type, Aggregation] | None = None,
+    ) -> None:
+        super().__init__(preferred_temporality, preferred_aggregation)
+        self.courier = courier
+        courier.start()
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        """Take a collection over: it is on its way or on disk when this returns."""
+        del timeout_millis, kwargs
+        self.courier.submit(_Metrics(metrics_data, self.courier.sender.protocol))
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Send what can be sent now; whether nothing is left."""
+        return self.courier.flush(timeout_millis / 1000)
+
+    def shutdown(self, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        """Send what can be sent within the time, and leave the rest on disk."""
+        del kwargs
+        self.courier.close(timeout_millis / 1000)

@@ -1,0 +1,203 @@
+"""A record's metrics.
+
+Histograms and counters are recorded by the worker, after the span ended; histograms with its context, so that
+exemplars lead to the trace. Counters are not observable ones: the SDK lets those start at the moment they are first
+collected, at a value above 0, and Prometheus never sees the first error of its kind. What is in flight and the gauges
+are kept here and read by the meter when it collects, which costs a request next to nothing; the same callback empties
+the worker's queue first, so that a collection misses no request that has ended.
+"""
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any, Final
+
+from opentelemetry.context import Context
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from groqscope import semconv
+from groqscope.semconv import Metric
+from groqscope.telemetry.background import worker
+from groqscope.timeline import RequestRecord
+
+MAX_VALUES = 128
+"""Distinct values of an attribute that is a name (model, tool, server, error); later ones become `_OTHER`."""
+OTHER = "_OTHER"
+
+MetricAttributes = dict[str, str | int]
+_Key = tuple[tuple[str, str | int], ...]
+_NOWHERE: Final = Context()
+"""No span, whatever is current where the queue is emptied."""
+
+
+_all: "weakref.WeakSet[Metrics]" = weakref.WeakSet()
+
+
+class Metrics:
+    """The instruments of one meter."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._sums: dict[str, dict[_Key, float]] = {}
+        self._values: dict[str, set[str]] = {}
+        self._lock = threading.Lock()
+        _all.add(self)
+        # The first to be registered is the first to be called at a collection: it empties the queue.
+        first = True
+        self._histograms: dict[str, Any] = {}
+        self._counters: dict[str, Any] = {}
+        for metric in sorted(semconv.METRICS, key=lambda m: m.kind == "histogram"):
+            if metric.kind == "counter":
+                self._counters[metric.name] = meter.create_counter(metric.name, metric.unit, metric.brief)
+                continue
+            if metric.kind == "histogram":
+                self._histograms[metric.name] = meter.create_histogram(
+                    metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=metric.buckets
+                )
+                continue
+            self._sums[metric.name] = {}
+            create = {
+                "updowncounter": meter.create_observable_up_down_counter,
+                "gauge": meter.create_observable_gauge,
+            }[metric.kind]
+            create(metric.name, [self._observe(metric.name, first=first)], metric.unit, metric.brief)
+            first = False
+
+    def _observe(self, name: str, *, first: bool) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_options: CallbackOptions) -> Iterator[Observation]:
+            if first:
+                worker.drain()
+            with self._lock:
+                values = list(self._sums[name].items())
+            for key, value in values:
+                yield Observation(value, dict(key))
+
+        return observe
+
+    def started(self, attributes: MetricAttributes) -> None:
+        """A request is in flight."""
+        self._add(semconv.METRIC_ACTIVE, 1, attributes)
+
+    def ended(self, attributes: MetricAttributes) -> None:
+        """It is no longer; `attributes` are those it started with."""
+        self._add(semconv.METRIC_ACTIVE, -1, attributes)
+
+    def internal_error(self, hook: str) -> None:
+        """A failure of ours."""
+        self._add(semconv.METRIC_INTERNAL_ERRORS, 1, {"groqscope.hook": hook})
+
+    def _add(self, metric: Metric, amount: float, attributes: MetricAttributes) -> None:
+        if metric.kind == "counter":
+            self._counters[metric.name].add(amount, attributes)
+            return
+        key = tuple(sorted(attributes.items()))
+        sums = self._sums[metric.name]
+        with self._lock:
+            sums[key] = sums.get(key, 0) + amount
+
+    def _set(self, metric: Metric, value: float, attributes: MetricAttributes) -> None:
+        with self._lock:
+            self._sums[metric.name][tuple(sorted(attributes.items()))] = value
+
+    def in_flight(self, operation: str, model: str | None) -> MetricAttributes:
+        """Attributes of the request in flight."""
+        attributes: MetricAttributes = {semconv.OPERATION_NAME: operation, semconv.PROVIDER_NAME: semconv.PROVIDER}
+        if model is not None:
+            attributes[semconv.REQUEST_MODEL] = self._bounded(semconv.REQUEST_MODEL, model)
+        return attributes
+
+    def record(
+        self, record: RequestRecord, gaps: list[int], context: Context, left: Collection[str] = frozenset()
+    ) -> None:
+        """Record everything a finished request tells, but for the metrics that are `left` to another library."""
+        base = self._attributes(record)
+        failed = base
+        if record.error_type is not None:
+            failed = {**base, semconv.ERROR_TYPE: self._bounded(semconv.ERROR_TYPE, record.error_type)}
+
+        def put(metric: Metric, value: float | None, attributes: MetricAttributes = base) -> None:
+            if value is not None and metric.name not in left:
+                self._histograms[metric.name].record(value, attributes, context)
+
+        put(semconv.METRIC_DURATION, record.duration_ns / 1e9, failed)
+        self._add(semconv.METRIC_OUTCOMES, 1, {**failed, semconv.OUTCOME: record.outcome or ""})
+        put(semconv.METRIC_TTFC, None if record.ttfc_ns is None else record.ttfc_ns / 1e9)
+        put(semconv.METRIC_TOKENS, record.usage.input_tokens, {**base, semconv.TOKEN_TYPE: "input"})
+        put(semconv.METRIC_TOKENS, record.usage.output_tokens, {**base, semconv.TOKEN_TYPE: "output"})
+        if record.cost is not None and semconv.METRIC_COST.name not in left:
+            self._add(semconv.METRIC_COST, record.cost, base)
+        if semconv.METRIC_TPOC.name not in left:
+            self._gaps(gaps, base, context)
+        put(semconv.METRIC_QUEUE, record.usage.queue_time)
+        put(semconv.METRIC_PROMPT, record.usage.prompt_time)
+        put(semconv.METRIC_COMPLETION, record.usage.completion_time)
+        for phase, length in record.phases.items():
+            put(semconv.METRIC_PHASE, length / 1e9, {**base, semconv.PHASE: phase})
+        for call in record.tool_calls:
+            if call.assembly_ns is not None:
+                name = self._bounded(semconv.TOOL_NAME, call.name) if call.name else OTHER
+                put(semconv.METRIC_ASSEMBLY, call.assembly_ns / 1e9, {**base, semconv.TOOL_NAME: name})
+        self._attempts(record, base)
+        self._rate_limits(record, base)
+
+    def _gaps(self, gaps: list[int], base: MetricAttributes, context: Context) -> None:
+        """Record the gaps of a stream; the longest alone leads to the trace: of a hundred it is the one to follow."""
+        histogram = self._histograms[semconv.METRIC_TPOC.name]
+        longest = gaps.index(max(gaps)) if gaps else None
+        for place, gap in enumerate(gaps):
+            histogram.record(gap / 1e9, base, context if place == longest else _NOWHERE)
+
+    def _attempts(self, record: RequestRecord, base: MetricAttributes) -> None:
+        for attempt in record.attempts:
+            outcome = self._bounded(semconv.ERROR_TYPE, attempt.error_type) if attempt.error_type else "ok"
+            self._add(semconv.METRIC_ATTEMPTS, 1, {**base, semconv.ATTEMPT_OUTCOME: outcome})
+
+    def _rate_limits(self, record: RequestRecord, base: MetricAttributes) -> None:
+        limits = record.rate_limits
+        for resource, limit, remaining, reset in (
+            ("requests", limits.requests_limit, limits.requests_remaining, limits.requests_reset),
+            ("tokens", limits.tokens_limit, limits.tokens_remaining, limits.tokens_reset),
+        ):
+            for metric, value in (
+                (semconv.METRIC_RATELIMIT_LIMIT, limit),
+                (semconv.METRIC_RATELIMIT, remaining),
+                (semconv.METRIC_RATELIMIT_RESET, reset),
+            ):
+                if value is not None:
+                    self._set(metric, value, {**base, semconv.RATELIMIT_RESOURCE: resource})
+
+    def _attributes(self, record: RequestRecord) -> MetricAttributes:
+        attributes = self.in_flight(record.operation, record.model)
+        if record.response_model is not None:
+            attributes[semconv.RESPONSE_MODEL] = self._bounded(semconv.RESPONSE_MODEL, record.response_model)
+        if record.server_address is not None:
+            attributes[semconv.SERVER_ADDRESS] = self._bounded(semconv.SERVER_ADDRESS, record.server_address)
+            if record.server_port is not None:
+                attributes[semconv.SERVER_PORT] = record.server_port
+        return attributes
+
+    def forked(self) -> None:
+        """In a child: what is in flight is its parent's, and so may be whoever held the lock."""
+        self._lock = threading.Lock()
+        self._sums[semconv.METRIC_ACTIVE.name].clear()
+
+    def _bounded(self, key: str, value: str) -> str:
+        """Keep the number of distinct values bounded."""
+        seen = self._values.get(key)
+        if seen is not None and value in seen:
+            return value
+        with self._lock:
+            seen = self._values.setdefault(key, set())
+            if value in seen or len(seen) < MAX_VALUES:
+                seen.add(value)
+                return value
+        return OTHER
+
+
+def _forked() -> None:
+    for metrics in tuple(_all):
+        metrics.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

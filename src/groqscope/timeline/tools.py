@@ -1,0 +1,160 @@
+"""Tool calls put together from fragments, in bounded memory.
+
+A fragment belongs to the call with its (choice, index). A fragment without an index belongs to the call with its id,
+or, when the id is new or missing too, opens a new call or continues the last one. Groq sends a call whole, in one
+chunk; fragments, parallel calls and interleaving are handled all the same.
+"""
+
+import json
+
+from groqscope.timeline.record import ExecutedTool, ToolCall
+
+MAX_CALLS = 32
+"""Calls kept; later ones are counted."""
+MAX_EXECUTED = 16
+MAX_ARGUMENTS = 16_384
+"""Characters of arguments kept per call to tell whether they are JSON."""
+MAX_ARGUMENTS_TOTAL = 32_768
+MAX_COUNTED = 1_024
+"""Calls beyond the kept ones that are counted, each once however many fragments it has."""
+
+
+class _Call:
+    __slots__ = ("args", "choice", "deltas", "first_ns", "id", "index", "last_ns", "name", "size", "start_ns")
+
+    def __init__(self, choice: int, index: int, start_ns: int | None, t_ns: int | None) -> None:
+        self.choice = choice
+        self.index = index
+        self.id: str | None = None
+        self.name: str | None = None
+        self.deltas = 0
+        self.size = 0
+        self.args: list[str] | None = []
+        self.start_ns = start_ns
+        self.first_ns = self.last_ns = t_ns
+
+
+class ToolAssembly:
+    """The tool calls of one request."""
+
+    __slots__ = ("_beyond", "_calls", "_executed", "_kept", "_order")
+
+    def __init__(self) -> None:
+        self._calls: dict[tuple[int, int], _Call] = {}
+        self._order: list[_Call] = []
+        self._executed: dict[int, list[object]] = {}
+        self._kept = 0
+        self._beyond: set[tuple[int, int | str | None]] = set()
+
+    def add(
+        self,
+        choice: int,
+        index: int | None,
+        call_id: str | None,
+        name: str | None,
+        arguments: str | None,
+        *,
+        start_ns: int | None,
+        t_ns: int | None,
+    ) -> None:
+        """Add one fragment, which came at `t_ns`; `start_ns` is when the caller began to wait for it."""
+        call = self._find(choice, index, call_id, start_ns, t_ns)
+        if call is None:
+            if len(self._beyond) < MAX_COUNTED:
+                self._beyond.add((choice, call_id if index is None else index))
+            return
+        call.deltas += 1
+        call.last_ns = t_ns
+        if call_id and call.id is None:
+            call.id = call_id
+        if name and call.name is None:
+            call.name = name
+        if arguments:
+            call.size += len(arguments) if arguments.isascii() else len(arguments.encode("utf-8", "surrogatepass"))
+            if call.args is not None:
+                if call.size > MAX_ARGUMENTS or self._kept + len(arguments) > MAX_ARGUMENTS_TOTAL:
+                    self._kept -= sum(map(len, call.args))
+                    call.args = None
+                else:
+                    self._kept += len(arguments)
+                    call.args.append(arguments)
+
+    def _find(
+        self, choice: int, index: int | None, call_id: str | None, start_ns: int | None, t_ns: int | None
+    ) -> _Call | None:
+        if index is None:
+            known = next((c for c in self._order if c.choice == choice and c.id == call_id), None) if call_id else None
+            if known is None and not call_id:
+                known = next((c for c in reversed(self._order) if c.choice == choice), None)
+            if known is not None:
+                return known
+            index = 1 + max((c.index for c in self._order if c.choice == choice), default=-1)
+        call = self._calls.get((choice, index))
+        if call is None:
+            if len(self._order) >= MAX_CALLS:
+                return None
+            call = self._calls[choice, index] = _Call(choice, index, start_ns, t_ns)
+            self._order.append(call)
+        return call
+
+    def executed(self, index: int, type_: str, t_ns: int | None, *, has_output: bool) -> None:
+        """Note a tool that Groq ran: announced first, and again with its output."""
+        known = self._executed.get(index)
+        if known is None:
+            if len(self._executed) < MAX_EXECUTED:
+                # Announced and finished in one: its length is not known.
+                self._executed[index] = [type_, None if has_output else t_ns, None]
+        elif has_output and known[1] is not None and known[2] is None:
+            known[2] = t_ns
+
+    def calls(self, start_ns: int) -> tuple[ToolCall, ...]:
+        """Give the calls so far, in the order in which they began; `start_ns` is the issue of the request."""
+        return tuple(_frozen(call, start_ns) for call in self._order)
+
+    def executed_tools(self, start_ns: int) -> tuple[ExecutedTool, ...]:
+        """Give the tools Groq ran."""
+        tools: list[ExecutedTool] = []
+        for index, (type_, begin, end) in sorted(self._executed.items()):
+            begin_ns = begin - start_ns if isinstance(begin, int) else None
+            length = end - begin if isinstance(end, int) and isinstance(begin, int) else None
+            tools.append(ExecutedTool(index=index, type=str(type_), start_ns=begin_ns, duration_ns=length))
+        return tuple(tools)
+
+    @property
+    def dropped(self) -> int:
+        """How many calls came beyond those kept."""
+        return len(self._beyond)
+
+    @property
+    def anything_executed(self) -> bool:
+        """Whether Groq ran a tool."""
+        return bool(self._executed)
+
+    @property
+    def anything(self) -> bool:
+        """Whether a tool call came."""
+        return bool(self._order)
+
+
+def _frozen(call: _Call, start_ns: int) -> ToolCall:
+    first, last, start = call.first_ns, call.last_ns, call.start_ns
+    return ToolCall(
+        index=call.index,
+        choice=call.choice,
+        id=call.id,
+        name=call.name,
+        deltas=call.deltas,
+        arguments_size=call.size,
+        arguments_valid=None if call.args is None else _is_json("".join(call.args)),
+        first_delta_ns=None if first is None else first - start_ns,
+        delta_ns=None if first is None or last is None else last - first,
+        assembly_ns=None if start is None or last is None else last - start,
+    )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
