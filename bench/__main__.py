@@ -64,7 +64,7 @@ PATHS = {
 ROWS = (
     Row("async", "bare", "bare SDK"),
     Row("async", "groqscope", "groqscope", 0.20),
-    Row("async", "groqscope-slow", "groqscope, fast_decode=False"),
+    Row("async", "groqscope-slow", "groqscope, fast_path=False"),
     Row("async", "openllmetry", "OpenLLMetry", package="opentelemetry-instrumentation-groq"),
     Row("async", "openinference", "OpenInference", package="openinference-instrumentation-groq"),
     Row("async", "openlit", "OpenLIT", package="openlit", python=OTHERS),

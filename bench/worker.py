@@ -100,7 +100,7 @@ def groqscope_slow_decode() -> None:
     import groqscope
 
     providers()
-    groqscope.instrument(fast_decode=False)
+    groqscope.instrument(fast_path=False)
 
 
 def groqscope_by_logfire() -> None:

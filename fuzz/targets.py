@@ -19,10 +19,11 @@ from groqscope.audit.budgets import parse_budget
 from groqscope.audit.errors import AuditError
 from groqscope.audit.expression import compile_where
 from groqscope.codec import encode
+from groqscope.fastpath import ChunkTemplate, SSEDecoder, decode_chunk, decode_completion, learn_template
+from groqscope.instrument.headers import rate_limits, retry_after
 from groqscope.simulator import BUNDLED, RecordingError, read_recording
 from groqscope.store import decode_traces
 from groqscope.timeline import RequestRecord
-from groqscope.wire import Frame, SSEDecoder, decode_chunk, decode_completion, frame_of, rate_limits, retry_after
 
 Target = Callable[[bytes], None]
 
@@ -64,21 +65,21 @@ def _theirs(pieces: list[bytes]) -> list[Any]:
 
 
 def chunk(data: bytes) -> None:
-    """What the fast decoder of chunks and completions does not understand it leaves to the SDK; so do frames."""
+    """What the fast decoder of chunks and completions does not understand it leaves to the SDK; so do templates."""
     decode_chunk(data)
     decode_completion(data)
-    for frame in _frames():
-        built = frame(data, 0, len(data))
+    for template in _templates():
+        built = template(data, 0, len(data))
         if built is not None and built != construct_type(value=json.loads(data), type_=ChatCompletionChunk):
             raise Differs(repr(built))
 
 
 @cache
-def _frames() -> tuple[Frame, ...]:
+def _templates() -> tuple[ChunkTemplate, ...]:
     """What is learned from each recorded chunk that inputs begin with."""
     decoded = ((decode_chunk(payload), payload) for payload in seeds("chunk"))
-    found = (frame_of(given, payload) for given, payload in decoded if given is not None)
-    return tuple(frame for _, frame in filter(None, found))
+    found = (learn_template(given, payload) for given, payload in decoded if given is not None)
+    return tuple(template for _, template in filter(None, found))
 
 
 def otlp(data: bytes) -> None:

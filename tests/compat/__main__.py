@@ -21,7 +21,7 @@ CACHE = ROOT / ".cache" / "compat"
 KNOWN = ROOT / "requirements-dev.txt"
 """The versions that all tests run with."""
 SUITE = (
-    "tests/wire",
+    "tests/fastpath",
     "tests/test_codec.py",
     "tests/instrument/test_recordings.py",
     "tests/instrument/test_endings.py",

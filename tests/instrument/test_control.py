@@ -369,7 +369,7 @@ def test_a_client_of_a_subclass_and_the_process(
     sim.play([Failure(429, retry_after=0.001), TEXT])
     with _Own(base_url=sim.base_url, api_key="test", max_retries=1) as client:
         for target in (client, None) if first == "client" else (None, client):
-            instrument(target, **exported.providers, fast_decode=fast)
+            instrument(target, **exported.providers, fast_path=fast)
         try:
             answer = client.chat.completions.create(**request_of)
             _ = list(answer) if request_of is STREAM else None
@@ -380,6 +380,15 @@ def test_a_client_of_a_subclass_and_the_process(
     assert (record.outcome, len(record.attempts), record.retries) == ("completed", 2, 1)
     assert record.phases.total() == record.duration_ns
     assert record.phases.pool_wait is not None
+
+
+def test_the_former_name_of_fast_path(sim: Simulator, exported: Exported) -> None:
+    """`fast_decode` is `fast_path` for one release, and warns."""
+    with Groq(base_url=sim.base_url, api_key="test") as client:
+        with pytest.warns(DeprecationWarning, match="fast_path"):
+            instrument(client, **exported.providers, fast_decode=False)
+
+        assert type(client)._groqscope_fast is False
 
 
 @both

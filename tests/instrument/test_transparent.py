@@ -239,7 +239,7 @@ ASKED = [(name, stream) for name in ANSWERS] + [
 def test_as_the_bare_sdk(name: str, ask: Any, fast: bool, mode: Mode, sim: Simulator, exported: Exported) -> None:
     """The same values in the same order, and the same exception, its arguments and body, whatever the answer."""
     sim.play(ANSWERS[name])
-    exported.options["fast_decode"] = fast
+    exported.options["fast_path"] = fast
     retries = int(name == "429")  # whose back-off the answer decides
     expected = outcome_of(ask, mode, groq_client(mode, sim.base_url, max_retries=retries))
     got = outcome_of(ask, mode, exported.client(mode, sim.base_url, max_retries=retries))

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from groqscope.instrument.headers import retry_after
 from groqscope.simulator import RecordingError, read_recording
 from groqscope.store import ReadReport, read_records
-from groqscope.wire import retry_after
 
 FUZZ = Path(__file__).parents[2] / "fuzz"
 

@@ -6,6 +6,7 @@ begin with `import groqscope` too, would wait for them in vain.
 
 import importlib
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ def instrument(
     *,
     tracer_provider: "TracerProvider | None" = None,
     meter_provider: "MeterProvider | None" = None,
-    fast_decode: bool = True,
+    fast_path: bool = True,
     phase_spans: bool = True,
     content: "ContentPolicy | None" = None,
+    fast_decode: bool | None = None,
 ) -> None: ...
 
 
@@ -50,9 +52,10 @@ def instrument(
     *,
     tracer_provider: "TracerProvider | None" = None,
     meter_provider: "MeterProvider | None" = None,
-    fast_decode: bool = True,
+    fast_path: bool = True,
     phase_spans: bool = True,
     content: "ContentPolicy | None" = None,
+    fast_decode: bool | None = None,
 ) -> ClientT: ...
 
 
@@ -61,9 +64,10 @@ def instrument(
     *,
     tracer_provider: "TracerProvider | None" = None,
     meter_provider: "MeterProvider | None" = None,
-    fast_decode: bool = True,
+    fast_path: bool = True,
     phase_spans: bool = True,
     content: "ContentPolicy | None" = None,
+    fast_decode: bool | None = None,
 ) -> Any:
     """Observe every Groq client of the process, or the one given (and its copies), which is returned.
 
@@ -73,10 +77,11 @@ def instrument(
         client: a `groq.Groq` or `groq.AsyncGroq`.
         tracer_provider: where spans go; the global provider when not given.
         meter_provider: where metrics go; the global provider when not given.
-        fast_decode: build chunks and completions by pydantic-core (same objects, a tenth of the CPU time), and copy a
+        fast_path: build chunks and completions by pydantic-core (same objects, a tenth of the CPU time), and copy a
             request's parameters instead of walking through their types. `False` takes the SDK's own path.
         phase_spans: a child span per phase; the phases are on the record span in any case.
         content: whether prompts and answers are recorded; the conventions' environment variable decides when not given.
+        fast_decode: the former name of `fast_path`, for this release.
 
     Raises:
         TypeError: `client` is something else.
@@ -88,13 +93,16 @@ def instrument(
 
     if client is not None and not isinstance(client, (Groq, AsyncGroq)):
         raise TypeError(f"instrument() takes a groq.Groq or groq.AsyncGroq client, got {type(client).__name__}")
+    if fast_decode is not None:
+        warnings.warn("instrument(fast_decode=…) is called fast_path now", DeprecationWarning, stacklevel=2)
+        fast_path = fast_decode
     with _lock:
         targets = seam.CLIENTS if client is None else (type(client),)
         if all(seam.is_instrumented(t) for t in targets):
             return client
         telemetry = Telemetry(tracer_provider, meter_provider, phase_spans=phase_spans, content=content)
         faults.listeners[:] = [telemetry.metrics.internal_error]
-        scope = seam.Scope(telemetry, fast_decode=fast_decode)
+        scope = seam.Scope(telemetry, fast_path=fast_path)
         if client is None:
             for cls in seam.CLIENTS:
                 if not seam.is_instrumented(cls):

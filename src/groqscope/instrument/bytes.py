@@ -14,11 +14,11 @@ from groq.types.chat import ChatCompletionChunk
 from httpx import AsyncByteStream, Response, SyncByteStream
 from httpx._decoders import SUPPORTED_DECODERS
 
+from groqscope.fastpath import SSEDecoder, decode_chunk
 from groqscope.instrument import registry
 from groqscope.instrument.facts import chunk_observer
 from groqscope.instrument.faults import hook
 from groqscope.instrument.recorder import Recorder
-from groqscope.wire import SSEDecoder, decode_chunk
 
 _MAX_BODY = 4 * 1024 * 1024
 """Bytes of a body kept to read usage from it."""

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from groq.resources.chat import completions
 
+from groqscope.fastpath import copy_parameters
 from groqscope.instrument.faults import hook
-from groqscope.wire import copy_parameters
 
 NAMES: Final = ("maybe_transform", "async_maybe_transform")
 _originals: dict[str, Callable[..., Any]] = {}

@@ -17,6 +17,7 @@ import httpx
 from groq._models import construct_type
 from groq.types.chat import ChatCompletion
 
+from groqscope.fastpath import decode_completion, warm_up
 from groqscope.instrument import registry
 from groqscope.instrument.facts import (
     error_type_of,
@@ -27,15 +28,15 @@ from groqscope.instrument.facts import (
     request_facts,
 )
 from groqscope.instrument.faults import hook
+from groqscope.instrument.headers import rate_limits, retry_after
 from groqscope.telemetry import Begun, Content, Telemetry, price
 from groqscope.timeline import Outcome, RateLimits, RequestRecord, Timeline
-from groqscope.wire import decode_completion, rate_limits, retry_after, warm_up
 
 if TYPE_CHECKING:
     from groq._models import FinalRequestOptions
 
-KEY: Final = "groqscope"
-"""Under this key of a request's extensions lies its recorder."""
+RECORDER_EXTENSION: Final = "groqscope"
+"""The name of the extension of an httpx request that holds its recorder."""
 
 _MAX_HEADERS: Final = 256
 _MAX_HEADER: Final = 512
@@ -114,7 +115,7 @@ class Recorder:
             self.timeline.request["request_size"] = int(size)
         self._chained = request.extensions.get("trace")
         request.extensions["trace"] = self._atrace if asynchronous else self._trace
-        request.extensions[KEY] = self
+        request.extensions[RECORDER_EXTENSION] = self
 
     def _trace(self, name: str, info: Mapping[str, Any]) -> Any:
         chained = None if self._chained is None else self._chained(name, info)

@@ -23,13 +23,13 @@ from groq.types.chat import ChatCompletion
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY  # pyright: ignore[reportPrivateUsage] - the only name it has
 
+from groqscope.fastpath import decode_completion
 from groqscope.instrument import parameters
 from groqscope.instrument.bytes import observe_bytes
 from groqscope.instrument.faults import hook
-from groqscope.instrument.recorder import KEY, Clock, Recorder, begin
+from groqscope.instrument.recorder import RECORDER_EXTENSION, Clock, Recorder, begin
 from groqscope.instrument.streams import InstrumentedAsyncStream, InstrumentedStream
 from groqscope.telemetry import Telemetry
-from groqscope.wire import decode_completion
 
 _current: ContextVar[Recorder | None] = ContextVar("groqscope_recorder", default=None)
 _MARK: Final = "_groqscope_scope"
@@ -41,7 +41,7 @@ class Scope:
     """How the clients of one `instrument()` are observed."""
 
     telemetry: Telemetry
-    fast_decode: bool = True
+    fast_path: bool = True
     now: Clock = monotonic_ns
     originals: dict[str, Any] = field(default_factory=dict[str, Any])
 
@@ -53,9 +53,9 @@ def install(cls: type, scope: Scope) -> None:
         scope.originals[f"{cls.__name__}.{name}"] = cls.__dict__.get(name)
         setattr(cls, name, _WRAPPERS[name, iscoroutinefunction(original)](original, scope))
     setattr(cls, _MARK, scope)
-    if scope.fast_decode:
+    if scope.fast_path:
         parameters.install()
-    cls._groqscope_fast = scope.fast_decode  # pyright: ignore[reportAttributeAccessIssue] - read by the streams
+    cls._groqscope_fast = scope.fast_path  # pyright: ignore[reportAttributeAccessIssue] - read by the streams
 
 
 def remove(cls: type) -> None:
@@ -218,7 +218,7 @@ def _observed(scope: Scope, client: Any, kwargs: dict[str, Any]) -> None:
         return
     extensions = response.request.extensions
     # A client class with a `_prepare_request` of its own may not have called ours.
-    recorder = extensions.setdefault(KEY, _recorder(scope, client))
+    recorder = extensions.setdefault(RECORDER_EXTENSION, _recorder(scope, client))
     if not isinstance(recorder, Recorder):
         return
     recorder.answered(response)
@@ -260,11 +260,11 @@ def _wrap_data(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]
         if cast_to is not ChatCompletion or not hasattr(response, "_content") or not _governs(scope, self):
             return original(self, data=data, cast_to=cast_to, response=response)
         completion = None
-        if scope.fast_decode and not self._strict_response_validation:
+        if scope.fast_path and not self._strict_response_validation:
             completion = decode_completion(response.content)
         if completion is None:
             completion = original(self, data=data, cast_to=cast_to, response=response)
-        recorder = response.request.extensions.get(KEY)
+        recorder = response.request.extensions.get(RECORDER_EXTENSION)
         if isinstance(recorder, Recorder):
             recorder.parsed(completion)
         return completion
@@ -291,7 +291,7 @@ def recorder_of(target: Any) -> Recorder | None:
     """Find the recorder of a stream, a raw response or an error, by the request it belongs to."""
     for candidate in (target, getattr(target, "response", None), getattr(target, "http_response", None)):
         request = candidate if isinstance(candidate, httpx.Request) else _request_of(candidate)
-        if request is not None and isinstance(found := request.extensions.get(KEY), Recorder):
+        if request is not None and isinstance(found := request.extensions.get(RECORDER_EXTENSION), Recorder):
             return found
     return None
 

@@ -15,12 +15,12 @@ from groq._streaming import ServerSentEvent
 from groq.types.chat import ChatCompletionChunk
 from httpx import Response
 
+from groqscope.fastpath import ChunkTemplate, SSEDecoder, decode_chunk, learn_template
 from groqscope.instrument import registry
 from groqscope.instrument.facts import chunk_observer
 from groqscope.instrument.faults import HOOKS, hook, report
-from groqscope.instrument.recorder import KEY, Recorder
+from groqscope.instrument.recorder import RECORDER_EXTENSION, Recorder
 from groqscope.timeline import Channel, Outcome, Timeline
-from groqscope.wire import Frame, SSEDecoder, decode_chunk, frame_of
 
 T = TypeVar("T")
 
@@ -40,12 +40,12 @@ class Chunks:
         "_client",
         "_decode",
         "_decoder",
-        "_frame",
         "_learns",
         "_misses",
         "_read_ns",
         "_response",
         "_see",
+        "_template",
         "draining",
         "leaving",
         "now",
@@ -62,10 +62,10 @@ class Chunks:
         fast = fast and cast_to is ChatCompletionChunk and not client._strict_response_validation  # noqa: SLF001
         self._decode: Callable[[bytes], Any] = decode_chunk if fast else _undecoded
         self._learns = fast and (recorder is None or recorder.content is None)
-        """Whether chunks may be built from a frame. Where content is kept, each has to be looked at."""
-        self._frame: Frame | None = None
+        """Whether chunks may be built from a template. Where content is kept, each has to be looked at."""
+        self._template: ChunkTemplate | None = None
         self._channel = Channel.NONE
-        """What a chunk that fits the frame carries."""
+        """What a chunk that fits the template carries."""
         self._misses = 0
         """Chunks in a row that did not fit."""
         self._decoder = SSEDecoder()
@@ -132,12 +132,12 @@ class Chunks:
         return self._seen(self._slow(event), valid=False)
 
     def _repeated(self, data: bytes, begin: int, end: int) -> Any:
-        """Give the chunk of a payload, from `begin` to `end`, that fits the frame."""
-        if self._frame is None:
+        """Give the chunk of a payload, from `begin` to `end`, that fits the template."""
+        if self._template is None:
             return None
         chunk = None
         try:
-            chunk = self._frame(data, begin, end)
+            chunk = self._template(data, begin, end)
             if chunk is not None:
                 self._misses = 0
                 self.timeline.chunk(self._read_ns, self._channel, self.now())
@@ -151,12 +151,12 @@ class Chunks:
         if self._misses & (self._misses - 1):
             return
         try:
-            found = frame_of(chunk, payload)
+            found = learn_template(chunk, payload)
         except Exception as error:  # noqa: BLE001 - a shortcut that fails is none
             self.give_up(error)
             return
         if found is not None:
-            name, self._frame = found
+            name, self._template = found
             self._channel = Channel.CONTENT if name == "content" else Channel.REASONING
 
     def _seen(self, chunk: Any, *, valid: bool) -> Any:
@@ -170,7 +170,7 @@ class Chunks:
     def _done(self) -> None:
         self.draining = True
         self.pending = []
-        self._frame = None
+        self._template = None
         if self.recorder is not None:
             self.recorder.timeline.done = True
 
@@ -419,7 +419,7 @@ class InstrumentedAsyncStream(AsyncStream[T], Generic[T]):
 
 
 def _chunks_of(client: Any, cast_to: Any, response: Response) -> Chunks:
-    found = response.request.extensions.get(KEY)
+    found = response.request.extensions.get(RECORDER_EXTENSION)
     recorder = found if isinstance(found, Recorder) and found.open else None
     if recorder is not None:
         recorder.adopted = True

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.recordings import Recording, streams
 
-from groqscope.wire import SSEDecoder
+from groqscope.fastpath import SSEDecoder
 
 Seen = list[tuple[str | None, str]]
 """Name and data of each event; what was raised after them stands last, with no data."""

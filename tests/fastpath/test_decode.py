@@ -11,7 +11,7 @@ from support.json_bytes import payloads
 from support.objects import told_apart
 from support.recordings import Recording, streams, wholes
 
-from groqscope.wire import decode_chunk, decode_completion
+from groqscope.fastpath import decode_chunk, decode_completion
 
 
 def _by_the_sdk(payload: bytes | str, model: type) -> Any:

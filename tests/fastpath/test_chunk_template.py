@@ -1,4 +1,4 @@
-"""Chunks built from a frame equal those of the SDK, and nothing fits a frame that is not such a chunk."""
+"""Chunks built from a template equal those of the SDK, and nothing fits a template that is not such a chunk."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from support.json_bytes import payloads
 from support.objects import told_apart
 from support.recordings import Recording, streams
 
-from groqscope.wire import Frame, decode_chunk, frame_of
+from groqscope.fastpath import ChunkTemplate, decode_chunk, learn_template
 
 _PLAIN = b'{"id":"c","created":1,"model":"m","object":"chat.completion.chunk","choices":[{"index":0,"delta":{%b}%b}]%b}'
 
@@ -21,9 +21,9 @@ def _by_the_sdk(payload: bytes | str) -> Any:
     return construct_type(value=json.loads(payload), type_=ChatCompletionChunk)
 
 
-def _learned(payload: bytes) -> Frame | None:
+def _learned(payload: bytes) -> ChunkTemplate | None:
     chunk = decode_chunk(payload)
-    found = None if chunk is None else frame_of(chunk, payload)
+    found = None if chunk is None else learn_template(chunk, payload)
     return None if found is None else found[1]
 
 
@@ -35,17 +35,17 @@ def _plain(text: bytes) -> bytes:
 
 @pytest.mark.parametrize("recording", streams(), ids=lambda r: r.name)
 def test_recorded_chunks(recording: Recording) -> None:
-    """In every recorded stream each chunk that fits a frame learned before it equals the SDK's; most do."""
-    frame: Frame | None = None
+    """In every recorded stream each chunk that fits a template learned before it equals the SDK's; most do."""
+    template: ChunkTemplate | None = None
     texts = fitted = 0
     for payload in recording.payloads:
         data = payload.encode()
-        chunk = None if frame is None else frame(data, 0, len(data))
+        chunk = None if template is None else template(data, 0, len(data))
         if chunk is not None:
             fitted += 1
             assert told_apart(chunk) == told_apart(_by_the_sdk(payload))
         else:
-            frame = _learned(data) or frame
+            template = _learned(data) or template
         fields = {} if payload == "[DONE]" else json.loads(payload)
         delta = fields["choices"][0]["delta"] if fields.get("choices") else {}
         texts += bool(delta.get("content") or delta.get("reasoning"))
@@ -68,11 +68,11 @@ def test_recorded_chunks(recording: Recording) -> None:
 @example(b"\x7f")
 def test_any_text(text: bytes) -> None:
     """Whatever stands between the quotes: as the SDK, or left to it."""
-    frame = _learned(_plain(b"token"))
+    template = _learned(_plain(b"token"))
     payload = _plain(text)
 
-    assert frame is not None
-    chunk = frame(b"data: " + payload + b"\n\n", 6, len(payload) + 6)
+    assert template is not None
+    chunk = template(b"data: " + payload + b"\n\n", 6, len(payload) + 6)
     if chunk is not None:
         assert chunk.choices[0].delta.content
         assert told_apart(chunk) == told_apart(_by_the_sdk(payload))
@@ -82,16 +82,16 @@ def test_any_text(text: bytes) -> None:
 
 @given(payloads(ChatCompletionChunk), st.text(min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_any_chunk(payload: bytes, text: str, random: Any) -> None:
-    """A frame learned from any chunk gives that chunk and equal ones, for its own payload and one cut up anywhere."""
-    frame = _learned(payload)
-    if frame is None:
+    """A template learned from any chunk builds what the SDK builds, from its own payload and from a changed one."""
+    template = _learned(payload)
+    if template is None:
         return
     place = random.randrange(len(payload) + 1)
     changed = payload[:place] + json.dumps(text)[1:-1].encode() + payload[place + random.randrange(3) :]
 
-    own = frame(payload, 0, len(payload))
+    own = template(payload, 0, len(payload))
     assert told_apart(own) == told_apart(_by_the_sdk(payload))
-    other = frame(changed, 0, len(changed))
+    other = template(changed, 0, len(changed))
     if other is not None:
         assert told_apart(other) == told_apart(_by_the_sdk(changed))
 
@@ -121,7 +121,7 @@ def test_what_teaches_nothing(payload: bytes) -> None:
     chunk = decode_chunk(payload)
 
     assert chunk is not None
-    assert frame_of(chunk, payload) is None
+    assert learn_template(chunk, payload) is None
 
 
 def test_chunks_do_not_share_anything() -> None:
@@ -129,11 +129,11 @@ def test_chunks_do_not_share_anything() -> None:
     payload = _plain(b"a")
     first = decode_chunk(payload)
     assert first is not None
-    found = frame_of(first, payload)
+    found = learn_template(first, payload)
     assert found is not None
-    name, frame = found
+    name, template = found
     expected = told_apart(first)
-    for chunk in (first, frame(payload, 0, len(payload))):
+    for chunk in (first, template(payload, 0, len(payload))):
         assert chunk is not None
         choice = chunk.choices[0]
         for model in (chunk, choice, choice.delta):
@@ -144,15 +144,15 @@ def test_chunks_do_not_share_anything() -> None:
         chunk.choices.clear()
 
     assert name == "content"
-    assert told_apart(frame(payload, 0, len(payload))) == expected
+    assert told_apart(template(payload, 0, len(payload))) == expected
 
 
 def test_chunks_can_be_copied_and_written() -> None:
     """What pydantic does with a model it does with these: equality, copies, JSON, validation."""
     payload = _plain(b"a")
-    frame = _learned(payload)
-    assert frame is not None
-    chunk, expected = frame(payload, 0, len(payload)), _by_the_sdk(payload)
+    template = _learned(payload)
+    assert template is not None
+    chunk, expected = template(payload, 0, len(payload)), _by_the_sdk(payload)
 
     assert chunk is not None
     assert chunk == expected

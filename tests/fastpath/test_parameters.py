@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from support.json_bytes import texts, values
 from support.recordings import Recording, streams, wholes
 
-from groqscope.wire import copy_parameters
+from groqscope.fastpath import copy_parameters
 
 NAMES = sorted(CompletionCreateParams.__annotations__)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.recordings import Recording, recordings
 
-from groqscope.wire import parse_duration, rate_limits, retry_after
+from groqscope.instrument.headers import parse_duration, rate_limits, retry_after
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Any, Final
 from groq.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
-Frame = Callable[[bytes, int, int], ChatCompletionChunk | None]
+ChunkTemplate = Callable[[bytes, int, int], ChatCompletionChunk | None]
 """Bytes, of which the payload begins at one place and ends at another, to a chunk with a text that is not empty.
 
 `None` where the payload does not fit."""
@@ -29,8 +29,8 @@ _set_fields, _set_names, _set_extra, _set_private = (
 )
 
 
-def frame_of(chunk: ChatCompletionChunk, payload: bytes) -> tuple[str, Frame] | None:
-    """Learn from a chunk and its payload: the field of the delta that holds the text, and the frame around it.
+def learn_template(chunk: ChatCompletionChunk, payload: bytes) -> tuple[str, ChunkTemplate] | None:
+    """Learn from a chunk and its payload: the field of the delta that holds the text, and the template around it.
 
     `None` where a copy would share a value that can be changed, or where there is more to the chunk than a text that
     somebody has to look at: several choices, an end, tool calls, usage, log probabilities.
@@ -46,7 +46,7 @@ def frame_of(chunk: ChatCompletionChunk, payload: bytes) -> tuple[str, Frame] | 
     # The key must be there once and nothing be spelled with escapes, or another text might be the one that counts.
     if b"\\" in payload or payload.count(key) != 1 or text.decode() != delta.__dict__[name]:
         return None
-    return name, _frame(chunk, choice, delta, name, before + start, end + after)
+    return name, _template_of(chunk, choice, delta, name, before + start, end + after)
 
 
 def _text_field(chunk: ChatCompletionChunk) -> str | None:
@@ -63,7 +63,7 @@ def _text_field(chunk: ChatCompletionChunk) -> str | None:
     return "content" if delta.content else "reasoning"
 
 
-def _frame(chunk: Any, choice: Any, delta: Any, name: str, before: bytes, after: bytes) -> Frame:
+def _template_of(chunk: Any, choice: Any, delta: Any, name: str, before: bytes, after: bytes) -> ChunkTemplate:
     head, tail = len(before), len(after) - 1  # the text's closing quote is what ends it
     chunk_type, choice_type, delta_type = type(chunk), type(choice), type(delta)
     # Copies: the caller may change the chunk that this was learned from.
@@ -71,7 +71,7 @@ def _frame(chunk: Any, choice: Any, delta: Any, name: str, before: bytes, after:
     chunk_names, choice_names, delta_names = (set(m.__pydantic_fields_set__) for m in (chunk, choice, delta))
     chunk_extra, choice_extra, delta_extra = (dict(m.__pydantic_extra__ or {}) for m in (chunk, choice, delta))
 
-    def frame(data: bytes, begin: int, end: int) -> ChatCompletionChunk | None:
+    def template(data: bytes, begin: int, end: int) -> ChatCompletionChunk | None:
         if not data.startswith(before, begin) or not data.endswith(after, begin + head, end):
             return None
         try:
@@ -104,4 +104,4 @@ def _frame(chunk: Any, choice: Any, delta: Any, name: str, before: bytes, after:
         _set_private(chunk, None)
         return chunk
 
-    return frame
+    return template
