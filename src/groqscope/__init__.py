@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from groqscope.configuration import configure, flush, shutdown
     from groqscope.instrument import on_record, record_of, uninstrument
     from groqscope.models.groq import GroqModel as GroqModel  # not in __all__: `import *` must not need the extra
+    from groqscope.telemetry import run
     from groqscope.timeline import RequestRecord
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "instrument",
     "on_record",
     "record_of",
+    "run",
     "shutdown",
     "uninstrument",
 ]
@@ -37,6 +39,7 @@ _LATER: Final = {
     "flush": "configuration",
     "on_record": "instrument",
     "record_of": "instrument",
+    "run": "telemetry",
     "shutdown": "configuration",
     "uninstrument": "instrument",
 }

@@ -3,7 +3,8 @@
 from groqscope.telemetry.background import worker
 from groqscope.telemetry.content import Content, ContentPolicy
 from groqscope.telemetry.cost import price
+from groqscope.telemetry.run_scope import run
 from groqscope.telemetry.spans import disown
 from groqscope.telemetry.telemetry import Begun, Ended, Telemetry
 
-__all__ = ["Begun", "Content", "ContentPolicy", "Ended", "Telemetry", "disown", "price", "worker"]
+__all__ = ["Begun", "Content", "ContentPolicy", "Ended", "Telemetry", "disown", "price", "run", "worker"]

@@ -1,6 +1,7 @@
 """What happened when, and the record that follows from it: pure, without a clock, without I/O."""
 
 from groqscope.timeline.record import (
+    PHASE_NAMES,
     Attempt,
     ExecutedTool,
     ModelUsage,
@@ -15,6 +16,7 @@ from groqscope.timeline.record import (
 from groqscope.timeline.timeline import Channel, RequestFacts, ResponseFacts, Timeline
 
 __all__ = [
+    "PHASE_NAMES",
     "Attempt",
     "Channel",
     "ExecutedTool",

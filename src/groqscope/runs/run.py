@@ -1,0 +1,287 @@
+"""`Run`: where the time of an agent's answer or a server's request went, adding up to the nanosecond.
+
+A run is made from the spans of one trace, or of a part of it, and is pure: values in, values out, no clock, no I/O.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from groqscope import semconv
+from groqscope.runs.partition import Overlap, Segment, overlaps, partition
+from groqscope.runs.spans import PART_KINDS, PartKind, SpanTree, TraceSpan
+from groqscope.timeline import PHASE_NAMES, RequestRecord
+
+_NAMED_OVERLAPS: Final = 64
+"""Overlaps that a run keeps; those that saved most."""
+
+
+class NotARun(ValueError):
+    """There is no Groq request among the spans, or none below the span asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one kind of work took of a run's wall clock."""
+
+    kind: PartKind
+    name: str
+    """The phase of a request, the tool, or the span whose own time it is."""
+    duration_ns: int
+    stretches: int
+    """In how many stretches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolExecution:
+    """One execution of a tool by the program."""
+
+    name: str
+    span_id: str
+    start_ns: int
+    """Since the run's start, nanoseconds."""
+    duration_ns: int
+    failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run; every nanosecond of `duration_ns` is in exactly one of its segments."""
+
+    trace_id: str
+    span_id: str | None
+    """The span that the run is; `None` when it is a whole trace without one span around it."""
+    name: str
+    service: str | None
+    agent: str | None = None
+    conversation: str | None = None
+    user: str | None = None
+    tags: Mapping[str, str]
+    start_unix_ns: int
+    duration_ns: int
+    failed: bool
+    segments: tuple[Segment, ...]
+    """The partition, in order of time."""
+    spans: tuple[TraceSpan, ...]
+    """Every span of the run, parents before children."""
+    requests: tuple[RequestRecord, ...]
+    """The Groq requests, in order of start; each once, the record inside another library's inference span."""
+    tools: tuple[ToolExecution, ...]
+    overlaps: tuple[Overlap, ...]
+    missing: tuple[str, ...]
+    """What is not there, a sentence each; empty for a trace that is whole."""
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The segments summed by kind and name: model first, by phase, then the others, longest first."""
+        lengths: Counter[tuple[PartKind, str]] = Counter()
+        stretches: Counter[tuple[PartKind, str]] = Counter()
+        for segment in self.segments:
+            lengths[segment.kind, segment.name] += segment.length_ns
+            stretches[segment.kind, segment.name] += 1
+        parts = [Part(kind, name, length, stretches[kind, name]) for (kind, name), length in lengths.items()]
+        return tuple(sorted(parts, key=_place))
+
+    @property
+    def overlap_saved_ns(self) -> int:
+        """What doing several things at once saved, against one after the other."""
+        return sum(overlap.saved_ns for overlap in self.overlaps)
+
+    def time_in(self, kind: PartKind) -> int:
+        """Sum up the segments of one kind, nanoseconds."""
+        return sum(segment.length_ns for segment in self.segments if segment.kind == kind)
+
+    @property
+    def first_answer_ns(self) -> int | None:
+        """When the first answer token of the run's last request came, since the run's start.
+
+        The last request gives the answer; what requests before it said went into tools. `None` when that request was
+        not streamed, failed, or never came to an answer.
+        """
+        last = self.requests[-1]
+        if last.ttfot_ns is None or last.outcome == "error":
+            return None
+        return last.start_unix_ns - self.start_unix_ns + last.ttfot_ns
+
+    @property
+    def retries(self) -> int:
+        """HTTP attempts beyond the first, of all requests."""
+        return sum(request.retries for request in self.requests)
+
+    @property
+    def input_tokens(self) -> int | None:
+        """Of all requests whose usage is known; `None` when that is none."""
+        return _sum(request.usage.input_tokens for request in self.requests)
+
+    @property
+    def output_tokens(self) -> int | None:
+        """Of all requests whose usage is known; `None` when that is none."""
+        return _sum(request.usage.output_tokens for request in self.requests)
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars of the requests whose cost is known; `None` when that is none."""
+        known = [request.cost for request in self.requests if request.cost is not None]
+        return sum(known) if known else None
+
+    @property
+    def unpriced(self) -> int:
+        """Requests whose cost is not known."""
+        return sum(request.cost is None for request in self.requests)
+
+
+def run_of(spans: Iterable[TraceSpan], *, top: str | None = None) -> Run:
+    """Make the run of a trace, or of the part below the span `top`.
+
+    Spans of other traces must not be among them; a span that is there twice counts once.
+
+    Raises:
+        NotARun: no Groq request is in it.
+        KeyError: `top` is not among the spans.
+    """
+    return _make(SpanTree(spans), top)
+
+
+def runs_of(spans: Iterable[TraceSpan]) -> list[Run]:
+    """Make the runs of a trace: one of each outermost `groqscope.run` or agent that asked Groq, else the whole trace.
+
+    A trace that is one request and nothing around it is no run.
+    """
+    tree = SpanTree(spans)
+    if not any(span.record is not None for span in tree.by_id.values()):
+        return []
+    marked = [span for top in tree.tops for span in _outermost(tree, top)]
+    found = [_make(tree, span.span_id) for span in marked]
+    if not found and (len(tree.tops) > 1 or tree.tops[0].record is None):
+        found.append(_make(tree, None))
+    return found
+
+
+def _outermost(tree: SpanTree, top: TraceSpan) -> list[TraceSpan]:
+    """Return the outermost spans that say they are runs and have a request below."""
+    found: list[TraceSpan] = []
+    waiting = [top]
+    while waiting:
+        span = waiting.pop()
+        marked = semconv.RUN_NAME in span.attributes or span.operation == semconv.INVOKE_AGENT
+        if marked and any(s.record is not None for s in tree.below(span)):
+            found.append(span)
+        else:
+            waiting.extend(tree.children(span))
+    return sorted(found, key=lambda s: (s.start_unix_ns, s.span_id))
+
+
+def _make(tree: SpanTree, top: str | None) -> Run:
+    tops = tree.tops if top is None else [tree.by_id[top]]
+    spans = [span for one in tops for span in tree.below(one)]
+    records = [span.record for span in spans if span.record is not None]
+    records.sort(key=lambda record: (record.start_unix_ns, record.span_id or ""))
+    if not records:
+        raise NotARun("no Groq request is in it")
+    start = min(span.start_unix_ns for span in tops)
+    deciding = tops if len(tops) == 1 and _ended(tops[0]) else spans
+    end = max(start, *(_last_moment(span) for span in deciding))
+    groups: list[Overlap] = []
+    for children in (tops, *(tree.children(span) for span in spans)):
+        groups.extend(overlaps(children, end, _name))
+    one = tops[0] if len(tops) == 1 else None
+    facts = _facts(spans if one is None else [one, *spans])
+    return Run(
+        trace_id=tops[0].trace_id,
+        span_id=None if one is None else one.span_id,
+        name=facts.pop("name", None) or (one.name if one is not None else "trace"),
+        service=next((r.service for r in records if r.service is not None), None),
+        agent=facts.get("agent"),
+        conversation=facts.get("conversation"),
+        user=facts.get("user"),
+        tags=_tags(spans),
+        start_unix_ns=start,
+        duration_ns=end - start,
+        failed=any(span.failed for span in tops),
+        segments=tuple(partition(tree, tops, start, end)),
+        spans=tuple(spans),
+        requests=tuple(records),
+        tools=tuple(
+            ToolExecution(
+                name=span.tool,
+                span_id=span.span_id,
+                start_ns=span.start_unix_ns - start,
+                duration_ns=max(0, _last_moment(span, end) - span.start_unix_ns),
+                failed=span.failed,
+            )
+            for span in sorted(spans, key=lambda s: (s.start_unix_ns, s.span_id))
+            if span.tool is not None
+        ),
+        overlaps=tuple(sorted(groups, key=lambda o: (-o.saved_ns, o.start_ns))[:_NAMED_OVERLAPS]),
+        missing=tuple(_missing(tree, spans, tops)),
+    )
+
+
+def _ended(span: TraceSpan) -> bool:
+    return span.end_unix_ns is not None
+
+
+def _last_moment(span: TraceSpan, open_until: int | None = None) -> int:
+    """When a span ended; of one that did not, `open_until`, or its start."""
+    if span.end_unix_ns is not None:
+        return span.end_unix_ns
+    return span.start_unix_ns if open_until is None else open_until
+
+
+_FACTS: Final = {
+    "name": (semconv.RUN_NAME,),
+    "agent": (semconv.AGENT_NAME,),
+    "conversation": (semconv.CONVERSATION_ID, semconv.SESSION_ID),
+    "user": (semconv.USER_ID,),
+}
+
+
+def _facts(spans: Iterable[TraceSpan]) -> dict[str, str]:
+    """Return what the spans say about the run; the outermost span that says it decides."""
+    found: dict[str, str] = {}
+    for span in spans:
+        for fact, names in _FACTS.items():
+            if fact not in found:
+                value = next((span.attributes[n] for n in names if isinstance(span.attributes.get(n), str)), None)
+                if value is not None:
+                    found[fact] = value
+    return found
+
+
+def _tags(spans: Iterable[TraceSpan]) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    for span in spans:
+        for name, value in span.attributes.items():
+            if name.startswith(semconv.TAG_PREFIX):
+                tags.setdefault(name.removeprefix(semconv.TAG_PREFIX), str(value))
+    return tags
+
+
+def _missing(tree: SpanTree, spans: list[TraceSpan], tops: list[TraceSpan]) -> Iterable[str]:
+    absent = {s.parent_id for s in tops if s.parent_id is not None and s.parent_id in tree.missing_parents}
+    if absent:
+        what = "a span around it" if len(absent) == 1 else f"{len(absent)} spans around it"
+        yield f"{what} did not arrive (not sampled, not exported, or still running)"
+    running = sum(not _ended(span) for span in spans)
+    if running:
+        yield f"{running} {'span has' if running == 1 else 'spans have'} no end: still running, or cut off"
+
+
+def _name(span: TraceSpan) -> str:
+    if span.record is not None:
+        return span.record.model or span.name
+    return span.tool or span.name
+
+
+def _place(part: Part) -> tuple[int, int, int, str]:
+    phase = PHASE_NAMES.index(part.name) if part.kind == "model" and part.name in PHASE_NAMES else len(PHASE_NAMES)
+    if part.kind == "model":
+        return 0, phase, -part.duration_ns, part.name
+    return PART_KINDS.index(part.kind), 0, -part.duration_ns, part.name
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

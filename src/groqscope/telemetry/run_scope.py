@@ -1,0 +1,194 @@
+"""`groqscope.run(...)`: one span around what belongs together; its name, user and tags reach the requests below."""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from contextvars import Token
+from dataclasses import dataclass
+from functools import wraps
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, Status, StatusCode, TracerProvider
+
+from groqscope import semconv
+from groqscope._failures import say_once
+from groqscope._version import __version__
+
+logger = logging.getLogger("groqscope")
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+_KEY: Final = otel_context.create_key("groqscope-run")
+_MAX_TAGS: Final = 32
+_MAX_LENGTH: Final = 256
+"""Tags of a run, and characters of a tag, a name or an id; more is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What a run tells the requests below it."""
+
+    name: str
+    conversation: str | None = None
+    user: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    """Sorted by name."""
+
+    def attributes(self) -> dict[str, str]:
+        """Return it as attributes of a span."""
+        found = {semconv.RUN_NAME: self.name}
+        if self.conversation is not None:
+            found[semconv.CONVERSATION_ID] = self.conversation
+        if self.user is not None:
+            found[semconv.USER_ID] = self.user
+        found.update((semconv.TAG_PREFIX + name, value) for name, value in self.tags)
+        return found
+
+
+def current_run(context: Context | None = None) -> RunContext | None:
+    """Return what the innermost run around says; `None` outside of any."""
+    found = otel_context.get_value(_KEY, context)
+    return found if isinstance(found, RunContext) else None
+
+
+class RunScope:
+    """One run as a context manager, sync and async, and as a decorator; each entry is a run of its own."""
+
+    __slots__ = ("_given", "_open", "_tracer_provider")
+
+    def __init__(self, given: RunContext, tracer_provider: TracerProvider | None) -> None:
+        self._given = given
+        self._tracer_provider = tracer_provider
+        self._open: list[tuple[Span, Token[Context]]] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._begin()
+        except Exception as error:  # noqa: BLE001 - the caller's work goes on without a span around it
+            say_once(logger, "groqscope could not begin a run", error)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        del error, traceback  # what an exception says may hold a prompt; its type says enough
+        try:
+            self._end(kind)
+        except Exception as failure:  # noqa: BLE001 - as above
+            say_once(logger, "groqscope could not end a run", failure)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def __call__(self, function: FunctionT) -> FunctionT:
+        """Make each call of a function, sync or async, a run.
+
+        Raises:
+            TypeError: a generator function, whose body runs in its caller's turns; use `with groqscope.run(...)` in it.
+        """
+        given, provider = self._given, self._tracer_provider
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"groqscope.run() cannot decorate the generator function {function.__name__}(): "
+                "write `with groqscope.run(...):` around its body"
+            )
+        if inspect.iscoroutinefunction(function):
+
+            @wraps(function)
+            async def run_async(*args: Any, **kwargs: Any) -> Any:
+                with RunScope(given, provider):
+                    return await function(*args, **kwargs)
+
+            return run_async  # pyright: ignore[reportReturnType] - the signature is the function's own
+
+        @wraps(function)
+        def run_sync(*args: Any, **kwargs: Any) -> Any:
+            with RunScope(given, provider):
+                return function(*args, **kwargs)
+
+        return run_sync  # pyright: ignore[reportReturnType] - as above
+
+    def _begin(self) -> None:
+        outer, given = current_run(), self._given
+        if outer is not None:
+            given = RunContext(
+                given.name,
+                outer.conversation if given.conversation is None else given.conversation,
+                outer.user if given.user is None else given.user,
+                tuple(sorted({**dict(outer.tags), **dict(given.tags)}.items())),
+            )
+        tracer = trace.get_tracer(semconv.SCOPE, __version__, self._tracer_provider, schema_url=semconv.SCHEMA_URL)
+        span = tracer.start_span(f"{semconv.SPAN_RUN} {given.name}", attributes=given.attributes())
+        context = trace.set_span_in_context(span, otel_context.set_value(_KEY, given))
+        self._open.append((span, otel_context.attach(context)))
+
+    def _end(self, kind: type[BaseException] | None) -> None:
+        if not self._open:
+            return
+        # Several tasks may have entered this scope: the one that leaves is where its span is current. A generator may
+        # be closed elsewhere.
+        current = trace.get_current_span()
+        places = [place for place, (span, _) in enumerate(self._open) if span is current]
+        span, token = self._open.pop(places[-1] if places else -1)
+        try:
+            # Raises nothing in another context than it was attached in (a generator that is closed elsewhere): it logs.
+            otel_context._RUNTIME_CONTEXT.detach(token)  # noqa: SLF001 - `detach` would log a traceback there
+        except ValueError:
+            pass
+        finally:
+            if kind is not None and issubclass(kind, Exception):
+                span.set_attribute(semconv.ERROR_TYPE, kind.__qualname__)
+                span.set_status(Status(StatusCode.ERROR, kind.__qualname__))
+            span.end()
+
+
+def run(
+    name: str,
+    *,
+    conversation: str | None = None,
+    user: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    tracer_provider: TracerProvider | None = None,
+) -> RunScope:
+    """Return a run: `with groqscope.run("answer"):`, `async with …`, or `@groqscope.run("answer")` on a function.
+
+    What is inside is one span, and one run of `groqscope audit --runs`. Conversation, user and tags are written on it
+    and on every Groq request inside, in tasks and `asyncio.to_thread` too; in threads of your own where the context is
+    carried over (`contextvars.copy_context().run`, or opentelemetry-instrumentation-threading). A run within a run
+    inherits what it does not say itself. Nothing of it is sent to Groq.
+
+    Args:
+        name: what is done, the same each time: "answer", not the question.
+        conversation: `gen_ai.conversation.id`.
+        user: `user.id`.
+        tags: `groqscope.tag.NAME`; at most 32, of at most 256 characters.
+        tracer_provider: where the span goes; the global provider when not given.
+
+    Raises:
+        TypeError: the name is no text, or tags are no mapping.
+    """
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
+        raise TypeError(f'groqscope.run() takes the name of the run first, as in groqscope.run("answer"); got {name!r}')
+    if tags is not None and not isinstance(tags, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
+        raise TypeError(f"tags= takes a mapping of names to values, got {type(tags).__name__}")
+    kept = sorted((_text(key), _text(value)) for key, value in (tags or {}).items())
+    context = RunContext(
+        _text(name),
+        None if conversation is None else _text(conversation),
+        None if user is None else _text(user),
+        tuple(kept[:_MAX_TAGS]),
+    )
+    return RunScope(context, tracer_provider)
+
+
+def _text(value: object) -> str:
+    return str(value)[:_MAX_LENGTH]
