@@ -1,12 +1,13 @@
-"""Records in a Tempo."""
+"""Records in a Tempo: its answers as they are written down, and a fake that refuses what Tempo would refuse."""
 
-import json
 import socket
 from dataclasses import replace
 
 import httpx
 import pytest
-from support.files import write_store
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from support.spans import family_of
+from support.tempo import MAX_LIMIT, MAX_SECONDS, FakeTempo, written
 from support.traffic import START, request
 
 from groqscope import audit
@@ -16,46 +17,24 @@ from groqscope.store import ReadReport
 SECOND = 1_000_000_000
 
 
-class FakeTempo:
-    """Answers searches and traces by id, as Tempo 2.9 does; a search gives at most `limit` traces."""
-
-    def __init__(self, records, tmp_path):
-        self.records = {r.trace_id.lstrip("0"): r for r in records}
-        self.bodies = {}
-        for number, (trace, record) in enumerate(self.records.items()):
-            document = json.loads(write_store(tmp_path / str(number), [record]).read_text())
-            self.bodies[trace] = {"batches": document["resourceSpans"]}
-        self.searches = []
-        self.fetched = []
-        self.broken = {}
-
-    def __call__(self, asked):
-        if asked.url.path in self.broken:
-            return self.broken[asked.url.path]
-        if asked.url.path == "/api/search":
-            return self.search(dict(asked.url.params))
-        trace = asked.url.path.removeprefix("/api/traces/")
-        self.fetched.append(trace)
-        start = self.records[trace].start_unix_ns // SECOND
-        assert int(asked.url.params["start"]) < start < int(asked.url.params["end"])
-        return httpx.Response(200, json=self.bodies[trace])
-
-    def search(self, params):
-        assert params["q"] == QUERY
-        self.searches.append((int(params["start"]), int(params["end"])))
-        found = [
-            {"traceID": trace, "startTimeUnixNano": str(record.start_unix_ns)}
-            for trace, record in self.records.items()
-            if int(params["start"]) <= record.start_unix_ns // SECOND < int(params["end"])
-        ]
-        return httpx.Response(200, json={"traces": found[: int(params["limit"])]})
+def keeping(records):
+    """A Tempo with the spans of these requests, as the SDK sends them."""
+    tempo = FakeTempo()
+    for record in records:
+        tempo.keep(encode_spans(family_of(record)))
+    return tempo
 
 
 @pytest.fixture
-def tempo(tmp_path):
-    """A Tempo with forty requests, one a second."""
-    records = [replace(request(n), start_unix_ns=START + n * SECOND) for n in range(40)]
-    return FakeTempo(records, tmp_path)
+def records():
+    """Forty requests, one a second."""
+    return [replace(request(n), start_unix_ns=START + n * SECOND) for n in range(40)]
+
+
+@pytest.fixture
+def tempo(records):
+    """A Tempo with forty requests."""
+    return keeping(records)
 
 
 def read(tempo, *, limit=500, since=START, until=START + 100 * SECOND):
@@ -65,28 +44,28 @@ def read(tempo, *, limit=500, since=START, until=START + 100 * SECOND):
     return list(source.read(report, since=since, until=until, timelines=True)), report
 
 
-def test_traces_are_searched_and_fetched(tempo):
-    """One search, one fetch per trace, records equal to those written, earliest first."""
-    records, report = read(tempo)
+def test_traces_are_searched_and_fetched(tempo, records):
+    """One search, one fetch per trace, records equal to those written, earliest first; nothing asked was refused."""
+    found, report = read(tempo)
 
-    assert records == list(tempo.records.values())
+    assert found == records
+    assert tempo.refused == []
     assert len(tempo.searches) == 1
     assert report.records == 40
 
 
-def test_a_full_answer_is_asked_again_in_halves(tempo):
+def test_a_full_answer_is_asked_again_in_halves(tempo, records):
     """Where the limit is reached the time is halved until nothing is missing and nothing comes twice."""
-    records, _ = read(tempo, limit=7)
+    found, _ = read(tempo, limit=7)
 
-    assert records == list(tempo.records.values())
+    assert found == records
     assert len(tempo.fetched) == 40
     assert len(tempo.searches) > 10
 
 
-def test_more_in_a_second_than_a_search_gives_is_said(tmp_path):
+def test_more_in_a_second_than_a_search_gives_is_said():
     """A second that holds too many traces cannot be halved: a warning says that some are missing."""
-    tempo = FakeTempo([replace(request(n), start_unix_ns=START + n) for n in range(9)], tmp_path)
-    records, report = read(tempo, limit=5)
+    records, report = read(keeping([replace(request(n), start_unix_ns=START + n) for n in range(9)]), limit=5)
 
     assert len(records) == 5
     assert "5 traces or more in one second" in str(report.warnings[0])
@@ -101,8 +80,8 @@ def test_only_the_time_asked_for(tempo):
 
 def test_a_broken_trace_loses_nothing_else(tempo):
     """One trace that cannot be read is a warning."""
-    trace = next(iter(tempo.records))
-    tempo.broken[f"/api/traces/{trace}"] = httpx.Response(500, text="boom")
+    trace = next(iter(tempo.traces)).lstrip("0")
+    tempo.answers[f"/api/traces/{trace}"] = httpx.Response(500, text="boom")
     records, report = read(tempo)
 
     assert len(records) == 39
@@ -111,7 +90,7 @@ def test_a_broken_trace_loses_nothing_else(tempo):
 
 def test_a_trace_that_keeps_one_waiting_is_asked_for_again(tempo):
     """A busy Tempo lets single traces wait: each gets a second try."""
-    slow = f"/api/traces/{next(iter(tempo.records))}"
+    slow = f"/api/traces/{next(iter(tempo.traces)).lstrip('0')}"
     waited = []
 
     def busy(asked):
@@ -136,7 +115,7 @@ def test_a_trace_that_keeps_one_waiting_is_asked_for_again(tempo):
 )
 def test_a_tempo_that_answers_otherwise(tempo, answer, message):
     """What came instead, in a sentence."""
-    tempo.broken["/api/search"] = answer
+    tempo.answers["/api/search"] = answer
 
     with pytest.raises(audit.SourceError, match=message):
         read(tempo)
@@ -182,20 +161,165 @@ def test_a_tempo_that_nobody_runs():
 
 
 def test_a_trace_without_a_start_is_fetched_all_the_same(tempo):
-    """The search may leave out what it does not know."""
-    whole = tempo.search
-    searched = []
+    """The search may leave out what it does not know; then the trace is looked for in all that Tempo has."""
+    trace = next(iter(tempo.traces)).lstrip("0")
+    found = {"traces": [{"traceID": trace, "startTimeUnixNano": "?"}]}
+    tempo.answers["/api/search"] = httpx.Response(200, json=found)
 
-    def search(params):
-        searched.append(params)
-        traces = whole(params).json()["traces"]
-        return httpx.Response(200, json={"traces": [{**t, "startTimeUnixNano": "?"} for t in traces[:1]]})
+    assert len(read(tempo)[0]) == 1
+    assert tempo.fetched == [trace]
 
-    def answer(asked):
-        if asked.url.path == "/api/search":
-            return search(dict(asked.url.params))
-        trace = asked.url.path.removeprefix("/api/traces/")
-        return httpx.Response(200, json=tempo.bodies[trace])
 
-    assert len(read(answer)[0]) == 1
-    assert len(searched) == 1
+def test_answers_as_tempo_gives_them():
+    """What Tempo writes its own way is understood: IDs without leading zeros and in base64, numbers as strings."""
+    first, second = (trace["traceID"] for trace in written("search")["traces"])
+    tempo = FakeTempo()
+    tempo.answers["/api/search"] = httpx.Response(200, json=written("search"))
+    tempo.answers[f"/api/traces/{first}"] = httpx.Response(200, json=written("trace"))
+    (record,), report = read(tempo)
+
+    assert (record.trace_id, record.span_id) == (first.rjust(32, "0"), "b7ad6b7169203331")
+    assert (record.service, record.model, record.duration_ns) == ("shop", "llama-3.3-70b-versatile", 412_000_000)
+    assert (record.usage.queue_time, record.usage.output_tokens) == (0.018, 188)
+    assert record.finish_reasons == ("stop",)
+    assert record.nested is False
+    assert len(report.warnings) == 1
+    assert f"trace {second} cannot be read" in str(report.warnings[0])
+
+
+def _form(value):
+    """What can stand where: types by key."""
+    if isinstance(value, dict):
+        return {key: _form(inner) for key, inner in value.items()}
+    return [_form(value[0])] if isinstance(value, list) and value else type(value).__name__
+
+
+def test_the_fake_answers_in_tempos_form(tempo):
+    """The fake says nothing in another form than the answers that are written down."""
+    client = httpx.Client(transport=httpx.MockTransport(tempo), base_url="http://tempo")
+    asked = {"q": f"{QUERY} | select(span.groqscope.record)"}
+    (found, *_) = client.get("/api/search", params=asked).json()["traces"]
+    trace = client.get(f"/api/traces/{found['traceID']}").json()
+    (whole, *_) = written("search")["traces"]
+    written_span = written("trace")["batches"][0]["scopeSpans"][0]["spans"][0]
+    span = trace["batches"][-1]["scopeSpans"][0]["spans"][0]
+    parts = {"attributes", "events"}
+
+    assert _form(found) == _form(whole)
+    assert {k: _form(v) for k, v in span.items() if k not in parts} == {
+        k: _form(v) for k, v in written_span.items() if k not in parts
+    }
+    assert {k["key"]: _form(k["value"]) for k in span["attributes"]}.items() >= {
+        k["key"]: _form(k["value"])
+        for k in written_span["attributes"]
+        if k["key"] in {a["key"] for a in span["attributes"]}
+    }.items()
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"q": "{ span.groqscope.record > }"},
+        {"q": "{ span.groqscope.record = 1"},
+        {"q": "span.groqscope.record = 1"},
+        {"q": "{ record = 1 }"},
+        {"q": '{ duration > "1s" }'},
+        {"q": "{ name > 1 }"},
+        {"q": "{ name }"},
+        {"q": '{ span.a =~ "(" }'},
+        {"q": "{ span.a =~ 1 }"},
+        {"q": "{ status > error }"},
+        {"q": "{ status = broken }"},
+        {"q": "{ span.a = 1 && 2 }"},
+        {"q": "{ spam.a = 1 }"},
+        {"q": "{} | choose(span.a)"},
+        {"q": "{} | count() > 1s"},
+        {"q": "{ span.a = 'x' }"},
+        {"start": "1790000000000", "end": "1790000001000"},
+        {"start": "1790000000000000000", "end": "1790000001000000000"},
+        {"start": "1790000000.5", "end": "1790000001"},
+        {"start": "2026-11-01T00:00:00Z", "end": "1790000001"},
+        {"start": "1790000001", "end": "1790000000"},
+        {"start": "1790000000"},
+        {"start": "1", "end": str(MAX_SECONDS + 2)},
+        {"limit": "0"},
+        {"limit": "-1"},
+        {"limit": "many"},
+        {"limit": str(MAX_LIMIT + 1)},
+        {"spss": "0"},
+        {"query": "{}"},
+    ],
+    ids=str,
+)
+def test_the_fake_refuses(params, tempo):
+    """What Tempo answers with 400 the fake does too, and no search takes place."""
+    client = httpx.Client(transport=httpx.MockTransport(tempo), base_url="http://tempo")
+    answer = client.get("/api/search", params=params)
+
+    assert answer.status_code == 400
+    assert tempo.refused == [answer.text]
+    assert tempo.searches == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/traces/xyz", 400),
+        (f"/api/traces/{'1' * 33}", 400),
+        ("/api/traces/1?start=1790000000000&end=1790000000001", 400),
+        ("/api/traces/1?since=1h", 400),
+        ("/api/traces/1?start=1&end=2", 404),
+        ("/api/traces/99", 404),
+        ("/api/traces/1", 200),
+        ("/api/echo", 200),
+        ("/ready", 200),
+        ("/api/nothing", 404),
+    ],
+)
+def test_the_fakes_other_answers(path, status, tempo):
+    """A trace is found by its ID and in its time only; IDs and times are looked at as Tempo does."""
+    client = httpx.Client(transport=httpx.MockTransport(tempo), base_url="http://tempo")
+
+    assert client.get(path).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("{}", 40),
+        ('{ resource.service.name = "worker" }', 40),
+        ('{ resource.service.name = "work" }', 0),
+        ('{ resource.service.name =~ "work" }', 0),
+        ('{ resource.service.name =~ "work.*" && kind = client }', 40),
+        ('{ resource.no.such =~ ".*" }', 0),
+        ('{ resource.no.such =~ ".*" || ".*" = ".*" }', 40),
+        ("{ span.no.such != 1 }", 0),
+        ("{ span.no.such != nil }", 0),
+        ("{ span.groqscope.record != nil }", 40),
+        ("{ span.groqscope.record = 1 && duration > 1h }", 0),
+        ("{ span.groqscope.record = 1 && duration < 1m30s }", 40),
+        ('{ span.groqscope.record = "1" }', 0),
+        ('{ event:name = "groqscope.first_chunk" }', 40),
+        ("{ event.http.response.status_code = 200 }", 40),
+        ('{ !(name = "wait") && kind = internal }', 40),
+        ('{ name = "wait" } && { name = "send" }', 40),
+        ('{ name = "wait" } || { name = "no" }', 40),
+        ("{} | count() > 3", 0),
+        ("{} | count() = 3", 40),
+        ('{ span.groq.request.id = "req_01k00000000000000000000007" } | select(span.groqscope.attempts)', 1),
+    ],
+)
+def test_the_fake_searches(query, found, tempo):
+    """Conditions, types, regular expressions that have to match as a whole, and events: as Tempo takes them."""
+    client = httpx.Client(transport=httpx.MockTransport(tempo), base_url="http://tempo")
+
+    assert len(client.get("/api/search", params={"q": query, "limit": "100"}).json()["traces"]) == found
+
+
+def test_the_fake_admits_what_it_does_not_understand(tempo):
+    """What may be right but was not written for is an error of the test, no answer."""
+    client = httpx.Client(transport=httpx.MockTransport(tempo), base_url="http://tempo")
+
+    for query in ("{} >> {}", "{ span.a + 1 = 2 }", "{} | rate()", "{ link.a = 1 }", "{ span.a = nil }"):
+        with pytest.raises(NotImplementedError):
+            client.get("/api/search", params={"q": query})
