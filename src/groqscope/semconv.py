@@ -276,6 +276,7 @@ EVENT_TOOL_CALL: Final = Event(
         _a("groqscope.tool_call.deltas", "int", "deltas", "Fragments", "{delta}"),
         _a("groqscope.tool_call.arguments_size", "int", "arguments_size", "Bytes of its arguments", "By"),
         _a("groqscope.tool_call.arguments_valid_json", "boolean", "arguments_valid", "Whether they are JSON"),
+        _a("groqscope.tool_call.arguments_hash", "string", "arguments_hash", "Equal for equal arguments of one process (salted)"),
         _a("groqscope.tool_call.first_delta_time", "double", "first_delta_ns", "Issue to its first fragment", "s"),
         _a("groqscope.tool_call.delta_time", "double", "delta_ns", "First to last fragment", "s"),
         _a("groqscope.tool_call.assembly_time", "double", "assembly_ns", "How long the caller waited for the call", "s"),

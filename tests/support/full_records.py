@@ -107,6 +107,7 @@ def full_record() -> RequestRecord:
                 deltas=3,
                 arguments_size=240,
                 arguments_valid=True,
+                arguments_hash="8f1c2ab35d0e9744",
                 first_delta_ns=372 * MS,
                 delta_ns=2 * MS,
                 assembly_ns=29 * MS,

@@ -1,6 +1,8 @@
 """Tool calls from fragments: whole, in parallel, interleaved, without ids, too many, too long."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -30,11 +32,37 @@ def test_call_that_comes_whole() -> None:
             deltas=1,
             arguments_size=16,
             arguments_valid=True,
+            arguments_hash=record.tool_calls[0].arguments_hash,
             first_delta_ns=70 * MS,
             delta_ns=0,
             assembly_ns=30 * MS,
         ),
     )
+
+
+def test_equal_arguments() -> None:
+    """Equal arguments have equal hashes, however they are written, and others have others."""
+    texts = ['{"a": 1, "b": 2}', '{"b":2,"a":1}', '{"a": 1, "b": 3}', "no JSON", "no JSON", ""]
+    seen = _stream()
+    for index, text in enumerate(texts):
+        seen = seen.tool(30 + index, index, text, id=f"call_{index}", name="f")
+    hashes = [call.arguments_hash for call in seen.end(40).tool_calls]
+
+    assert hashes[0] == hashes[1]
+    assert hashes[3] == hashes[4]
+    assert len(set(hashes)) == 4
+    assert all(len(h) == 16 and int(h, 16) >= 0 for h in hashes)
+
+
+def test_hash_needs_the_process() -> None:
+    """The hash is salted: another process gives the same arguments another hash, so none can be looked up."""
+    code = (
+        "from groqscope.timeline.tools import ToolAssembly as A\n"
+        "a = A(); a.add(0, 0, 'c', 'f', '{}', start_ns=None, t_ns=None); print(a.calls(0)[0].arguments_hash)"
+    )
+    first, second = (subprocess.check_output([sys.executable, "-c", code], text=True) for _ in range(2))
+
+    assert first != second
 
 
 def test_call_in_fragments() -> None:

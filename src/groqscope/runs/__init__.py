@@ -1,11 +1,15 @@
 """Runs: what an agent, a conversation or a server did around its Groq requests, and where the time went."""
 
+from groqscope.runs.findings import NOTICEABLE_NS, Finding, FindingKind, findings_of
 from groqscope.runs.partition import Overlap, Segment
 from groqscope.runs.run import NotARun, Part, Run, ToolExecution, run_of, runs_of
 from groqscope.runs.spans import PART_KINDS, PartKind, TraceSpan
 
 __all__ = [
+    "NOTICEABLE_NS",
     "PART_KINDS",
+    "Finding",
+    "FindingKind",
     "NotARun",
     "Overlap",
     "Part",
@@ -14,6 +18,7 @@ __all__ = [
     "Segment",
     "ToolExecution",
     "TraceSpan",
+    "findings_of",
     "run_of",
     "runs_of",
 ]

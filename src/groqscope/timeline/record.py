@@ -100,6 +100,8 @@ class ToolCall:
     """Bytes of UTF-8."""
     arguments_valid: bool | None = None
     """Whether the arguments are JSON; `None` when they were too long to keep."""
+    arguments_hash: str | None = None
+    """Equal for equal arguments of one process, and telling nothing else: 16 hex digits, salted by the process."""
     first_delta_ns: int | None = None
     """First fragment, since issue. `None` when not streamed, as the next two."""
     delta_ns: int | None = None

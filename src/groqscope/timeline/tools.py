@@ -6,6 +6,8 @@ chunk; fragments, parallel calls and interleaving are handled all the same.
 """
 
 import json
+import secrets
+from hashlib import blake2b
 
 from groqscope.timeline.record import ExecutedTool, ToolCall
 
@@ -17,6 +19,10 @@ MAX_ARGUMENTS = 16_384
 MAX_ARGUMENTS_TOTAL = 32_768
 MAX_COUNTED = 1_024
 """Calls beyond the kept ones that are counted, each once however many fragments it has."""
+
+
+_SALT = secrets.token_bytes(16)
+"""Without it, hashes of common arguments could be looked up."""
 
 
 class _Call:
@@ -138,6 +144,7 @@ class ToolAssembly:
 
 def _frozen(call: _Call, start_ns: int) -> ToolCall:
     first, last, start = call.first_ns, call.last_ns, call.start_ns
+    valid, hashed = (None, None) if call.args is None else _examine("".join(call.args))
     return ToolCall(
         index=call.index,
         choice=call.choice,
@@ -145,16 +152,19 @@ def _frozen(call: _Call, start_ns: int) -> ToolCall:
         name=call.name,
         deltas=call.deltas,
         arguments_size=call.size,
-        arguments_valid=None if call.args is None else _is_json("".join(call.args)),
+        arguments_valid=valid,
+        arguments_hash=hashed,
         first_delta_ns=None if first is None else first - start_ns,
         delta_ns=None if first is None or last is None else last - first,
         assembly_ns=None if start is None or last is None else last - start,
     )
 
 
-def _is_json(text: str) -> bool:
+def _examine(text: str) -> tuple[bool, str]:
+    """Return whether the text is JSON, and its hash: of the value, however it is written, when it is."""
     try:
-        json.loads(text)
+        text = json.dumps(json.loads(text), sort_keys=True)
+        valid = True
     except (ValueError, RecursionError):
-        return False
-    return True
+        valid = False
+    return valid, blake2b(text.encode("utf-8", "surrogatepass"), key=_SALT, digest_size=8).hexdigest()

@@ -65,6 +65,7 @@ def recorded(recording: Recording, number: int, exported: Exported) -> RequestRe
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A store of the recordings shown."""
+    monkeypatch.setattr("groqscope.timeline.tools._SALT", b"the same each time")
     by_name = {r.name: r for r in recordings()}
     exported = Exported()
     records = [recorded(by_name[name], number, exported) for number, name in enumerate(SHOWN, 1)]
