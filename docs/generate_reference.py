@@ -10,8 +10,8 @@ from pathlib import Path
 
 from groqscope import semconv
 from groqscope.audit.fields import FIELDS, Field
+from groqscope.audit.formatting import percent
 from groqscope.audit.rules import MIN_NS, RULES
-from groqscope.audit.words import percent
 
 _DOCS = Path(__file__).parent
 _MARKED = re.compile(r"(<!-- table: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

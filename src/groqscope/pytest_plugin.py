@@ -121,15 +121,14 @@ def _of_mark(mark: pytest.Mark) -> "Budgets":
 
 
 def _parsed(budgets: tuple[str, ...], goodput: tuple[str, ...]) -> "Budgets":
-    from groqscope.audit import Budgets, parse_budget, parse_goodput
+    from groqscope.audit import Budgets, parse_budgets
 
-    good = parse_goodput(goodput, "goodput") if goodput else None
-    return Budgets([parse_budget(text, MARK) for text in budgets], good)
+    return parse_budgets(budgets, goodput, source=MARK, goodput_source="goodput") or Budgets()
 
 
 def _line(result: "BudgetResult", requests: int) -> str:
     """Say what is wrong first: pytest's summary shows the beginning of the first line."""
-    from groqscope.audit.words import in_unit
+    from groqscope.audit.formatting import in_unit
 
     measured = "nothing" if result.measured is None else in_unit(result.measured, result.unit)
     of = f"{requests} request{'' if requests == 1 else 's'}"

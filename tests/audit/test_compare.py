@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from support.traffic import MODEL, MS, failed, request, traffic
 
-from groqscope.audit import MemorySource, NoRequests, Query, Reading, compare
+from groqscope.audit import MemorySource, NoRequests, Query, Records, compare
 from groqscope.audit.comparison import interval
 
 
 def sets(a, b):
-    return compare(Reading(MemorySource(list(a)), Query()), Reading(MemorySource(list(b)), Query()))
+    return compare(Records(MemorySource(list(a)), Query()), Records(MemorySource(list(b)), Query()))
 
 
 def rows(comparison):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from support.traffic import request
 
-from groqscope.audit import AuditError, MemorySource, NotFound, Query, Reading, one_request
+from groqscope.audit import AuditError, MemorySource, NotFound, Query, Records, one_request
 
 RECORDS = [
     replace(request(n), trace_id=t, span_id=s, request_id=r, response_id=c)
@@ -20,7 +20,7 @@ RECORDS = [
 
 
 def find(wanted):
-    return one_request(Reading(MemorySource(RECORDS), Query()), wanted)
+    return one_request(Records(MemorySource(RECORDS), Query()), wanted)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_many_requests_are_not_all_listed():
     many = [request(n) for n in range(30)]
 
     with pytest.raises(NotFound, match="30 requests have the ID 'req_01k'") as caught:
-        one_request(Reading(MemorySource(many), Query()), "req_01k")
+        one_request(Records(MemorySource(many), Query()), "req_01k")
     assert str(caught.value).splitlines()[-1] == "    and 25 more"
 
 

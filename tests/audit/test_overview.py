@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from support.traffic import MODEL, MS, START, failed, request, retried, traffic, with_tool
 
-from groqscope.audit import MemorySource, NoRequests, Query, Reading, overview
+from groqscope.audit import MemorySource, NoRequests, Query, Records, overview
 from groqscope.timeline import Phases, Usage
 
 
 def audit(records, query=None, **options):
-    return overview(Reading(MemorySource(list(records)), query or Query()), **options)
+    return overview(Records(MemorySource(list(records)), query or Query()), **options)
 
 
 def test_counts_add_up():
@@ -176,9 +176,9 @@ def test_memory_does_not_grow_with_the_records():
                 yield replace(pattern, start_unix_ns=START + number, span_id=f"{number:016x}")
 
     pattern = request(1)
-    reading = Reading(Endless([]), Query())
+    records = Records(Endless([]), Query())
     tracemalloc.start()
-    report = overview(reading)
+    report = overview(records)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 from support.traffic import START, failed, request
 
-from groqscope.audit import AuditError, MemorySource, NoRequests, Query, Reading, SourceError, parse_moment
+from groqscope.audit import AuditError, MemorySource, NoRequests, Query, Records, SourceError, parse_moment
 
 NOW = 1_800_000_000_000_000_000
 HOUR = 3_600_000_000_000
@@ -65,9 +65,16 @@ def test_what_makes_no_sense_is_refused(query, message):
         Query(**query)
 
 
+NOTHING = MemorySource([])
+
+
 def selected(records, **conditions):
-    reading = Reading(MemorySource(records), Query(**conditions))
-    return list(reading.records()), reading
+    chosen = Records(MemorySource(records), Query(**conditions))
+    coverage = chosen.coverage()
+    found = list(chosen.query.select(chosen.source, chosen.report))
+    for record in found:
+        coverage.add(record)
+    return found, coverage
 
 
 @pytest.mark.parametrize(
@@ -89,18 +96,18 @@ def selected(records, **conditions):
 )
 def test_conditions(conditions, expected):
     """Each condition narrows; all of them hold."""
-    records, reading = selected([request(0), request(1), request(2), failed(3)], **conditions)
+    records, coverage = selected([request(0), request(1), request(2), failed(3)], **conditions)
 
-    assert len(records) == expected == reading.requests
-    assert reading.report.records == 4
+    assert len(records) == expected == coverage.requests
+    assert coverage.report.records == 4
 
 
 def test_provenance_says_what_was_asked():
     """A report can repeat the conditions in words."""
-    _, reading = selected(
+    _, coverage = selected(
         [request(0)], since=START, models=("llama",), where="ttfc > 1ms", last=3, slowest=2, by="queue"
     )
-    selection = reading.provenance().selection
+    selection = coverage.provenance(NOTHING).selection
 
     assert selection.words == ("since 2026-09-21 14:13:20Z", "model llama", "where ttfc > 1ms", "the last 3")
     assert (selection.listed, selection.by) == ("slowest", "phase.queue")
@@ -108,8 +115,8 @@ def test_provenance_says_what_was_asked():
 
 def test_provenance_counts():
     """Read, selected, first, last and services are told."""
-    _, reading = selected([request(0), request(4), failed(2)], where="not failed")
-    provenance = reading.provenance()
+    _, coverage = selected([request(0), request(4), failed(2)], where="not failed")
+    provenance = coverage.provenance(NOTHING)
 
     assert (provenance.read, provenance.requests) == (3, 2)
     assert provenance.last_unix_ns - provenance.first_unix_ns == 1_000_000_000
@@ -118,22 +125,22 @@ def test_provenance_counts():
 
 def test_an_empty_time_names_the_options():
     """Nothing in that time is told apart from nothing at all."""
-    _, reading = selected([], since=5)
+    _, coverage = selected([], since=5)
 
     with pytest.raises(NoRequests, match="no request was made"):
-        reading.require_requests()
-    reading.report.lines = 1
+        coverage.require_requests(NOTHING)
+    coverage.report.lines = 1
     with pytest.raises(NoRequests, match="no request in that time in memory: take another --since or --until"):
-        reading.require_requests()
+        coverage.require_requests(NOTHING)
 
 
 def test_a_source_that_cannot_be_read_is_not_called_empty():
     """What stood in the way is all that is said."""
-    _, reading = selected([])
-    reading.report.warn("a.jsonl", None, "cannot be read: Permission denied")
+    _, coverage = selected([])
+    coverage.report.warn("a.jsonl", None, "cannot be read: Permission denied")
 
     with pytest.raises(SourceError, match=r"\Aa\.jsonl: cannot be read: Permission denied\Z"):
-        reading.require_requests()
+        coverage.require_requests(NOTHING)
 
 
 @pytest.mark.parametrize("text", ["9999999d", "0001-01-01T00:00Z"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from support.traffic import MS, failed, request, retried, with_tool
 
-from groqscope.audit.aggregate import Aggregate
+from groqscope.audit.baseline import Baseline
 from groqscope.audit.rules import BY_CODE, COLUMNS, RULES, measure
 from groqscope.audit.verdict import judge
 from groqscope.timeline import Phases, Usage
@@ -42,10 +42,10 @@ def _tool_call(number, length):
 
 def usual(count=200):
     """Learn what is usual from ordinary requests."""
-    aggregate = Aggregate()
+    baseline = Baseline()
     for number in range(count):
-        aggregate.add(request(number))
-    return aggregate.usual
+        baseline.add(request(number))
+    return baseline
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def test_streamed_and_not_streamed_are_apart():
 
 def test_what_is_usual_is_bounded():
     """Beyond its limit a group keeps a sample, and its rows weigh more."""
-    from groqscope.audit.usual import Rows
+    from groqscope.audit.baseline import Rows
 
     rows = Rows(limit=50)
     rng = random.Random(1)
@@ -213,7 +213,7 @@ def test_what_is_usual_is_bounded():
 
     assert len(list(rows)) == 50
     assert rows.weight == 10
-    assert rows.usual["duration"] == pytest.approx(380 * MS, rel=0.1)
+    assert rows.medians["duration"] == pytest.approx(380 * MS, rel=0.1)
 
 
 def test_what_is_measured_has_its_column():

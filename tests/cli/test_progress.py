@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from groqscope.audit import ReadReport
-from groqscope.audit.words import count, duration, in_unit, percent, several, significant
+from groqscope.audit import MemorySource, Query, ReadReport, Records
+from groqscope.audit.formatting import count, duration, in_unit, percent, several, significant
 from groqscope.cli import progress
 from groqscope.cli.progress import DELAY, Progress
 
@@ -21,6 +21,13 @@ class Screen(io.StringIO):
         return self.terminal
 
 
+def reading(report):
+    """Make records that are being read."""
+    records = Records(MemorySource([]), Query())
+    records.report = report
+    return records
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that the test sets."""
@@ -32,7 +39,7 @@ def clock(monkeypatch):
 def test_it_appears_after_two_seconds(clock):
     """What is quick shows no bar; what is not shows share and count, and takes the bar away."""
     report, screen = ReadReport(bytes_total=1000, bytes_read=250), Screen()
-    progress = Progress(report, screen)
+    progress = Progress(reading(report), screen)
     progress(1000)
     before = screen.getvalue()
     clock[0] = DELAY + 0.1
@@ -48,7 +55,7 @@ def test_it_appears_after_two_seconds(clock):
 def test_without_a_size_it_counts(clock):
     """Standard input and Tempo have no size."""
     screen = Screen()
-    progress = Progress(ReadReport(), screen)
+    progress = Progress(reading(ReadReport()), screen)
     clock[0] = 9
     progress(500)
 
@@ -58,7 +65,7 @@ def test_without_a_size_it_counts(clock):
 def test_nobody_looks(clock):
     """A pipe or a log file gets nothing."""
     screen = Screen(terminal=False)
-    progress = Progress(ReadReport(), screen)
+    progress = Progress(reading(ReadReport()), screen)
     clock[0] = 9
     progress(500)
     progress.clear()

@@ -15,8 +15,8 @@ from groqscope.audit import (
     ComparisonRow,
     GroupCause,
     Query,
-    Reading,
     ReadReport,
+    Records,
     RequestAudit,
     Verdict,
     Why,
@@ -488,20 +488,20 @@ def overview(
 ) -> Audit:
     """Analyse records as the command does."""
     limits = Budgets([parse_budget(text) for text in budgets]) if budgets else None
-    audit = analyse(Reading(Samples(records), Query()), listed=listed, why=why, budgets=limits)
+    audit = analyse(Records(Samples(records), Query()), listed=listed, why=why, budgets=limits)
     return replace(audit, provenance=replace(audit.provenance, version="0.1.0", warnings=warnings))
 
 
 def one(record: RequestRecord, beside: Sequence[RequestRecord] = ()) -> RequestAudit:
     """Analyse one record beside others."""
     unique = replace(record, span_id="f" * 16)
-    found = one_request(Reading(Samples([*beside, unique]), Query()), "f" * 16)
+    found = one_request(Records(Samples([*beside, unique]), Query()), "f" * 16)
     return replace(found, record=record, provenance=replace(found.provenance, version="0.1.0"))
 
 
 def both(a: Sequence[RequestRecord], b: Sequence[RequestRecord]) -> Comparison:
     """Compare two sets."""
-    found = compare(Reading(Samples(a), Query()), Reading(Samples(b), Query()))
+    found = compare(Records(Samples(a), Query()), Records(Samples(b), Query()))
     return replace(found, a=replace(found.a, version="0.1.0"), b=replace(found.b, version="0.1.0"))
 
 

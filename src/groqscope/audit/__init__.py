@@ -8,11 +8,18 @@ for record in audit.load(since="1h", where="ttfc > 1s"):
 print(audit.load().overview().sentence)
 """
 
-from groqscope.audit.budgets import Budget, Budgets, Goodput, parse_budget, parse_goodput
+from groqscope.audit.budgets import (
+    Budget,
+    Budgets,
+    Goodput,
+    parse_budget,
+    parse_budgets,
+    parse_goodput,
+    project_budgets,
+)
 from groqscope.audit.comparison import compare
 from groqscope.audit.errors import AuditError, ExpressionError, NoRequests, NotFound, SourceError
 from groqscope.audit.expression import compile_where
-from groqscope.audit.loading import Records, load
 from groqscope.audit.model import (
     AUDIT_VERSION,
     Audit,
@@ -33,12 +40,10 @@ from groqscope.audit.model import (
     Verdict,
     Why,
 )
-from groqscope.audit.one import one_request
-from groqscope.audit.project import project_budgets
-from groqscope.audit.reading import Reading
+from groqscope.audit.records import Records, load, one_request, overview, source_of
+from groqscope.audit.scan import LISTED, Scan
 from groqscope.audit.selection import Query, parse_moment
 from groqscope.audit.sources import FileSource, MemorySource, ReadReport, Source, StoreSource, file_source
-from groqscope.audit.summary import LISTED, overview
 
 __all__ = [
     "AUDIT_VERSION",
@@ -66,9 +71,9 @@ __all__ = [
     "Provenance",
     "Query",
     "ReadReport",
-    "Reading",
     "Records",
     "RequestAudit",
+    "Scan",
     "Selection",
     "Source",
     "SourceError",
@@ -83,7 +88,9 @@ __all__ = [
     "one_request",
     "overview",
     "parse_budget",
+    "parse_budgets",
     "parse_goodput",
     "parse_moment",
     "project_budgets",
+    "source_of",
 ]

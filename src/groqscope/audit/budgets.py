@@ -1,37 +1,31 @@
 """Budgets: `ttfc.p95 < 400ms`, `errors < 1%`, `cost.sum < 2usd where model ~ 'llama'`, and goodput.
 
-    budget := measure operator limit ['where' expression]
+The grammar is in `expression`; a measure is one of these:
+
     measure := FIELD.STATISTIC | errors | abandoned | retried | requests | goodput
     statistic := p50 … p99.9 | median | min | max | mean | sum | count
-    operator := < <= > >=
 
 `errors`, `abandoned` and `retried` are shares when the limit is in %, else counts. A percentile that the number of
 requests cannot support is "cannot tell", never "ok".
 """
 
-import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from groqscope.audit.distribution import Values, needed
-from groqscope.audit.errors import AuditError, ExpressionError
-from groqscope.audit.expression import compile_where
+from groqscope.audit.errors import AuditError, ExpressionError, SourceError
+from groqscope.audit.expression import ORDER, Predicate, parse_limit
 from groqscope.audit.fields import FAILED, LEFT, Field, UnknownField, numeric
-from groqscope.audit.lexer import Token, tokenize
+from groqscope.audit.formatting import count
+from groqscope.audit.lexer import Token
 from groqscope.audit.model import BudgetResult, BudgetVerdict, Unit
-from groqscope.audit.words import count
 from groqscope.timeline import RequestRecord
 
 Operator = Literal["<", "<=", ">", ">="]
-Predicate = Callable[[RequestRecord], bool]
-_COMPARE: Final[dict[str, Callable[[float, float], bool]]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 _STATISTIC: Final = re.compile(r"(?P<field>.+)\.(?P<statistic>p\d{1,2}(?:\.\d{1,3})?|median|min|max|mean|sum|count)")
 _TALLIES: Final[dict[str, Predicate]] = {
     "errors": lambda r: r.outcome in FAILED,
@@ -44,14 +38,14 @@ GOODPUT: Final = "goodput"
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """One budget, understood."""
+    """One budget, parsed."""
 
     expression: str
     source: str
     measure: str
-    """A field's name, `goodput`, or one of `errors`, `abandoned`, `retried`, `requests`."""
+    """A field's name, `goodput`, `errors`, `abandoned`, `retried` or `requests`."""
     statistic: str
-    """Of a field; `share` or `count` of a tally."""
+    """Such as `p95` for a field, else `share` or `count`."""
     operator: Operator
     limit: float
     unit: Unit
@@ -60,7 +54,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Goodput:
-    """Limits that a good request meets, all of them."""
+    """Limits, all of which a good request meets."""
 
     limits: tuple[tuple[Field, float], ...]
     """Field and nanoseconds."""
@@ -68,7 +62,7 @@ class Goodput:
 
     @property
     def expression(self) -> str:
-        """The limits in vLLM's words."""
+        """The limits as vLLM writes them."""
         return " ".join(f"{field.name}:{ns / 1e6:g}" for field, ns in self.limits)
 
     def good(self, record: RequestRecord) -> bool:
@@ -83,7 +77,7 @@ class Goodput:
 
 
 def parse_goodput(texts: Iterable[str], source: str = "--goodput") -> Goodput:
-    """Read limits as vLLM writes them: `ttft:400`, in milliseconds.
+    """Parse limits as vLLM writes them: `ttft:400`, in milliseconds.
 
     Raises:
         AuditError: not of that form, or an unknown duration.
@@ -107,55 +101,23 @@ def parse_goodput(texts: Iterable[str], source: str = "--goodput") -> Goodput:
 
 
 def parse_budget(text: str, source: str = "--budget") -> Budget:
-    """Understand one budget.
+    """Parse one budget.
 
     Raises:
-        ExpressionError: it cannot be understood; its text points at the place.
+        ExpressionError: it cannot be understood; the message points at the place.
     """
-    tokens = tokenize(_before_where(text))
-    if [token.kind for token in tokens[:3]] != ["name", "op", "number"] or tokens[1].text not in _COMPARE:
-        raise ExpressionError(
-            "expected a measure, < or > and a limit, for example ttfc.p95<400ms", text, _stray(tokens)
-        )
-    if tokens[3].kind != "end":
-        raise ExpressionError("expected the end, or where and a condition", text, tokens[3].position)
-    name, sign, limit = tokens[:3]
-    measure, statistic, unit = _measure(text, name, limit)
+    parsed = parse_limit(text)
+    measure, statistic, unit = _measure(text, parsed.measure, parsed.number)
     return Budget(
         expression=text.strip(),
         source=source,
         measure=measure,
         statistic=statistic,
-        operator=cast("Operator", sign.text),
-        limit=limit.value,
+        operator=cast("Operator", parsed.operator.text),
+        limit=parsed.number.value,
         unit=unit,
-        where=_where(text),
+        where=parsed.where,
     )
-
-
-def _stray(tokens: Sequence[Token]) -> int:
-    for token, kind in zip(tokens, ("name", "op", "number"), strict=False):
-        if token.kind != kind or (kind == "op" and token.text not in _COMPARE):
-            return token.position
-    return tokens[-1].position
-
-
-_WHERE: Final = re.compile(r"\bwhere\b", re.IGNORECASE)
-
-
-def _before_where(text: str) -> str:
-    match = _WHERE.search(text)
-    return text if match is None else text[: match.start()]
-
-
-def _where(text: str) -> Predicate | None:
-    match = _WHERE.search(text)
-    if match is None:
-        return None
-    try:
-        return compile_where(text[match.end() :])
-    except ExpressionError as error:
-        raise ExpressionError(error.message, text, match.end() + error.position) from None
 
 
 def _measure(text: str, name: Token, limit: Token) -> tuple[str, str, Unit]:
@@ -188,20 +150,22 @@ def _fitting(unit: Unit, text: str, limit: Token) -> Unit:
     raise ExpressionError(f"expected {wants.get(unit, 'a plain number')}", text, limit.position)
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetsState:
-    """What some budgets have measured; it can travel between processes, which conditions cannot."""
+class _Tally:
+    """What was measured for one budget."""
 
-    seen: list[int]
-    matched: list[int]
-    unknown: list[int]
-    values: list[Values]
-    good: int
-    all: int
+    def __init__(self) -> None:
+        self.seen = self.matched = self.unknown = 0
+        self.values = Values()
+
+    def merge(self, other: "_Tally") -> None:
+        self.seen += other.seen
+        self.matched += other.matched
+        self.unknown += other.unknown
+        self.values.merge(other.values)
 
 
 class Budgets:
-    """Budgets being measured while records pass by."""
+    """Budgets, and what the records added so far measure up to."""
 
     def __init__(self, budgets: Iterable[Budget] = (), goodput: Goodput | None = None) -> None:
         """Begin to measure.
@@ -213,77 +177,71 @@ class Budgets:
         self.goodput = goodput
         if goodput is None and any(b.measure == GOODPUT for b in self.budgets):
             raise AuditError("a budget on goodput needs to know what is good: add for example --goodput ttft:400")
-        self._seen = [0] * len(self.budgets)
-        self._matched = [0] * len(self.budgets)
-        self._unknown = [0] * len(self.budgets)
-        self._values = [Values() for _ in self.budgets]
         self._fields = [numeric(b.measure) if b.measure not in {GOODPUT, *_TALLIES} else None for b in self.budgets]
-        self._good = self._all = 0
+        self.tallies = [_Tally() for _ in self.budgets]
+        self.good = _Tally()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what cannot travel between processes: the conditions, which are functions. The counts can."""
+        return {"tallies": self.tallies, "good": self.good}
 
     def add(self, record: RequestRecord) -> None:
         """Measure one record."""
         if self.goodput is not None:
-            self._all += 1
-            self._good += self.goodput.good(record)
-        for number, budget in enumerate(self.budgets):
+            self.good.seen += 1
+            self.good.matched += self.goodput.good(record)
+        for budget, field, tally in zip(self.budgets, self._fields, self.tallies, strict=True):
             if budget.where is None or budget.where(record):
-                self._seen[number] += 1
-                self._measure(number, budget, record)
+                tally.seen += 1
+                self._measure(budget, field, tally, record)
 
-    def _measure(self, number: int, budget: Budget, record: RequestRecord) -> None:
-        field = self._fields[number]
+    def _measure(self, budget: Budget, field: Field | None, tally: _Tally, record: RequestRecord) -> None:
         if field is not None:
             value = field.get(record)
             if isinstance(value, int | float):
-                self._values[number].add(value)
+                tally.values.add(value)
             else:
-                self._unknown[number] += 1
+                tally.unknown += 1
         elif budget.measure == GOODPUT:
-            self._matched[number] += self.goodput is not None and self.goodput.good(record)
+            tally.matched += self.goodput is not None and self.goodput.good(record)
         else:
-            self._matched[number] += _TALLIES[budget.measure](record)
+            tally.matched += _TALLIES[budget.measure](record)
 
     def fresh(self) -> "Budgets":
-        """Give the same budgets, with nothing measured."""
+        """Return the same budgets with nothing measured."""
         return Budgets(self.budgets, self.goodput)
 
-    def state(self) -> "BudgetsState":
-        """Give what was measured, without the budgets."""
-        return BudgetsState(self._seen, self._matched, self._unknown, self._values, self._good, self._all)
-
-    def merge(self, other: "BudgetsState") -> None:
+    def merge(self, other: "Budgets") -> None:
         """Add what the same budgets measured elsewhere."""
-        for mine, theirs in ((self._seen, other.seen), (self._matched, other.matched), (self._unknown, other.unknown)):
-            mine[:] = [a + b for a, b in zip(mine, theirs, strict=True)]
-        for values, more in zip(self._values, other.values, strict=True):
-            values.merge(more)
-        self._good += other.good
-        self._all += other.all
+        self.good.merge(other.good)
+        for mine, theirs in zip(self.tallies, other.tallies, strict=True):
+            mine.merge(theirs)
 
     def results(self) -> tuple[BudgetResult, ...]:
-        """Give every budget's verdict; goodput alone, without a limit, is only measured."""
-        results = [self._result(number, budget) for number, budget in enumerate(self.budgets)]
+        """Return the verdict on each budget; goodput without a limit is only measured."""
+        results = [self._result(*each) for each in zip(self.budgets, self._fields, self.tallies, strict=True)]
         if self.goodput is not None and not any(b.measure == GOODPUT for b in self.budgets):
+            good = self.good
             results.append(
                 BudgetResult(
                     expression=f"goodput {self.goodput.expression}",
                     source=self.goodput.source,
-                    measured=self._good / self._all if self._all else None,
+                    measured=good.matched / good.seen if good.seen else None,
                     limit=None,
                     operator=">=",
                     unit="share",
-                    n=self._all,
+                    n=good.seen,
                     verdict="measured",
                     note=_GOODPUT_NOTE,
                 )
             )
         return tuple(results)
 
-    def _result(self, number: int, budget: Budget) -> BudgetResult:
-        measured, n, note = self._measured(number, budget)
+    def _result(self, budget: Budget, field: Field | None, tally: _Tally) -> BudgetResult:
+        measured, n, note = _counted(budget, tally) if field is None else _statistic(budget, tally)
         verdict: BudgetVerdict = "cannot tell"
         if measured is not None:
-            verdict = "ok" if _COMPARE[budget.operator](measured, budget.limit) else "over"
+            verdict = "ok" if ORDER[budget.operator](measured, budget.limit) else "over"
         return BudgetResult(
             expression=budget.expression,
             source=budget.source,
@@ -296,35 +254,52 @@ class Budgets:
             note=note,
         )
 
-    def _measured(self, number: int, budget: Budget) -> tuple[float | None, int, str]:
-        seen = self._seen[number]
-        if self._fields[number] is None:
-            note = _GOODPUT_NOTE if budget.measure == GOODPUT else ""
-            if budget.statistic == "count":
-                return self._matched[number], seen, note
-            return (self._matched[number] / seen, seen, note) if seen else (None, 0, "no request to measure")
-        values = self._values[number]
-        unknown = self._unknown[number]
-        note = f"{count(unknown, 'request')} without {budget.measure} left out" if unknown else ""
-        if budget.statistic == "count":
-            return values.n, values.n, note
-        if not values.n:
-            return None, 0, f"no request has {budget.measure}"
-        if budget.statistic.startswith("p"):
-            return self._percentile(values, budget, note)
-        value = {"min": values.min, "max": values.max, "sum": values.total, "mean": values.total / values.n}
-        return value[budget.statistic], values.n, note
 
-    @staticmethod
-    def _percentile(values: Values, budget: Budget, note: str) -> tuple[float | None, int, str]:
-        quantile = float(budget.statistic[1:]) / 100
+def _counted(budget: Budget, tally: _Tally) -> tuple[float | None, int, str]:
+    note = _GOODPUT_NOTE if budget.measure == GOODPUT else ""
+    if budget.statistic == "count":
+        return tally.matched, tally.seen, note
+    return (tally.matched / tally.seen, tally.seen, note) if tally.seen else (None, 0, "no request to measure")
+
+
+def _statistic(budget: Budget, tally: _Tally) -> tuple[float | None, int, str]:
+    values, statistic = tally.values, budget.statistic
+    note = f"{count(tally.unknown, 'request')} without {budget.measure} left out" if tally.unknown else ""
+    if statistic == "count":
+        return values.n, values.n, note
+    if not values.n:
+        return None, 0, f"no request has {budget.measure}"
+    if statistic.startswith("p"):
+        quantile = float(statistic[1:]) / 100
         least = needed(quantile)
         if values.n < least:
-            return None, values.n, f"{budget.statistic} needs {least:,} values, there are {values.n:,}"
+            return None, values.n, f"{statistic} needs {least:,} values, there are {values.n:,}"
         return values.quantile(quantile), values.n, note
+    value = {"min": values.min, "max": values.max, "sum": values.total, "mean": values.total / values.n}
+    return value[statistic], values.n, note
 
 
 _GOODPUT_NOTE: Final = "failed requests are not good; a limit that does not apply (no stream, one token) is met"
+
+
+def parse_budgets(
+    budgets: Iterable[str],
+    goodput: Iterable[str] = (),
+    *,
+    source: str = "--budget",
+    goodput_source: str = "--goodput",
+    project: tuple[list[Budget], Goodput | None] = ([], None),
+) -> Budgets | None:
+    """Parse budgets and the limits of goodput, and add those of a project; `None` when there are none.
+
+    Raises:
+        AuditError: one cannot be understood.
+    """
+    more, theirs = project
+    parsed = [*(parse_budget(text, source) for text in budgets), *more]
+    limits = list(goodput)
+    good = parse_goodput(limits, goodput_source) if limits else theirs
+    return Budgets(parsed, good) if parsed or good else None
 
 
 def parse_table(table: Mapping[str, Any], source: str) -> tuple[list[Budget], Goodput | None]:
@@ -354,3 +329,33 @@ def parse_table(table: Mapping[str, Any], source: str) -> tuple[list[Budget], Go
     if not budgets and goodput is None:
         raise AuditError(f"{source} holds no budget; write for example first_token = 'ttfc.p95 < 400ms'")
     return budgets, goodput
+
+
+def project_budgets(path: Path | None = None) -> tuple[list[Budget], Goodput | None]:
+    """Read the budgets of a file, or of the nearest pyproject.toml from here upwards.
+
+    Raises:
+        SourceError: there is no such file, or it cannot be read, or it has no such table.
+        AuditError: a budget cannot be understood.
+    """
+    file = path or _nearest(Path.cwd())
+    try:
+        with file.open("rb") as stream:
+            content = tomllib.load(stream)
+    except OSError as error:
+        raise SourceError(f"{file} cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SourceError(f"{file} is not TOML: {error}") from error
+    table: Any = content
+    for key in ("tool", "groqscope", "budgets"):
+        table = cast("dict[str, Any]", table).get(key) if isinstance(table, dict) else None
+    if not isinstance(table, dict):
+        raise SourceError(f"{file} has no [tool.groqscope.budgets]; add it, for example errors = 'errors < 1%'")
+    return parse_table(cast("dict[str, Any]", table), f"[tool.groqscope.budgets] in {file.name}")
+
+
+def _nearest(directory: Path) -> Path:
+    for folder in (directory, *directory.parents):
+        if (folder / "pyproject.toml").is_file():
+            return folder / "pyproject.toml"
+    raise SourceError(f"there is no pyproject.toml in {directory} or above it; name one with --config")

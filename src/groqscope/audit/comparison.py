@@ -16,12 +16,12 @@ from array import array
 from dataclasses import dataclass
 from typing import Final
 
-from groqscope.audit.counting import Watch
 from groqscope.audit.distribution import Values, quantile_of_sorted
+from groqscope.audit.execution import Watch
 from groqscope.audit.fields import PHASES, find
-from groqscope.audit.model import Certainty, Change, Comparison, ComparisonRow, Unit
-from groqscope.audit.reading import Reading
-from groqscope.audit.words import percent
+from groqscope.audit.formatting import percent
+from groqscope.audit.model import Certainty, Change, Comparison, ComparisonRow, Provenance, Unit
+from groqscope.audit.records import Records
 from groqscope.timeline import RequestRecord
 
 DRAWS: Final = 2000
@@ -43,7 +43,7 @@ class Sample:
         self.models: dict[str | None, dict[str, Values]] = {}
 
     def add(self, record: RequestRecord) -> None:
-        """Take the measures of one completed request; one that failed or was left says nothing about speed."""
+        """Add one request, unless it failed or the caller ended it early: such a request says nothing about speed."""
         if record.outcome != "completed":
             return
         measures = self.models.setdefault(record.model, {})
@@ -66,26 +66,17 @@ class _Pair:
     b: "array[float]"
 
 
-def compare(a: Reading, b: Reading, *, watch: Watch | None = None) -> Comparison:
+def compare(a: Records, b: Records, *, watch: Watch | None = None) -> Comparison:
     """Read two sets and compare them model by model.
 
     Raises:
         AuditError: one of them cannot be read, or has no request.
     """
-    samples: list[Sample] = []
-    for reading in (a, b):
-        sample = Sample()
-        for record in reading.records(timelines=False):
-            sample.add(record)
-            if watch is not None:
-                watch(1)
-        reading.require_requests()
-        samples.append(sample)
-    first, second = samples
+    (first, from_a), (second, from_b) = (_read(records, watch) for records in (a, b))
     rows, confidence = compare_samples(first, second)
     return Comparison(
-        a=a.provenance(),
-        b=b.provenance(),
+        a=from_a,
+        b=from_b,
         rows=rows,
         only_a=_missing(first, second),
         only_b=_missing(second, first),
@@ -95,8 +86,19 @@ def compare(a: Reading, b: Reading, *, watch: Watch | None = None) -> Comparison
     )
 
 
+def _read(records: Records, watch: Watch | None) -> tuple[Sample, Provenance]:
+    sample, coverage = Sample(), records.coverage()
+    for record in records.query.select(records.source, records.report, timelines=False):
+        coverage.add(record)
+        sample.add(record)
+        if watch is not None:
+            watch(1)
+    coverage.require_requests(records.source)
+    return sample, coverage.provenance(records.source)
+
+
 def compare_samples(a: Sample, b: Sample) -> tuple[tuple[ComparisonRow, ...], float]:
-    """Compare the models that both have; also give the confidence of each interval."""
+    """Compare the models that both have; return also the confidence of each interval."""
     pairs = [pair for model in _common(a, b) for pair in _pairs(model, a, b)]
     tests = sum((_enough(p, MIN_MEDIAN) + _enough(p, MIN_P95)) for p in pairs)
     confidence = 1 - (1 - FAMILY) / max(1, tests)
@@ -161,7 +163,7 @@ def _certainty(low: float, high: float) -> Certainty:
 
 
 def interval(a: "array[float]", b: "array[float]", quantile: float, confidence: float) -> tuple[float, float]:
-    """Give the bootstrap interval of the ratio of a quantile of `b` to that of `a`; both are sorted."""
+    """Return the bootstrap interval of the ratio of a quantile of `b` to that of `a`; both are sorted."""
     draw, draws = random.Random(SEED), _draws(confidence)  # noqa: S311 - the same answer each time
     ratios = sorted(_ratio(_drawn(a, quantile, draw), _drawn(b, quantile, draw)) for _ in range(draws))
     outside = math.floor((1 - confidence) / 2 * draws)
@@ -217,7 +219,7 @@ def _sentence(rows: tuple[ComparisonRow, ...]) -> str:
 
 
 def _word(model: str | None, rows: list[ComparisonRow]) -> str:
-    """Say the first change of a model: by measure in their order, the median before the p95."""
+    """Describe the first change of a model: measures in their order, the median before the p95."""
     for row in rows:
         for change, statistic in ((row.median, "median"), (row.p95, "p95")):
             if change.certainty != "cannot tell" and change.ratio is not None:

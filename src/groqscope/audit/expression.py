@@ -1,5 +1,6 @@
-"""The language of `--where`: a recursive-descent parser to a predicate over records; nothing is ever evaluated as code.
+"""The language of `--where` and of budgets, parsed by recursive descent; nothing is ever evaluated as code.
 
+    budget := measure operator number [unit] ['where' expression]
     expression := conjunction ('or' conjunction)*
     conjunction := negation ('and' negation)*
     negation := 'not' negation | '(' expression ')' | comparison
@@ -24,8 +25,9 @@ from groqscope.timeline import RequestRecord
 
 Truth = bool | None
 Test = Callable[[RequestRecord], Truth]
+Predicate = Callable[[RequestRecord], bool]
 
-_ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
+ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -44,14 +46,32 @@ class _Operand:
     value: Value = None
 
 
-def compile_where(text: str) -> Callable[[RequestRecord], bool]:
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A budget as it is written: what is measured, the limit, and for which requests."""
+
+    measure: Token
+    operator: Token
+    number: Token
+    where: Predicate | None
+
+
+def compile_where(text: str) -> Predicate:
     """Turn an expression into a predicate.
 
     Raises:
-        ExpressionError: the expression cannot be understood; its text points at the place.
+        ExpressionError: the expression cannot be understood; the message points at the place.
     """
-    test = _Parser(text).parse()
-    return lambda record: test(record) is True
+    return _Parser(text).predicate()
+
+
+def parse_limit(text: str) -> Limit:
+    """Parse a budget; what it measures is not looked at.
+
+    Raises:
+        ExpressionError: the budget cannot be understood; the message points at the place.
+    """
+    return _Parser(text).limit()
 
 
 class _Parser:
@@ -61,13 +81,27 @@ class _Parser:
         self._at = 0
         self._depth = 0
 
-    def parse(self) -> Test:
-        if not self._text.strip():
-            raise self._error("the expression is empty: write for example ttfc > 1s")
+    def predicate(self) -> Predicate:
+        first = self._peek
+        if first.kind == "end":
+            raise self._error("the expression is empty: write for example ttfc > 1s", first)
         test = self._expression()
         if self._peek.kind != "end":
             raise self._error(f"expected 'and', 'or' or the end, found {self._peek.text!r}")
-        return test
+        return lambda record: test(record) is True
+
+    def limit(self) -> Limit:
+        tokens: list[Token] = []
+        for kind in ("name", "op", "number"):
+            token = self._next()
+            if token.kind != kind or token.text.lower() == "where" or (kind == "op" and token.text not in ORDER):
+                raise self._error("expected a measure, < or > and a limit, for example ttfc.p95<400ms", token)
+            tokens.append(token)
+        if self._take("where"):
+            return Limit(*tokens, where=self.predicate())
+        if self._peek.kind != "end":
+            raise self._error("expected the end, or where and a condition")
+        return Limit(*tokens, where=None)
 
     @property
     def _peek(self) -> Token:
@@ -193,7 +227,7 @@ class _Parser:
         return lambda record: get(record) not in {None, ()}
 
     def _fitting(self, field: Field, right: _Operand) -> Value:
-        """Check the right side against the field's kind and unit; give the literal, or None for a field."""
+        """Check the right side against the field's kind and unit; return the literal, or `None` for a field."""
         kind = field.kind
         if right.field is not None:
             if (kind, field.unit) != (right.kind, right.field.unit):
@@ -226,7 +260,7 @@ class _Parser:
             raise self._error(f"{sign} is for texts; {field.name} {_WANTS[field.kind]}", op)
         if field.kind == "flag" and sign not in {"=", "!="}:
             raise self._error(f"{field.name} is true or false: use = or !=", op)
-        compare = {"=": operator.eq, "!=": operator.ne, **_ORDER}[sign]
+        compare = {"=": operator.eq, "!=": operator.ne, **ORDER}[sign]
         return _number_test(field, compare, right)
 
 
@@ -261,7 +295,7 @@ def _number_test(field: Field, compare: Callable[[Any, Any], bool], right: Calla
 
 
 def _text_test(field: Field, sign: str, right: Callable[[RequestRecord], Value], error: ExpressionError) -> Test:
-    if sign in _ORDER:
+    if sign in ORDER:
         raise error
     get = field.get
     part = sign in {"~", "!~"}

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from groqscope.audit.words import count, duration, several
+from groqscope.audit.formatting import count, duration, several
 from groqscope.timeline import RequestRecord, Usage
 
 MIN_NS: Final = 20_000_000

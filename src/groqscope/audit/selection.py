@@ -1,9 +1,11 @@
-"""Which requests count: by time, model, service, outcome, and an expression."""
+"""Which requests are selected: by time, model, service, outcome and an expression; the newest or slowest of them."""
 
+import heapq
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import Final, get_args
 
 from groqscope.audit.errors import AuditError
@@ -11,6 +13,7 @@ from groqscope.audit.expression import compile_where
 from groqscope.audit.fields import numeric
 from groqscope.audit.lexer import DURATION_UNITS, unix_ns
 from groqscope.audit.model import Selection
+from groqscope.audit.sources import ReadReport, Source
 from groqscope.timeline import Outcome, RequestRecord
 
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)")
@@ -20,23 +23,23 @@ OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What was asked for; times are Unix nanoseconds."""
+    """Which requests to look at, and which of them to list; times are Unix nanoseconds."""
 
     since: int | None = None
     until: int | None = None
     models: tuple[str, ...] = ()
-    """Parts of a model's name, whatever their case; any of them."""
+    """Parts of a model's name, in any case; one of them has to be in it."""
     services: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
     where: str | None = None
     last: int | None = None
-    """Only so many of the newest."""
+    """Only this many of the newest."""
     slowest: int | None = None
-    """List so many of the slowest, instead of the newest; statistics stay over all."""
+    """List this many of the slowest instead of the newest; statistics are over all of them."""
     by: str = "duration"
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense.
+        """Reject what makes no sense.
 
         Raises:
             AuditError: an unknown outcome or field, a count below 1, or an empty time range.
@@ -52,7 +55,7 @@ class Query:
         numeric(self.by)
 
     def predicate(self) -> Callable[[RequestRecord], bool]:
-        """Give the test of everything but time and `last`.
+        """Return the test of everything but time and `last`.
 
         Raises:
             ExpressionError: `where` cannot be understood.
@@ -70,17 +73,28 @@ class Query:
         return lambda record: all(test(record) for test in tests)
 
     def in_time(self, record: RequestRecord) -> bool:
-        """Whether the request started in the time asked for."""
+        """Whether the request started in the time range."""
         start = record.start_unix_ns
         return (self.since is None or start >= self.since) and (self.until is None or start < self.until)
 
     def apply(self, records: Iterable[RequestRecord]) -> Iterator[RequestRecord]:
-        """Pass on what is selected; `last` is not looked at here."""
+        """Return the records that are selected, `last` aside."""
         test = self.predicate()
         return (record for record in records if self.in_time(record) and test(record))
 
+    def select(self, source: Source, report: ReadReport, *, timelines: bool = True) -> Iterator[RequestRecord]:
+        """Return the selected records of a source.
+
+        Raises:
+            SourceError: nothing can be read at all.
+            ExpressionError: `where` cannot be understood.
+        """
+        found = source.read(report, since=self.since, until=self.until, timelines=timelines)
+        selected = self.apply(found)
+        return selected if self.last is None else iter(newest(selected, self.last)[::-1])
+
     def selection(self) -> Selection:
-        """Say it in words."""
+        """Return the selection in words, for a report."""
         words = [
             *([f"since {_moment(self.since)}"] if self.since is not None else []),
             *([f"until {_moment(self.until)}"] if self.until is not None else []),
@@ -115,3 +129,46 @@ def parse_moment(text: str, option: str, now_ns: int) -> int:
 
 def _moment(moment_ns: int) -> str:
     return datetime.fromtimestamp(moment_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+class Top:
+    """Keeps the newest records, or those with the greatest value of a field."""
+
+    def __init__(self, limit: int | None, by: str | None = None) -> None:
+        self.limit = limit
+        self.by = by
+        self._get = None if by is None else numeric(by).get
+        self._heap: list[tuple[float, int, RequestRecord]] = []
+        self._order = count()
+
+    def add(self, record: RequestRecord) -> None:
+        """Keep the record if its value is among the greatest; one whose value is not known is never kept."""
+        value = record.start_unix_ns if self._get is None else self._get(record)
+        if not isinstance(value, int | float):
+            return
+        item = (value, next(self._order), record)
+        if self.limit is None or len(self._heap) < self.limit:
+            heapq.heappush(self._heap, item)
+        elif self.limit:
+            heapq.heappushpop(self._heap, item)
+
+    def merge(self, other: "Top") -> None:
+        """Add what another one kept."""
+        for record in reversed(other.records()):
+            self.add(record)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what cannot travel between processes: a counter, and the function that gets a field's value."""
+        return {"limit": self.limit, "by": self.by, "_heap": self._heap}
+
+    def records(self) -> list[RequestRecord]:
+        """Return what was kept, greatest first."""
+        return [record for _, _, record in sorted(self._heap, key=lambda item: item[:2], reverse=True)]
+
+
+def newest(records: Iterable[RequestRecord], limit: int) -> list[RequestRecord]:
+    """Return the newest records, newest first."""
+    top = Top(limit)
+    for record in records:
+        top.add(record)
+    return top.records()

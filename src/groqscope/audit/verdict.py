@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from groqscope.audit.fields import FAILED, LEFT
+from groqscope.audit.formatting import count, duration, percent
 from groqscope.audit.model import Cause, Verdict
 from groqscope.audit.rules import (
     BY_CODE,
@@ -16,7 +17,6 @@ from groqscope.audit.rules import (
     detail,
     measure,
 )
-from groqscope.audit.words import count, duration, percent
 from groqscope.timeline import RequestRecord
 
 _SHOWN: Final = 3

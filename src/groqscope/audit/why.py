@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from groqscope.audit.baseline import Rows
+from groqscope.audit.formatting import count, duration, percent
 from groqscope.audit.model import GroupCause, Why
 from groqscope.audit.rules import BY_CODE, MIN_NS, SLOW_TIMES, USUAL_NEEDS
-from groqscope.audit.usual import Rows
 from groqscope.audit.verdict import comparison, is_slow, named, usual_of
-from groqscope.audit.words import count, duration, percent
 
 _EXAMPLES: Final = 3
 _MIN_SHARE: Final = 0.2
@@ -55,7 +55,7 @@ class _Tallies:
             one = self.by_code.setdefault(code, _Tally())
             one.requests += weight
             one.ns += weight * ns
-            one.usual_ns += weight * (usual_of(code, rows.usual) or 0)
+            one.usual_ns += weight * (usual_of(code, rows.medians) or 0)
             if len(one.worst) < _EXAMPLES:
                 heapq.heappush(one.worst, (ns, request))
             else:
@@ -88,7 +88,7 @@ class Causes:
 
 def _count(rows: Rows) -> tuple[_Tallies, _Tallies]:
     everything, slow = _Tallies(), _Tallies()
-    usual = rows.usual
+    usual = rows.medians
     for row, request in rows:
         causes = named(row, usual)
         everything.count(row, causes, rows, request)
@@ -101,7 +101,7 @@ def explain(groups: Sequence[Rows], found: Causes) -> Why:
     """List the causes over all slow requests, biggest share first."""
     total = found.over(groups, only_slow=True)
     seen = sum(rows.seen for rows in groups)
-    causes = tuple(sorted(_causes(total, any(rows.usual for rows in groups)), key=lambda cause: -cause.ns))
+    causes = tuple(sorted(_causes(total, any(rows.medians for rows in groups)), key=lambda cause: -cause.ns))
     slow = round(total.requests)
     return Why(
         requests=seen,
@@ -109,7 +109,7 @@ def explain(groups: Sequence[Rows], found: Causes) -> Why:
         slow_ns=round(total.ns),
         unexplained=round(total.unexplained),
         causes=causes,
-        sentence=_why_sentence(seen, slow, causes, usual_known=any(rows.usual for rows in groups)),
+        sentence=_why_sentence(seen, slow, causes, usual_known=any(rows.medians for rows in groups)),
         rule=RULE,
     )
 

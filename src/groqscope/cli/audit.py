@@ -11,9 +11,9 @@ import typer
 from groqscope.cli import options as opt
 
 if TYPE_CHECKING:
-    from groqscope.audit import Audit, Budgets, Reading, ReadReport
+    from groqscope.audit import Audit, Budgets, ReadReport, Records
+    from groqscope.audit.formatting import UnitName
     from groqscope.audit.reports import Report, Section
-    from groqscope.audit.reports.text import UnitName
 
 OVER, BROKEN, CANNOT_TELL = 1, 2, 3
 """Exit status: a budget is over, something could not be read, a budget cannot be told."""
@@ -77,8 +77,7 @@ def audit(
     force: opt.Force = False,
 ) -> int:
     """Show where the time went: newest requests, percentiles by model, one request, budgets, or what changed."""
-    from groqscope.audit import Query, Reading, parse_moment
-    from groqscope.audit.loading import source_of
+    from groqscope.audit import Query, Records, parse_moment, source_of
     from groqscope.cli.output import checked_unit
 
     if fields:
@@ -99,24 +98,23 @@ def audit(
         by=by,
     )
     if compare is not None:
-        readings = [Reading(source_of([path]), query) for path in compare]
-        return _compare(readings, output)
+        return _compare([Records(source_of([path]), query) for path in compare], output)
     paths, wanted = sort_out(what or [])
-    reading = Reading(source_of(paths, tempo), query)
+    records = Records(source_of(paths, tempo), query)
     if wanted is not None:
-        return _one(reading, wanted, output)
+        return _one(records, wanted, output)
     limits = _limits(budget or (), goodput or (), config, from_project=budgets)
     section: Section = "why" if why else "tools" if tools else "all"
-    return _overview(reading, output, limits, section)
+    return _overview(records, output, limits, section)
 
 
-def _overview(reading: "Reading", output: _Output, limits: "Budgets | None", section: "Section") -> int:
+def _overview(records: "Records", output: _Output, limits: "Budgets | None", section: "Section") -> int:
     from groqscope.audit import overview
-    from groqscope.audit.parallel import processors
+    from groqscope.audit.execution import processors
 
-    with _Watched(reading.report) as watch:
+    with _Watched(records) as watch:
         report = overview(
-            reading,
+            records,
             listed=_listed(output),
             budgets=limits,
             why=section == "why" or output.json or output.html is not None or output.markdown,
@@ -125,34 +123,34 @@ def _overview(reading: "Reading", output: _Output, limits: "Budgets | None", sec
             watch=watch,
         )
     _write(report, output, section)
-    return _status(report, reading.report)
+    return _status(report, records.report)
 
 
-def _one(reading: "Reading", wanted: str, output: _Output) -> int:
+def _one(records: "Records", wanted: str, output: _Output) -> int:
     from groqscope.audit import one_request
 
-    with _Watched(reading.report) as watch:
-        report = one_request(reading, wanted, watch=watch)
+    with _Watched(records) as watch:
+        report = one_request(records, wanted, watch=watch)
     _write(report, output, "all")
-    return BROKEN if _broken(reading.report) else 0
+    return BROKEN if _broken(records.report) else 0
 
 
-def _compare(readings: "list[Reading]", output: _Output) -> int:
+def _compare(sides: "list[Records]", output: _Output) -> int:
     from groqscope.audit import compare
 
-    with _Watched(readings[0].report) as watch:
-        report = compare(readings[0], readings[1], watch=watch)
+    with _Watched(sides[0]) as watch:
+        report = compare(sides[0], sides[1], watch=watch)
     _write(report, output, "all")
-    return BROKEN if any(_broken(reading.report) for reading in readings) else 0
+    return BROKEN if any(_broken(side.report) for side in sides) else 0
 
 
 class _Watched:
     """A progress bar while the block runs."""
 
-    def __init__(self, report: "ReadReport") -> None:
+    def __init__(self, records: "Records") -> None:
         from groqscope.cli.progress import Progress
 
-        self._progress = Progress(report)
+        self._progress = Progress(records)
 
     def __enter__(self) -> Any:
         return self._progress
@@ -177,15 +175,11 @@ def sort_out(arguments: list[str]) -> tuple[list[str], str | None]:
 
 
 def _limits(budget: Any, goodput: Any, config: Path | None, *, from_project: bool) -> "Budgets | None":
-    from groqscope.audit import Budgets, parse_budget, parse_goodput, project_budgets
+    from groqscope.audit import parse_budgets, project_budgets
 
-    parsed = [parse_budget(text) for text in budget]
-    good = parse_goodput(goodput) if goodput else None
     if from_project or config is not None:
-        more, theirs = project_budgets(config)
-        parsed += more
-        good = good or theirs
-    return Budgets(parsed, good) if parsed or good else None
+        return parse_budgets(budget, goodput, project=project_budgets(config))
+    return parse_budgets(budget, goodput)
 
 
 def _status(report: "Audit", read: "ReadReport") -> int:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from groq import APIStatusError, AsyncGroq, Groq
 
-from groqscope.audit.words import count
+from groqscope.audit.formatting import count
 
 Request = Mapping[str, Any]
 

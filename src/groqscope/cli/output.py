@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from groqscope.audit import AuditError
 
 if TYPE_CHECKING:
+    from groqscope.audit.formatting import UnitName
     from groqscope.audit.reports import Look
-    from groqscope.audit.reports.text import UnitName
 
 PIPED_WIDTH = 120
 """Columns when the output is no terminal and COLUMNS does not say otherwise."""

@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Final, TextIO
 
-from groqscope.audit import ReadReport
+from groqscope.audit import Records
 
 DELAY: Final = 2.0
 """Seconds before it appears."""
@@ -17,8 +17,8 @@ _CELLS: Final = 24
 class Progress:
     """Called after each record; draws now and then."""
 
-    def __init__(self, report: ReadReport, stream: TextIO | None = None) -> None:
-        self._report = report
+    def __init__(self, records: Records, stream: TextIO | None = None) -> None:
+        self._source = records
         self._stream = stream if stream is not None else sys.stderr
         self._records = self._waiting = 0
         self._next = time.monotonic() + DELAY
@@ -45,7 +45,7 @@ class Progress:
             self._drawn = False
 
     def _draw(self) -> None:
-        total, read = self._report.bytes_total, self._report.bytes_read
+        total, read = self._source.report.bytes_total, self._source.report.bytes_read
         bar = ""
         if total:
             share = min(1.0, read / total)

@@ -38,8 +38,7 @@ def push(
     again: Annotated[bool, typer.Option("--again", help="Send also what was sent to this endpoint before.")] = False,
 ) -> int:
     """Send stored requests to an OTLP endpoint, so that local runs can be looked at in Grafana."""
-    from groqscope.audit import AuditError, NoRequests, SourceError
-    from groqscope.audit.loading import source_of
+    from groqscope.audit import AuditError, NoRequests, SourceError, source_of
     from groqscope.configuration import ConfigurationError, otlp_sender
     from groqscope.store import Push, store_directory
 

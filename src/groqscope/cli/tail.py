@@ -16,8 +16,8 @@ from groqscope.cli import options as opt
 
 if TYPE_CHECKING:
     from groqscope.audit import Query
+    from groqscope.audit.formatting import Unit
     from groqscope.audit.reports import Look
-    from groqscope.audit.reports.text import Unit
     from groqscope.timeline import RequestRecord
 
 _EXAMPLES = """\b
@@ -56,8 +56,7 @@ def tail(
     unit: opt.Unit = None,
 ) -> int:
     """Follow requests live, a line each; Ctrl-C ends it."""
-    from groqscope.audit import Query
-    from groqscope.audit.loading import source_of
+    from groqscope.audit import Query, source_of
     from groqscope.cli.output import checked_unit, look
     from groqscope.store import store_directory
 
@@ -78,19 +77,19 @@ def tail(
 
 def follow(polls: "Iterator[list[RequestRecord]]", query: "Query", screen: "Screen", *, last: int) -> None:
     """Show what each look brings; the first look brings what was there before, of which the newest are shown."""
-    from groqscope.audit.usual import Usual
+    from groqscope.audit.baseline import Baseline
     from groqscope.audit.verdict import judge
 
-    usual = Usual(_MEMORY)
+    baseline = Baseline(_MEMORY)
     chosen = query.predicate()
     first = True
     for records in polls:
         # What is usual first for the whole look: the medians are sorted anew after each addition.
-        known = [(record, judge(record, usual.of(record))) for record in records if chosen(record)]
+        known = [(record, judge(record, baseline.of(record))) for record in records if chosen(record)]
         for record in records:
-            usual.add(record)
+            baseline.add(record)
         if first:
-            known = [(record, judge(record, usual.of(record))) for record, _ in known]
+            known = [(record, judge(record, baseline.of(record))) for record, _ in known]
         for record, verdict in known[len(known) - last if first and last < len(known) else 0 :]:
             screen.line(record, verdict.causes[0].sentence if verdict.causes else "", slow=verdict.slow)
         screen.footer(len(known), sum(r.outcome in FAILED for r, _ in known), known_before=first)
@@ -109,7 +108,7 @@ class Screen:
         write: Callable[[str], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        from groqscope.audit.reports.text import Unit
+        from groqscope.audit.formatting import Unit
 
         self._look = look
         self._unit = Unit.of(look.unit or "ms")
@@ -197,7 +196,7 @@ def _row(cells: _Cells, widths: tuple[int, ...]) -> str:
 
 
 def _cells(record: "RequestRecord", unit: "Unit") -> _Cells:
-    from groqscope.audit.reports.text import clock, count, money, rate, visible
+    from groqscope.audit.formatting import clock, count, money, rate, visible
 
     outcome = f"! {record.error_type or record.outcome}" if record.outcome in FAILED else record.outcome
     return (
@@ -214,8 +213,8 @@ def _cells(record: "RequestRecord", unit: "Unit") -> _Cells:
 
 
 def _id(record: "RequestRecord") -> str:
-    from groqscope.audit.reports.text import visible
-    from groqscope.audit.usual import id_of
+    from groqscope.audit.baseline import id_of
+    from groqscope.audit.formatting import visible
 
     return visible(id_of(record), limit=40)
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from groqscope.audit.formatting import Unit, count, moment, money, plain, rate, seconds, share, size, visible
 from groqscope.audit.reports.bars import anchored, bar, split, strip, tail
 from groqscope.audit.reports.measures import measure
-from groqscope.audit.reports.text import Unit, count, moment, money, plain, rate, seconds, share, size, visible
 
 MS = Unit.of("ms")
 

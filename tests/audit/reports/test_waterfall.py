@@ -4,8 +4,8 @@ import pytest
 from support import report_samples
 from support.report_samples import SAMPLES
 
+from groqscope.audit.formatting import Unit
 from groqscope.audit.reports.figures import figures, fitted
-from groqscope.audit.reports.text import Unit
 from groqscope.audit.reports.units import request_unit
 from groqscope.audit.reports.waterfall import Row, density, waterfall
 from groqscope.timeline import RequestRecord

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from groqscope.audit.reports.text import Unit
+from groqscope.audit.formatting import Unit
 
 _ENDS: Final = " ▏▎▍▌▋▊▉█"
 _DENSITY: Final = " ▁▂▃▄▅▆▇█"

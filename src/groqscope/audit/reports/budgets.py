@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+from groqscope.audit.formatting import Unit, visible
 from groqscope.audit.model import BudgetResult
 from groqscope.audit.reports.measures import measure, ordered
 from groqscope.audit.reports.page import BAD, FAINT, GOOD, STRONG, Page, Piece
 from groqscope.audit.reports.table import Column, draw_table
-from groqscope.audit.reports.text import Unit, visible
 
 _MARKS: Final[dict[str, Piece]] = {"over": ("FAIL", BAD), "cannot tell": ("?", STRONG), "ok": ("ok", GOOD)}
 

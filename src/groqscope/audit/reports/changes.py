@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from groqscope.audit.formatting import UNKNOWN, Unit
 from groqscope.audit.model import Certainty, Comparison, ComparisonRow
-from groqscope.audit.reports.text import UNKNOWN, Unit
 from groqscope.audit.reports.waterfall import phase_label
 
 _NAMES: Final = {

@@ -4,13 +4,13 @@ from typing import Final
 
 from rich.cells import cell_len
 
+from groqscope.audit.formatting import Unit, visible
 from groqscope.audit.model import Comparison, Provenance
 from groqscope.audit.reports.changes import TITLES, ChangeLine, change_lines, models_of, sizes
 from groqscope.audit.reports.look import Look
 from groqscope.audit.reports.page import BAD, FAINT, GOOD, STRONG, Page, Piece
 from groqscope.audit.reports.provenance import provenance_words
 from groqscope.audit.reports.table import Column, draw_table
-from groqscope.audit.reports.text import Unit, visible
 from groqscope.audit.reports.units import comparison_unit
 
 _KEEP: Final = (10, 9, 6, 5, 8, 2, 10)

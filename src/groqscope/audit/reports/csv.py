@@ -11,10 +11,10 @@ from io import StringIO
 from operator import attrgetter
 from typing import Any, Final
 
+from groqscope.audit.formatting import visible
 from groqscope.audit.model import Audit, Change, Comparison, RequestAudit, Verdict
 from groqscope.audit.reports.json import DERIVED
 from groqscope.audit.reports.kinds import Report, Section
-from groqscope.audit.reports.text import visible
 from groqscope.timeline import Phases, RateLimits, RequestRecord, Usage
 
 _NESTED: Final[dict[str, type]] = {"phases": Phases, "usage": Usage, "rate_limits": RateLimits}

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from groqscope.audit.reports.text import Unit, count, moment, money, plain, rate, seconds, share, size, visible
+from groqscope.audit.baseline import id_of
+from groqscope.audit.formatting import Unit, count, moment, money, plain, rate, seconds, share, size, visible
 from groqscope.audit.reports.waterfall import Waterfall
-from groqscope.audit.usual import id_of
 from groqscope.timeline import RequestRecord, Usage
 
 P99_NEEDS: Final = 100

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from groqscope.audit.reports.text import Unit
+from groqscope.audit.formatting import Unit
 from groqscope.audit.reports.waterfall import Waterfall
 
 _ROBUST: Final = 10

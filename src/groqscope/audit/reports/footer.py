@@ -1,9 +1,9 @@
 """Where the numbers come from: the last lines of every terminal report."""
 
+from groqscope.audit.formatting import count
 from groqscope.audit.model import Provenance
 from groqscope.audit.reports.page import FAINT, STRONG, Page
 from groqscope.audit.reports.provenance import provenance_words
-from groqscope.audit.reports.text import count
 
 _MAX_WARNINGS = 5
 

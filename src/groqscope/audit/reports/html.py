@@ -5,6 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from groqscope.audit.formatting import Unit, UnitName, moment
 from groqscope.audit.model import AUDIT_VERSION, Audit, Comparison, Provenance, RequestAudit, Verdict
 from groqscope.audit.reports.facts import ending, model_of, record_id
 from groqscope.audit.reports.html_data import GROUPS, LEGEND, detail_data, list_data
@@ -12,7 +13,6 @@ from groqscope.audit.reports.html_sections import comparison_sections, footer, o
 from groqscope.audit.reports.json import kind_of
 from groqscope.audit.reports.kinds import Report, Section
 from groqscope.audit.reports.markup import Markup, embedded, join
-from groqscope.audit.reports.text import Unit, UnitName, moment
 from groqscope.audit.reports.units import comparison_unit, overview_unit, request_unit
 from groqscope.timeline import RequestRecord
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from groqscope.audit.fields import FAILED, LEFT
+from groqscope.audit.formatting import UNKNOWN, Unit, count, moment, money, rate, share, visible
 from groqscope.audit.model import Entry, Verdict
 from groqscope.audit.reports.facts import UNFINISHED, facts, footnotes, headline, model_of, record_id
 from groqscope.audit.reports.figures import Figure, figures
-from groqscope.audit.reports.text import UNKNOWN, Unit, count, moment, money, rate, share, visible
 from groqscope.audit.reports.waterfall import Row, density, phase_label, waterfall
 from groqscope.timeline import RequestRecord
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from groqscope.audit.formatting import UNKNOWN, Unit, count, money, share, size, summed, visible
 from groqscope.audit.model import (
     Audit,
     BudgetResult,
@@ -17,7 +18,6 @@ from groqscope.audit.reports.html_data import tone
 from groqscope.audit.reports.markup import Markup, join, line, section, table, tag
 from groqscope.audit.reports.measures import measure, ordered, quantiles_of
 from groqscope.audit.reports.provenance import provenance_words
-from groqscope.audit.reports.text import UNKNOWN, Unit, count, money, share, size, summed, visible
 from groqscope.audit.reports.waterfall import phase_label
 
 _FOLD: Final = 0.01

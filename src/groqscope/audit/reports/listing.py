@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from groqscope.audit.fields import FAILED
+from groqscope.audit.formatting import UNKNOWN, Unit, count, moment, money, rate, visible
 from groqscope.audit.model import Audit, Entry
 from groqscope.audit.reports.facts import record_id
 from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, Piece
 from groqscope.audit.reports.table import Column, draw_table
-from groqscope.audit.reports.text import UNKNOWN, Unit, count, moment, money, rate, visible
 
 _ROOMY: Final = 132
 """Columns from which ids stand in full and times with their milliseconds."""

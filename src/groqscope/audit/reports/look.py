@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from groqscope.audit.reports.text import UnitName
+from groqscope.audit.formatting import UnitName
 
 MIN_WIDTH = 40
 DEFAULT_WIDTH = 100

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from groqscope.audit.formatting import UNKNOWN, Unit, UnitName, count, moment, money, share, size, visible
 from groqscope.audit.model import Audit, Comparison, ModelSummary, Provenance, RequestAudit
 from groqscope.audit.reports.changes import TITLES, change_lines, models_of, sizes
 from groqscope.audit.reports.facts import ending, model_of, record_id
@@ -12,7 +13,6 @@ from groqscope.audit.reports.look import Look
 from groqscope.audit.reports.measures import measure, ordered, quantiles_of
 from groqscope.audit.reports.provenance import provenance_words
 from groqscope.audit.reports.terminal import TerminalRenderer
-from groqscope.audit.reports.text import UNKNOWN, Unit, UnitName, count, moment, money, share, size, visible
 from groqscope.audit.reports.units import comparison_unit, overview_unit
 from groqscope.audit.reports.waterfall import phase_label
 from groqscope.timeline import RequestRecord

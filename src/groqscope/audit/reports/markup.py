@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
-from groqscope.audit.reports.text import visible
+from groqscope.audit.formatting import visible
 
 
 class Markup(str):

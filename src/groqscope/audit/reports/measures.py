@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from groqscope.audit.formatting import UNKNOWN, Unit, money, rate, size
 from groqscope.audit.model import BudgetResult, Distribution
 from groqscope.audit.model import Unit as Measure
-from groqscope.audit.reports.text import UNKNOWN, Unit, money, rate, size
 
 _ORDER: Final = {"over": 0, "cannot tell": 1, "ok": 2, "measured": 3}
 

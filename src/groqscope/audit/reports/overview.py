@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from groqscope.audit.formatting import UNKNOWN, Unit, count, money, visible
 from groqscope.audit.model import Audit, ModelSummary
 from groqscope.audit.reports.budgets import budget_lines
 from groqscope.audit.reports.footer import provenance_lines
@@ -12,7 +13,6 @@ from groqscope.audit.reports.measures import quantiles_of
 from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, Piece
 from groqscope.audit.reports.phases import MAX_MODELS, phase_lines
 from groqscope.audit.reports.table import Column, draw_table
-from groqscope.audit.reports.text import UNKNOWN, Unit, count, money, visible
 from groqscope.audit.reports.tools import tool_lines
 from groqscope.audit.reports.units import overview_unit
 from groqscope.audit.reports.why import why_lines

@@ -8,8 +8,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from groqscope.audit.formatting import visible
 from groqscope.audit.reports.look import Look
-from groqscope.audit.reports.text import visible
 
 Piece = str | tuple[str, str]
 """Text, or text and its style."""

@@ -5,10 +5,10 @@ from typing import Final
 
 from rich.cells import cell_len
 
+from groqscope.audit.formatting import count, share, summed, visible
 from groqscope.audit.model import ModelSummary, PhaseTotal
 from groqscope.audit.reports.bars import share_style, split
 from groqscope.audit.reports.page import FAINT, Page, Piece, pad
-from groqscope.audit.reports.text import count, share, summed, visible
 from groqscope.audit.reports.waterfall import phase_label
 
 FOLD: Final = 0.01

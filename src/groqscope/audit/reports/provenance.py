@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from groqscope.audit.formatting import count, moment, visible
 from groqscope.audit.model import Provenance
-from groqscope.audit.reports.text import count, moment, visible
 
 _MAX_SOURCES: Final = 3
 

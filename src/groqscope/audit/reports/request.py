@@ -5,6 +5,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from groqscope.audit.fields import FAILED
+from groqscope.audit.formatting import count, share
 from groqscope.audit.model import RequestAudit, Verdict
 from groqscope.audit.reports.bars import anchored, bar, ruler, share_style, strip, tail
 from groqscope.audit.reports.facts import UNFINISHED, ending, facts, footnotes, headline, record_id
@@ -12,7 +13,6 @@ from groqscope.audit.reports.figures import Figure, figures
 from groqscope.audit.reports.footer import provenance_lines
 from groqscope.audit.reports.look import Look
 from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, Piece, pad
-from groqscope.audit.reports.text import count, share
 from groqscope.audit.reports.units import request_unit
 from groqscope.audit.reports.waterfall import Row, Waterfall, density, waterfall
 from groqscope.timeline import RequestRecord

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from groqscope.audit.formatting import UNKNOWN, Unit, size, visible
 from groqscope.audit.model import ToolSummary
 from groqscope.audit.reports.page import BAD, FAINT, Page
 from groqscope.audit.reports.table import Column, draw_table
-from groqscope.audit.reports.text import UNKNOWN, Unit, size, visible
 
 
 def tool_lines(page: Page, tools: Sequence[ToolSummary], unit: Unit) -> None:

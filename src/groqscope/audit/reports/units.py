@@ -1,7 +1,7 @@
 """The one unit of a report's durations, chosen by its largest value."""
 
+from groqscope.audit.formatting import Unit, UnitName
 from groqscope.audit.model import Audit, BudgetResult, Comparison
-from groqscope.audit.reports.text import Unit, UnitName
 from groqscope.timeline import RequestRecord
 
 

@@ -2,10 +2,10 @@
 
 from typing import Final
 
+from groqscope.audit.formatting import Unit, count, share, visible
 from groqscope.audit.model import GroupCause, Why
 from groqscope.audit.reports.bars import bar, share_style
 from groqscope.audit.reports.page import FAINT, STRONG, Page, pad
-from groqscope.audit.reports.text import Unit, count, share, visible
 
 _INDENT: Final = 8
 _MAX_BAR: Final = 60

@@ -1,17 +1,17 @@
-"""Records in, summaries out: one pass, and memory that does not grow with the records themselves."""
+"""What is counted of the requests of one model, and of the calls of one tool."""
 
 from collections import Counter
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Final
 
+from groqscope.audit.baseline import Rows
 from groqscope.audit.distribution import Values
 from groqscope.audit.fields import FAILED, LEFT, PHASES
-from groqscope.audit.model import Distribution, ModelSummary, PhaseTotal, ToolSummary, Why
-from groqscope.audit.usual import Rows, Usual
+from groqscope.audit.model import Distribution, ModelSummary, PhaseTotal, ToolSummary
 from groqscope.audit.verdict import DOING
-from groqscope.audit.why import Causes, explain, group_sentence
-from groqscope.timeline import RequestRecord
+from groqscope.audit.why import Causes, group_sentence
+from groqscope.timeline import RequestRecord, ToolCall
 
 _COUNTS: Final = (
     "requests",
@@ -34,8 +34,8 @@ _LENGTHS: Final = attrgetter(*PHASES)
 _NANOSECONDS: Final = frozenset(_MEASURES) - {"throughput"}
 
 
-class Group:
-    """What is counted of one model."""
+class ModelTally:
+    """The requests of one model."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -106,8 +106,8 @@ class Group:
         if known:
             self.phased_ns += record.duration_ns
 
-    def merge(self, other: "Group") -> None:
-        """Add another group."""
+    def merge(self, other: "ModelTally") -> None:
+        """Add what was counted elsewhere."""
         self.counts.update(other.counts)
         self.error_types.update(other.error_types)
         self.outcomes.update(other.outcomes)
@@ -119,8 +119,8 @@ class Group:
             self.phases.setdefault(name, Values()).merge(values)
         self.phased_ns += other.phased_ns
 
-    def summary(self, model: str | None, rows: Sequence[Rows], found: Causes) -> ModelSummary:
-        """Freeze into what reports show; `rows` are those of the group, for its verdict."""
+    def summary(self, model: str | None, rows: Sequence[Rows], causes: Causes) -> ModelSummary:
+        """Return what reports show; `rows` are the measurements behind the verdict."""
         phases = tuple(self._phase(name) for name in PHASES if name in self.phases)
         biggest = max(phases, key=lambda phase: phase.total_ns, default=None)
         counts: dict[str, Any] = {name: self.counts[name] for name in _COUNTS}
@@ -131,10 +131,16 @@ class Group:
             outcomes=tuple(self.outcomes.most_common()),
             phases=phases,
             cost=self.cost,
-            verdict=group_sentence(rows, found, None if biggest is None else (DOING[biggest.name], biggest.share)),
+            verdict=group_sentence(rows, causes, None if biggest is None else (DOING[biggest.name], biggest.share)),
             **counts,
             **measures,
         )
+
+    def settle(self) -> None:
+        """Sort the values now: a child process does it for its own file, in parallel with the others."""
+        for values in (*self.measures.values(), *self.phases.values()):
+            if values.exact:
+                values.sorted()
 
     def _distribution(self, name: str) -> Distribution:
         return self.measures[name].distribution("ns" if name in _NANOSECONDS else "tokens/s")
@@ -151,15 +157,24 @@ class Group:
         )
 
 
-class Tool:
-    """What is counted of one tool."""
+class ToolTally:
+    """The calls of one tool."""
 
     def __init__(self) -> None:
         self.calls = self.requests = self.invalid = self.unchecked = 0
         self.assembly, self.size = Values(), Values()
 
-    def merge(self, other: "Tool") -> None:
-        """Add the same tool's calls from elsewhere."""
+    def add(self, call: ToolCall) -> None:
+        """Count one call."""
+        self.calls += 1
+        self.invalid += call.arguments_valid is False
+        self.unchecked += call.arguments_valid is None
+        self.size.add(call.arguments_size)
+        if call.assembly_ns is not None:
+            self.assembly.add(call.assembly_ns)
+
+    def merge(self, other: "ToolTally") -> None:
+        """Add what was counted elsewhere."""
         self.calls += other.calls
         self.requests += other.requests
         self.invalid += other.invalid
@@ -168,7 +183,7 @@ class Tool:
         self.size.merge(other.size)
 
     def summary(self, name: str | None) -> ToolSummary:
-        """Freeze into what reports show."""
+        """Return what reports show."""
         return ToolSummary(
             name=name,
             calls=self.calls,
@@ -178,79 +193,3 @@ class Tool:
             invalid=self.invalid,
             unchecked=self.unchecked,
         )
-
-
-class Aggregate:
-    """Everything that is counted over a set of records: first all of them are added, then it is asked."""
-
-    def __init__(self) -> None:
-        self.groups: dict[str | None, Group] = {}
-        self.tools: dict[str | None, Tool] = {}
-        self.usual = Usual()
-        self._causes = Causes()
-
-    def add(self, record: RequestRecord) -> None:
-        """Count one record."""
-        group = self.groups.get(record.model)
-        if group is None:
-            group = self.groups[record.model] = Group()
-        group.add(record)
-        self.usual.add(record)
-        if record.tool_calls:
-            self._add_tools(record)
-
-    def merge(self, other: "Aggregate") -> None:
-        """Add what was counted elsewhere."""
-        for model, group in other.groups.items():
-            self.groups.setdefault(model, Group()).merge(group)
-        for name, tool in other.tools.items():
-            self.tools.setdefault(name, Tool()).merge(tool)
-        self.usual.merge(other.usual)
-
-    def _add_tools(self, record: RequestRecord) -> None:
-        for name in {call.name for call in record.tool_calls}:
-            self.tools.setdefault(name, Tool()).requests += 1
-        for call in record.tool_calls:
-            tool = self.tools[call.name]
-            tool.calls += 1
-            tool.invalid += call.arguments_valid is False
-            tool.unchecked += call.arguments_valid is None
-            tool.size.add(call.arguments_size)
-            if call.assembly_ns is not None:
-                tool.assembly.add(call.assembly_ns)
-
-    def settle(self) -> None:
-        """Put values in order, which is then done where they were read."""
-        for group in self.groups.values():
-            for values in (*group.measures.values(), *group.phases.values()):
-                if values.exact:
-                    values.sorted()
-
-    def models(self) -> tuple[ModelSummary, ...]:
-        """Give a summary by model, the one that took most time first."""
-        ordered = sorted(self.groups.items(), key=lambda item: -item[1].measures["duration"].total)
-        return tuple(group.summary(model, self._rows(model), self._causes) for model, group in ordered)
-
-    def model(self, model: str | None) -> ModelSummary | None:
-        """Give the summary of one model."""
-        group = self.groups.get(model)
-        return None if group is None else group.summary(model, self._rows(model), self._causes)
-
-    def total(self) -> ModelSummary:
-        """Give a summary over everything."""
-        whole = Group()
-        for group in self.groups.values():
-            whole.merge(group)
-        return whole.summary(None, list(self.usual.rows.values()), self._causes)
-
-    def why(self) -> Why:
-        """Explain the slow requests."""
-        return explain(list(self.usual.rows.values()), self._causes)
-
-    def tool_summaries(self) -> tuple[ToolSummary, ...]:
-        """Give a summary by tool, the one most called first."""
-        ordered = sorted(self.tools.items(), key=lambda item: (-item[1].calls, item[0] or ""))
-        return tuple(tool.summary(name) for name, tool in ordered)
-
-    def _rows(self, model: str | None) -> list[Rows]:
-        return [rows for (name, _), rows in self.usual.rows.items() if name == model]

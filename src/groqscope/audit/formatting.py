@@ -109,11 +109,11 @@ def share(part: float, whole: float) -> str:
     return "<0.1%" if part > 0 and not permille else f"{permille / 10:.1f}%"
 
 
-def count(value: int | None, noun: str = "") -> str:
-    """Write a number of things: `1 chunk`, `2 chunks`."""
+def count(value: int | None, noun: str = "", plural: str = "") -> str:
+    """Return a number with its noun: `1 chunk`, `2 chunks`."""
     if value is None:
         return UNKNOWN
-    return f"{value:,} {noun}{'' if value == 1 else 's'}" if noun else f"{value:,}"
+    return f"{value:,} {noun if value == 1 else plural or f'{noun}s'}" if noun else f"{value:,}"
 
 
 def rate(value: float | None) -> str:
@@ -175,3 +175,54 @@ def plain(value: object) -> str:
         items: tuple[object, ...] = value  # pyright: ignore[reportUnknownVariableType]
         return ", ".join(plain(item) for item in items)
     return visible(str(value), limit=200)
+
+
+_STEPS: Final = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
+_MINUTE: Final = 60e9
+
+
+def duration(ns: float) -> str:
+    """Write a duration with three digits: `1.24 s`, `215 ms`, `38 µs`, `3 min 12 s`."""
+    if ns >= 2 * _MINUTE:
+        minutes, rest = divmod(round(ns / 1e9), 60)
+        return f"{minutes:,} min {rest} s" if rest else f"{minutes:,} min"
+    for size, unit in _STEPS:
+        if ns >= size * 0.9995:
+            return f"{significant(ns / size)} {unit}"
+    return f"{round(ns)} ns"
+
+
+def significant(value: float) -> str:
+    """Write a number with three digits, and never an exponent."""
+    size = abs(value)
+    if size >= 99.95:  # noqa: PLR2004 - where three digits fill the integer part
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if size >= 9.995 else f"{value:.2f}" if size >= 0.1 or not size else f"{value:.3g}"  # noqa: PLR2004
+
+
+def percent(share: float) -> str:
+    """Write a share, cut off so that 99.96% is not 100%."""
+    value = share * 100
+    if value < 1 and share > 0:
+        return "<1%"
+    return f"{int(value + 1e-9)}%"
+
+
+_NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+def several(number: int, kind: str) -> str:
+    """Write how many of something with a name or a number: `two 429s`, `one timeout`."""
+    word = _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
+    return f"{word} {kind}{'s' if number > 1 else ''}"
+
+
+def in_unit(value: float, unit: str) -> str:
+    """Write a value of a field in its unit."""
+    if unit == "ns":
+        return duration(value)
+    if unit == "share":
+        return f"{significant(value * 100)}%"
+    if unit == "usd":
+        return f"${value:.6f}".rstrip("0").rstrip(".")
+    return significant(value) if value % 1 else f"{value:,.0f}"

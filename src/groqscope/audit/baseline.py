@@ -1,4 +1,4 @@
-"""What is usual: per model, streamed and not, the median of everything the rules measure."""
+"""The baseline a request is judged against: medians of everything the rules measure, by model, streamed or not."""
 
 import math
 import random
@@ -11,13 +11,13 @@ from groqscope.audit.rules import INDEX, USUAL_NEEDS, WIDTH, Row, measure
 from groqscope.timeline import RequestRecord
 
 Key = tuple[str | None, bool]
-"""Model asked for; streamed."""
+"""Model requested, and whether the request was streamed."""
 _DURATION: Final = INDEX["duration"]
 _COMPLETED: Final = INDEX["completed"]
 
 
 class Rows:
-    """The measured rows of one key: all of them up to a limit, then a uniform sample of that size."""
+    """The measurements of similar requests: all of them up to a limit, then a uniform sample of that size."""
 
     def __init__(self, limit: int = EXACT_LIMIT) -> None:
         self.seen = 0
@@ -25,12 +25,12 @@ class Rows:
         self.data: array[float] = array("d")
         self.ids: list[str] = []
         self._random = random.Random(0)  # noqa: S311 - a sample that is the same each time
-        self._usual: dict[str, float] | None = None
+        self._known: dict[str, float] | None = None
 
     def add(self, row: Row, request: str) -> None:
-        """Add one row and the ID by which its request is found."""
+        """Add one row, and the ID of its request."""
         self.seen += 1
-        self._usual = None
+        self._known = None
         if len(self.ids) < self._limit:
             self.data.extend(row)
             self.ids.append(request)
@@ -41,9 +41,9 @@ class Rows:
             self.ids[place] = request
 
     def merge(self, other: "Rows") -> None:
-        """Add the rows of another; those it left out count as seen."""
+        """Add the rows of another sample; those it left out still count as seen."""
         if len(self.ids) + len(other) <= self._limit:
-            self._usual = None
+            self._known = None
             self.data.extend(other.data)
             self.ids.extend(other.ids)
             self.seen += other.seen
@@ -61,17 +61,17 @@ class Rows:
 
     @property
     def weight(self) -> float:
-        """How many requests a row stands for: 1 as long as nothing was left out."""
+        """How many requests each row stands for: 1 until rows are left out."""
         return self.seen / len(self.ids) if self.ids else 1.0
 
     @property
-    def usual(self) -> dict[str, float]:
-        """Median by column over completed requests; empty when there are fewer than `USUAL_NEEDS`."""
-        if self._usual is None:
-            self._usual = self._medians()
-        return self._usual
+    def medians(self) -> dict[str, float]:
+        """Median of each column over completed requests; empty when there are fewer than `USUAL_NEEDS`."""
+        if self._known is None:
+            self._known = self._computed()
+        return self._known
 
-    def _medians(self) -> dict[str, float]:
+    def _computed(self) -> dict[str, float]:
         completed = self.data[_COMPLETED::WIDTH]
         if sum(completed) < USUAL_NEEDS:
             return {}
@@ -84,8 +84,8 @@ class Rows:
         return medians
 
 
-class Usual:
-    """The rows of all keys."""
+class Baseline:
+    """What is usual for each model, streamed and not."""
 
     def __init__(self, limit: int = EXACT_LIMIT) -> None:
         self.rows: dict[Key, Rows] = {}
@@ -99,22 +99,22 @@ class Usual:
             rows = self.rows[key] = Rows(self._limit)
         rows.add(measure(record), id_of(record))
 
-    def merge(self, other: "Usual") -> None:
-        """Add all rows of another."""
+    def merge(self, other: "Baseline") -> None:
+        """Add the rows of another baseline."""
         for key, rows in other.rows.items():
             self.rows.setdefault(key, Rows(self._limit)).merge(rows)
 
     def of(self, record: RequestRecord) -> dict[str, float]:
-        """Give what is usual for requests like this one; empty when too few are known."""
+        """Return the medians for requests like this one; empty when too few are known."""
         rows = self.rows.get(key_of(record))
-        return rows.usual if rows is not None else {}
+        return rows.medians if rows is not None else {}
 
 
 def key_of(record: RequestRecord) -> Key:
-    """Give the group in which a record is compared."""
+    """Return the group whose requests a record is compared with."""
     return record.model, record.stream
 
 
 def id_of(record: RequestRecord) -> str:
-    """Give the ID by which `groqscope audit ID` finds the record."""
+    """Return the ID by which `groqscope audit ID` finds the record."""
     return record.request_id or record.span_id or record.response_id or ""

@@ -1,5 +1,6 @@
 """Large stores read by several processes."""
 
+import pickle
 import subprocess
 import sys
 
@@ -7,9 +8,10 @@ import pytest
 from support.files import write_store
 from support.traffic import MS, failed, request, traffic
 
-from groqscope.audit import FileSource, MemorySource, Query, Reading
-from groqscope.audit.parallel import WORTH_IT, processors, worth_it
-from groqscope.audit.usual import Rows, Usual
+from groqscope.audit import FileSource, MemorySource, Query, Records
+from groqscope.audit.baseline import Baseline, Rows
+from groqscope.audit.execution import WORTH_IT, files_to_share, processors
+from groqscope.audit.scan import Scan
 
 # A process of its own: it forks, which a test run with its threads must not.
 _COMPARE = """
@@ -17,17 +19,17 @@ import dataclasses
 import math
 import sys
 from groqscope import audit
-from groqscope.audit import parallel
-parallel.WORTH_IT = 0
+from groqscope.audit import execution
+execution.WORTH_IT = 0
 
 def overview(workers, **query):
-    reading = audit.Reading(audit.FileSource([sys.argv[1]]), audit.Query(**query))
+    records = audit.Records(audit.FileSource([sys.argv[1]]), audit.Query(**query))
     budgets = audit.Budgets(
         [audit.parse_budget(b) for b in ("ttfc.p95<1s", "errors<1%", "goodput>90%", "cost.sum<1 where not failed")],
         audit.parse_goodput(["ttft:400"]),
     )
     seen = []
-    report = audit.overview(reading, budgets=budgets, why=True, workers=workers, watch=seen.append)
+    report = audit.overview(records, budgets=budgets, why=True, workers=workers, watch=seen.append)
     return report, sum(seen), len(seen)
 
 def alike(a, b, path=""):
@@ -70,15 +72,18 @@ def test_several_processes_say_what_one_says(tmp_path):
     assert (done.stdout, done.stderr) == ("equal\n", "")
 
 
+def shared(source, listed, workers, **query):
+    return files_to_share(source, Scan(Query(**query), listed=listed), workers)
+
+
 def test_one_process_is_enough(tmp_path):
     """Small stores, one processor, standard input, one file, and questions about order are not shared out."""
     write_store(tmp_path, [request(1)])
     write_store(tmp_path, [request(2)])
-    small = Reading(FileSource([tmp_path]), Query())
 
     assert processors() >= 1
-    assert worth_it(small, 20, 2) == []
-    assert worth_it(Reading(MemorySource([]), Query()), 20, 2) == []
+    assert shared(FileSource([tmp_path]), 20, 2) == []
+    assert shared(MemorySource([]), 20, 2) == []
     assert FileSource(["-"]).files() == []
     assert FileSource([tmp_path / "none"]).files() == []
 
@@ -91,15 +96,15 @@ def test_large_stores_are_shared_out(tmp_path):
             file.truncate(WORTH_IT)
     source = FileSource([tmp_path])
 
-    assert worth_it(Reading(source, Query()), 20, 2) == [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
-    assert worth_it(Reading(source, Query()), 20, 1) == []
-    assert worth_it(Reading(source, Query()), None, 2) == []
-    assert worth_it(Reading(source, Query(last=5)), 20, 2) == []
+    assert shared(source, 20, 2) == [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    assert shared(source, 20, 1) == []
+    assert shared(source, None, 2) == []
+    assert shared(source, 20, 2, last=5) == []
 
 
 def test_samples_are_put_together():
     """Rows of two readings are the rows of one; what a sample left out counts as seen."""
-    whole, left, right = Usual(50), Usual(50), Usual(50)
+    whole, left, right = Baseline(50), Baseline(50), Baseline(50)
     for number in range(80):
         record = request(number, queue=(number % 3) * 10 * MS) if number % 9 else failed(number)
         whole.add(record)
@@ -108,7 +113,7 @@ def test_samples_are_put_together():
     (rows,), (expected,) = left.rows.values(), whole.rows.values()
 
     assert (rows.seen, len(list(rows))) == (expected.seen, 50) == (80, 50)
-    assert rows.usual["duration"] == pytest.approx(expected.usual["duration"], rel=0.1)
+    assert rows.medians["duration"] == pytest.approx(expected.medians["duration"], rel=0.1)
 
 
 def test_a_sample_weighs_what_it_stands_for():
@@ -125,26 +130,21 @@ def test_a_sample_weighs_what_it_stands_for():
 
 def test_what_a_child_does(tmp_path, monkeypatch):
     """A file read by itself and put together again is the file read at once."""
-    from groqscope.audit import Budgets, overview, parallel, parse_budget, parse_goodput
-    from groqscope.audit.aggregate import Aggregate
-    from groqscope.audit.reading import Top
+    from groqscope.audit import Budgets, execution, overview, parse_budget, parse_goodput
 
     records = list(traffic(200))
     for part in (records[:100], records[100:]):
         write_store(tmp_path, part)
     budgets = Budgets([parse_budget("ttfc.p95 < 1s"), parse_budget("goodput > 50%")], parse_goodput(["ttft:400"]))
-    reading, aggregate, top = Reading(FileSource([tmp_path]), Query()), Aggregate(), Top(5)
-    monkeypatch.setattr(parallel, "_job", parallel._Job(reading, budgets, 5, None, timelines=True))
-    for part in map(parallel._read, reading.source.files()):
-        reading.merge(part.reading)
-        aggregate.merge(part.aggregate)
-        budgets.merge(part.budgets)
-        for record in part.listed:
-            top.add(record)
-    expected = overview(Reading(FileSource([tmp_path]), Query()), listed=5)
+    source, scan = FileSource([tmp_path]), Scan(Query(), budgets, listed=5)
+    monkeypatch.setattr(execution, "_job", execution._Job(scan, timelines=True))
+    for file in source.files():
+        scan.merge(pickle.loads(pickle.dumps(execution._scan_file(file))))
+    report = scan.result(source)
+    expected = overview(Records(FileSource([tmp_path]), Query()), listed=5)
 
-    assert reading.provenance() == expected.provenance
-    assert aggregate.total().duration == expected.total.duration
-    assert aggregate.tool_summaries() == expected.tools
-    assert top.records() == [entry.record for entry in expected.entries]
-    assert [result.n for result in budgets.results()] == [expected.total.ttfc.n, 200]
+    assert report.provenance == expected.provenance
+    assert report.total.duration == expected.total.duration
+    assert report.tools == expected.tools
+    assert [entry.record for entry in report.entries] == [entry.record for entry in expected.entries]
+    assert [result.n for result in report.budgets] == [expected.total.ttfc.n, 200]

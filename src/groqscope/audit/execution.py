@@ -1,0 +1,111 @@
+"""How a source is scanned: by this process, or, if it is a large store, by several, a file each.
+
+Only counts, samples and the few records to be listed travel between processes. Children are forked, so that the query
+and the budgets reach them as they are. Forking is safe only in a program with a single thread, so it happens only where
+the caller asks for it, as the command line does.
+"""
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from groqscope.audit.scan import Scan
+from groqscope.audit.sources import FileSource, Source
+
+WORTH_IT: Final = 48 * 1024 * 1024
+"""Bytes from which starting processes pays."""
+MAX_WORKERS: Final = 8
+_MAX_LISTED: Final = 1000
+
+Watch = Callable[[int], object]
+"""Called with the number of records read since the last call, for a progress bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What every child does with its file."""
+
+    scan: Scan
+    timelines: bool
+
+
+_job: _Job | None = None
+"""Set before the children are forked, so that each has it."""
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+
+
+def execute(
+    source: Source, scan: Scan, *, timelines: bool = True, workers: int = 1, watch: Watch | None = None
+) -> None:
+    """Read what the scan's query selects of a source, and count it in the scan."""
+    if files := files_to_share(source, scan, workers):
+        _scan_files(files, scan, timelines=timelines, workers=workers, watch=watch)
+    else:
+        _scan_here(source, scan, timelines=timelines, watch=watch)
+
+
+def files_to_share(source: Source, scan: Scan, workers: int) -> list[Path]:
+    """Return the files to be read by several processes; none where one process does as well."""
+    limit = scan.top.limit
+    if workers < 2 or sys.platform != "linux" or not isinstance(source, FileSource):  # noqa: PLR2004 - one is none
+        return []
+    if scan.query.last is not None or limit is None or limit > _MAX_LISTED:
+        return []
+    files = source.files()
+    if len(files) < 2 or sum(file.stat().st_size for file in files) < WORTH_IT:  # noqa: PLR2004 - nothing to share
+        return []
+    return files
+
+
+def _scan_files(files: list[Path], scan: Scan, *, timelines: bool, workers: int, watch: Watch | None) -> None:
+    """Read files in several processes and merge what they counted into `scan`."""
+    import multiprocessing  # few stores are that large
+    from concurrent.futures import ProcessPoolExecutor
+
+    global _job  # noqa: PLW0603 - inherited by the children
+    _job = _Job(scan, timelines)
+    scan.coverage.report.bytes_total = sum(file.stat().st_size for file in files)
+    context = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(min(workers, MAX_WORKERS, len(files)), mp_context=context, initializer=_prepare)
+    try:
+        for part in pool.map(_scan_file, files):
+            scan.merge(part)
+            if watch is not None:
+                watch(part.coverage.requests)
+    finally:
+        _job = None
+        pool.shutdown(cancel_futures=True)
+
+
+def _scan_here(source: Source, scan: Scan, *, timelines: bool, watch: Watch | None) -> None:
+    """Read a source in this process."""
+    for record in scan.query.select(source, scan.coverage.report, timelines=timelines):
+        scan.add(record)
+        if watch is not None:
+            watch(1)
+
+
+def _prepare() -> None:
+    # Ctrl-C reaches every process of the terminal; the parent answers it for all.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A child is gone before garbage in cycles could matter; looking for it costs time.
+    gc.disable()
+
+
+def _scan_file(file: Path) -> Scan:
+    if _job is None:
+        raise AssertionError
+    scan = _job.scan.fresh()
+    _scan_here(FileSource([file]), scan, timelines=_job.timelines, watch=None)
+    for tally in scan.models.values():
+        tally.settle()
+    return scan

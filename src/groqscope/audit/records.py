@@ -1,0 +1,254 @@
+"""The records of a source, to iterate over, and everything that is asked of them."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from groqscope.audit.baseline import id_of
+from groqscope.audit.budgets import Budgets, parse_budgets
+from groqscope.audit.errors import AuditError, NotFound
+from groqscope.audit.execution import Watch, execute
+from groqscope.audit.formatting import duration
+from groqscope.audit.model import Audit, BudgetResult, RequestAudit, Why
+from groqscope.audit.scan import LISTED, Coverage, Scan
+from groqscope.audit.selection import Query, parse_moment
+from groqscope.audit.sources import ReadReport, Source, StoreSource, file_source
+from groqscope.audit.verdict import judge
+from groqscope.audit.why import Causes
+from groqscope.timeline import RequestRecord
+
+MIN_ID: Final = 4
+"""Characters of an ID below which too many requests would match."""
+_KEPT: Final = 6
+_SHOWN: Final = 5
+
+
+class Records:
+    """The selected records of a source; each iteration and each question reads the source anew."""
+
+    def __init__(self, source: Source, query: Query) -> None:
+        self.source = source
+        self.query = query
+        self.report: ReadReport = ReadReport()
+        """What the latest reading passed over; made anew for each."""
+
+    def __repr__(self) -> str:
+        """Name the source and the selection, without reading anything."""
+        return f"<Records of {', '.join([*self.source.names, *self.query.selection().words])}>"
+
+    def __iter__(self) -> Iterator[RequestRecord]:
+        self.report = ReadReport()
+        return self.query.select(self.source, self.report)
+
+    def coverage(self) -> Coverage:
+        """Begin to read anew, and return what will count what is selected."""
+        self.report = ReadReport()
+        return Coverage(self.query, self.report)
+
+    def scan(self, budgets: Budgets | None = None, *, listed: int | None = LISTED) -> Scan:
+        """Begin to read anew, and return what will count it."""
+        self.report = ReadReport()
+        return Scan(self.query, budgets, listed=listed, report=self.report)
+
+    def overview(self, *, listed: int | None = LISTED, budgets: Iterable[str] = (), goodput: Iterable[str] = (),
+                 why: bool = True) -> Audit:  # fmt: skip
+        """Return what `groqscope audit` shows.
+
+        Raises:
+            AuditError: nothing can be read, nothing is selected, or a budget cannot be understood.
+        """
+        return overview(self, listed=listed, budgets=parse_budgets(budgets, goodput), why=why)
+
+    def request(self, wanted: str) -> RequestAudit:
+        """Return one request as `groqscope audit ID` shows it.
+
+        Raises:
+            NotFound: no request has the ID, or several do.
+        """
+        return one_request(self, wanted)
+
+    def budgets(self, *budgets: str, goodput: Iterable[str] = ()) -> tuple[BudgetResult, ...]:
+        """Return the verdicts on budgets such as `ttfc.p95 < 400ms`.
+
+        Raises:
+            AuditError: a budget cannot be understood, or nothing is selected.
+        """
+        return self.overview(listed=0, budgets=budgets, goodput=goodput, why=False).budgets
+
+    def why(self) -> Why:
+        """Return the causes of the slow requests.
+
+        Raises:
+            AuditError: nothing can be read, or nothing is selected.
+        """
+        why = self.overview(listed=0).why
+        if why is None:
+            raise AssertionError
+        return why
+
+    def to_polars(self) -> Any:
+        """Return a polars.DataFrame: a row per request, a column per field of the vocabulary.
+
+        Raises:
+            ImportError: polars is not installed.
+        """
+        from groqscope.audit.frames import to_polars
+
+        return to_polars(self)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame: a row per request, a column per field of the vocabulary.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        from groqscope.audit.frames import to_pandas
+
+        return to_pandas(self)
+
+
+def overview(
+    records: Records,
+    *,
+    listed: int | None = LISTED,
+    budgets: Budgets | None = None,
+    why: bool = False,
+    timelines: bool = True,
+    workers: int = 1,
+    watch: Watch | None = None,
+) -> Audit:
+    """Read everything and sum it up.
+
+    Args:
+        records: The source, and what to select from it.
+        listed: How many requests to keep and list; `None`: all of them.
+        budgets: Limits to hold the requests against.
+        why: Explain the slow requests.
+        timelines: Read the arrival times of chunks of the requests listed.
+        workers: Processes that share a large store (Linux; only in a program with a single thread, which is forked).
+        watch: Called with the number of records read since the last call, for a progress bar.
+
+    Raises:
+        AuditError: nothing can be read, or nothing is selected.
+    """
+    scan = records.scan(budgets, listed=listed)
+    execute(records.source, scan, timelines=timelines, workers=workers, watch=watch)
+    return scan.result(records.source, why=why)
+
+
+def one_request(records: Records, wanted: str, *, watch: Watch | None = None) -> RequestAudit:
+    """Find one request by the beginning of its trace, span, request or response ID, and judge it beside the others.
+
+    Raises:
+        NotFound: no request has it, or several do.
+        AuditError: nothing can be read, or the ID is too short.
+    """
+    wanted = wanted.strip()
+    if len(wanted) < MIN_ID:
+        raise AuditError(f"{wanted!r} is too short for an ID: write at least its first {MIN_ID} characters")
+    scan = records.scan(listed=0)
+    exact: list[RequestRecord] = []
+    begun: list[RequestRecord] = []
+    more = 0
+    for record in records.query.select(records.source, records.report):
+        scan.add(record)
+        ids = ids_of(record)
+        if wanted in ids:
+            exact.append(record)
+        elif any(one.startswith(wanted) for one in ids):
+            more += 1
+            if len(begun) < _KEPT:
+                begun.append(record)
+        if watch is not None:
+            watch(1)
+    scan.coverage.require_requests(records.source)
+    record = _only(exact or begun, wanted, len(exact) or more, scan.coverage.requests, records.source)
+    return RequestAudit(
+        provenance=scan.coverage.provenance(records.source),
+        record=record,
+        verdict=judge(record, scan.baseline.of(record)),
+        usual=scan.model_summary(record.model, Causes()),
+    )
+
+
+def ids_of(record: RequestRecord) -> tuple[str, ...]:
+    """Return every ID by which a request can be found."""
+    ids = (record.request_id, record.span_id, record.trace_id, record.response_id)
+    return tuple(one for one in ids if one)
+
+
+def _only(found: list[RequestRecord], wanted: str, number: int, among: int, source: Source) -> RequestRecord:
+    if not found:
+        raise NotFound(
+            f"no request with the ID {wanted!r} among {among:,} in {', '.join(source.names)}: `groqscope audit` lists "
+            "the newest; an ID is a trace, span, req_… or chatcmpl-… ID, or its beginning"
+        )
+    if number > 1:
+        lines = [f"    {_line(record)}" for record in found[:_SHOWN]]
+        lines += [f"    and {number - _SHOWN:,} more"] if number > _SHOWN else []
+        raise NotFound("\n".join([f"{number:,} requests have the ID {wanted!r}: give one of these", *lines]))
+    return found[0]
+
+
+def _line(record: RequestRecord) -> str:
+    one = record.span_id or id_of(record)
+    return f"{one}  {record.request_id or '-'}  {record.model or '-'}  {record.outcome}  {duration(record.duration_ns)}"
+
+
+def load(
+    *paths: Path | str,
+    tempo: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    model: str | Sequence[str] = (),
+    service: str | Sequence[str] = (),
+    outcome: str | Sequence[str] = (),
+    where: str | None = None,
+    last: int | None = None,
+) -> Records:
+    """Return the records of files, directories or a Tempo; of the local store when nothing is named.
+
+    Args:
+        paths: Files and directories of OTLP JSON; `-` is standard input.
+        tempo: Address of a Tempo, for example `http://127.0.0.1:3200`.
+        since: How long ago (`1h`, `30m`, `2d`), or a moment in ISO form.
+        until: The same.
+        model: A part of the model's name, or several, one of which has to be in it.
+        service: A service's name, or several.
+        outcome: One or several of `completed`, `closed`, `abandoned`, `cancelled`, `error`, `truncated`.
+        where: An expression such as `ttfc > 1s and retries > 0`.
+        last: Only this many of the newest.
+
+    Raises:
+        AuditError: a path that does not exist, or a condition that cannot be understood.
+    """
+    now = time.time_ns()
+    query = Query(
+        since=None if since is None else parse_moment(since, "since", now),
+        until=None if until is None else parse_moment(until, "until", now),
+        models=_several(model),
+        services=_several(service),
+        outcomes=_several(outcome),
+        where=where,
+        last=last,
+    )
+    query.predicate()
+    return Records(source_of(paths, tempo), query)
+
+
+def source_of(paths: Sequence[Path | str], tempo: str | None = None) -> Source:
+    """Return the source that is named.
+
+    Raises:
+        SourceError: a path does not exist, or an address is not one.
+    """
+    if tempo is not None:
+        from groqscope.audit.tempo import TempoSource
+
+        return TempoSource(tempo)
+    return file_source(paths) if paths else StoreSource()
+
+
+def _several(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
