@@ -19,8 +19,7 @@ from support.processes import WHOLE
 from support.scope import ASK, COMPLETION, STREAM, Exported, Wire, groq_client, sse
 
 import groqscope
-from groqscope.instrument import faults, flush, registry
-from groqscope.telemetry import disown
+from groqscope.instrument import faults, flush, lifecycle
 
 pytestmark = pytest.mark.slow
 
@@ -38,16 +37,16 @@ IN_THE_SDKS_PLACE = {
     "guarded",
     # What they are made of: a context variable is set, a context attached; then hooks are called.
     "_begin",
-    "begin",
     "_enter",
     "_leave",
     "_governs",
-    "recorder",
+    "_recorder",
     "Recorder.returned",
     "Recorder._streaming",
     "Recorder.failed",
-    "Recorder.finish",
-    "Recorder.open",
+    "Recorder._settle",
+    "OpenRequest.finish",
+    "OpenRequest.open",
     "closed",
     # Streams: what they do is the caller's, and each step of ours in them is guarded where it stands.
     "_chunks_of",
@@ -222,9 +221,9 @@ def test_a_failure_at_every_entrance(scene: Both, replies: list[Any], mode: Mode
     exported.shutdown()
     faults.counts.clear()
     # What stands in the SDK's place was made to fail too; those requests are nobody's to end.
-    for recorder in tuple(registry._open):
-        disown(recorder.begun.span)
-    registry._open.clear()
+    for recorder in tuple(lifecycle._open):
+        recorder.disown()
+    lifecycle._open.clear()
 
     assert len(entered) > 50
     assert noticed.keys() - IN_THE_SDKS_PLACE == set()

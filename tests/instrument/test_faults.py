@@ -10,7 +10,7 @@ from support.hooks import HOOKS
 from support.scope import ASK, STREAM, Exported, groq_client
 
 from groqscope import on_record
-from groqscope.instrument import faults, registry
+from groqscope.instrument import faults, lifecycle
 from groqscope.simulator import Answer, ErrorEvent, Failure, Playable, Simulator
 from groqscope.timeline import Timeline
 
@@ -132,7 +132,7 @@ def test_a_failing_hook(
         monkeypatch.setattr(faults, "injected", None)
 
         assert got == expected, scene.name
-        assert registry.open_requests() == 0, scene.name
+        assert lifecycle.open_requests() == 0, scene.name
 
     assert hits
     count = faults.counts.pop(hook)
@@ -163,7 +163,7 @@ def test_a_failing_timeline(
         with monkeypatch.context() as patch:
             patch.setattr(Timeline, method, lambda *_, **__: 1 / 0)
             assert outcome_of(scene, mode, exported.client(mode, sim.base_url)) == expected, scene.name
-            assert registry.open_requests() == 0, scene.name
+            assert lifecycle.open_requests() == 0, scene.name
 
     assert len([s for s in exported.spans if s.name.startswith("chat")]) == len(SCENES)
     assert "ZeroDivisionError" in caplog.text
@@ -197,4 +197,19 @@ def test_a_failing_exporter(mode: Mode, sim: Simulator, exported: Exported, monk
     monkeypatch.setattr(exported.exporter, "export", fail)
     assert outcome_of(read, mode, client) == ["", "a", "b", None]
     monkeypatch.undo()
+    faults.counts.clear()
+
+
+def test_a_failure_is_counted_where_its_request_is(sim: Simulator, monkeypatch: Any) -> None:
+    """Two clients with providers of their own: the second `instrument` does not take the first one's counter away."""
+    both = Exported(), Exported()
+    clients = [exported.client("sync", sim.base_url) for exported in both]
+    monkeypatch.setattr(faults, "injected", lambda name: 1 / 0 if name == "answered" else None)
+    sim.play(TEXT)
+    outcome_of(read, "sync", clients[0])
+
+    counted = [exported.metrics().get("groqscope.internal_errors", []) for exported in both]
+    assert [[point.value for point in points] for points in counted] == [[1], []]
+    for exported in both:
+        exported.shutdown()
     faults.counts.clear()

@@ -20,7 +20,7 @@ from support.scope import ASK, STREAM, Exported, Wire, groq_client, sse
 
 import groqscope
 from groqscope import record_of
-from groqscope.instrument import GroqInstrumentor, faults, is_instrumented, registry
+from groqscope.instrument import GroqInstrumentor, faults, is_instrumented, records
 from groqscope.simulator import Answer, Chunk, Cut, ErrorEvent, Failure, Raw, Reset, Simulator, ToolCall, Truncated
 
 CLASSES = (groq.Groq, groq.AsyncGroq)
@@ -380,13 +380,13 @@ def test_record_of_anything_else(thing: Any) -> None:
 def test_records_go_with_their_answers(sim: Simulator, exported: Exported) -> None:
     """Nothing is kept of an answer that is gone."""
     sim.play(TEXT)
-    before = len(registry._answers)
+    before = len(records._answers)
     answer = whole("sync", exported.client("sync", sim.base_url))
-    assert len(registry._answers) == before + 1
+    assert len(records._answers) == before + 1
     del answer
     gc.collect()
 
-    assert len(registry._answers) == before
+    assert len(records._answers) == before
 
 
 @each_mode

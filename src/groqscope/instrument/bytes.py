@@ -15,7 +15,6 @@ from httpx import AsyncByteStream, Response, SyncByteStream
 from httpx._decoders import SUPPORTED_DECODERS
 
 from groqscope.fastpath import SSEDecoder, decode_chunk
-from groqscope.instrument import registry
 from groqscope.instrument.facts import chunk_observer
 from groqscope.instrument.faults import hook
 from groqscope.instrument.recorder import Recorder
@@ -29,6 +28,7 @@ class _Observer:
 
     def __init__(self, recorder: Recorder, response: Response) -> None:
         self.recorder = recorder
+        self.telemetry = recorder.telemetry
         self._events = SSEDecoder() if "text/event-stream" in response.headers.get("content-type", "") else None
         self._see = chunk_observer(recorder.timeline, recorder.content)
         self._request = response.request
@@ -121,7 +121,7 @@ class _Observer:
     def __del__(self) -> None:
         recorder: Any = getattr(self, "recorder", None)
         if recorder is not None and recorder.open and not recorder.adopted:
-            registry.abandoned(recorder)
+            recorder.abandon()
 
 
 def _decoders(response: Response) -> list[Any] | None:
@@ -194,6 +194,7 @@ class _Closing:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
+        self.telemetry = recorder.telemetry
 
     @hook("bytes.closed")
     def closed(self) -> None:
@@ -237,7 +238,7 @@ class ClosingAsyncByteStream(AsyncByteStream):
 
 
 @hook("bytes.observe")
-def observe_bytes(response: Response, recorder: Recorder, *, closing_only: bool) -> bool:
+def observe_bytes(recorder: Recorder, response: Response, *, closing_only: bool) -> bool:
     """Wrap the byte stream of a response that is not read yet; `closing_only` where a stream of ours reads it."""
     stream = response.stream
     if isinstance(stream, AsyncByteStream) and not isinstance(stream, SyncByteStream):

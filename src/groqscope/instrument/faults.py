@@ -7,10 +7,23 @@ which injects a failure at each cannot forget one.
 import logging
 import traceback
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from groqscope.telemetry import Telemetry
 
 logger = logging.getLogger("groqscope")
 
+
+class Observing(Protocol):
+    """What works for one `instrument()`, as the first argument of every hook does: failures are counted there."""
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """Where its spans and metrics go."""
+        ...
+
+
+O = TypeVar("O", bound=Observing)  # noqa: E741 - a type
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -18,24 +31,22 @@ HOOKS: set[str] = set()
 """Names of all hooks, filled as they are defined."""
 counts: dict[str, int] = {}
 """Failures so far, by hook."""
-listeners: list[Callable[[str], None]] = []
-"""Told the hook's name at each failure: the metric."""
 injected: Callable[[str], None] | None = None
 """Tests set this; it is called at each hook and may raise."""
 
 
-def hook(name: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
-    """Make a function a hook: whatever it raises is reported, and `None` is returned instead."""
+def hook(name: str) -> Callable[[Callable[Concatenate[O, P], R]], Callable[Concatenate[O, P], R | None]]:
+    """Return a decorator that makes a function a hook: what it raises is reported, and `None` is returned instead."""
     HOOKS.add(name)
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
+    def decorate(function: Callable[Concatenate[O, P], R]) -> Callable[Concatenate[O, P], R | None]:
+        def guarded(observing: O, /, *args: P.args, **kwargs: P.kwargs) -> R | None:
             try:
                 if injected is not None:
                     injected(name)
-                return function(*args, **kwargs)
+                return function(observing, *args, **kwargs)
             except Exception as error:  # noqa: BLE001 - the one place where failures of ours end
-                report(name, error)
+                report(name, error, observing)
                 return None
 
         guarded.__name__ = getattr(function, "__name__", name)
@@ -45,8 +56,8 @@ def hook(name: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
     return decorate
 
 
-def report(name: str, error: Exception) -> None:
-    """Count a failure; log the first one of each hook."""
+def report(name: str, error: Exception, observing: Observing | None) -> None:
+    """Count a failure, here and in the metrics of the `instrument()` it happened to; log the first one of each hook."""
     count = counts[name] = counts.get(name, 0) + 1
     if count == 1:
         logger.warning(
@@ -57,8 +68,9 @@ def report(name: str, error: Exception) -> None:
         )
         # Where, not what: the message of an exception may hold what the caller or the server sent.
         logger.debug("%s failed at:\n%s", name, "".join(traceback.format_tb(error.__traceback__)))
-    for listener in listeners:
-        try:
-            listener(name)
-        except Exception:  # noqa: BLE001 - a listener's failure must not be the caller's either
-            logger.debug("counting a failure failed")
+    if observing is None:
+        return
+    try:
+        observing.telemetry.metrics.internal_error(name)
+    except Exception:  # noqa: BLE001 - a failure to count one must not be the caller's either
+        logger.debug("a failure could not be counted")

@@ -1,7 +1,8 @@
 """A request's parameters, copied where the SDK would walk through their types: before the seam, and not observed.
 
 The SDK's chat resource takes its two functions for that from its module, so they are replaced there, for all clients of
-the process: what they give is equal, whoever asks. `uninstrument()` without a client puts the SDK's own back.
+the process: what they return is equal, whoever asks. So this is for `instrument()` without a client only, and its
+`uninstrument()` puts the SDK's own back.
 """
 
 from collections.abc import Callable
@@ -13,20 +14,24 @@ from groq.resources.chat import completions
 
 from groqscope.fastpath import copy_parameters
 from groqscope.instrument.faults import hook
+from groqscope.instrument.scope import Scope
 
 NAMES: Final = ("maybe_transform", "async_maybe_transform")
 _originals: dict[str, Callable[..., Any]] = {}
 
-_copied = hook("parameters")(copy_parameters)
+
+@hook("parameters")
+def _copied(_scope: Scope, data: object, expected: Any) -> dict[str, Any] | None:
+    return copy_parameters(data, expected)
 
 
-def install() -> None:
+def install(scope: Scope) -> None:
     """Replace both, unless they are, or another version of the SDK has none."""
     for name in NAMES:
         original = getattr(completions, name, None)
         if original is not None and name not in _originals:
             _originals[name] = original
-            setattr(completions, name, (_wrap_async if iscoroutinefunction(original) else _wrap)(original))
+            setattr(completions, name, (_wrap_async if iscoroutinefunction(original) else _wrap)(scope, original))
 
 
 def remove() -> None:
@@ -36,19 +41,19 @@ def remove() -> None:
     _originals.clear()
 
 
-def _wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap(scope: Scope, original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def maybe_transform(data: object, expected_type: object) -> Any:
-        copied = _copied(data, expected_type)
+        copied = _copied(scope, data, expected_type)
         return original(data, expected_type) if copied is None else copied
 
     return maybe_transform
 
 
-def _wrap_async(original: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_async(scope: Scope, original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     async def async_maybe_transform(data: object, expected_type: object) -> Any:
-        copied = _copied(data, expected_type)
+        copied = _copied(scope, data, expected_type)
         return await original(data, expected_type) if copied is None else copied
 
     return async_maybe_transform

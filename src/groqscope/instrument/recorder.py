@@ -1,13 +1,11 @@
 """Recorder: one request, from the hooks to its record.
 
 Holds the timeline and reads the clock; every method that runs inside the caller's request is a hook and cannot raise.
-The request ends exactly once, whoever notices first: the stream's end, `close()`, an error, the garbage collector, the
-exit of the process.
+Whoever notices the end first ends it: the stream's end, `close()`, an error, the garbage collector, the exit of the
+process (`lifecycle`).
 """
 
 import json
-import os
-import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
@@ -18,7 +16,7 @@ from groq._models import construct_type
 from groq.types.chat import ChatCompletion
 
 from groqscope.fastpath import decode_completion, warm_up
-from groqscope.instrument import registry
+from groqscope.instrument import records
 from groqscope.instrument.facts import (
     error_type_of,
     is_code,
@@ -29,7 +27,9 @@ from groqscope.instrument.facts import (
 )
 from groqscope.instrument.faults import hook
 from groqscope.instrument.headers import rate_limits, retry_after
-from groqscope.telemetry import Begun, Content, Telemetry, price
+from groqscope.instrument.lifecycle import OpenRequest
+from groqscope.instrument.scope import Scope
+from groqscope.telemetry import Begun, Content, disown, price
 from groqscope.timeline import Outcome, RateLimits, RequestRecord, Timeline
 
 if TYPE_CHECKING:
@@ -42,18 +42,15 @@ _MAX_HEADERS: Final = 256
 _MAX_HEADER: Final = 512
 """Headers of an answer that are looked at, and bytes of each."""
 
-Clock = Callable[[], int]
 Trace = Callable[[str, Mapping[str, Any]], Any]
 
 
-class Recorder:
+class Recorder(OpenRequest):
     """Observes one request."""
 
     __slots__ = (
-        "__weakref__",
         "_chained",
         "_end_ns",
-        "_ended",
         "_headers",
         "_outcome",
         "_record",
@@ -63,16 +60,14 @@ class Recorder:
         "content",
         "error_type",
         "now",
-        "pid",
         "telemetry",
         "timeline",
         "watched",
     )
 
-    def __init__(
-        self, telemetry: Telemetry, now: Clock, options: "FinalRequestOptions", base_url: httpx.URL, *, stream: bool
-    ) -> None:
-        start, start_unix = now(), time.time_ns()
+    def __init__(self, scope: Scope, options: "FinalRequestOptions", base_url: httpx.URL, *, stream: bool) -> None:
+        start, start_unix = scope.now(), time.time_ns()
+        super().__init__()
         warm_up()
         body: Any = options.json_data
         body = body if isinstance(body, Mapping) else {}
@@ -80,15 +75,14 @@ class Recorder:
             body = {**body, **options.extra_json}
         operation = operation_of(options.method, options.url)
         request = request_facts(operation, body, base_url, stream=stream)
-        self.telemetry = telemetry
-        self.now = now
+        self.telemetry = telemetry = scope.telemetry
+        self.now = scope.now
         self.timeline = Timeline(start, start_unix, request)
         self.content = Content(telemetry.content, body) if telemetry.content.wanted and operation == "chat" else None
         self.adopted = False
         """A stream of ours reads the response, so its byte stream is not observed."""
         self.watched = False
         """The response's byte stream is observed."""
-        self.pid = os.getpid()
         self._chained: Trace | None = None
         self._url: httpx.URL | None = None
         self._headers: tuple[int, list[tuple[bytes, bytes]], float] | None = None
@@ -97,10 +91,9 @@ class Recorder:
         self._outcome: Outcome | None = None
         self._end_ns = start
         self.error_type: str | None = None
-        self._ended = threading.Lock()
         # Last: a span that has begun is one that will end.
         self.begun: Begun = telemetry.begin(request, start_unix, method=options.method.upper())
-        registry.opened(self)
+        self.opened()
 
     # -- attempts
 
@@ -197,7 +190,7 @@ class Recorder:
             self.body(response.content, t)
         else:
             self._observe(result, t)
-            registry.remember(result, self)
+            records.remember(result, self)
 
     def body(self, content: bytes, t: int) -> None:
         """Read an answer that the SDK has not parsed (yet) from its bytes."""
@@ -218,10 +211,10 @@ class Recorder:
     @hook("parsed")
     def parsed(self, answer: Any) -> None:
         """The SDK made an answer of a body, now or when the caller asks for it."""
-        registry.remember(answer, self)
+        records.remember(answer, self)
 
     @hook("failed")
-    def _note_failure(self, error: BaseException, native: bool) -> None:  # noqa: FBT001 - hooks take plain arguments
+    def _note_failure(self, error: BaseException, *, native: bool) -> None:
         response = getattr(error, "response", None)
         if isinstance(response, httpx.Response):
             self.timeline.answered(self.now(), response.status_code, unseen=True)
@@ -231,18 +224,19 @@ class Recorder:
 
     def failed(self, error: BaseException, *, native: bool = True) -> None:
         """An error reaches the caller; `native`: the transport would have shown its phases."""
-        self._note_failure(error, native)
+        self._note_failure(error, native=native)
         if isinstance(error, Exception):
             self.finish("error", error)
         else:
             self.finish("abandoned" if isinstance(error, GeneratorExit) else "cancelled")
 
-    def finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
-        """End the request, once; whoever comes second changes nothing."""
-        if self._ended.acquire(blocking=False):
-            registry.closed(self)
-            if self.pid == os.getpid() and not self._finish(outcome, error):
-                self._give_up()
+    def _settle(self, outcome: Outcome, error: BaseException | None) -> None:
+        if not self._finish(outcome, error):
+            self._give_up()
+
+    def disown(self) -> None:
+        """Let go of the span: it is the parent process's to export."""
+        disown(self.begun.span)
 
     @hook("give_up")
     def _give_up(self) -> None:
@@ -258,7 +252,7 @@ class Recorder:
         if self.timeline.attempts > 1 and self._url is not None:
             self.begun.url = str(self._url.copy_with(query=None, userinfo=b""))
         self.telemetry.end(self.begun, self)
-        registry.finished(self)
+        records.tell(self)
         return True
 
     @property
@@ -315,28 +309,9 @@ class Recorder:
         """Sample of gaps between reads, nanoseconds."""
         return self.timeline.gaps
 
-    @property
-    def open(self) -> bool:
-        """Whether the request has not ended."""
-        return not self._ended.locked()
 
-
-def begin(
-    telemetry: Telemetry, now: Clock, options: "FinalRequestOptions", base_url: httpx.URL, *, stream: bool
-) -> Recorder | None:
-    """Begin to observe a request; `None` when that fails, and the request goes on without."""
-    return _begin(telemetry, now, options, base_url, stream)
-
-
-@hook("begin")
-def _begin(
-    telemetry: Telemetry,
-    now: Clock,
-    options: "FinalRequestOptions",
-    base_url: httpx.URL,
-    stream: bool,  # noqa: FBT001 - `hook` passes by position
-) -> Recorder:
-    return Recorder(telemetry, now, options, base_url, stream=stream)
+begin = hook("begin")(Recorder)
+"""Begin to observe a request; `None` when that fails, and the request goes on without."""
 
 
 def _status_error_type(response: httpx.Response) -> str:

@@ -3,17 +3,14 @@
 Every request of the SDK goes through `request`; each attempt through `_prepare_request`, each back-off through
 `_sleep_for_retry`, each answer through `_process_response` and `_process_response_data`. These five are replaced on a
 class: on `Groq` and `AsyncGroq` for the whole process, or on a subclass made for one client, to which that client is
-moved, so that its copies (`with_options`) inherit them. What happens to a request's parameters before that is in
-`parameters`.
+moved, so that its copies (`with_options`) inherit them.
 """
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, field
 from functools import wraps
 from inspect import iscoroutinefunction
 from sys import exc_info
-from time import monotonic_ns
 from typing import Any, Final, get_args, get_origin
 
 import httpx
@@ -24,26 +21,15 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY  # pyright: ignore[reportPrivateUsage] - the only name it has
 
 from groqscope.fastpath import decode_completion
-from groqscope.instrument import parameters
 from groqscope.instrument.bytes import observe_bytes
 from groqscope.instrument.faults import hook
-from groqscope.instrument.recorder import RECORDER_EXTENSION, Clock, Recorder, begin
+from groqscope.instrument.recorder import RECORDER_EXTENSION, Recorder, begin
+from groqscope.instrument.scope import Scope
 from groqscope.instrument.streams import InstrumentedAsyncStream, InstrumentedStream
-from groqscope.telemetry import Telemetry
 
 _current: ContextVar[Recorder | None] = ContextVar("groqscope_recorder", default=None)
 _MARK: Final = "_groqscope_scope"
 _HOOKED: Final = ("request", "_prepare_request", "_sleep_for_retry", "_process_response", "_process_response_data")
-
-
-@dataclass(slots=True)
-class Scope:
-    """How the clients of one `instrument()` are observed."""
-
-    telemetry: Telemetry
-    fast_path: bool = True
-    now: Clock = monotonic_ns
-    originals: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 def install(cls: type, scope: Scope) -> None:
@@ -53,8 +39,6 @@ def install(cls: type, scope: Scope) -> None:
         scope.originals[f"{cls.__name__}.{name}"] = cls.__dict__.get(name)
         setattr(cls, name, _WRAPPERS[name, iscoroutinefunction(original)](original, scope))
     setattr(cls, _MARK, scope)
-    if scope.fast_path:
-        parameters.install()
     cls._groqscope_fast = scope.fast_path  # pyright: ignore[reportAttributeAccessIssue] - read by the streams
 
 
@@ -81,7 +65,7 @@ def is_instrumented(target: Any) -> bool:
 def _begin(client: Any, options: Any, scope: Scope, kwargs: Mapping[str, Any]) -> Recorder | None:
     if otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY) or not _governs(scope, client):
         return None
-    return begin(scope.telemetry, scope.now, options, client.base_url, stream=bool(kwargs.get("stream")))
+    return begin(scope, options, client.base_url, stream=bool(kwargs.get("stream")))
 
 
 def _enter(recorder: Recorder) -> tuple[Token[Any], Token[Any]]:
@@ -114,7 +98,7 @@ def _recorder(scope: Scope, client: Any) -> Recorder | None:
 
 
 @hook("native")
-def _native(client: Any) -> bool:
+def _native(_scope: Scope, client: Any) -> bool:
     """Whether the client's transport tells its steps."""
     transport = getattr(getattr(client, "_client", None), "_transport", None)
     return isinstance(transport, (httpx.HTTPTransport, httpx.AsyncHTTPTransport))
@@ -130,7 +114,7 @@ def _wrap_request(original: Callable[..., Any], scope: Scope) -> Callable[..., A
         try:
             result = original(self, cast_to, options, *args, **kwargs)
         except BaseException as error:
-            recorder.failed(error, native=bool(_native(self)))
+            recorder.failed(error, native=bool(_native(scope, self)))
             raise
         finally:
             _leave(tokens)
@@ -150,7 +134,7 @@ def _wrap_request_async(original: Callable[..., Any], scope: Scope) -> Callable[
         try:
             result = await original(self, cast_to, options, *args, **kwargs)
         except BaseException as error:
-            recorder.failed(error, native=bool(_native(self)))
+            recorder.failed(error, native=bool(_native(scope, self)))
             raise
         finally:
             _leave(tokens)
@@ -230,7 +214,7 @@ def _observed(scope: Scope, client: Any, kwargs: dict[str, Any]) -> None:
     if response.is_closed or hasattr(response, "_content"):
         return
     closing_only = ours is not None and RAW_RESPONSE_HEADER not in response.request.headers
-    recorder.watched = bool(observe_bytes(response, recorder, closing_only=closing_only))
+    recorder.watched = bool(observe_bytes(recorder, response, closing_only=closing_only))
 
 
 _STREAMS: Final[Mapping[Any, Any]] = {Stream: InstrumentedStream, AsyncStream: InstrumentedAsyncStream}

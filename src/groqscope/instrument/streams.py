@@ -16,7 +16,6 @@ from groq.types.chat import ChatCompletionChunk
 from httpx import Response
 
 from groqscope.fastpath import ChunkTemplate, SSEDecoder, decode_chunk, learn_template
-from groqscope.instrument import registry
 from groqscope.instrument.facts import chunk_observer
 from groqscope.instrument.faults import HOOKS, hook, report
 from groqscope.instrument.recorder import RECORDER_EXTENSION, Recorder
@@ -189,7 +188,7 @@ class Chunks:
 
     def give_up(self, error: Exception) -> None:
         """A failure of ours: count it. The request's record stays what it is and ends as the stream does."""
-        report(STREAM, error)
+        report(STREAM, error, self.recorder)
 
     def rest(self) -> bool:
         """The bytes have ended: is there still an event to give?"""
@@ -230,7 +229,7 @@ class Chunks:
     def __del__(self) -> None:
         recorder = getattr(self, "recorder", None)
         if recorder is not None and recorder.open:
-            registry.abandoned(recorder)
+            recorder.abandon()
 
 
 class _Unobserved:

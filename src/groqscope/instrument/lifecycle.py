@@ -1,0 +1,127 @@
+"""Requests in flight: each ends exactly once, whoever notices first, and none is left when the process exits or forks.
+
+Requests that are open when the process ends are exported too. That must happen before any provider shuts down, whatever
+the order in which exit handlers were registered, so it hangs on the interpreter's earlier hook
+(`threading._register_atexit`, which `concurrent.futures` uses too): it runs when the main thread is through, before
+threads are joined and before `atexit`. While other threads run, it only puts itself first among the `atexit` handlers,
+which run when those threads are through.
+"""
+
+import atexit
+import gc
+import os
+import threading
+from typing import Any
+
+from groqscope.telemetry import worker
+from groqscope.timeline import Outcome
+
+_open: set["OpenRequest"] = set()
+_watching = False
+_collecting: int | None = None
+"""The thread in which the garbage collector is running."""
+
+
+class OpenRequest:
+    """A request that is in flight from `opened()` to the first `finish()`; later ones change nothing."""
+
+    __slots__ = ("__weakref__", "_finished", "_pid")
+
+    def __init__(self) -> None:
+        self._finished = threading.Lock()
+        self._pid = os.getpid()
+
+    def opened(self) -> None:
+        """Note that the request is in flight, so that the exit of the process ends it if nothing else does."""
+        _watch_the_process()
+        _open.add(self)
+
+    @property
+    def open(self) -> bool:
+        """Whether the request has not ended."""
+        return not self._finished.locked()
+
+    def finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
+        """End the request, unless it has ended, or began in the process that this one was forked from."""
+        if self._finished.acquire(blocking=False):
+            _open.discard(self)
+            if self._pid == os.getpid():
+                self._settle(outcome, error)
+
+    def abandon(self) -> None:
+        """End the request because nobody holds its stream any more.
+
+        Inside a garbage collection nothing may take a lock, so the rest is left to the worker then.
+        """
+        if _collecting == threading.get_ident():
+            worker.later(lambda: self.finish("abandoned"))
+        else:
+            self.finish("abandoned")
+
+    def _settle(self, outcome: Outcome, error: BaseException | None) -> None:
+        """Do what is done at the end, which is called once."""
+        raise NotImplementedError
+
+    def disown(self) -> None:
+        """Let go of the request in a forked child: it is the parent's to export."""
+        raise NotImplementedError
+
+
+def flush() -> None:
+    """Hand everything that has ended so far to the providers."""
+    worker.drain()
+
+
+def open_requests() -> int:
+    """Return the number of requests in flight."""
+    return len(_open)
+
+
+def _watch_the_process() -> None:
+    global _watching  # noqa: PLW0603 - once per process
+    if _watching:
+        return
+    _watching = True
+    from groqscope.configuration import before_termination
+
+    gc.callbacks.append(_on_collection)
+    early: Any = getattr(threading, "_register_atexit", None)
+    try:
+        if early is not None:
+            early(_main_thread_ends)
+    except RuntimeError:
+        # The interpreter is ending already.
+        pass
+    atexit.register(_abandon_all)
+    before_termination(_abandon_all)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forked)
+
+
+def _forked() -> None:
+    """Let go, in a child, of what its parent has in flight."""
+    global _collecting  # noqa: PLW0603 - as below
+    for request in _open:
+        request.disown()
+    _open.clear()
+    _collecting = None
+
+
+def _on_collection(phase: str, _info: dict[str, int]) -> None:
+    global _collecting  # noqa: PLW0603 - the collector runs once at a time
+    _collecting = threading.get_ident() if phase == "start" else None
+
+
+def _main_thread_ends() -> None:
+    """End what is open, unless other threads may go on with it; then `atexit` does, before all other handlers."""
+    atexit.unregister(_abandon_all)
+    atexit.register(_abandon_all)
+    main = threading.main_thread()
+    if all(t is main or t.daemon for t in threading.enumerate()):
+        _abandon_all()
+
+
+def _abandon_all() -> None:
+    for request in tuple(_open):
+        request.finish("abandoned")
+    worker.drain()
