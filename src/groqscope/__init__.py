@@ -6,9 +6,9 @@ groqscope.configure()    # OTEL_EXPORTER_OTLP_ENDPOINT if set, else local files
 groqscope.instrument()   # every groq client
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
+from groqscope import _lazy
 from groqscope._version import __version__
 from groqscope.instrument import instrument  # bound now, before the subpackage of that name can take its place
 
@@ -32,26 +32,17 @@ __all__ = [
     "uninstrument",
 ]
 
-_LATER: Final = {
-    "GroqModel": "models.groq",
-    "RequestRecord": "timeline",
-    "configure": "configuration",
-    "flush": "configuration",
-    "on_record": "instrument",
-    "record_of": "instrument",
-    "run": "telemetry",
-    "shutdown": "configuration",
-    "uninstrument": "instrument",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what needs the SDK, logfire or pydantic-ai only when it is used."""
-    if name in _LATER:
-        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    """Name what can be imported, loaded or not: notebooks complete from it."""
-    return sorted({*globals(), *_LATER})
+__getattr__, __dir__ = _lazy.attach(
+    __name__,
+    {
+        "GroqModel": "models.groq",
+        "RequestRecord": "timeline",
+        "configure": "configuration",
+        "flush": "configuration",
+        "on_record": "instrument",
+        "record_of": "instrument",
+        "run": "telemetry",
+        "shutdown": "configuration",
+        "uninstrument": "instrument",
+    },
+)

@@ -137,7 +137,7 @@ def test_a_failing_hook(
     assert hits
     count = faults.counts.pop(hook)
     assert count == hits or (hook == "stream" and 0 < count < hits)  # bytes are a hook of their own
-    assert caplog.text.count(f"groqscope could not observe a request ({hook}: ") == 1
+    assert caplog.text.count(f"groqscope could not observe a request at {hook}; ") == 1
     # A request that could not begin has no span; every other one has exactly one, unless even giving up fails.
     ended = 0 if hook in ("begin", "give_up") else len(SCENES)
     assert len([s for s in exported.spans if s.name.startswith("chat")]) == ended
@@ -183,6 +183,8 @@ def test_a_failing_record(mode: Mode, sim: Simulator, exported: Exported, monkey
     assert [span.name for span in spans] == ["chat llama-3.3-70b-versatile"]
     assert attributes[0]["gen_ai.request.model"] == "llama-3.3-70b-versatile"
     assert "groqscope.internal_errors" in exported.metrics()
+    assert sum(faults.counts.values()) == 2
+    faults.counts.clear()
 
 
 @each_mode

@@ -225,7 +225,7 @@ def test_spans_that_cannot_be_encoded_are_said_once(
     def fail(_: object) -> None:
         raise ValueError(said)
 
-    monkeypatch.setattr("groqscope._failures._said", set())
+    monkeypatch.setattr("groqscope._diagnostics.failures", {})
     monkeypatch.setattr("groqscope.store.exporters.encode_spans", fail)
     exporter = LocalSpanExporter(tmp_path)
     with caplog.at_level(logging.DEBUG):

@@ -613,7 +613,7 @@ def test_children_that_cannot_be_made_are_said_once(
     def fail(*_: object, **__: object) -> None:
         raise ValueError(said)
 
-    monkeypatch.setattr("groqscope._failures._said", set())
+    monkeypatch.setattr("groqscope._diagnostics.failures", {})
     monkeypatch.setattr("groqscope.telemetry.telemetry.emit_children", fail)
     client = exported.client("sync", http={"transport": Wire(lambda _: sse(*WHOLE))})
     with caplog.at_level(logging.DEBUG, "groqscope"):

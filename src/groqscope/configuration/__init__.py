@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from groqscope._diagnostics import log_once
 from groqscope.configuration.errors import ConfigurationError
 from groqscope.configuration.signals import LEAVE_S, before_termination, on_sigterm
 
@@ -39,7 +40,6 @@ _lock = threading.Lock()
 _current: "Configuration | None" = None
 _provider: object = None
 """The tracer provider that we set; the API allows it once per process."""
-_said: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,8 @@ def configure(
     with _lock:
         if _current is not None:
             if any(a is not None for a in arguments):
-                _say(
+                log_once(
+                    _logger,
                     logging.WARNING,
                     "groqscope is configured already; these settings change nothing: call shutdown() first.",
                 )
@@ -107,7 +108,11 @@ def configure(
         settings = settings.read(endpoint=endpoint, protocol=protocol, headers=headers, directory=directory)
         if _has_providers():
             level = logging.WARNING if any(a is not None for a in arguments) else logging.INFO
-            _say(level, "OpenTelemetry providers are set already: groqscope uses them as they are and adds nothing.")
+            log_once(
+                _logger,
+                level,
+                "OpenTelemetry providers are set already: groqscope uses them as they are and adds nothing.",
+            )
             return Configuration("existing")
         _check_directory(settings)
         _current = _set_up(settings, service_name, scrubbing)
@@ -226,9 +231,3 @@ def _check_directory(settings: "Settings") -> None:
                 "give another directory, with GROQSCOPE_HOME or configure(directory=...)"
             ) from error
         say_not_written(settings.directory, error)
-
-
-def _say(level: int, sentence: str) -> None:
-    if sentence not in _said:
-        _said.add(sentence)
-        _logger.log(level, sentence)

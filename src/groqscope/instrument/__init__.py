@@ -4,10 +4,11 @@ Importing this imports neither the SDK nor OpenTelemetry (0.6 s together): the c
 begin with `import groqscope` too, would wait for them in vain.
 """
 
-import importlib
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from groqscope import _lazy
 
 if TYPE_CHECKING:
     from groq import AsyncGroq, Groq
@@ -25,12 +26,10 @@ __all__ = ["GroqInstrumentor", "flush", "instrument", "is_instrumented", "on_rec
 
 ClientT = TypeVar("ClientT", "Groq", "AsyncGroq")
 
-_LATER: Final = {
-    "GroqInstrumentor": "instrumentor",
-    "flush": "lifecycle",
-    "is_instrumented": "seam",
-    "on_record": "records",
-}
+__getattr__, __dir__ = _lazy.attach(
+    __name__,
+    {"GroqInstrumentor": "instrumentor", "flush": "lifecycle", "is_instrumented": "seam", "on_record": "records"},
+)
 _lock = threading.Lock()
 
 
@@ -144,10 +143,3 @@ def record_of(answer: Any) -> "RequestRecord | None":
 
     request = seam.recorder_of(answer) or records.recall(answer)
     return None if request is None else request.record
-
-
-def __getattr__(name: str) -> Any:
-    """Import what needs the SDK only when it is used."""
-    if name in _LATER:
-        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

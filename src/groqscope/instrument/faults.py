@@ -5,10 +5,11 @@ which injects a failure at each cannot forget one.
 """
 
 import logging
-import traceback
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
+from groqscope import _diagnostics
+from groqscope._diagnostics import log_failure_once
 from groqscope.telemetry import Telemetry
 
 logger = logging.getLogger("groqscope")
@@ -29,7 +30,7 @@ R = TypeVar("R")
 
 HOOKS: set[str] = set()
 """Names of all hooks, filled as they are defined."""
-counts: dict[str, int] = {}
+counts = _diagnostics.failures
 """Failures so far, by hook."""
 injected: Callable[[str], None] | None = None
 """Tests set this; it is called at each hook and may raise."""
@@ -58,16 +59,8 @@ def hook(name: str) -> Callable[[Callable[Concatenate[O, P], R]], Callable[Conca
 
 def report(name: str, error: Exception, observing: Observing | None) -> None:
     """Count a failure, here and in the metrics of the `instrument()` it happened to; log the first one of each hook."""
-    count = counts[name] = counts.get(name, 0) + 1
-    if count == 1:
-        logger.warning(
-            "groqscope could not observe a request (%s: %s); the request itself is not affected. "
-            "Further failures at this hook are counted, not logged.",
-            name,
-            type(error).__name__,
-        )
-        # Where, not what: the message of an exception may hold what the caller or the server sent.
-        logger.debug("%s failed at:\n%s", name, "".join(traceback.format_tb(error.__traceback__)))
+    message = f"groqscope could not observe a request at {name}; the request itself is not affected"
+    log_failure_once(logger, message, error, name=name)
     if observing is None:
         return
     try:

@@ -13,6 +13,7 @@ import os
 import threading
 from typing import Any
 
+from groqscope import _fork
 from groqscope.telemetry import worker
 from groqscope.timeline import Outcome
 
@@ -94,8 +95,7 @@ def _watch_the_process() -> None:
         pass
     atexit.register(_abandon_all)
     before_termination(_abandon_all)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_forked)
+    _fork.register(after_in_child=_forked)
 
 
 def _forked() -> None:

@@ -3,9 +3,9 @@
 Reading needs neither the OpenTelemetry SDK nor an HTTP client, so what does is imported only when asked for.
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
+from groqscope import _lazy
 from groqscope.store.decoding import decode_traces
 from groqscope.store.directory import HOME_VARIABLE, home, spool_directory, store_directory
 from groqscope.store.follower import Follower, follow
@@ -37,17 +37,13 @@ __all__ = [
     "store_directory",
 ]
 
-
-_LATER = {
-    "LocalMetricExporter": "exporters",
-    "LocalSpanExporter": "exporters",
-    "OtlpSender": "sender",
-    "Push": "push",
-    "PushReport": "push",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _LATER:
-        return getattr(importlib.import_module(f"groqscope.store.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = _lazy.attach(
+    __name__,
+    {
+        "LocalMetricExporter": "exporters",
+        "LocalSpanExporter": "exporters",
+        "OtlpSender": "sender",
+        "Push": "push",
+        "PushReport": "push",
+    },
+)

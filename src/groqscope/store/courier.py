@@ -10,18 +10,16 @@ whose answer was lost, and one whose process was killed between the answer and t
 """
 
 import logging
-import os
 import threading
 import time
-import weakref
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, Protocol
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from groqscope._failures import say_once
+from groqscope import _fork
+from groqscope._diagnostics import log_failure_once
 from groqscope.store.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
 from groqscope.store.spool import Spool, items_of
 
@@ -82,9 +80,7 @@ class Courier:
         self.counts = Counts()
         self._pauses = first_pause, longest_pause
         self._begin()
-        if hasattr(os, "register_at_fork"):
-            this: weakref.ref[Courier] = weakref.ref(self)
-            os.register_at_fork(after_in_child=lambda: _begin_again(this))
+        _fork.register(after_in_child=self.begin_again)
 
     def start(self) -> None:
         """Start the thread now, while threads can be started, and send what earlier processes left."""
@@ -176,7 +172,7 @@ class Courier:
                     self._send_batch()
                     self._send_spooled()
                 except Exception as error:  # noqa: BLE001 - the next batch may fare better
-                    say_once(_logger, "groqscope's sender failed and goes on", error)
+                    log_failure_once(_logger, "groqscope's sender failed and goes on", error)
             self.sender.close()
 
     def _wait(self) -> bool:
@@ -286,10 +282,3 @@ class Courier:
             if self._look_at is None:
                 self._look_at = 0.0
             self._changed.notify_all()
-
-
-def _begin_again(reference: "weakref.ref[Courier]") -> None:
-    courier = reference()
-    if courier is not None:
-        with suppress(Exception):
-            courier.begin_again()

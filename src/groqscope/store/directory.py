@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from groqscope._diagnostics import log_once
+
 _logger = logging.getLogger("groqscope.store")
 
 HOME_VARIABLE: Final = "GROQSCOPE_HOME"
 _PRIVATE: Final = 0o700
-_said: Final[set[Path]] = set()
 
 
 def home() -> Path:
@@ -55,14 +56,14 @@ def make_private(directory: Path) -> None:
 
 def say_not_written(directory: Path, error: OSError) -> None:
     """Say once a process that nothing can be written there, whichever signal notices first."""
-    if directory not in _said:
-        _said.add(directory)
-        _logger.warning(
-            "groqscope cannot write to %s: %s. Set GROQSCOPE_HOME to another directory;"
-            " until something can be written, telemetry is lost, and nothing else is affected.",
-            directory,
-            error.strerror or error,
-        )
+    log_once(
+        _logger,
+        logging.WARNING,
+        "groqscope cannot write to %s: %s. Set GROQSCOPE_HOME to another directory;"
+        " until something can be written, telemetry is lost, and nothing else is affected.",
+        directory,
+        error.strerror or error,
+    )
 
 
 def _state_directory() -> Path:

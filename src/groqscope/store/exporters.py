@@ -13,7 +13,7 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from groqscope._failures import say_once
+from groqscope._diagnostics import log_failure_once
 from groqscope.store.directory import store_directory
 from groqscope.store.segments import SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
 
@@ -111,7 +111,7 @@ def encode_span_line(spans: Sequence[ReadableSpan]) -> bytes | None:
     try:
         return _dump(encode_spans(spans).to_dict())
     except Exception as error:  # noqa: BLE001 - whatever an attribute holds must not stop the exporter's thread
-        say_once(_logger, "groqscope cannot encode spans, which are lost", error)
+        log_failure_once(_logger, "groqscope cannot encode spans, which are lost", error)
         return None
 
 
@@ -120,7 +120,7 @@ def encode_metric_line(metrics_data: MetricsData) -> bytes | None:
     try:
         return _dump(encode_metrics(metrics_data).to_dict())
     except Exception as error:  # noqa: BLE001 - as above
-        say_once(_logger, "groqscope cannot encode metrics, which are lost", error)
+        log_failure_once(_logger, "groqscope cannot encode metrics, which are lost", error)
         return None
 
 

@@ -9,13 +9,13 @@ import os
 import secrets
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from groqscope import _fork
 from groqscope.store.directory import make_private, say_not_written
 
 MIB: Final = 1024 * 1024
@@ -58,9 +58,7 @@ class SegmentWriter:
         self._clock = clock
         self._closed = False
         self._begin()
-        if hasattr(os, "register_at_fork"):
-            this: weakref.ref[SegmentWriter] = weakref.ref(self)
-            os.register_at_fork(after_in_child=lambda: _begin_again(this))
+        _fork.register(after_in_child=self.begin_again)
 
     @property
     def path(self) -> Path | None:
@@ -153,9 +151,3 @@ def segment_files(directory: Path, signal: str) -> Iterator[tuple[int, int, Path
         with suppress(OSError):
             status = path.stat()
             yield status.st_mtime_ns, status.st_size, path
-
-
-def _begin_again(reference: "weakref.ref[SegmentWriter]") -> None:
-    writer = reference()
-    if writer is not None:
-        writer.begin_again()

@@ -18,6 +18,8 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from groqscope import _fork
+from groqscope._diagnostics import log_once
 from groqscope.store.directory import make_private, spool_directory
 from groqscope.store.segments import MIB
 
@@ -36,8 +38,7 @@ def spool_for(endpoint: str) -> Path:
 
 
 _locks: dict[Path, threading.Lock] = {}
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_locks.clear)
+_fork.register(after_in_child=_locks.clear)
 
 
 class Spool:
@@ -57,7 +58,6 @@ class Spool:
         self._max_bytes = max_bytes
         self._numbers = count()
         self._written = 0
-        self._warned = False
         self.begin_again()
 
     def begin_again(self) -> None:
@@ -74,13 +74,13 @@ class Spool:
                 self._write(line, items)
             except OSError as error:
                 self.dropped += items
-                if not self._warned:
-                    self._warned = True
-                    _logger.warning(
-                        "groqscope cannot keep telemetry in %s until its endpoint is back: %s. It is lost.",
-                        self.directory,
-                        error.strerror or error,
-                    )
+                log_once(
+                    _logger,
+                    logging.WARNING,
+                    "groqscope cannot keep telemetry in %s until its endpoint is back: %s. It is lost.",
+                    self.directory,
+                    error.strerror or error,
+                )
                 return False
             return True
 

@@ -4,12 +4,13 @@ The thread works in small batches, a moment after the first item came, so that i
 put it there. Whoever needs the work to be done (a metric collection, `flush`, the end of the process) calls `drain`.
 """
 
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
+
+from groqscope import _fork
 
 _PAUSE_S: Final = 0.05
 _ROOM: Final = 20_000
@@ -30,8 +31,7 @@ class Worker:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._paused = False
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=self._pause, after_in_parent=self._resume, after_in_child=self._forked)
+        _fork.register(before=self._pause, after_in_parent=self._resume, after_in_child=self._forked)
 
     def put(self, job: Job) -> None:
         """Have a job done soon."""

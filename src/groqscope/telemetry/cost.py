@@ -3,13 +3,13 @@
 The price list takes about 50 ms to load; `warm_up` does that in a thread, while the first request waits for Groq.
 """
 
-import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+from groqscope import _fork
 from groqscope.timeline import ModelUsage, Usage
 
 _lock = threading.Lock()
@@ -45,8 +45,7 @@ def _forked() -> None:
     _lock = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_forked)
+_fork.register(before=_before_fork, after_in_parent=_after_fork, after_in_child=_forked)
 
 
 def price(models: tuple[str | None, ...], usage: Usage, inner: tuple[ModelUsage, ...] = ()) -> float | None:

@@ -7,7 +7,6 @@ are kept here and read by the meter when it collects, which costs a request next
 the worker's queue first, so that a collection misses no request that has ended.
 """
 
-import os
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -16,7 +15,7 @@ from typing import Any, Final
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from groqscope import semconv
+from groqscope import _fork, semconv
 from groqscope.semconv import Metric
 from groqscope.telemetry.background import worker
 from groqscope.timeline import RequestRecord
@@ -199,5 +198,4 @@ def _forked() -> None:
         metrics.forked()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+_fork.register(after_in_child=_forked)

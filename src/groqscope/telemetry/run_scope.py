@@ -15,7 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode, TracerProvider
 
 from groqscope import semconv
-from groqscope._failures import say_once
+from groqscope._diagnostics import log_failure_once
 from groqscope._version import __version__
 
 logger = logging.getLogger("groqscope")
@@ -69,7 +69,7 @@ class RunScope:
         try:
             self._begin()
         except Exception as error:  # noqa: BLE001 - the caller's work goes on without a span around it
-            say_once(logger, "groqscope could not begin a run", error)
+            log_failure_once(logger, "groqscope could not begin a run", error)
         return self
 
     def __exit__(
@@ -79,7 +79,7 @@ class RunScope:
         try:
             self._end(kind)
         except Exception as failure:  # noqa: BLE001 - as above
-            say_once(logger, "groqscope could not end a run", failure)
+            log_failure_once(logger, "groqscope could not end a run", failure)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

@@ -10,7 +10,6 @@ Both need the OpenTelemetry SDK's spans; any other provider gets the record span
 """
 
 import logging
-import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,8 +21,8 @@ from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
 
-from groqscope import semconv
-from groqscope._failures import say_once
+from groqscope import _fork, semconv
+from groqscope._diagnostics import log_failure_once
 from groqscope.codec import Attributes, encode
 from groqscope.telemetry.background import worker
 from groqscope.timeline import RequestRecord
@@ -35,8 +34,7 @@ Written = tuple[Attributes, list[tuple[str, int, Attributes]]]
 
 _OK = Status(StatusCode.UNSET)
 _random = random.Random()  # noqa: S311 - span ids need no secrecy
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)  # or parent and child would give the same ids
+_fork.register(after_in_child=_random.seed)  # or parent and child would give the same ids
 
 
 class Child(NamedTuple):
@@ -99,7 +97,7 @@ class RecordSpan(ReadableSpan):
         try:
             attributes, events = build()
         except Exception as error:  # noqa: BLE001 - an exporter's thread must not see a failure of ours
-            say_once(logger, "groqscope could not write a span", error)
+            log_failure_once(logger, "groqscope could not write a span", error)
             attributes, events = {}, []
         whole = _bounded(
             {**(self._own_attributes or {}), **attributes},

@@ -11,7 +11,7 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Span, SpanKind, TracerProvider
 
 from groqscope import semconv
-from groqscope._failures import say_once
+from groqscope._diagnostics import log_failure_once
 from groqscope._version import __version__
 from groqscope.codec import Attributes
 from groqscope.telemetry.around import INFERENCE, Around, around
@@ -156,7 +156,7 @@ class Telemetry:
             if ended.content is not None and self.content.events:
                 ended.content.emit(ended.record, begun.context)
         except Exception as error:  # noqa: BLE001 - nobody is there to catch it
-            say_once(logger, "groqscope could not finish the telemetry of a request", error)
+            log_failure_once(logger, "groqscope could not finish the telemetry of a request", error)
             self.metrics.internal_error("telemetry")
 
 

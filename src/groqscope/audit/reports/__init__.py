@@ -6,6 +6,7 @@ one shows differently. rich is imported with the terminal's renderer only.
 
 from typing import TYPE_CHECKING
 
+from groqscope import _lazy
 from groqscope.audit.reports.kinds import Report, Section
 from groqscope.audit.reports.look import Look, look_of
 
@@ -30,20 +31,14 @@ __all__ = [
     "schema",
 ]
 
-_LAZY = {
-    "CsvRenderer": "csv",
-    "HtmlRenderer": "html",
-    "JsonRenderer": "json",
-    "MarkdownRenderer": "markdown",
-    "TerminalRenderer": "terminal",
-    "schema": "json_schema",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a renderer when it is asked for."""
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+__getattr__, __dir__ = _lazy.attach(
+    __name__,
+    {
+        "CsvRenderer": "csv",
+        "HtmlRenderer": "html",
+        "JsonRenderer": "json",
+        "MarkdownRenderer": "markdown",
+        "TerminalRenderer": "terminal",
+        "schema": "json_schema",
+    },
+)

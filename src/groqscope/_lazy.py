@@ -1,0 +1,26 @@
+"""Public names of a package whose modules are imported only when a name is used."""
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def attach(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return a `__getattr__` and a `__dir__` for a package.
+
+    Args:
+        package: Its `__name__`.
+        modules: The module inside the package that defines each name.
+    """
+
+    def get(name: str) -> Any:
+        if name in modules:
+            return getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    def names() -> list[str]:
+        """Return what can be imported, loaded or not: notebooks complete from it."""
+        return sorted({*vars(sys.modules[package]), *modules})
+
+    return get, names

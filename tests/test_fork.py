@@ -1,0 +1,100 @@
+"""What is called around a fork: in order, each whatever the others do, and nothing for an object that is gone."""
+
+import gc
+import os
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable
+
+import pytest
+
+from groqscope import _fork
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform cannot fork")
+
+
+def child_says(question: Callable[[], bytes]) -> bytes:
+    """Return what a forked child answers."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, question())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading, "rb") as answer:
+        return answer.read()
+
+
+class Holder:
+    """Something that a fork concerns."""
+
+    def __init__(self) -> None:
+        self.forked = b"no"
+
+    def after_fork(self) -> None:
+        self.forked = b"yes"
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_methods() -> None:
+    """A method is called while its object is there, and keeps neither the object nor a registration of it."""
+    kept, gone = Holder(), Holder()
+    before = len(_fork._after_in_child)
+    _fork.register(after_in_child=kept.after_fork)
+    _fork.register(after_in_child=gone.after_fork)
+    reference = weakref.ref(gone)
+    del gone
+    gc.collect()
+
+    assert reference() is None
+    assert len(_fork._after_in_child) == before + 1
+    assert child_says(lambda: kept.forked) == b"yes"
+    assert kept.forked == b"no"
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the fork the last registration comes first, after it the first; a failure stops none of the others."""
+    for registered in ("_before", "_after_in_parent", "_after_in_child"):
+        monkeypatch.setattr(_fork, registered, dict[int, object]())
+    called: list[str] = []
+
+    def fail() -> None:
+        called.append("fail")
+        raise LookupError
+
+    for name in "ab":
+        _fork.register(
+            before=lambda name=name: called.append(f"before {name}"),
+            after_in_parent=lambda name=name: called.append(f"parent {name}"),
+            after_in_child=lambda name=name: called.append(f"child {name}"),
+        )
+        _fork.register(before=fail, after_in_parent=fail, after_in_child=fail)
+    in_child = child_says(lambda: " ".join(called).encode()).decode()
+
+    assert in_child == "fail before b fail before a child a fail child b fail"
+    assert " ".join(called) == "fail before b fail before a parent a fail parent b fail"
+
+
+def test_one_registration() -> None:
+    """Importing every room registers once with Python, which cannot forget."""
+    program = """
+import os
+registered = []
+register = os.register_at_fork
+def note(**callbacks):
+    registered.append(sys._getframe(1).f_globals["__name__"])
+    register(**callbacks)
+import sys
+os.register_at_fork = note
+import groqscope.models, groqscope.configuration, groqscope.telemetry, groqscope.store.sender, groqscope.store.courier
+import groqscope.instrument.seam
+print([name for name in registered if name.startswith("groqscope")])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout == "['groqscope._fork']\n"
