@@ -59,45 +59,50 @@ class NotARecord(ValueError):
 
 
 def encode(record: RequestRecord) -> tuple[Attributes, list[EventData]]:
-    """Write a record as attributes and events of its span. What is `None` is left out."""
-    attributes: Attributes = {semconv.RECORD: semconv.RECORD_VERSION}
-    for name, get, nanoseconds, skip in _PLAN:
-        value = get(record)
-        if value is None or value == () or (skip and not value):
-            continue
-        attributes[name] = value / 1e9 if nanoseconds else value
+    """Write a record as attributes and events of its span, what identifies it last. What is `None` is left out."""
+    attributes: Attributes = {}
     if record.timeline_us:
         attributes[semconv.TIMELINE] = pack(record.timeline_us, record.timeline_stride)
     if record.usage_models:
         for attribute in semconv.USAGE_BREAKDOWN:
             attributes[attribute.name] = tuple(getattr(m, attribute.field or "") for m in record.usage_models)
     _derive(record, attributes)
+    _put(attributes, _DETAILS, record)
+    attributes[semconv.SYSTEM] = attributes[semconv.PROVIDER_NAME] = semconv.PROVIDER
+    if not record.nested and record.operation in semconv.GENAI_OPERATIONS:
+        attributes[semconv.OPERATION_NAME] = record.operation
+    _put(attributes, _IDENTITY, record)
+    attributes[semconv.RECORD] = semconv.RECORD_VERSION
     return attributes, _events(record)
 
 
+def _put(attributes: Attributes, columns: "_Columns", source: object) -> None:
+    names, values = columns
+    for (name, nanoseconds, skipped), value in zip(names, values(source), strict=True):
+        if value is not None and value != () and (value or not skipped):
+            attributes[name] = value / 1e9 if nanoseconds else value
+
+
 def _derive(record: RequestRecord, attributes: Attributes) -> None:
-    attributes["groqscope.attempts"] = len(record.attempts) + record.attempts_dropped
+    attributes[semconv.ATTEMPTS] = len(record.attempts) + record.attempts_dropped
     tpot = record.tpot
     if tpot is not None:
-        attributes["groqscope.tpot"] = tpot
+        attributes[semconv.TPOT] = tpot
         if tpot:
-            attributes["groqscope.output_token_throughput"] = 1 / tpot
+            attributes[semconv.OUTPUT_TOKEN_THROUGHPUT] = 1 / tpot
     if record.executed_tools:
-        attributes["groq.executed_tools.types"] = tuple(t.type for t in record.executed_tools)
-        attributes["groq.executed_tools.count"] = len(record.executed_tools)
+        attributes[semconv.EXECUTED_TOOL_TYPES] = tuple(t.type for t in record.executed_tools)
+        attributes[semconv.EXECUTED_TOOL_COUNT] = len(record.executed_tools)
 
 
 def _events(record: RequestRecord) -> list[EventData]:
     events: list[EventData] = []
     if record.ttfc_ns is not None:
         events.append((semconv.EVENT_FIRST_CHUNK.name, record.ttfc_ns, {}))
-    for event, when in _EVENT_TIMES:
+    for event, columns, when in _EVENT_COLUMNS:
         for entry in getattr(record, event.field or ""):
             attributes: Attributes = {}
-            for a, get in _EVENT_PLAN[event.name]:
-                value = get(entry)
-                if value is not None:
-                    attributes[a.name] = value / 1e9 if a.nanoseconds else value
+            _put(attributes, columns, entry)
             at = when(entry)
             events.append((event.name, record.duration_ns if at is None else at, attributes))
     return events
@@ -107,18 +112,29 @@ def _tool_call_at(call: ToolCall) -> int | None:
     return None if call.first_delta_ns is None else call.first_delta_ns + (call.delta_ns or 0)
 
 
-_EVENT_TIMES: Final[tuple[tuple[Event, Callable[[Any], int | None]], ...]] = (
-    (semconv.EVENT_ATTEMPT, attrgetter("start_ns")),
-    (semconv.EVENT_USAGE_DELTA, attrgetter("time_ns")),
-    (semconv.EVENT_TOOL_CALL, _tool_call_at),
-    (semconv.EVENT_EXECUTED_TOOL, attrgetter("start_ns")),
+_Columns = tuple[list[tuple[str, bool, bool]], Callable[[Any], tuple[Any, ...]]]
+"""Of each attribute its name, whether in seconds, whether left out when false or 0; and what reads all values."""
+
+
+def _columns(attributes: Iterable[Attribute]) -> _Columns:
+    written = list(attributes)
+    names = [(a.name, a.nanoseconds, a.field in _SKIPPED_WHEN_DEFAULT) for a in written]
+    return names, attrgetter(*(a.field or "" for a in written))
+
+
+_BY_NAME: Final = {a.name: a for a in semconv.FIELDS if a.name != semconv.TIMELINE}
+_DETAILS: Final = _columns(a for name, a in _BY_NAME.items() if name not in semconv.IDENTITY)
+_IDENTITY: Final = _columns(_BY_NAME[name] for name in semconv.IDENTITY)
+_EVENT_COLUMNS: Final[tuple[tuple[Event, _Columns, Callable[[Any], int | None]], ...]] = tuple(
+    # The first ones say most, and where a limit bites those written first go.
+    (event, _columns(reversed(event.attributes)), when)
+    for event, when in (
+        (semconv.EVENT_ATTEMPT, attrgetter("start_ns")),
+        (semconv.EVENT_USAGE_DELTA, attrgetter("time_ns")),
+        (semconv.EVENT_TOOL_CALL, _tool_call_at),
+        (semconv.EVENT_EXECUTED_TOOL, attrgetter("start_ns")),
+    )
 )
-_EVENT_PLAN: Final = {e.name: [(a, attrgetter(a.field or "")) for a in e.attributes] for e in semconv.EVENTS}
-_PLAN: Final = [
-    (a.name, attrgetter(a.field or ""), a.nanoseconds, a.field in _SKIPPED_WHEN_DEFAULT)
-    for a in semconv.FIELDS
-    if a.name != semconv.TIMELINE
-]
 
 
 def decode(

@@ -85,8 +85,29 @@ RUN_NAME: Final = "groqscope.run.name"
 TAG_PREFIX: Final = "groqscope.tag."
 """Before the name of a tag, whose value is the user's."""
 TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+TOOL_CALL_INDEX: Final = "groqscope.tool_call.index"
+TOOL_CALL_DELTAS: Final = "groqscope.tool_call.deltas"
+TOOL_CALL_ARGUMENTS_SIZE: Final = "groqscope.tool_call.arguments_size"
+TOOL_CALL_ARGUMENTS_VALID: Final = "groqscope.tool_call.arguments_valid_json"
+TOOL_CALL_FIRST_DELTA_TIME: Final = "groqscope.tool_call.first_delta_time"
+TOOL_CALL_DELTA_TIME: Final = "groqscope.tool_call.delta_time"
+TOOL_CALL_ASSEMBLY_TIME: Final = "groqscope.tool_call.assembly_time"
 TOOL_TYPE: Final = "gen_ai.tool.type"
 ATTEMPT_OUTCOME: Final = "groqscope.attempt.outcome"
+REQUESTS: Final = "groqscope.requests"
+ATTEMPTS: Final = "groqscope.attempts"
+TTFT: Final = "groqscope.ttft"
+TPOT: Final = "groqscope.tpot"
+OUTPUT_TOKEN_THROUGHPUT: Final = "groqscope.output_token_throughput"  # noqa: S105 - an attribute's name
+EXECUTED_TOOL_TYPES: Final = "groq.executed_tools.types"
+EXECUTED_TOOL_COUNT: Final = "groq.executed_tools.count"
+HOOK: Final = "groqscope.hook"
+SERVICE_NAME: Final = "service.name"
+URL_FULL: Final = "url.full"
+HTTP_METHOD: Final = "http.request.method"
+HTTP_RESEND_COUNT: Final = "http.request.resend_count"
+EVENT_EXCEPTION: Final = "exception"
+EXCEPTION_TYPE: Final = "exception.type"
 HTTP_STATUS: Final = "http.response.status_code"
 RETRY_AFTER: Final = "groq.retry_after"
 COST: Final = "operation.cost"
@@ -95,6 +116,9 @@ SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
+
+GENAI_OPERATIONS: Final = frozenset({"chat", "embeddings", "transcription", "translation", "speech"})
+"""Operations that are inference and so carry `gen_ai.operation.name`."""
 
 SPAN_CHAT: Final = "chat"
 SPAN_NESTED: Final = "groq.request"
@@ -194,7 +218,7 @@ FIELDS: Final[tuple[Attribute, ...]] = (
     _a("groqscope.stream.reads", "int", "reads", "Reads from the connection that brought chunks", "{read}"),
     _a("groqscope.stream.bytes", "int", "stream_bytes", "Bytes received", "By"),
     _a("gen_ai.response.time_to_first_chunk", "double", "ttfc_ns", "Issue to the first chunk of any kind", "s"),
-    _a("groqscope.ttft", "double", "ttft_ns", "Issue to the first generated token of any channel", "s"),
+    _a(TTFT, "double", "ttft_ns", "Issue to the first generated token of any channel", "s"),
     _a("groqscope.ttfrt", "double", "ttfrt_ns", "Issue to the first reasoning token", "s"),
     _a("groqscope.ttfot", "double", "ttfot_ns", "Issue to the first answer token (content or tool call)", "s"),
     _a("groqscope.stream.last_chunk_time", "double", "last_chunk_ns", "Issue to the last chunk", "s"),
@@ -226,19 +250,42 @@ DERIVED: Final[tuple[Attribute, ...]] = (
     _a(OPERATION_NAME, "string", None, "As `groqscope.operation`, on inference spans that are nobody else's"),
     _a(PROVIDER_NAME, "string", None, "`groq`"),
     _a(SYSTEM, "string", None, "`groq`; deprecated, but Logfire and pydantic-ai still read it"),
-    _a("groqscope.tpot", "double", None, "Time per output token after the first, the SDK in control", "s"),
-    _a("groqscope.output_token_throughput", "double", None, "1 / tpot", "{token}/s"),
-    _a("groqscope.attempts", "int", None, "HTTP attempts inside the call", "{attempt}"),
-    _a("groq.executed_tools.types", "string[]", None, "Types of the tools Groq ran"),
-    _a("groq.executed_tools.count", "int", None, "How many tools Groq ran", "{tool}"),
+    _a(TPOT, "double", None, "Time per output token after the first, the SDK in control", "s"),
+    _a(OUTPUT_TOKEN_THROUGHPUT, "double", None, "1 / tpot", "{token}/s"),
+    _a(ATTEMPTS, "int", None, "HTTP attempts inside the call", "{attempt}"),
+    _a(EXECUTED_TOOL_TYPES, "string[]", None, "Types of the tools Groq ran"),
+    _a(EXECUTED_TOOL_COUNT, "int", None, "How many tools Groq ran", "{tool}"),
 )
 """Attributes of the record span that follow from the others."""
 
+IDENTITY: Final = (
+    SERVER_PORT,
+    SERVER_ADDRESS,
+    HTTP_STATUS,
+    COST,
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.response.id",
+    RESPONSE_MODEL,
+    "gen_ai.request.stream",
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    ERROR_TYPE,
+    REQUEST_MODEL,
+    OUTCOME,
+    "groq.request.id",
+    "groqscope.operation",
+)
+"""What a record cannot do without, the most important last.
+
+Where a limit on attributes bites, OpenTelemetry's SDK drops those written first; so these are written last, in this order,
+and `groqscope.record` after them.
+"""
+
 SUMMARY: Final[tuple[Attribute, ...]] = (
-    _a("groqscope.requests", "int", None, "Groq requests inside this span", "{request}"),
-    _a("groqscope.attempts", "int", None, "HTTP attempts of all of them", "{attempt}"),
+    _a(REQUESTS, "int", None, "Groq requests inside this span", "{request}"),
+    _a(ATTEMPTS, "int", None, "HTTP attempts of all of them", "{attempt}"),
     _a(OUTCOME, "string", None, "Outcome of the last of them"),
-    _a("groqscope.ttft", "double", None, "Time to the first generated token of the last of them", "s"),
+    _a(TTFT, "double", None, "Time to the first generated token of the last of them", "s"),
 )
 """Written on somebody else's inference span, which encloses the record's."""
 
@@ -269,17 +316,17 @@ EVENT_TOOL_CALL: Final = Event(
     "groqscope.tool_call",
     "A tool call, complete",
     (
-        _a("groqscope.tool_call.index", "int", "index", "Its index in the answer"),
+        _a(TOOL_CALL_INDEX, "int", "index", "Its index in the answer"),
         _a("groqscope.tool_call.choice", "int", "choice", "The choice it belongs to"),
         _a(TOOL_CALL_ID, "string", "id", "Its id"),
         _a(TOOL_NAME, "string", "name", "Its name"),
-        _a("groqscope.tool_call.deltas", "int", "deltas", "Fragments", "{delta}"),
-        _a("groqscope.tool_call.arguments_size", "int", "arguments_size", "Bytes of its arguments", "By"),
-        _a("groqscope.tool_call.arguments_valid_json", "boolean", "arguments_valid", "Whether they are JSON"),
+        _a(TOOL_CALL_DELTAS, "int", "deltas", "Fragments", "{delta}"),
+        _a(TOOL_CALL_ARGUMENTS_SIZE, "int", "arguments_size", "Bytes of its arguments", "By"),
+        _a(TOOL_CALL_ARGUMENTS_VALID, "boolean", "arguments_valid", "Whether they are JSON"),
         _a("groqscope.tool_call.arguments_hash", "string", "arguments_hash", "Equal for equal arguments of one process (salted)"),
-        _a("groqscope.tool_call.first_delta_time", "double", "first_delta_ns", "Issue to its first fragment", "s"),
-        _a("groqscope.tool_call.delta_time", "double", "delta_ns", "First to last fragment", "s"),
-        _a("groqscope.tool_call.assembly_time", "double", "assembly_ns", "How long the caller waited for the call", "s"),
+        _a(TOOL_CALL_FIRST_DELTA_TIME, "double", "first_delta_ns", "Issue to its first fragment", "s"),
+        _a(TOOL_CALL_DELTA_TIME, "double", "delta_ns", "First to last fragment", "s"),
+        _a(TOOL_CALL_ASSEMBLY_TIME, "double", "assembly_ns", "How long the caller waited for the call", "s"),
     ),
     "tool_calls",
 )
@@ -338,7 +385,7 @@ METRIC_ATTEMPTS: Final = Metric("groqscope.attempts", "counter", "{attempt}", "H
 METRIC_OUTCOMES: Final = Metric("groqscope.stream.outcomes", "counter", "{request}", "Calls by outcome", (*_COMMON, OUTCOME, ERROR_TYPE))
 METRIC_ACTIVE: Final = Metric("groqscope.requests.active", "updowncounter", "{request}", "Calls in flight", (OPERATION_NAME, PROVIDER_NAME, REQUEST_MODEL))
 METRIC_COST: Final = Metric("groqscope.cost", "counter", "USD", "Cost of calls whose price is known", _COMMON)
-METRIC_INTERNAL_ERRORS: Final = Metric("groqscope.internal_errors", "counter", "{error}", "Failures of groqscope itself, by hook", ("groqscope.hook",))
+METRIC_INTERNAL_ERRORS: Final = Metric("groqscope.internal_errors", "counter", "{error}", "Failures of groqscope itself, by hook", (HOOK,))
 
 METRICS: Final = (
     METRIC_DURATION, METRIC_TTFC, METRIC_TPOC, METRIC_TOKENS, METRIC_QUEUE, METRIC_PROMPT, METRIC_COMPLETION,

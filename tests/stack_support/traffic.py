@@ -127,24 +127,6 @@ def facts_of(story: Story, rng: random.Random) -> RequestFacts:
     return facts
 
 
-@dataclass
-class Finished:
-    """A request that has ended, as telemetry wants it."""
-
-    record: RequestRecord
-    gaps: list[int]
-    content: None = None
-    has_children: bool = True
-
-    @property
-    def end_unix_ns(self) -> int:
-        return self.record.start_unix_ns + self.record.duration_ns
-
-    @property
-    def error_type(self) -> str | None:
-        return self.record.error_type
-
-
 class _Teller:
     """Tells one story; `t` is monotonic nanoseconds since issue."""
 
@@ -407,7 +389,7 @@ class Process:
         begun.span.set_attributes(more or {})
         ids = {"trace_id": facts.get("trace_id"), "span_id": facts.get("span_id")}
         ended = replace(record, **ids, service=self.service, nested=False)
-        self.telemetry.end(begun, Finished(ended, []))
+        self.telemetry.end(begun, ended, [])
         return ended
 
     def metrics(self, now_unix_ns: int) -> bytes:
@@ -521,7 +503,7 @@ def send(post: Post, *, end_unix_s: float | None = None, minutes: float = 60, se
         sent.records.append(record)
 
         def end() -> None:
-            process.telemetry.end(begun, Finished(record, gaps))
+            process.telemetry.end(begun, record, gaps)
             sent.ended.append(record)
 
         plan(at + record.duration_ns / 1e9, end)

@@ -50,7 +50,6 @@ class Recorder(OpenRequest):
 
     __slots__ = (
         "_chained",
-        "_end_ns",
         "_headers",
         "_outcome",
         "_record",
@@ -89,7 +88,6 @@ class Recorder(OpenRequest):
         """Status, headers and time of the answer."""
         self._record: RequestRecord | None = None
         self._outcome: Outcome | None = None
-        self._end_ns = start
         self.error_type: str | None = None
         # Last: a span that has begun is one that will end.
         self.begun: Begun = telemetry.begin(request, start_unix, method=options.method.upper())
@@ -241,17 +239,16 @@ class Recorder(OpenRequest):
     @hook("give_up")
     def _give_up(self) -> None:
         """Ending it failed: at least its span ends."""
-        self.begun.span.end()
-        self.telemetry.metrics.ended(self.begun.in_flight)
+        self.telemetry.give_up(self.begun)
 
     @hook("finish")
     def _finish(self, outcome: Outcome, error: BaseException | None) -> bool:
-        self._end_ns, self._outcome = self.timeline.end(self.now(), outcome)
+        _, self._outcome = self.timeline.end(self.now(), outcome)
         if error is not None and self._outcome == "error":
             self.error_type = error_type_of(error)
         if self.timeline.attempts > 1 and self._url is not None:
             self.begun.url = str(self._url.copy_with(query=None, userinfo=b""))
-        self.telemetry.end(self.begun, self)
+        self.telemetry.end(self.begun, self.record, self.timeline.gaps, self.content)
         records.tell(self)
         return True
 
@@ -290,24 +287,6 @@ class Recorder(OpenRequest):
             facts["rate_limits"] = RateLimits(**rate_limits(headers))
         if status >= 400:  # noqa: PLR2004 - an error
             facts["retry_after"] = retry_after(headers, now_unix)
-
-    # -- as telemetry sees it
-
-    @property
-    def end_unix_ns(self) -> int:
-        """When the request ended, on the wall clock."""
-        return self.timeline.start_unix_ns + self._end_ns - self.timeline.start_ns
-
-    @property
-    def has_children(self) -> bool:
-        """Whether there is more than one attempt, a tool call, or a tool that Groq ran."""
-        tools = self.timeline.tools
-        return self.timeline.attempts > 1 or tools.anything or tools.anything_executed
-
-    @property
-    def gaps(self) -> list[int]:
-        """Sample of gaps between reads, nanoseconds."""
-        return self.timeline.gaps
 
 
 begin = hook("begin")(Recorder)

@@ -5,6 +5,6 @@ from groqscope.telemetry.content import Content, ContentPolicy
 from groqscope.telemetry.cost import price
 from groqscope.telemetry.run_scope import run
 from groqscope.telemetry.spans import disown
-from groqscope.telemetry.telemetry import Begun, Ended, Telemetry
+from groqscope.telemetry.telemetry import Begun, Telemetry
 
-__all__ = ["Begun", "Content", "ContentPolicy", "Ended", "Telemetry", "disown", "price", "run", "worker"]
+__all__ = ["Begun", "Content", "ContentPolicy", "Telemetry", "disown", "price", "run", "worker"]

@@ -13,7 +13,7 @@ from typing import Final
 from groqscope import _fork
 
 _PAUSE_S: Final = 0.05
-_ROOM: Final = 20_000
+_ROOM: Final = 1_000
 """Items kept; beyond that the oldest are worked off by whoever adds one."""
 
 _FORK_WAIT_S: Final = 1.0

@@ -83,7 +83,7 @@ class Metrics:
 
     def internal_error(self, hook: str) -> None:
         """A failure of ours."""
-        self._add(semconv.METRIC_INTERNAL_ERRORS, 1, {"groqscope.hook": hook})
+        self._add(semconv.METRIC_INTERNAL_ERRORS, 1, {semconv.HOOK: hook})
 
     def _add(self, metric: Metric, amount: float, attributes: MetricAttributes) -> None:
         if metric.kind == "counter":

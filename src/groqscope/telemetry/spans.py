@@ -1,40 +1,34 @@
-"""The record span and its children.
+"""The record span and its children, made by the provider's tracer and by nothing else.
 
-The record span is begun by the tracer when the call is issued, so that samplers and processors see it, and ends when
-the request ends. Its attributes and events are written when somebody reads them, which an exporter does in its own
-thread: the request does not wait for it. Its children (phases, attempts, tool calls) lie in the past by then: the
-worker hands them to the span's own processors as finished spans, which costs a tenth of beginning and ending each. A
-provider that is flushed or shut down has the worker's queue emptied first, so that none is left behind.
-
-Both need the OpenTelemetry SDK's spans; any other provider gets the record span alone, written at once.
+The record span starts when the call is issued. When the request ends, its children (phases, attempts, tool calls) lie
+in the past: each is started and ended with its own times, then the record span gets its attributes and events and ends
+last. So whatever looks at spans (a sampler, a processor, an exporter, somebody else's tracer) sees them begin and end
+in the order of any other spans, complete before they end, and can change them as it changes any other.
 """
 
 import logging
-import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
-from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
-from opentelemetry.sdk.trace import Span as SdkSpan
-from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
-from groqscope import _fork, semconv
-from groqscope._diagnostics import log_failure_once
+from groqscope import semconv
+from groqscope._diagnostics import log_once
 from groqscope.codec import Attributes, encode
-from groqscope.telemetry.background import worker
 from groqscope.timeline import RequestRecord
 
 logger = logging.getLogger("groqscope")
 
-Written = tuple[Attributes, list[tuple[str, int, Attributes]]]
-"""Attributes and events (name, Unix time in nanoseconds, attributes) of a span."""
+P = ParamSpec("P")
+R = TypeVar("R")
 
-_OK = Status(StatusCode.UNSET)
-_random = random.Random()  # noqa: S311 - span ids need no secrecy
-_fork.register(after_in_child=_random.seed)  # or parent and child would give the same ids
+_CONTIGUOUS: Final = ("prepare", "retry", "pool_wait", "connect", "tls", "send")
+"""Phases that each begin where the one before ended."""
+
+
+_THEIRS: Final = "A sampler or span processor of the application raised %s on a span of groqscope; the request goes on."
 
 
 class Child(NamedTuple):
@@ -48,94 +42,44 @@ class Child(NamedTuple):
     error: str | None = None
 
 
-class RecordSpan(ReadableSpan):
-    """A finished span whose attributes and events are made when they are first read.
+def guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    """Call into the application's provider; return `None` when a sampler, id generator or processor of it raises.
 
-    Exporters read it in threads of their own: two that come at once both make them, and either result is whole.
+    The span is then what a plain span would be: not started, or not seen by the processors behind the one that raised.
+    The request is not its price: a plain span would let the exception out into it.
     """
-
-    def __init__(self, span: Any, end_time: int, status: Status, build: Callable[[], Written]) -> None:
-        super().__init__(
-            name=span.name,
-            context=span.get_span_context(),
-            parent=span.parent,
-            resource=span.resource,
-            attributes=span._attributes,  # noqa: SLF001 - with its limits
-            events=span._events,  # noqa: SLF001 - what others added
-            links=span.links,
-            kind=span.kind,
-            status=status,
-            start_time=span.start_time,
-            end_time=end_time,
-            instrumentation_scope=span.instrumentation_scope,
-        )
-        self._limits: Any = span._limits  # noqa: SLF001 - they have no public name
-        self._build: Callable[[], Written] | None = build
-        self._written: tuple[Any, Any] | None = None
-
-    @property
-    def _attributes(self) -> Any:
-        return (self._written or self._write())[0]
-
-    @_attributes.setter
-    def _attributes(self, value: Any) -> None:
-        self._own_attributes = value
-
-    @property
-    def _events(self) -> Any:
-        return (self._written or self._write())[1]
-
-    @_events.setter
-    def _events(self, value: Any) -> None:
-        self._own_events = value
-
-    def _write(self) -> tuple[Any, Any]:
-        build, limits = self._build, self._limits
-        if build is None:
-            # Another thread was quicker.
-            return self._written or ({}, ())
-        try:
-            attributes, events = build()
-        except Exception as error:  # noqa: BLE001 - an exporter's thread must not see a failure of ours
-            log_failure_once(logger, "groqscope could not write a span", error)
-            attributes, events = {}, []
-        whole = _bounded(
-            {**(self._own_attributes or {}), **attributes},
-            limits.max_span_attributes,
-            limits.max_span_attribute_length,
-        )
-        made = [
-            Event(n, _bounded(a, limits.max_event_attributes, limits.max_attribute_length), t) for n, t, a in events
-        ]
-        self._written = written = whole, BoundedList.from_seq(limits.max_events, [*self._own_events, *made])
-        self._build = None
-        return written
+    try:
+        return call(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - somebody else's, of any kind
+        log_once(logger, logging.WARNING, _THEIRS, type(error).__name__)
+        return None
 
 
-def _bounded(attributes: Attributes, count: int | None, length: int | None) -> Any:
-    """Keep the SDK's limits. Ours are clean already, so where no limit bites nothing needs to be done."""
-    if length is None and (count is None or len(attributes) <= count):
-        return attributes
-    return BoundedAttributes(count, attributes, immutable=True, max_value_len=length)
+def write(span: Span, record: RequestRecord, content: Attributes) -> None:
+    """Write a record on its span."""
+    attributes, events = encode(record)
+    # The SDK drops the oldest attributes where a limit bites: what identifies the request comes last.
+    span.set_attributes({**content, **attributes} if content else attributes)
+    start = record.start_unix_ns
+    for name, offset, event_attributes in events:
+        span.add_event(name, event_attributes, start + offset)
+    if record.error_type is not None:
+        if record.outcome == "error":
+            # Messages and stack traces can hold prompts and keys: the event names the exception's type and no more.
+            exception = {semconv.EXCEPTION_TYPE: record.error_type}
+            span.add_event(semconv.EVENT_EXCEPTION, exception, start + record.duration_ns)
+        span.set_status(Status(StatusCode.ERROR, record.error_type))
 
 
-def end_span(span: Span, end_time: int, error_type: str | None, build: Callable[[], Written]) -> None:
-    """End the record span; `build` gives its attributes and events (with absolute times)."""
-    status = _OK if error_type is None else Status(StatusCode.ERROR, error_type)
-    inner: Any = getattr(span, "span", span)
-    if isinstance(inner, SdkSpan):
-        inner._readable_span = lambda: RecordSpan(inner, end_time, status, build)  # noqa: SLF001 - what `end` hands on
-    else:
-        attributes, events = build()
-        span.set_attributes(attributes)
-        for name, time, event_attributes in events:
-            span.add_event(name, event_attributes, time)
-    if error_type is not None:
-        span.set_status(status)
-    span.end(end_time)
-    if isinstance(inner, SdkSpan):
-        # The span would hold itself, and with it the request, until the garbage collector comes.
-        vars(inner).pop("_readable_span", None)
+def emit(tracer: Tracer, context: Context, children: Iterator[Child], issue_unix_ns: int) -> None:
+    """Start and end each child below the span of `context`."""
+    for name, start_ns, duration_ns, attributes, kind, error in children:
+        start = issue_unix_ns + start_ns
+        span = guarded(tracer.start_span, name, context, kind, attributes, start_time=start)
+        if span is not None:
+            if error is not None:
+                span.set_status(Status(StatusCode.ERROR, error))
+            guarded(span.end, start + duration_ns)
 
 
 def disown(span: Span) -> None:
@@ -150,75 +94,8 @@ def _nothing(*_args: Any, **_kwargs: Any) -> None:
     pass
 
 
-class _Drain(SpanProcessor):
-    """Empties the worker's queue before the provider's other processors flush or shut down."""
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the interface's parameter
-        worker.drain()
-        return True
-
-    def shutdown(self) -> None:
-        worker.drain()
-
-
-_drain = _Drain()
-
-
-def flush_with(span: Span) -> None:
-    """Have the worker's queue emptied when the span's provider is flushed or shut down."""
-    processors: Any = getattr(getattr(span, "span", span), "_span_processor", None)
-    known = getattr(processors, "_span_processors", None)
-    # First in line: a processor that was added last would be told after the exporters have shut down.
-    if isinstance(known, tuple) and (not known or known[0] is not _drain):
-        processors._span_processors = (_drain, *(p for p in known if p is not _drain))  # noqa: SLF001 - see above
-
-
-def write(record: RequestRecord, extra: Attributes) -> Written:
-    """Give the attributes and events of a record's span."""
-    attributes, events = encode(record)
-    attributes.update(extra)
-    start = record.start_unix_ns
-    written = [(name, start + offset, event_attributes) for name, offset, event_attributes in events]
-    if record.outcome == "error" and record.error_type is not None:
-        # Messages and stack traces can hold prompts and keys, so the event names the exception's type and no more.
-        written.append(("exception", start + record.duration_ns, {"exception.type": record.error_type}))
-    return attributes, written
-
-
-def emit_children(span: Span, record: RequestRecord, *, phases: bool, url: str | None, method: str) -> None:
-    """Hand the record's children to the processors of its span."""
-    inner: Any = getattr(span, "span", span)
-    if not isinstance(inner, SdkSpan):
-        return
-    parent = inner.get_span_context()
-    processor: Any = inner._span_processor  # noqa: SLF001 - the SDK offers no public way to hand over a finished span
-    for child in children(record, phases=phases, url=url, method=method):
-        start = record.start_unix_ns + child.start_ns
-        context = SpanContext(
-            parent.trace_id,
-            _random.getrandbits(64) or 1,
-            is_remote=False,
-            trace_flags=parent.trace_flags,
-            trace_state=parent.trace_state,
-        )
-        processor.on_end(
-            ReadableSpan(
-                name=child.name,
-                context=context,
-                parent=parent,
-                resource=inner.resource,
-                attributes=child.attributes,
-                kind=child.kind,
-                status=_OK if child.error is None else Status(StatusCode.ERROR, child.error),
-                start_time=start,
-                end_time=start + child.duration_ns,
-                instrumentation_scope=inner.instrumentation_scope,
-            )
-        )
-
-
 def children(record: RequestRecord, *, phases: bool, url: str | None, method: str) -> Iterator[Child]:
-    """Give the children of a record, in the order in which they begin within their kind."""
+    """Yield the children of a record, in the order in which they begin within their kind."""
     if phases:
         yield from _phases(record)
     if len(record.attempts) > 1:
@@ -227,17 +104,17 @@ def children(record: RequestRecord, *, phases: bool, url: str | None, method: st
         if call.assembly_ns is None or call.first_delta_ns is None:
             continue
         end = call.first_delta_ns + (call.delta_ns or 0)
-        attributes: Attributes = {"groqscope.tool_call.index": call.index}
+        attributes: Attributes = {semconv.TOOL_CALL_INDEX: call.index}
         for key, value in ((semconv.TOOL_CALL_ID, call.id), (semconv.TOOL_NAME, call.name)):
             if value is not None:
                 attributes[key] = value
-        attributes["groqscope.tool_call.assembly_time"] = call.assembly_ns / 1e9
-        attributes["groqscope.tool_call.first_delta_time"] = call.first_delta_ns / 1e9
-        attributes["groqscope.tool_call.delta_time"] = (call.delta_ns or 0) / 1e9
-        attributes["groqscope.tool_call.deltas"] = call.deltas
-        attributes["groqscope.tool_call.arguments_size"] = call.arguments_size
+        attributes[semconv.TOOL_CALL_ASSEMBLY_TIME] = call.assembly_ns / 1e9
+        attributes[semconv.TOOL_CALL_FIRST_DELTA_TIME] = call.first_delta_ns / 1e9
+        attributes[semconv.TOOL_CALL_DELTA_TIME] = (call.delta_ns or 0) / 1e9
+        attributes[semconv.TOOL_CALL_DELTAS] = call.deltas
+        attributes[semconv.TOOL_CALL_ARGUMENTS_SIZE] = call.arguments_size
         if call.arguments_valid is not None:
-            attributes["groqscope.tool_call.arguments_valid_json"] = call.arguments_valid
+            attributes[semconv.TOOL_CALL_ARGUMENTS_VALID] = call.arguments_valid
         name = f"{semconv.SPAN_TOOL_CALL} {call.name}" if call.name else semconv.SPAN_TOOL_CALL
         yield Child(name, end - call.assembly_ns, call.assembly_ns, attributes)
     for tool in record.executed_tools:
@@ -255,9 +132,8 @@ def children(record: RequestRecord, *, phases: bool, url: str | None, method: st
 
 
 def _phases(record: RequestRecord) -> Iterator[Child]:
-    """The stretches that are contiguous; each begins where the one before it ends."""
     at = 0
-    for name in ("prepare", "retry", "pool_wait", "connect", "tls", "send"):
+    for name in _CONTIGUOUS:
         length = getattr(record.phases, name)
         if length is None:
             continue
@@ -280,9 +156,9 @@ def _phase(name: str, start: int, length: int) -> Child:
 
 def _attempts(record: RequestRecord, url: str | None, method: str) -> Iterator[Child]:
     for number, attempt in enumerate(record.attempts):
-        attributes: Attributes = {"http.request.method": method}
+        attributes: Attributes = {semconv.HTTP_METHOD: method}
         if url is not None:
-            attributes["url.full"] = url
+            attributes[semconv.URL_FULL] = url
         for key, value in (
             (semconv.SERVER_ADDRESS, record.server_address),
             (semconv.SERVER_PORT, record.server_port),
@@ -293,5 +169,5 @@ def _attempts(record: RequestRecord, url: str | None, method: str) -> Iterator[C
             if value is not None:
                 attributes[key] = value
         if number:
-            attributes["http.request.resend_count"] = number
+            attributes[semconv.HTTP_RESEND_COUNT] = number
         yield Child(method, attempt.start_ns, attempt.duration_ns, attributes, SpanKind.CLIENT, attempt.error_type)

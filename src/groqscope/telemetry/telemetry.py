@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import metrics, trace
@@ -19,49 +19,10 @@ from groqscope.telemetry.background import worker
 from groqscope.telemetry.content import Content, ContentPolicy
 from groqscope.telemetry.cost import warm_up
 from groqscope.telemetry.metrics import MetricAttributes, Metrics
-from groqscope.telemetry.spans import Written, emit_children, end_span, flush_with, write
+from groqscope.telemetry.spans import children, emit, guarded, write
 from groqscope.timeline import RequestFacts, RequestRecord
 
 logger = logging.getLogger("groqscope")
-
-_REQUESTS: Final = "groqscope.requests"
-_ATTEMPTS: Final = "groqscope.attempts"
-_GENAI_OPERATIONS: Final = frozenset({"chat", "embeddings", "transcription", "translation", "speech"})
-"""Operations that are inference and so carry `gen_ai.operation.name`."""
-
-
-class Ended(Protocol):
-    """A request that has ended, as telemetry needs it."""
-
-    @property
-    def record(self) -> RequestRecord:
-        """The record; made when first asked for."""
-        ...
-
-    @property
-    def end_unix_ns(self) -> int:
-        """When it ended."""
-        ...
-
-    @property
-    def error_type(self) -> str | None:
-        """Why it failed, if it did."""
-        ...
-
-    @property
-    def has_children(self) -> bool:
-        """Whether it has attempts, tool calls or the like that get spans of their own."""
-        ...
-
-    @property
-    def gaps(self) -> list[int]:
-        """Sample of gaps between reads, nanoseconds."""
-        ...
-
-    @property
-    def content(self) -> Content | None:
-        """Messages, if they are recorded."""
-        ...
 
 
 @dataclass(slots=True)
@@ -75,7 +36,6 @@ class Begun:
     """Somebody else's inference around it."""
     in_flight: MetricAttributes
     method: str
-    recording: bool
     url: str | None = None
     """Of the last attempt, where there were several."""
 
@@ -108,61 +68,73 @@ class Telemetry:
         if outer is not None:
             context = trace.set_span_in_context(outer.span, context)
             # At once: theirs may end before ours does. Who reads both counts it as ours.
-            outer.span.set_attribute(_REQUESTS, _total(outer.span, _REQUESTS, 1))
+            outer.span.set_attribute(semconv.REQUESTS, _total(outer.span, semconv.REQUESTS, 1))
         model = request.get("model")
         name = semconv.SPAN_NESTED if nested else operation
-        span = self._tracer.start_span(
+        span = guarded(
+            self._tracer.start_span,
             f"{name} {model}" if model else name,
             context,
             SpanKind.INTERNAL if nested else SpanKind.CLIENT,
             _at_creation(request, operation, nested=nested),
             start_time=start_unix_ns,
         )
+        if span is None:
+            span = trace.INVALID_SPAN
+        else:
+            context = trace.set_span_in_context(span, context)
         identity = span.get_span_context()
-        recording = span.is_recording()
         if identity.is_valid:
             request["trace_id"] = format(identity.trace_id, "032x")
             request["span_id"] = format(identity.span_id, "016x")
         request["nested"] = nested
-        request["service"] = _service(span) if recording else None
-        context = trace.set_span_in_context(span, context)
+        request["service"] = _service(span) if span.is_recording() else None
         in_flight = self.metrics.in_flight(operation, model)
         self.metrics.started(in_flight)
-        return Begun(span, context, outer, in_flight, method, recording)
+        return Begun(span, context, outer, in_flight, method)
 
-    def end(self, begun: Begun, ended: Ended) -> None:
-        """End the span; children and metrics follow off the request's path. The record is made when it is needed."""
-        if begun.around is not None and begun.around.span.is_recording():
-            begun.around.span.set_attributes(_summary(begun.around.span, ended.record))
-        if begun.recording:
-            flush_with(begun.span)
-            end_span(begun.span, ended.end_unix_ns, ended.error_type, lambda: self._written(ended))
-        else:
-            begun.span.end(ended.end_unix_ns)
-        self.metrics.ended(begun.in_flight)
-        worker.put(lambda: self._after(begun, ended))
+    def end(self, begun: Begun, record: RequestRecord, gaps: list[int], content: Content | None = None) -> None:
+        """Write the record on its span and end it, its children before it; metrics follow behind the request.
 
-    def _written(self, ended: Ended) -> Written:
-        extra = ended.content.attributes() if ended.content is not None and self.content.spans else {}
-        return write(ended.record, extra)
-
-    def _after(self, begun: Begun, ended: Ended) -> None:
-        """What need not be done inside the request."""
+        Args:
+            begun: what `begin` returned.
+            record: the request, ended.
+            gaps: sample of its gaps between reads, nanoseconds.
+            content: its messages, if they are recorded.
+        """
+        outer, span = begun.around, begun.span
+        if outer is not None and outer.span.is_recording():
+            outer.span.set_attributes(_summary(outer.span, record))
         try:
-            if begun.recording and (self._phase_spans or ended.has_children):
-                emit_children(begun.span, ended.record, phases=self._phase_spans, url=begun.url, method=begun.method)
-            left = frozenset[str]() if begun.around is None else begun.around.left
-            self.metrics.record(ended.record, ended.gaps, begun.context, left)
-            if ended.content is not None and self.content.events:
-                ended.content.emit(ended.record, begun.context)
+            if span.is_recording():
+                below = children(record, phases=self._phase_spans, url=begun.url, method=begun.method)
+                emit(self._tracer, begun.context, below, record.start_unix_ns)
+                write(span, record, content.attributes() if content is not None and self.content.spans else {})
+        finally:
+            guarded(span.end, record.start_unix_ns + record.duration_ns)
+        self.metrics.ended(begun.in_flight)
+        if content is not None and self.content.events:
+            content.emit(record, begun.context)
+        left = frozenset[str]() if outer is None else outer.left
+        worker.put(lambda: self._measure(record, gaps, begun.context, left))
+
+    def give_up(self, begun: Begun) -> None:
+        """End the span of a request whose end could not be told."""
+        if begun.span.is_recording():
+            begun.span.end()
+        self.metrics.ended(begun.in_flight)
+
+    def _measure(self, record: RequestRecord, gaps: list[int], context: Context, left: frozenset[str]) -> None:
+        try:
+            self.metrics.record(record, gaps, context, left)
         except Exception as error:  # noqa: BLE001 - nobody is there to catch it
-            log_failure_once(logger, "groqscope could not finish the telemetry of a request", error)
+            log_failure_once(logger, "groqscope could not record the metrics of a request", error)
             self.metrics.internal_error("telemetry")
 
 
 def _at_creation(request: RequestFacts, operation: str, *, nested: bool) -> Attributes:
     attributes: Attributes = {semconv.PROVIDER_NAME: semconv.PROVIDER, semconv.SYSTEM: semconv.PROVIDER}
-    if not nested and operation in _GENAI_OPERATIONS:
+    if not nested and operation in semconv.GENAI_OPERATIONS:
         attributes[semconv.OPERATION_NAME] = operation
     for key, value in (
         (semconv.REQUEST_MODEL, request.get("model")),
@@ -176,18 +148,18 @@ def _at_creation(request: RequestFacts, operation: str, *, nested: bool) -> Attr
 
 def _service(span: Span) -> str | None:
     resource: Any = getattr(span, "resource", None)
-    name = resource.attributes.get("service.name") if resource is not None else None
+    name = resource.attributes.get(semconv.SERVICE_NAME) if resource is not None else None
     return name if isinstance(name, str) else None
 
 
 def _summary(outer: Span, record: RequestRecord) -> Attributes:
     """What the span around tells of the requests inside it: all are counted, outcome and time are the last one's."""
     attributes: Attributes = {
-        _ATTEMPTS: _total(outer, _ATTEMPTS, len(record.attempts) + record.attempts_dropped),
+        semconv.ATTEMPTS: _total(outer, semconv.ATTEMPTS, len(record.attempts) + record.attempts_dropped),
         semconv.OUTCOME: record.outcome or "",
     }
     if record.ttft_ns is not None:
-        attributes["groqscope.ttft"] = record.ttft_ns / 1e9
+        attributes[semconv.TTFT] = record.ttft_ns / 1e9
     return attributes
 
 
