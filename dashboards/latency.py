@@ -74,8 +74,8 @@ def _detail() -> list[object]:
             "Gaps between chunks",
             "Time between two reads that brought chunks, a bounded sample of each stream. Groq flushes several "
             "tokens at a time; a "
-            "band that moves up is slower generation, single cells far up are stalls. Time in the caller's hands "
-            "is left out.",
+            "band that moves up is slower generation, single cells far up are stalls. Gaps in which a chunk may have "
+            "arrived while the application held control are left out.",
             semconv.METRIC_TPOC,
             Box(8, 11, 8, 11),
             0.0005,
@@ -102,7 +102,7 @@ def _detail() -> list[object]:
 
 def _causes() -> list[object]:
     calls = p.rate(semconv.METRIC_OUTCOMES, by=p.SERVICE)
-    consume = p.rate(semconv.METRIC_PHASE, "sum", f'{p.PHASE}="consume"', by=p.SERVICE)
+    delay = p.rate(semconv.METRIC_CALLER_DELAY, "sum", by=p.SERVICE)
     connect = p.rate(semconv.METRIC_PHASE, "count", f'{p.PHASE}="connect"', by=p.SERVICE)
     return [
         chart(
@@ -115,9 +115,9 @@ def _causes() -> list[object]:
         ),
         chart(
             "Tool-call assembly",
-            "How long callers waited for a whole tool call, from the last chunk before it, by tool: 95th "
-            "percentile, and median "
-            "(dashed). Groq sends a call in one piece after the pause in which it is generated.",
+            "How long a whole tool call took to arrive after the last chunk before it, by tool: 95th percentile, "
+            "and median (dashed). Groq sends a call in one piece after the pause in which it is generated. Calls that "
+            "arrived while the application held control are left out.",
             [
                 Query(p.quantile(0.95, semconv.METRIC_ASSEMBLY, p.TOOL), f"{{{{{p.TOOL}}}}} p95", exemplars=True),
                 Query(p.quantile(0.5, semconv.METRIC_ASSEMBLY, p.TOOL), f"{{{{{p.TOOL}}}}} p50"),
@@ -129,10 +129,9 @@ def _causes() -> list[object]:
         ),
         chart(
             "Slow consumers",
-            "Share of a call's duration in which the application held control between chunks, by service. Above "
-            "a fifth, look at "
-            "what it does with a chunk before blaming Groq.",
-            [Query(f"{consume} / ({p.rate(semconv.METRIC_PHASE, 'sum', by=p.SERVICE)} > 0)", f"{{{{{p.SERVICE}}}}}")],
+            "Share of a call's duration that would be saved if the application did nothing between chunks, by "
+            "service. Time in which it works while Groq still generates is not in it.",
+            [Query(f"{delay} / ({p.rate(semconv.METRIC_PHASE, 'sum', by=p.SERVICE)} > 0)", f"{{{{{p.SERVICE}}}}}")],
             RATIO,
             Box(16, 22, 8, 5),
             maximum=1,
@@ -147,6 +146,15 @@ def _causes() -> list[object]:
             Box(16, 27, 8, 5),
             maximum=1,
             thresholds=((None, "green"), (0.5, "orange")),
+        ),
+        chart(
+            "Time per output token by model",
+            "Median over calls of the time of generation by output tokens: Groq's completion_time, else from arrivals "
+            "of chunks that were observed. Calls in which neither tells are left out; a slow application does not "
+            "change it.",
+            [Query(p.quantile(0.5, semconv.METRIC_TPOT, p.MODEL), f"{{{{{p.MODEL}}}}}", exemplars=True)],
+            SECONDS,
+            Box(0, 32, 24, 8),
         ),
     ]
 

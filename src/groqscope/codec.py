@@ -88,8 +88,7 @@ def _derive(record: RequestRecord, attributes: Attributes) -> None:
     tpot = record.tpot
     if tpot is not None:
         attributes[semconv.TPOT] = tpot
-        if tpot:
-            attributes[semconv.OUTPUT_TOKEN_THROUGHPUT] = 1 / tpot
+        attributes[semconv.OUTPUT_TOKEN_THROUGHPUT] = 1 / tpot
     if record.executed_tools:
         attributes[semconv.EXECUTED_TOOL_TYPES] = tuple(t.type for t in record.executed_tools)
         attributes[semconv.EXECUTED_TOOL_COUNT] = len(record.executed_tools)

@@ -217,16 +217,20 @@ FIELDS: Final[tuple[Attribute, ...]] = (
     _a("groqscope.stream.content_chunks", "int", "content_chunks", "Chunks with content, reasoning or tool calls", "{chunk}"),
     _a("groqscope.stream.reads", "int", "reads", "Reads from the connection that brought chunks", "{read}"),
     _a("groqscope.stream.bytes", "int", "stream_bytes", "Bytes received", "By"),
-    _a("gen_ai.response.time_to_first_chunk", "double", "ttfc_ns", "Issue to the first chunk of any kind", "s"),
+    _a("gen_ai.response.time_to_first_chunk", "double", "ttfc_ns", "Issue to the arrival of the first chunk of any kind, where it was observed", "s"),
     _a(TTFT, "double", "ttft_ns", "Issue to the first generated token of any channel", "s"),
     _a("groqscope.ttfrt", "double", "ttfrt_ns", "Issue to the first reasoning token", "s"),
     _a("groqscope.ttfot", "double", "ttfot_ns", "Issue to the first answer token (content or tool call)", "s"),
-    _a("groqscope.stream.last_chunk_time", "double", "last_chunk_ns", "Issue to the last chunk", "s"),
+    _a("groqscope.stream.first_token_read_time", "double", "first_token_read_ns", "Issue to the first token as it was read, where its arrival was not observed: the latest that ttft can be", "s"),
+    _a("groqscope.stream.last_chunk_time", "double", "last_chunk_ns", "Issue to the last chunk as it was read", "s"),
+    _a("groqscope.stream.generation_time", "double", "generation_ns", "First read with tokens to the last, where both arrivals were observed and Groq reports no completion_time", "s"),
+    _a("groqscope.stream.generation_chunks", "int", "generation_chunks", "Chunks with tokens that came in that time", "{chunk}"),
+    _a("groqscope.caller_delay", "double", "caller_delay_ns", "How much sooner the request would have ended, had the caller never held control", "s"),
     _a("groqscope.icl.p50", "double", "icl_p50_ns", "Median gap between reads that brought chunks", "s"),
     _a("groqscope.icl.p99", "double", "icl_p99_ns", "99th percentile of the same, from a bounded sample", "s"),
     _a("groqscope.icl.max", "double", "icl_max_ns", "Longest of the same", "s"),
-    _a("groqscope.icl.excluded", "int", "icl_excluded", "Gaps left out because the caller held control for the greater part of them", "{gap}"),
-    _a(TIMELINE, "string", "timeline_us", "Packed arrival times of chunks, at most 1,024 bytes"),
+    _a("groqscope.icl.excluded", "int", "icl_excluded", "Gaps left out because the caller held control when a chunk may have arrived", "{gap}"),
+    _a(TIMELINE, "string", "timeline_us", "Packed times at which chunks were read, at most 1,024 bytes"),
     # tools
     _a("groqscope.tool_calls.dropped", "int", "tool_calls_dropped", "Tool calls beyond the room kept for them"),
     # attempts and phases
@@ -250,8 +254,8 @@ DERIVED: Final[tuple[Attribute, ...]] = (
     _a(OPERATION_NAME, "string", None, "As `groqscope.operation`, on inference spans that are nobody else's"),
     _a(PROVIDER_NAME, "string", None, "`groq`"),
     _a(SYSTEM, "string", None, "`groq`; deprecated, but Logfire and pydantic-ai still read it"),
-    _a(TPOT, "double", None, "Time per output token after the first, the SDK in control", "s"),
-    _a(OUTPUT_TOKEN_THROUGHPUT, "double", None, "1 / tpot", "{token}/s"),
+    _a(TPOT, "double", None, "Time of generation per output token: completion_time by tokens, else by arrivals that were observed", "s"),
+    _a(OUTPUT_TOKEN_THROUGHPUT, "double", None, "Output tokens generated per second, 1 / tpot", "{token}/s"),
     _a(ATTEMPTS, "int", None, "HTTP attempts inside the call", "{attempt}"),
     _a(EXECUTED_TOOL_TYPES, "string[]", None, "Types of the tools Groq ran"),
     _a(EXECUTED_TOOL_COUNT, "int", None, "How many tools Groq ran", "{tool}"),
@@ -326,7 +330,7 @@ EVENT_TOOL_CALL: Final = Event(
         _a("groqscope.tool_call.arguments_hash", "string", "arguments_hash", "Equal for equal arguments of one process (salted)"),
         _a(TOOL_CALL_FIRST_DELTA_TIME, "double", "first_delta_ns", "Issue to its first fragment", "s"),
         _a(TOOL_CALL_DELTA_TIME, "double", "delta_ns", "First to last fragment", "s"),
-        _a(TOOL_CALL_ASSEMBLY_TIME, "double", "assembly_ns", "How long the caller waited for the call", "s"),
+        _a(TOOL_CALL_ASSEMBLY_TIME, "double", "assembly_ns", "Arrival of the chunk before it to that of its last fragment, where both were observed", "s"),
     ),
     "tool_calls",
 )
@@ -370,8 +374,10 @@ CHUNK_BUCKETS: Final = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01
 _COMMON: Final = (OPERATION_NAME, PROVIDER_NAME, REQUEST_MODEL, RESPONSE_MODEL, SERVER_ADDRESS, SERVER_PORT)
 
 METRIC_DURATION: Final = Metric("gen_ai.client.operation.duration", "histogram", "s", "Duration of a call, errors included", (*_COMMON, ERROR_TYPE), DURATION_BUCKETS)
-METRIC_TTFC: Final = Metric("gen_ai.client.operation.time_to_first_chunk", "histogram", "s", "Issue to first chunk, streamed calls", _COMMON, DURATION_BUCKETS)
-METRIC_TPOC: Final = Metric("gen_ai.client.operation.time_per_output_chunk", "histogram", "s", "Gap between chunks, from a bounded sample of each stream", _COMMON, CHUNK_BUCKETS)
+METRIC_TTFC: Final = Metric("gen_ai.client.operation.time_to_first_chunk", "histogram", "s", "Issue to the arrival of the first chunk, streamed calls in which it was observed", _COMMON, DURATION_BUCKETS)
+METRIC_TPOC: Final = Metric("gen_ai.client.operation.time_per_output_chunk", "histogram", "s", "Gap between chunks whose arrival was observed, from a bounded sample of each stream", _COMMON, CHUNK_BUCKETS)
+METRIC_TPOT: Final = Metric("groqscope.tpot", "histogram", "s", "Time of generation per output token: completion_time by tokens, else by arrivals that were observed", _COMMON, CHUNK_BUCKETS)
+METRIC_CALLER_DELAY: Final = Metric("groqscope.caller_delay", "histogram", "s", "How much sooner calls would have ended, had the caller never held control", _COMMON, SERVER_BUCKETS)
 METRIC_TOKENS: Final = Metric("gen_ai.client.token.usage", "histogram", "{token}", "Tokens of a call", (*_COMMON, TOKEN_TYPE), TOKEN_BUCKETS)
 METRIC_QUEUE: Final = Metric("groq.server.queue_time", "histogram", "s", "Reported by Groq: in its queue", _COMMON, SERVER_BUCKETS)
 METRIC_PROMPT: Final = Metric("groq.server.prompt_time", "histogram", "s", "Reported by Groq: processing the prompt", _COMMON, SERVER_BUCKETS)
@@ -380,7 +386,7 @@ METRIC_RATELIMIT: Final = Metric("groq.ratelimit.remaining", "gauge", "{quota}",
 METRIC_RATELIMIT_LIMIT: Final = Metric("groq.ratelimit.limit", "gauge", "{quota}", "Requests per day or tokens per minute", (*_COMMON, RATELIMIT_RESOURCE))
 METRIC_RATELIMIT_RESET: Final = Metric("groq.ratelimit.reset", "gauge", "s", "Until the limit resets", (*_COMMON, RATELIMIT_RESOURCE))
 METRIC_PHASE: Final = Metric("groqscope.phase.time", "histogram", "s", "Length of a phase", (*_COMMON, PHASE), SERVER_BUCKETS)
-METRIC_ASSEMBLY: Final = Metric("groqscope.tool_call.assembly_time", "histogram", "s", "How long callers waited for a tool call", (*_COMMON, TOOL_NAME), DURATION_BUCKETS)
+METRIC_ASSEMBLY: Final = Metric("groqscope.tool_call.assembly_time", "histogram", "s", "How long a tool call took to arrive after the chunk before it", (*_COMMON, TOOL_NAME), DURATION_BUCKETS)
 METRIC_ATTEMPTS: Final = Metric("groqscope.attempts", "counter", "{attempt}", "HTTP attempts by outcome: `ok`, else why it failed", (*_COMMON, ATTEMPT_OUTCOME))
 METRIC_OUTCOMES: Final = Metric("groqscope.stream.outcomes", "counter", "{request}", "Calls by outcome", (*_COMMON, OUTCOME, ERROR_TYPE))
 METRIC_ACTIVE: Final = Metric("groqscope.requests.active", "updowncounter", "{request}", "Calls in flight", (OPERATION_NAME, PROVIDER_NAME, REQUEST_MODEL))
@@ -388,7 +394,7 @@ METRIC_COST: Final = Metric("groqscope.cost", "counter", "USD", "Cost of calls w
 METRIC_INTERNAL_ERRORS: Final = Metric("groqscope.internal_errors", "counter", "{error}", "Failures of groqscope itself, by hook", (HOOK,))
 
 METRICS: Final = (
-    METRIC_DURATION, METRIC_TTFC, METRIC_TPOC, METRIC_TOKENS, METRIC_QUEUE, METRIC_PROMPT, METRIC_COMPLETION,
+    METRIC_DURATION, METRIC_TTFC, METRIC_TPOC, METRIC_TPOT, METRIC_CALLER_DELAY, METRIC_TOKENS, METRIC_QUEUE, METRIC_PROMPT, METRIC_COMPLETION,
     METRIC_RATELIMIT, METRIC_RATELIMIT_LIMIT, METRIC_RATELIMIT_RESET, METRIC_PHASE, METRIC_ASSEMBLY, METRIC_ATTEMPTS,
     METRIC_OUTCOMES, METRIC_ACTIVE, METRIC_COST, METRIC_INTERNAL_ERRORS,
 )  # fmt: skip

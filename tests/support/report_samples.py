@@ -318,9 +318,9 @@ def compound(**request: object) -> RequestRecord:
     story = Story(seed=12, model="groq/compound", **request)
     story.issue()
     story.headers(130)
-    story.timeline.tools.executed(0, "search", story.after(20), has_output=False)
+    story.timeline.tool_executed(story.after(20), 0, "search", has_output=False)
     story.chunk(0, Channel.REASONING)
-    story.timeline.tools.executed(0, "search", story.after(840), has_output=True)
+    story.timeline.tool_executed(story.after(840), 0, "search", has_output=True)
     story.text(64, 2.6)
     t = story.after(1.0)
     story.timeline.chunk(t, Channel.NONE)
@@ -457,7 +457,10 @@ def stretched(record: RequestRecord, factor: float, **changes: object) -> Reques
     )
 
 
-TIMES = ("ttfc_ns", "ttft_ns", "ttfrt_ns", "ttfot_ns", "last_chunk_ns", "icl_p50_ns", "icl_p99_ns", "icl_max_ns")
+TIMES = (
+    *("ttfc_ns", "ttft_ns", "ttfrt_ns", "ttfot_ns", "first_token_read_ns", "last_chunk_ns", "generation_ns"),
+    *("caller_delay_ns", "icl_p50_ns", "icl_p99_ns", "icl_max_ns"),
+)
 
 
 class Samples:

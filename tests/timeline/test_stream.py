@@ -1,12 +1,14 @@
 """Chunks of a stream: first tokens by channel, gaps, reads, and the packed timeline."""
 
 import tracemalloc
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.observed import MS, Observed, at
 
-from groqscope.timeline import Channel, Usage
+from groqscope.timeline import Channel, RequestRecord, Usage
 from groqscope.timeline.packing import MAX_PACKED, fit, pack, unpack
 
 
@@ -97,21 +99,144 @@ def test_quantiles_of_gaps() -> None:
     assert seen.timeline.gaps == [g * MS for g in (1, 2, 3, 4, 100)]
 
 
-def test_time_per_token_leaves_the_caller_out() -> None:
-    """`tpot` divides the time the SDK held control after the first token; a slow caller does not change it."""
+def _token_by_token(server: float, caller: float, tokens: int = 50, **usage: Any) -> RequestRecord:
+    """A token every `server` ms and one more chunk for the end, read by somebody who takes `caller` ms for each."""
+    seen = _stream()
+    arrivals = [30 + server * n for n in range(tokens + 1)]
+    now, read = 22.0, 0
+    while read < len(arrivals):
+        now = max(now + 0.05, arrivals[read])  # reading what lies there takes its time too
+        taken = [n for n in range(read, len(arrivals)) if arrivals[n] <= now]
+        for n in taken:
+            seen.chunk(now, Channel.CONTENT if n < tokens else Channel.NONE)
+            if n == tokens:
+                seen.timeline.used(at(now), Usage(output_tokens=tokens, **usage))
+        for _ in taken:
+            seen.tell(returned=now, asked=now + caller)
+            now += caller
+        read = taken[-1] + 1
+    return seen.tell(last_byte=now).end(now)
 
-    def record(pause: float) -> float | None:
-        seen = _stream().chunk(30)
-        now = 30.0
-        for _ in range(4):
-            now += pause
-            seen.tell(returned=now - pause, asked=now)
-            now += 2
-            seen.chunk(now)
-        seen.timeline.used(at(now), Usage(output_tokens=5))
-        return seen.end(now).tpot
 
-    assert record(0) == record(50) == 0.002
+@pytest.mark.parametrize("caller", [0, 0.1, 1, 3, 5, 10, 15, 20, 60, 200])
+@pytest.mark.parametrize("server", [1, 3, 20, 50])
+def test_generation_speed_is_groq_s_however_slow_the_caller(server: float, caller: float) -> None:
+    """Where Groq reports `completion_time`, the speed is tokens by it, whoever read the stream, and how."""
+    record = _token_by_token(server, caller, completion_time=0.05 * server, prompt_time=0.01)
+
+    assert record.output_token_throughput == pytest.approx(1000 / server)
+    assert record.tpot == pytest.approx(server / 1000)
+    assert record.tpot_source == "reported"
+    assert record.generation_ns is None
+
+
+@pytest.mark.parametrize("caller", [0, 0.1, 1, 3, 5, 10, 15, 20, 60, 200])
+@pytest.mark.parametrize("server", [1, 3, 20, 50])
+def test_observed_speed_is_true_or_absent(server: float, caller: float) -> None:
+    """Without `completion_time`: right where the caller was waiting when chunks came, absent where it was not."""
+    record = _token_by_token(server, caller)
+
+    assert (record.tpot is not None) == (caller <= server / 2)
+    assert record.tpot_source == ("observed" if caller <= server / 2 else None)
+    if record.tpot is not None:
+        assert record.tpot == pytest.approx(server / 1000, rel=0.03)
+        assert record.icl_p50_ns == pytest.approx(server * MS, rel=0.03)
+    else:
+        assert (record.icl_p50_ns, record.icl_excluded) == (None, (record.reads or 0) - 1)
+
+
+@pytest.mark.parametrize("caller", [0, 0.1, 1, 5, 10, 15, 20, 60, 200])
+@pytest.mark.parametrize("server", [1, 3, 20, 50])
+def test_the_caller_s_delay_is_what_would_be_saved(server: float, caller: float) -> None:
+    """The same request without the caller's work ends sooner by `caller_delay_ns`; it is found within a few chunks."""
+    usage = {"completion_time": 0.05 * server, "prompt_time": 0.01}
+    slow, quick = _token_by_token(server, caller, **usage), _token_by_token(server, 0, **usage)
+
+    saved = slow.duration_ns - quick.duration_ns
+    assert slow.caller_delay_ns == pytest.approx(saved, abs=max(0.03 * saved, MS))
+    certain = _token_by_token(server, caller).caller_delay_ns
+    assert certain is not None
+    assert certain <= saved + MS
+
+
+def test_one_pause_does_not_blind_the_rest_of_a_stream() -> None:
+    """After a pause of 200 ms what lay there is no stream; the gaps after it, which were waited for, count."""
+    seen = _stream().chunk(30).tell(returned=30, asked=230)
+    now = 230.0
+    for _ in range(10):  # of TLS each read brings one record, however many lie there
+        now += 0.03
+        seen.chunk(now).tell(returned=now, asked=now + 0.01)
+    for _ in range(21):
+        now += 20
+        seen.chunk(now).tell(returned=now, asked=now + 0.01)
+    record = seen.end(now)
+
+    assert (record.icl_p50_ns, record.icl_max_ns) == (20 * MS, 20 * MS)
+    assert record.icl_excluded == 11
+
+
+def test_a_quick_reader_of_bursts_loses_no_gaps() -> None:
+    """Chunks that come together, in two reads, do not make the pause after them unknown."""
+    seen, now = _stream().chunk(30), 30.0
+    for _ in range(10):
+        seen.tell(returned=now, asked=now + 0.04).chunk(now + 0.06)
+        now += 0.06
+        seen.tell(returned=now, asked=now + 0.04).chunk(now + 0.8)
+        now += 0.8
+    record = seen.end(now)
+
+    assert (record.icl_p50_ns, record.icl_excluded) == (0.8 * MS, 10)
+
+
+def test_a_first_token_that_nobody_waited_for_has_no_time() -> None:
+    """Between the answer's headers and the first `next()` the caller worked: the token may have lain there."""
+    record = _stream().tell(returned=22, asked=322).chunk(322.1).chunk(322.1).end(323)
+
+    assert (record.ttfc_ns, record.ttft_ns, record.ttfot_ns) == (None, None, None)
+    assert record.first_token_read_ns == record.stream_start_ns == 322.1 * MS
+
+
+def test_a_first_token_that_came_after_the_caller_asked_has_its_time() -> None:
+    """The same with a server that takes longer than the caller: it was waited for."""
+    record = _stream().tell(returned=22, asked=122).chunk(322).end(323)
+
+    assert (record.ttfc_ns, record.ttft_ns, record.first_token_read_ns) == (322 * MS, 322 * MS, None)
+    assert record.stream_start_ns == 322 * MS
+
+
+def test_reported_time_that_cannot_be_true_is_no_speed() -> None:
+    """A `completion_time` of 0, or longer than the whole request: the arrivals tell."""
+    for lie in (0.0, -1.0, 1e6):
+        record = _token_by_token(20, 0, completion_time=lie)
+
+        assert (record.tpot_source, record.tpot) == ("observed", pytest.approx(0.02, rel=0.03))
+
+
+def test_all_in_one_read_is_no_speed() -> None:
+    """What came at once, from a proxy that collects the whole answer, was not generated in no time."""
+    seen = _stream().chunk(30).chunk(30).chunk(30)
+    seen.timeline.used(at(30), Usage(output_tokens=3))
+
+    assert seen.end(31).tpot is None
+
+
+def test_waiting_for_the_end_is_not_the_caller_s_delay() -> None:
+    """What the caller did after the last chunk delayed nothing when the end of the stream was still to come."""
+    seen = _stream().chunk(30).tell(returned=31, asked=81)
+
+    assert seen.tell(last_byte=281).end(282).caller_delay_ns == 0
+
+
+def test_a_caller_that_leaves_after_a_pause_delayed_the_end_by_it() -> None:
+    """Everything it read had arrived before the pause."""
+    assert _stream().chunk(30).tell(returned=31, closing=81).end(82, "closed").caller_delay_ns == 50 * MS
+
+
+def test_a_caller_that_never_held_control_has_no_delay() -> None:
+    """Not streamed: absent, not 0."""
+    assert (
+        Observed().tell(prepared=1, sending=2, sent=3).answered(20).tell(last_byte=21).end(22).caller_delay_ns is None
+    )
 
 
 @given(
@@ -166,7 +291,7 @@ def test_memory_is_bounded() -> None:
             if i % 10 == 0:
                 timeline.tool_delta(t, 0, i, f"call_{i}", "get_weather", "x" * 100)
                 timeline.used(t, Usage(output_tokens=i))
-                timeline.tools.executed(i, "search", t, has_output=False)
+                timeline.tool_executed(t, i, "search", has_output=False)
         held, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

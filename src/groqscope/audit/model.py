@@ -80,7 +80,7 @@ class ModelSummary:
     duration: Distribution
     tpot: Distribution
     throughput: Distribution
-    """Output tokens per second while they came (1 / tpot)."""
+    """Output tokens generated per second (1 / tpot)."""
     phases: tuple[PhaseTotal, ...] = ()
     """Phases that happened, in order."""
     input_tokens: int = 0
@@ -108,7 +108,7 @@ class ToolSummary:
     calls: int
     requests: int
     assembly: Distribution
-    """How long the callers waited for a call (streamed requests only)."""
+    """How long a call took to arrive after the chunk before it (streamed requests, where it was observed)."""
     arguments_size: Distribution
     invalid: int = 0
     """Calls whose arguments are not JSON."""

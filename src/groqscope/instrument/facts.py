@@ -207,10 +207,10 @@ def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, c
         if content is not None:
             content.tool(index, call_index or 0, call_id, name, arguments)
     for tool in _list(getattr(part, "executed_tools", None)):
-        timeline.tools.executed(
+        timeline.tool_executed(
+            t,
             _int(getattr(tool, "index", None)) or 0,
             _str(getattr(tool, "type", None)) or "unknown",
-            t,
             # Announced, a search has results already: none.
             has_output=bool(
                 getattr(tool, "output", None) or getattr(getattr(tool, "search_results", None), "results", None)

@@ -121,6 +121,8 @@ class Metrics:
         put(semconv.METRIC_DURATION, record.duration_ns / 1e9, failed)
         self._add(semconv.METRIC_OUTCOMES, 1, {**failed, semconv.OUTCOME: record.outcome or ""})
         put(semconv.METRIC_TTFC, None if record.ttfc_ns is None else record.ttfc_ns / 1e9)
+        put(semconv.METRIC_TPOT, record.tpot)
+        put(semconv.METRIC_CALLER_DELAY, None if record.caller_delay_ns is None else record.caller_delay_ns / 1e9)
         put(semconv.METRIC_TOKENS, record.usage.input_tokens, {**base, semconv.TOKEN_TYPE: "input"})
         put(semconv.METRIC_TOKENS, record.usage.output_tokens, {**base, semconv.TOKEN_TYPE: "output"})
         if record.cost is not None and semconv.METRIC_COST.name not in left:

@@ -143,11 +143,12 @@ def _phases(record: RequestRecord) -> Iterator[Child]:
     if record.phases.wait is None:
         return
     end = record.duration_ns - (record.phases.finish or 0)
-    if record.ttft_ns is None:
+    begin = record.stream_start_ns
+    if begin is None:
         yield _phase("wait", at, max(0, end - at))
     else:
-        yield _phase("wait", at, max(0, record.ttft_ns - at))
-        yield _phase("stream", record.ttft_ns, max(0, (record.last_chunk_ns or end) - record.ttft_ns))
+        yield _phase("wait", at, max(0, begin - at))
+        yield _phase("stream", begin, max(0, (record.last_chunk_ns or end) - begin))
 
 
 def _phase(name: str, start: int, length: int) -> Child:

@@ -103,11 +103,11 @@ class ToolCall:
     arguments_hash: str | None = None
     """Equal for equal arguments of one process, and telling nothing else: 16 hex digits, salted by the process."""
     first_delta_ns: int | None = None
-    """First fragment, since issue. `None` when not streamed, as the next two."""
+    """When its first fragment was read, since issue. `None` when not streamed, as the next two."""
     delta_ns: int | None = None
-    """First to last fragment: 0 when the call came whole."""
+    """First to last fragment as they were read: 0 when the call came whole."""
     assembly_ns: int | None = None
-    """From the moment the caller asked for more after the chunk before, to the call's last fragment."""
+    """From the arrival of the chunk before its first fragment to that of its last; `None` when not observed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +117,9 @@ class ExecutedTool:
     index: int
     type: str
     start_ns: int | None = None
-    """When the call was announced in the stream, since issue; `None` when not streamed."""
+    """When the call was announced in the stream, since issue; `None` when not streamed or not observed."""
     duration_ns: int | None = None
-    """Announcement to output; `None` when one of them never came."""
+    """Announcement to output; `None` when one of them never came or was not observed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ class UsageDelta:
 
     chunk_index: int
     time_ns: int
-    """When the chunk arrived, since issue."""
+    """When the chunk was read, since issue."""
     usage: Usage
 
 
@@ -247,21 +247,31 @@ class RequestRecord:
     """Reads from the connection that brought chunks."""
     stream_bytes: int | None = None
     ttfc_ns: int | None = None
-    """First chunk of any kind, since issue."""
+    """Arrival of the first chunk of any kind, since issue; `None` when not observed, as the next three."""
     ttft_ns: int | None = None
     """First generated token of any channel: content, reasoning or tool call."""
     ttfrt_ns: int | None = None
     """First reasoning token."""
     ttfot_ns: int | None = None
     """First answer token: content or tool call."""
+    first_token_read_ns: int | None = None
+    """When the first generated token was read, where its arrival was not observed: the latest that `ttft_ns` can be."""
     last_chunk_ns: int | None = None
+    """When the last chunk was read, since issue."""
+    generation_ns: int | None = None
+    """First read with tokens to last read with tokens, where both arrivals were observed; `None` where Groq reports
+    `completion_time`."""
+    generation_chunks: int | None = None
+    """Chunks with tokens that came in that time, those of the first read left out."""
+    caller_delay_ns: int | None = None
+    """How much sooner the request would have ended, had the caller never held control; `None` when it never did."""
     icl_p50_ns: int | None = None
     icl_p99_ns: int | None = None
     icl_max_ns: int | None = None
     icl_excluded: int | None = None
-    """Gaps left out of the three above because the caller held control for the greater part of them."""
+    """Gaps left out of the three above because the caller held control when a chunk may have arrived."""
     timeline_us: tuple[int, ...] = ()
-    """Arrival times of chunks, whole microseconds since issue; every `timeline_stride`-th."""
+    """When chunks were read, whole microseconds since issue; every `timeline_stride`-th."""
     timeline_stride: int = 1
 
     # tools
@@ -298,15 +308,40 @@ class RequestRecord:
         return max(0, len(self.attempts) + self.attempts_dropped - 1)
 
     @property
+    def stream_start_ns(self) -> int | None:
+        """When the first generated token was read, since issue: the wait ends and the stream begins."""
+        return self.first_token_read_ns if self.ttft_ns is None else self.ttft_ns
+
+    @property
     def tpot(self) -> float | None:
-        """Seconds per output token after the first, the SDK in control; `None` below two tokens."""
-        tokens, receive = self.usage.output_tokens, self.phases.receive
-        if not self.stream or tokens is None or tokens < 2 or receive is None:  # noqa: PLR2004 - a gap needs two
+        """Seconds of generation per output token: `completion_time` by tokens, else as observed; else `None`."""
+        tokens = self.usage.output_tokens
+        if tokens is None or tokens < 1:
             return None
-        return receive / 1e9 / (tokens - 1)
+        reported = reported_generation_ns(self.usage, self.duration_ns)
+        if reported is not None:
+            return reported / 1e9 / tokens
+        if not self.generation_ns or not self.generation_chunks or not self.content_chunks:
+            return None
+        return self.generation_ns / 1e9 / (tokens * self.generation_chunks / self.content_chunks)
+
+    @property
+    def tpot_source(self) -> Literal["reported", "observed"] | None:
+        """Where `tpot` is from: reported by Groq, or observed in the arrivals of chunks."""
+        if self.tpot is None:
+            return None
+        return "observed" if reported_generation_ns(self.usage, self.duration_ns) is None else "reported"
 
     @property
     def output_token_throughput(self) -> float | None:
-        """Tokens per second while they came, 1 / `tpot`."""
+        """Output tokens generated per second, 1 / `tpot`."""
         tpot = self.tpot
         return 1 / tpot if tpot else None
+
+
+def reported_generation_ns(usage: Usage | None, duration_ns: int) -> int | None:
+    """Return Groq's `completion_time`, if it can be true: above 0, and not longer than the request was."""
+    seconds = None if usage is None else usage.completion_time
+    if seconds is None or not 0 < seconds <= duration_ns / 1e9:
+        return None
+    return round(seconds * 1e9) or None

@@ -19,6 +19,17 @@ Rules
 
     WAIT is split when the record is made, into what Groq reports (queue, prompt, and, not streamed, completion) and the
     rest.
+
+When did a chunk arrive?
+    A read tells when bytes were taken, which is when they arrived only if the SDK was waiting for them: while the
+    caller holds control they lie in the socket. So each read that brings chunks is judged (`_arrived`). It is
+    *observed* when the SDK waited for it at least as long as the caller had held control since the last read, and
+    either at least as long as all other time since the last observed read, or at least 1 ms: one long pause does not
+    blind the rest of the stream, and a socket that is being emptied is not taken for a stream. A read that is not
+    observed may have arrived as early as the last observed one; that much it is `late`.
+
+    A length between two arrivals is known when it can be wrong by at most a tenth (`known_between`). One that is not
+    known is absent from the record.
 """
 
 from dataclasses import fields, replace
@@ -35,9 +46,10 @@ from groqscope.timeline.record import (
     RequestRecord,
     Usage,
     UsageDelta,
+    reported_generation_ns,
 )
 from groqscope.timeline.sampling import StrideSample, quantile
-from groqscope.timeline.tools import ToolAssembly
+from groqscope.timeline.tools import Arrival, ToolAssembly, known_between
 
 PREPARE, RETRY, POOL_WAIT, CONNECT, TLS, SEND, WAIT, RECEIVE, CONSUME, FINISH = range(10)
 _STAGES: Final = 10
@@ -48,6 +60,8 @@ MAX_ATTEMPTS = 16
 MAX_USAGE_DELTAS = 16
 TIMELINE_ROOM = 192
 GAPS_ROOM = 128
+_WAITED_NS: Final = 1_000_000
+"""Longer than it takes to read what lies in the socket."""
 
 
 class Channel:
@@ -151,14 +165,21 @@ class Timeline:
         "_attempts",
         "_attempts_dropped",
         "_channels",
+        "_consumed",
         "_entered",
-        "_gap_consumed",
+        "_first_read_tokens",
         "_gap_max",
         "_gaps",
         "_gaps_excluded",
         "_last_chunk",
+        "_last_late",
         "_last_read",
+        "_last_token",
         "_mark",
+        "_observed",
+        "_previous_read",
+        "_read_first_chunk",
+        "_read_tokens",
         "_resume",
         "_spent",
         "_stage",
@@ -207,13 +228,24 @@ class Timeline:
         self.bytes = self.reads = self.chunks = self.content_chunks = 0
         self._channels = Channel.NONE
         """What chunks have carried so far."""
-        self._ttfc: int | None = None
-        self._ttft: int | None = None
-        self._ttfrt: int | None = None
-        self._ttfot: int | None = None
+        self._ttfc: Arrival | None = None
+        self._ttft: Arrival | None = None
+        self._ttfrt: Arrival | None = None
+        self._ttfot: Arrival | None = None
+        self._last_token: Arrival | None = None
+        """Of the reads before the last one, the last that brought tokens."""
+        self._previous_read: Arrival | None = None
         self._last_read: int | None = None
+        self._last_late = 0
         self._last_chunk: int | None = None
-        self._gap_consumed = 0
+        self._consumed = 0
+        """How long the caller held control since the last read that brought chunks."""
+        self._observed = start_ns
+        """The last arrival that was observed; before the first chunk, that of the answer's headers."""
+        self._read_first_chunk = 0
+        """Number of the first chunk that the last read brought."""
+        self._read_tokens = self._first_read_tokens = 0
+        """Chunks with tokens before the last read, and in the read that brought the first of them."""
         self._gaps = StrideSample(GAPS_ROOM)
         self._gap_max = 0
         self._gaps_excluded = 0
@@ -309,6 +341,9 @@ class Timeline:
     def last_byte(self, t: int) -> None:
         """The body of the answer is read."""
         if self._stage in (WAIT, RECEIVE) or (self._stage == CONSUME and self._resume in (WAIT, RECEIVE)):
+            if t - self.asked_ns >= max(self._consumed, _WAITED_NS):
+                # The SDK waited for the end: whatever the caller did since the last chunk did not delay it.
+                self._consumed, self._observed = 0, t
             self._enter(FINISH, t)
 
     def attempt_failed(self, t: int, *, status: int | None, error_type: str | None, retry_after: float | None) -> None:
@@ -331,6 +366,8 @@ class Timeline:
         attempt.status = status
         if attempt.headers is None:
             attempt.headers = t
+        if self._last_read is None:
+            self._observed = t
         if unseen and not attempt.traced:
             self._unseen = True
             self._wait_start = attempt.start
@@ -360,7 +397,7 @@ class Timeline:
         if self._stage == CONSUME:
             if t > self._mark:
                 self._spent[CONSUME] += t - self._mark
-                self._gap_consumed += t - self._mark
+                self._consumed += t - self._mark
                 self._mark = t
             self._entered |= 1 << CONSUME
             self._stage = self._resume
@@ -377,34 +414,14 @@ class Timeline:
 
     # -- chunks
 
-    def chunk(self, t: int, channel: int, left: int | None = None) -> None:  # noqa: C901, PLR0912 - one call a chunk
+    def chunk(self, t: int, channel: int, left: int | None = None) -> None:
         """A chunk, which a read at `t` brought, carries tokens of these channels.
 
         `left`: it goes to the caller at once, at that moment (as `returned`); a call less for nearly every chunk.
         """
         self.chunks += 1
-        previous = self._last_read
-        if t != previous:
-            # A read that brought chunks is never before the one before it.
-            if previous is None:
-                self._ttfc = t = max(t, self._start)
-            else:
-                t = max(t, previous)
-                gap = t - previous
-                # The gap is Groq's when the SDK waited for longer than the caller held control in it: then the chunk
-                # came after the caller asked. Otherwise it may have lain there already.
-                if self._gap_consumed * 2 > gap:
-                    self._gaps_excluded += 1
-                else:
-                    self._gap_max = max(self._gap_max, gap)
-                    gaps = self._gaps
-                    if gaps.skip:
-                        gaps.skip -= 1
-                    else:
-                        gaps.add(gap)
-            self.reads += 1
-            self._last_read = t
-            self._gap_consumed = 0
+        if t != self._last_read:
+            t = self._arrived(t)
         self._last_chunk = t
         times = self._times
         if times.skip:
@@ -423,15 +440,53 @@ class Timeline:
                 self._resume = self._stage
                 self._stage = CONSUME
 
+    def _arrived(self, t: int) -> int:
+        """Judge a read that brought chunks, and the gap before it; return when it was, never before the one before."""
+        previous, previous_late, consumed = self._last_read, self._last_late, self._consumed
+        t = max(t, self._start if previous is None else previous)
+        # Before this read the SDK waited for what is left when all that it did not wait is taken away.
+        not_waiting = previous_late + consumed
+        waited = t - self._observed - not_waiting
+        late = 0
+        if waited >= not_waiting or (waited >= _WAITED_NS and waited >= consumed):
+            self._observed = t
+        else:
+            late = t - self._observed
+        if previous is None:
+            self._ttfc = t, late
+        else:
+            self._previous_read = previous, previous_late
+            if self.content_chunks > self._read_tokens:
+                self._last_token = previous, previous_late
+                self._first_read_tokens = self._first_read_tokens or self.content_chunks
+            self._gap(known_between((previous, previous_late), (t, late)))
+        self.reads += 1
+        self._last_read, self._last_late = t, late
+        self._consumed = 0
+        self._read_first_chunk, self._read_tokens = self.chunks, self.content_chunks
+        return t
+
+    def _gap(self, gap: int | None) -> None:
+        if gap is None:
+            self._gaps_excluded += 1
+            return
+        self._gap_max = max(self._gap_max, gap)
+        gaps = self._gaps
+        if gaps.skip:
+            gaps.skip -= 1
+        else:
+            gaps.add(gap)
+
     def _first_token(self, t: int, channel: int) -> None:
         """Note the first token of all, the first of a channel that had none yet."""
+        arrival = t, self._last_late
         if not self._channels:
-            self._ttft = t
+            self._ttft = arrival
             self._enter(RECEIVE, t)
         if self._ttfrt is None and channel & Channel.REASONING:
-            self._ttfrt = t
+            self._ttfrt = arrival
         if self._ttfot is None and channel != Channel.REASONING:
-            self._ttfot = t
+            self._ttfot = arrival
         self._channels |= channel
 
     def tool_delta(
@@ -444,13 +499,20 @@ class Timeline:
         arguments: str | None,
     ) -> None:
         """A fragment of a tool call, in the chunk observed last (`t` is its time, `None` when not streamed)."""
-        start: int | None = None
-        if t is not None:
-            t = self._not_before(t)
-            first = self.chunks <= 1
-            asked = self._wait_start if first and self._wait_start is not None else self.asked_ns
-            start = max(self._start, min(t, asked))
-        self.tools.add(choice, index, call_id, name, arguments, start_ns=start, t_ns=t)
+        if t is None:
+            self.tools.add(choice, index, call_id, name, arguments, start=None, came=None)
+            return
+        came = self._not_before(t), self._last_late
+        # What came before it: the read before, or, in the same read, a chunk; before the first, the request went out.
+        start = came if self.chunks > self._read_first_chunk else self._previous_read
+        if start is None:
+            start = (self._start if self._wait_start is None else self._wait_start), 0
+        self.tools.add(choice, index, call_id, name, arguments, start=start, came=came)
+
+    def tool_executed(self, t: int | None, index: int, type_: str, *, has_output: bool) -> None:
+        """A tool that Groq runs is announced, or comes with its output, in the chunk observed last."""
+        came = None if t is None else (self._not_before(t), self._last_late)
+        self.tools.executed(index, type_, came, has_output=has_output)
 
     def used(self, t: int, usage: Usage, models: tuple[ModelUsage, ...] = ()) -> None:
         """Usage came, in the chunk observed last or in the body: a total, so the delta is what it adds."""
@@ -499,6 +561,7 @@ class Timeline:
         entered = self._entered | (1 << self._stage if running else 0)
         end = self._mark + running
         phases, clamped = self._phases(spent, entered)
+        generation = self._generation(end)
         times_us, stride = fit(tuple(self._times.values), self._times.stride)
         gaps = self._gaps.values
         streamed = self.streaming and (self.chunks > 0 or self.bytes > 0)
@@ -522,11 +585,15 @@ class Timeline:
             content_chunks=self.content_chunks if streamed else None,
             reads=self.reads if streamed else None,
             stream_bytes=self.bytes if streamed else None,
-            ttfc_ns=self._since(self._ttfc) if self.streaming else None,
-            ttft_ns=self._since(self._ttft),
-            ttfrt_ns=self._since(self._ttfrt),
-            ttfot_ns=self._since(self._ttfot),
-            last_chunk_ns=self._since(self._last_chunk),
+            ttfc_ns=self._known_since_issue(self._ttfc) if self.streaming else None,
+            ttft_ns=self._known_since_issue(self._ttft),
+            ttfrt_ns=self._known_since_issue(self._ttfrt),
+            ttfot_ns=self._known_since_issue(self._ttfot),
+            first_token_read_ns=self._first_token_read(),
+            last_chunk_ns=None if self._last_chunk is None else self._last_chunk - self._start,
+            generation_ns=generation[0] if generation else None,
+            generation_chunks=generation[1] if generation else None,
+            caller_delay_ns=self._caller_delay(spent[CONSUME], end) if entered >> CONSUME & 1 else None,
             icl_p50_ns=quantile(gaps, 0.5) if gaps else None,
             icl_p99_ns=quantile(gaps, 0.99) if gaps else None,
             icl_max_ns=self._gap_max if gaps else None,
@@ -566,8 +633,48 @@ class Timeline:
         """The sample of gaps between reads, for the metric."""
         return self._gaps.values
 
-    def _since(self, t: int | None) -> int | None:
-        return None if t is None else t - self._start
+    def _known_since_issue(self, arrival: Arrival | None) -> int | None:
+        return None if arrival is None else known_between((self._start, 0), arrival)
+
+    def _first_token_read(self) -> int | None:
+        """Return when the first token was read, if that is not when it arrived."""
+        known = self._ttft is None or self._known_since_issue(self._ttft) is not None
+        return None if known or self._ttft is None else self._ttft[0] - self._start
+
+    def _generation(self, end: int) -> tuple[int, int] | None:
+        """Return how long the tokens after those of the first read took to arrive, and in how many chunks they came.
+
+        Nothing where Groq reports how long it took, or where the arrivals do not tell.
+        """
+        first, last = self._ttft, self._last_token
+        if reported_generation_ns(self.usage, end - self._start) is not None:
+            return None
+        if self._last_read is not None and self.content_chunks > self._read_tokens:
+            last = self._last_read, self._last_late
+        if first is None or last is None or last[0] <= first[0]:
+            return None
+        length = known_between(first, last)
+        return None if length is None else (length, self.content_chunks - self._first_read_tokens)
+
+    def _caller_delay(self, consumed: int, end: int) -> int:
+        """Return how much sooner the request would have ended, had the caller never held control.
+
+        What the caller did after the last read delayed the end by as much: everything had arrived. Before it, the last
+        read was later than its chunks arrived by what exceeds the generation that Groq reports, counted from the first
+        chunk (or from when queue and prompt were done, when the caller did not look yet). Where Groq reports none, only
+        the first of the two is certain.
+        """
+        after = self._consumed
+        last, first, usage = self._last_read, self._ttfc, self.usage
+        generation = reported_generation_ns(usage, end - self._start)
+        if last is None or first is None or usage is None or generation is None:
+            return after
+        begin = first[0] - first[1]
+        if self._wait_start is not None:
+            reported = sum(s for s in (usage.queue_time, usage.prompt_time) if s is not None and s > 0)
+            begin = max(begin, min(first[0], self._wait_start + reported * 1e9))
+        arrived = max(self._observed, round(begin) + generation)
+        return after + max(0, min(last - arrived, consumed - after))
 
     def _estimate(self, outcome: Outcome | None) -> int | None:
         # In recorded traffic a content or reasoning chunk is one output token; tool calls come whole, so they do not

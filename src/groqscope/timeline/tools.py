@@ -11,6 +11,17 @@ from hashlib import blake2b
 
 from groqscope.timeline.record import ExecutedTool, ToolCall
 
+Arrival = tuple[int, int]
+"""When a read brought something, and how much earlier than that it may have arrived."""
+_KNOWN_WITHIN = 10
+
+
+def known_between(first: Arrival, last: Arrival) -> int | None:
+    """Return the time between two arrivals, if it can be wrong by at most a tenth."""
+    length = last[0] - first[0]
+    return length if (first[1] + last[1]) * _KNOWN_WITHIN <= length else None
+
+
 MAX_CALLS = 32
 """Calls kept; later ones are counted."""
 MAX_EXECUTED = 16
@@ -26,9 +37,9 @@ _SALT = secrets.token_bytes(16)
 
 
 class _Call:
-    __slots__ = ("args", "choice", "deltas", "first_ns", "id", "index", "last_ns", "name", "size", "start_ns")
+    __slots__ = ("args", "choice", "deltas", "first", "id", "index", "last", "name", "size", "start")
 
-    def __init__(self, choice: int, index: int, start_ns: int | None, t_ns: int | None) -> None:
+    def __init__(self, choice: int, index: int, start: Arrival | None, came: Arrival | None) -> None:
         self.choice = choice
         self.index = index
         self.id: str | None = None
@@ -36,8 +47,17 @@ class _Call:
         self.deltas = 0
         self.size = 0
         self.args: list[str] | None = []
-        self.start_ns = start_ns
-        self.first_ns = self.last_ns = t_ns
+        self.start = start
+        self.first = self.last = came
+
+
+class _Executed:
+    __slots__ = ("announced", "output", "type")
+
+    def __init__(self, type_: str, announced: Arrival | None) -> None:
+        self.type = type_
+        self.announced = announced
+        self.output: Arrival | None = None
 
 
 class ToolAssembly:
@@ -48,7 +68,7 @@ class ToolAssembly:
     def __init__(self) -> None:
         self._calls: dict[tuple[int, int], _Call] = {}
         self._order: list[_Call] = []
-        self._executed: dict[int, list[object]] = {}
+        self._executed: dict[int, _Executed] = {}
         self._kept = 0
         self._beyond: set[tuple[int, int | str | None]] = set()
 
@@ -60,17 +80,17 @@ class ToolAssembly:
         name: str | None,
         arguments: str | None,
         *,
-        start_ns: int | None,
-        t_ns: int | None,
+        start: Arrival | None,
+        came: Arrival | None,
     ) -> None:
-        """Add one fragment, which came at `t_ns`; `start_ns` is when the caller began to wait for it."""
-        call = self._find(choice, index, call_id, start_ns, t_ns)
+        """Add one fragment; `start` is the arrival of what came before it. Both are `None` when not streamed."""
+        call = self._find(choice, index, call_id, start, came)
         if call is None:
             if len(self._beyond) < MAX_COUNTED:
                 self._beyond.add((choice, call_id if index is None else index))
             return
         call.deltas += 1
-        call.last_ns = t_ns
+        call.last = came
         if call_id and call.id is None:
             call.id = call_id
         if name and call.name is None:
@@ -86,7 +106,7 @@ class ToolAssembly:
                     call.args.append(arguments)
 
     def _find(
-        self, choice: int, index: int | None, call_id: str | None, start_ns: int | None, t_ns: int | None
+        self, choice: int, index: int | None, call_id: str | None, start: Arrival | None, came: Arrival | None
     ) -> _Call | None:
         if index is None:
             known = next((c for c in self._order if c.choice == choice and c.id == call_id), None) if call_id else None
@@ -99,19 +119,19 @@ class ToolAssembly:
         if call is None:
             if len(self._order) >= MAX_CALLS:
                 return None
-            call = self._calls[choice, index] = _Call(choice, index, start_ns, t_ns)
+            call = self._calls[choice, index] = _Call(choice, index, start, came)
             self._order.append(call)
         return call
 
-    def executed(self, index: int, type_: str, t_ns: int | None, *, has_output: bool) -> None:
+    def executed(self, index: int, type_: str, came: Arrival | None, *, has_output: bool) -> None:
         """Note a tool that Groq ran: announced first, and again with its output."""
         known = self._executed.get(index)
         if known is None:
             if len(self._executed) < MAX_EXECUTED:
                 # Announced and finished in one: its length is not known.
-                self._executed[index] = [type_, None if has_output else t_ns, None]
-        elif has_output and known[1] is not None and known[2] is None:
-            known[2] = t_ns
+                self._executed[index] = _Executed(type_, None if has_output else came)
+        elif has_output and known.output is None:
+            known.output = came
 
     def calls(self, start_ns: int) -> tuple[ToolCall, ...]:
         """Give the calls so far, in the order in which they began; `start_ns` is the issue of the request."""
@@ -120,10 +140,11 @@ class ToolAssembly:
     def executed_tools(self, start_ns: int) -> tuple[ExecutedTool, ...]:
         """Give the tools Groq ran."""
         tools: list[ExecutedTool] = []
-        for index, (type_, begin, end) in sorted(self._executed.items()):
-            begin_ns = begin - start_ns if isinstance(begin, int) else None
-            length = end - begin if isinstance(end, int) and isinstance(begin, int) else None
-            tools.append(ExecutedTool(index=index, type=str(type_), start_ns=begin_ns, duration_ns=length))
+        for index, tool in sorted(self._executed.items()):
+            began, output = tool.announced, tool.output
+            begin_ns = None if began is None else known_between((start_ns, 0), began)
+            length = None if began is None or output is None else known_between(began, output)
+            tools.append(ExecutedTool(index=index, type=tool.type, start_ns=begin_ns, duration_ns=length))
         return tuple(tools)
 
     @property
@@ -143,7 +164,7 @@ class ToolAssembly:
 
 
 def _frozen(call: _Call, start_ns: int) -> ToolCall:
-    first, last, start = call.first_ns, call.last_ns, call.start_ns
+    first, last, start = call.first, call.last, call.start
     valid, hashed = (None, None) if call.args is None else _examine("".join(call.args))
     return ToolCall(
         index=call.index,
@@ -154,9 +175,9 @@ def _frozen(call: _Call, start_ns: int) -> ToolCall:
         arguments_size=call.size,
         arguments_valid=valid,
         arguments_hash=hashed,
-        first_delta_ns=None if first is None else first - start_ns,
-        delta_ns=None if first is None or last is None else last - first,
-        assembly_ns=None if start is None or last is None else last - start,
+        first_delta_ns=None if first is None else first[0] - start_ns,
+        delta_ns=None if first is None or last is None else last[0] - first[0],
+        assembly_ns=None if start is None or last is None else known_between(start, last),
     )
 
 

@@ -71,7 +71,7 @@ def headline(record: RequestRecord, unit: Unit) -> Iterator[str]:
     yield money(record.cost) if record.cost is not None else "cost -"
 
 
-def footnotes(record: RequestRecord, fall: Waterfall) -> Iterator[str]:
+def footnotes(record: RequestRecord, fall: Waterfall, unit: Unit) -> Iterator[str]:
     """Explain every `-` and everything that is less than it seems."""
     if record.usage.output_tokens is None:
         estimate = record.output_tokens_estimate
@@ -80,6 +80,11 @@ def footnotes(record: RequestRecord, fall: Waterfall) -> Iterator[str]:
         yield f"tokens -: no usage came{yet}{guess}; so the cost is not known either"
     elif record.cost is None:
         yield "cost -: not known for this request"
+    if record.usage.output_tokens and record.tpot is None and record.phases.total():
+        yield f"tokens/s -: {_no_speed(record)}"
+    if record.first_token_read_ns is not None:
+        late = unit.full(record.first_token_read_ns)
+        yield f"first token -: at most {late}; it may have arrived while your own code held control"
     gaps = gap_count(record)
     if 0 < gaps < P99_NEEDS:
         yield f"gaps p99 -: fewer than {P99_NEEDS} gaps"
@@ -91,6 +96,18 @@ def footnotes(record: RequestRecord, fall: Waterfall) -> Iterator[str]:
         yield "the times Groq reports did not fit into the measured wait; the phases are cut to it"
     if record.duration_ns and not record.phases.total():
         yield "unaccounted: this span comes from another library, which measures no phases"
+
+
+def _no_speed(record: RequestRecord) -> str:
+    """Return why the speed of generation is not known, though the number of tokens is."""
+    reported = "Groq reported no completion_time"
+    if record.usage.completion_time:
+        reported = "Groq's completion_time is not possible in this request"
+    if not record.stream:
+        return reported
+    if record.reads == 1:
+        return f"{reported}, and the whole answer came in one read"
+    return f"{reported}, and your own code held control while chunks may have arrived"
 
 
 def gap_count(record: RequestRecord) -> int:
@@ -123,7 +140,7 @@ def _gaps(record: RequestRecord, unit: Unit) -> Iterator[str]:
         yield f"p99 {unit.text(record.icl_p99_ns if n >= P99_NEEDS else None)}"
         yield f"max {unit.text(record.icl_max_ns)}"
     if record.icl_excluded:
-        yield f"{count(record.icl_excluded, 'gap')} left out, mostly your own time"
+        yield f"{count(record.icl_excluded, 'gap')} not observed: your own code held control"
 
 
 def _tokens(record: RequestRecord, unit: Unit) -> Iterator[str]:

@@ -155,7 +155,7 @@ def detail_data(record: RequestRecord, verdict: Verdict, unit: Unit) -> dict[str
         "density": _density(record),
         "chunks": count(record.chunks),
         "facts": [(fact.label, fact.items) for fact in facts(record, unit)],
-        "notes": list(footnotes(record, fall)),
+        "notes": list(footnotes(record, fall, unit)),
     }
 
 

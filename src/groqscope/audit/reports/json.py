@@ -2,8 +2,8 @@
 
 Keys are the fields' names, so units are in them (`*_ns`; phases are nanoseconds too; Unix times in nanoseconds are
 larger than a double holds), and `null` is "not known". A record has its derived figures (`retries`, `tpot`,
-`output_token_throughput`) and its `waterfall` as well, so that everything a report draws is there. `schema()` describes
-it all, `docs/audit.schema.json` is the same as a file.
+`tpot_source`, `output_token_throughput`) and its `waterfall` as well, so that everything a report draws is there.
+`schema()` describes it all, `docs/audit.schema.json` is the same as a file.
 """
 
 import json
@@ -16,7 +16,7 @@ from groqscope.audit.reports.kinds import Report, Section
 from groqscope.audit.reports.waterfall import waterfall
 from groqscope.timeline import RequestRecord
 
-DERIVED: Final = ("retries", "tpot", "output_token_throughput")
+DERIVED: Final = ("retries", "tpot", "tpot_source", "output_token_throughput")
 
 
 class JsonRenderer:

@@ -261,7 +261,7 @@ class _Drawing:
         )
 
     def _footnotes(self) -> None:
-        notes = list(footnotes(self.record, self.fall))
+        notes = list(footnotes(self.record, self.fall, self.unit))
         if notes:
             self.page.blank()
         for note in notes:

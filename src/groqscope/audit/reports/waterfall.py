@@ -100,9 +100,10 @@ def _client_rows(record: RequestRecord) -> list[Row]:
 def _caller(record: RequestRecord, wait_start: int) -> tuple[int, int]:
     """Split the caller's own time into what lay before the first token and what came after it."""
     consume, wait = record.phases.consume or 0, record.phases.wait or 0
-    if record.ttft_ns is None:
+    begin = record.stream_start_ns
+    if begin is None:
         return (0, consume) if record.phases.receive is not None else (consume, 0)
-    early = max(0, min(consume, record.ttft_ns - wait_start - wait))
+    early = max(0, min(consume, begin - wait_start - wait))
     return early, consume - early
 
 
@@ -182,10 +183,13 @@ def _server_rows(record: RequestRecord) -> list[Row]:
 
 
 def _server_note(record: RequestRecord, name: str, value: float) -> str:
-    tokens = (
-        record.usage.output_tokens if name == "completion" else record.usage.input_tokens if name == "prompt" else None
-    )
-    return f"{tokens / value:,.0f} tokens/s" if tokens and value > 0 else ""
+    if name == "completion":
+        # One speed in one report: what the facts below say, if Groq's own figure is where it is from.
+        speed = record.output_token_throughput if record.tpot_source == "reported" else None
+    else:
+        fits = name == "prompt" and 0 < value <= record.duration_ns / 1e9
+        speed = (record.usage.input_tokens or 0) / value if fits else None
+    return f"{speed:,.0f} tokens/s" if speed else ""
 
 
 def _tool_rows(record: RequestRecord) -> list[Row]:
