@@ -23,6 +23,12 @@ def _plain(board: object) -> dict[str, Any]:
     for variable in plain["templating"].get("list", []):
         for key in _NOT_FOR_ALL_VARIABLES:
             variable.pop(key, None)
+    plain.pop("style", None)  # "dark", which nothing after 10.1 knows
+    for panel in plain["panels"]:
+        if panel["options"] is None:
+            del panel["options"]
+        elif panel["type"] == "heatmap":
+            panel["options"]["tooltip"]["mode"] = "single"  # of later Grafanas, what `show` is to 10.1
     return plain
 
 
