@@ -8,6 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUN := $(VENV)/.run-stamp
 DEV := $(VENV)/.dev-stamp
 UV = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+GRAFANA_SDK := $(VENV)/grafana-sdk
 PYTEST_ARGS ?=
 FUZZ_ARGS ?=
 BENCH := .venv-bench
@@ -57,8 +58,8 @@ stack-demo:  ## the same with a simulated Groq and an application that talks to 
 	$(COMPOSE) --profile demo up -d --wait
 	@echo "Grafana: http://127.0.0.1:3000   First figures in half a minute. To end it: $(COMPOSE) --profile demo down"
 
-test-stack: $(DEV)  ## tests of the bundled services
-	$(BIN)/python -m pytest -q tests/stack $(PYTEST_ARGS)
+test-stack: $(DEV) $(GRAFANA_SDK)/.stamp  ## tests of the bundled services, with the programs that are given
+	GRAFANA_SDK=$(GRAFANA_SDK) $(BIN)/python -m pytest -q tests/stack $(PYTEST_ARGS)
 
 format: $(DEV)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .
@@ -100,6 +101,11 @@ $(DEV): requirements-dev.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --require-hashes -r requirements-dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(RUN)
+
+$(GRAFANA_SDK)/.stamp: tests/stack/grafana-sdk.txt | $(DEV)
+	@rm -rf $(GRAFANA_SDK)
+	@$(PIP) install --no-deps --require-hashes --target $(GRAFANA_SDK) -r tests/stack/grafana-sdk.txt
+	@touch $@
 
 $(OTHERS)/.stamp: bench/others.txt
 	@echo "Installing what wants other versions into $(OTHERS) (once) ..."

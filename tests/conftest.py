@@ -48,7 +48,7 @@ def anyio_backend() -> str:
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Settings of whoever runs the tests do not reach them; the local store is the test's own."""
     for name in os.environ:
-        if name.upper().startswith(_OURS) and name != "GROQSCOPE_STACK_TOOLS":
+        if name.upper().startswith(_OURS):
             monkeypatch.delenv(name)
     monkeypatch.setenv("GROQSCOPE_HOME", str(tmp_path / "groqscope-home"))
 

@@ -1,4 +1,4 @@
-"""`groqscope stack check` against services that are whole, missing, or not what they seem; no service is needed."""
+"""Here: `groqscope stack check` against services whole, missing, or not what they seem; no service is needed."""
 
 import json
 import socket

@@ -1,7 +1,8 @@
-"""The configuration files, each read by the program that it is for; the collector's also at work."""
+"""Here: the configuration files, each read by the program that it is for, no Docker; the collector's also at work.
 
-import os
-import subprocess
+Tempo's are read by Tempo, in test_tempo.py.
+"""
+
 import time
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ import trustme
 import yaml
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from stack_support.boards import targets
-from stack_support.programs import FAILING, collector, put, span, traces
-from stack_support.services import ROOT, as_many, run, until
+from stack_support.given import needs, program
+from stack_support.programs import FAILING, TO_FILES, collector, put, span, traces
+from stack_support.scale import SCALE
+from stack_support.stack import ROOT, run
+from stack_support.waiting import as_many, until
 
 from groqscope.stack import Addresses, check
 
-pytestmark = pytest.mark.stack
+pytestmark = needs("OTELCOL", "PROMTOOL")
 
 KEY = "gsk_" + "a1B2" * 10
 SECRETS = [  # put together here, so that no scanner takes this file for a leak
@@ -34,30 +38,18 @@ SECRETS = [  # put together here, so that no scanner takes this file for a leak
     "password=" + "hunter2hunter2",
 ]
 """What else looks like a key, or is one by what stands before it."""
-SCALE = {
-    "TEMPO_MEMBERS": "tempo",
-    "TEMPO_BUCKET": "traces",
-    "S3_ENDPOINT": "s3:9000",
-    "S3_REGION": "r",
-    "S3_ACCESS_KEY": "a",
-    "S3_SECRET_KEY": "s",
-    "TEMPO_ENDPOINT": "tempo:4317",
-    "METRICS_ENDPOINT": "http://mimir/otlp",
-    "TENANT": "groq",
-    "GROQSCOPE_OTLP_TOKEN": "t",
-}
 
 
-def test_prometheus_takes_its_configuration_and_rules(programs: dict[str, str]):
+def test_prometheus_takes_its_configuration_and_rules():
     """Promtool finds no fault, also where the rules are mounted by another path than here."""
-    run(programs["PROMTOOL"], "check", "config", "stack/prometheus/prometheus.yml")
-    run(programs["PROMTOOL"], "check", "config", "--syntax-only", "stack/scale/prometheus-remote-write.yml")
-    run(programs["PROMTOOL"], "check", "rules", *sorted((ROOT / "stack/prometheus/rules").glob("*.yml")))
+    run(*program("PROMTOOL"), "check", "config", "stack/prometheus/prometheus.yml")
+    run(*program("PROMTOOL"), "check", "config", "--syntax-only", "stack/scale/prometheus-remote-write.yml")
+    run(*program("PROMTOOL"), "check", "rules", *sorted((ROOT / "stack/prometheus/rules").glob("*.yml")))
 
 
-def test_alerts_fire_when_they_should(programs: dict[str, str]):
+def test_alerts_fire_when_they_should():
     """Promtool's own tests of the rules pass."""
-    run(programs["PROMTOOL"], "test", "rules", *sorted((ROOT / "tests/stack/rules").glob("*.yml")))
+    run(*program("PROMTOOL"), "test", "rules", *sorted((ROOT / "tests/stack/rules").glob("*.yml")))
 
 
 def test_every_alert_and_every_recording_rule_has_a_test():
@@ -72,22 +64,6 @@ def test_every_alert_and_every_recording_rule_has_a_test():
                 assert rule["record"] in tests
 
 
-@pytest.mark.parametrize("file", ["stack/tempo/tempo.yaml", "stack/scale/tempo-scalable.yaml"])
-def test_tempo_takes_its_configuration(file: str, programs: dict[str, str]):
-    """Tempo verifies it without a word."""
-    target = "scalable-single-binary" if "scalable" in file else "all"
-    command = [
-        programs["TEMPO"],
-        f"-target={target}",
-        f"-config.file={file}",
-        "-config.expand-env=true",
-        "-config.verify=true",
-    ]
-    done = subprocess.run(command, cwd=ROOT, env=SCALE, capture_output=True, text=True, timeout=60, check=False)
-
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
-
-
 @pytest.mark.parametrize(
     "layers",
     [
@@ -97,7 +73,7 @@ def test_tempo_takes_its_configuration(file: str, programs: dict[str, str]):
         ["collector/tail-sampling.yaml", "scale/collector-gateway.yaml"],
     ],
 )
-def test_the_collector_takes_its_configuration(layers: list[str], programs: dict[str, str], tmp_path: Path):
+def test_the_collector_takes_its_configuration(layers: list[str], tmp_path: Path):
     """The collector validates it, alone and with what can be laid over it."""
     own = (ROOT / "stack/collector/collector.yaml").read_text(encoding="utf-8")
     base = tmp_path / "collector.yaml"
@@ -112,10 +88,10 @@ def test_the_collector_takes_its_configuration(layers: list[str], programs: dict
         (tmp_path / f"{index}.yaml").write_text(text.replace("/etc/otelcol-tls", str(tmp_path)), encoding="utf-8")
     files = [base, *(tmp_path / f"{i}.yaml" for i in range(len(layers)))]
     for chosen in (files[:1], files):
-        run(programs["OTELCOL"], "validate", *(f"--config={f}" for f in chosen), env={**os.environ, **SCALE})
+        run(*program("OTELCOL"), "validate", *(f"--config={f}" for f in chosen), env=SCALE)
 
 
-def test_the_first_tier_is_valid_but_for_its_load_balancing(programs: dict[str, str], tmp_path: Path):
+def test_the_first_tier_is_valid_but_for_its_load_balancing(tmp_path: Path):
     """With the OTLP exporter inside of it in place of the one that this build of the collector lacks, it is valid."""
     settings = yaml.safe_load((ROOT / "stack/scale/collector-loadbalancing.yaml").read_text(encoding="utf-8"))
     settings["extensions"]["file_storage"]["directory"] = str(tmp_path)
@@ -126,10 +102,10 @@ def test_the_first_tier_is_valid_but_for_its_load_balancing(programs: dict[str, 
     file = tmp_path / "collector.yaml"
     file.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
-    run(programs["OTELCOL"], "validate", f"--config={file}", env={**os.environ, "COLLECTOR_GATEWAYS": "gateways"})
+    run(*program("OTELCOL"), "validate", f"--config={file}", env=SCALE)
 
 
-def test_anything_like_a_key_is_redacted_and_the_rest_left_alone(programs: dict[str, str], tmp_path: Path):
+def test_anything_like_a_key_is_redacted_and_the_rest_left_alone(tmp_path: Path):
     """Keys vanish from names, attributes, lists, events, resources, statuses and points; types and numbers stay."""
     made = span(
         f"chat {KEY}",
@@ -154,7 +130,7 @@ def test_anything_like_a_key_is_redacted_and_the_rest_left_alone(programs: dict[
     point = metric.gauge.data_points.add(time_unix_nano=time.time_ns(), as_int=1)
     put(point.attributes.add(), "who", KEY)
     put(points.resource_metrics[0].resource.attributes.add(), "startup.line", KEY)
-    with collector(programs["OTELCOL"], tmp_path) as running:
+    with collector(tmp_path) as running:
         running.post("traces", traces(made, resource={"service.name": "test", "startup.line": f"app --key {KEY}"}))
         running.post("metrics", points.SerializeToString())
         spans = until("the span", running.spans, seconds=20)
@@ -176,7 +152,7 @@ def test_anything_like_a_key_is_redacted_and_the_rest_left_alone(programs: dict[
     assert attributes["gen_ai.request.model"] == {"stringValue": "llama-3.3-70b-versatile"}
 
 
-def test_tail_sampling_keeps_what_somebody_will_look_for(programs: dict[str, str], tmp_path: Path):
+def test_tail_sampling_keeps_what_somebody_will_look_for(tmp_path: Path):
     """Errors, retries, slow and early-ended requests are kept, with all their spans; of the others about a tenth."""
     kept = [
         span("error", 1, error=True),
@@ -196,7 +172,7 @@ def test_tail_sampling_keeps_what_somebody_will_look_for(programs: dict[str, str
         for i in range(200)
     ]
     quick = {"processors": {"tail_sampling": {"decision_wait": "2s"}}}
-    with collector(programs["OTELCOL"], tmp_path, "tail-sampling.yaml", quick, _FILES) as running:
+    with collector(tmp_path, "tail-sampling.yaml", quick, TO_FILES) as running:
         child = span("POST", 2)
         child.span_id, child.parent_span_id = b"child of", kept[1].span_id
         running.post("traces", traces(child))
@@ -211,11 +187,9 @@ def test_tail_sampling_keeps_what_somebody_will_look_for(programs: dict[str, str
 
 
 _SAMPLED = 'global_count_traces_sampled{decision="sampled",sampled="true"} '
-_FILES = {"service": {"pipelines": {s: {"exporters": [f"file/{s}"]} for s in ("traces", "metrics")}}}
-"""Laid over last, since tail-sampling.yaml names exporters too."""
 
 
-def test_a_secured_collector_asks_who_is_there(programs: dict[str, str], tmp_path: Path):
+def test_a_secured_collector_asks_who_is_there(tmp_path: Path):
     """With secure.yaml plain HTTP and TLS without the token are refused, with it taken; `stack check` says so."""
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
@@ -228,7 +202,7 @@ def test_a_secured_collector_asks_who_is_there(programs: dict[str, str], tmp_pat
     body = traces(span("one", 9))
     headers = {"Content-Type": "application/x-protobuf"}
     token = {"authorization": "Bearer only-for-this-test"}
-    with collector(programs["OTELCOL"], tmp_path, "secure.yaml", layer, extensions, environment=environment) as running:
+    with collector(tmp_path, "secure.yaml", layer, extensions, environment=environment) as running:
         url = f"https://127.0.0.1:{running.http}/v1/traces"
         trusted = tmp_path / "ca.crt"
         authority.cert_pem.write_to_path(str(trusted))
@@ -260,7 +234,7 @@ def _trust(file: Path) -> Any:
     return ssl.create_default_context(cafile=str(file))
 
 
-def test_failures_are_counted_under_the_names_that_the_dashboard_shows(programs: dict[str, str], tmp_path: Path):
+def test_failures_are_counted_under_the_names_that_the_dashboard_shows(tmp_path: Path):
     """A collector that cannot deliver, cannot queue and refuses tells of each by the names that the panel queries."""
     points = ExportMetricsServiceRequest()
     metric = points.resource_metrics.add().scope_metrics.add().metrics.add()
@@ -270,7 +244,7 @@ def test_failures_are_counted_under_the_names_that_the_dashboard_shows(programs:
         query["expr"].split("(")[-1].split("[")[0]
         for query in (t.query for t in targets() if t.panel == "Refused, failed, given up")
     }
-    with collector(programs["OTELCOL"], tmp_path, FAILING) as running:
+    with collector(tmp_path, FAILING) as running:
 
         def told() -> bool:
             for number in range(5):

@@ -1,16 +1,22 @@
-"""The dashboards on paper: what can be said without running anything."""
+"""Here: the dashboards on paper: what can be said without running anything.
 
+They are held against the schema of Grafana 10.1 and of the current one, as Grafana's SDK describes them.
+"""
+
+import json
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
 import pytest
 import yaml
-from stack_support.boards import Target, boards, targets
-from stack_support.services import ROOT
+from stack_support import grafana_schema
+from stack_support.boards import ROOT, Target, boards, targets
+from stack_support.given import needs
 
 from dashboards import _promql as promql
 from dashboards._colors import MODELS, PHASES
@@ -155,6 +161,54 @@ def test_grafana_of_ten_one_knows_the_form(uid: str):
         "traces",
     }
     assert board["editable"] is False
+
+
+def _faults(sdk: str | None) -> tuple[str, dict[str, list[str]]]:
+    """Have an SDK read the dashboards: the one of the environment, or the one in a folder."""
+    environment = {**os.environ, **({} if sdk is None else {"PYTHONPATH": sdk})}
+    script = ROOT / "tests/stack_support/grafana_schema.py"
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    return found["sdk"], found["faults"]
+
+
+def test_the_schema_of_ten_one_is_kept():
+    """Grafana 10.1 knows each key, and its type of value; later heatmaps read `mode` where 10.1 reads `show`."""
+    version, faults = _faults(None)
+
+    assert version.endswith("!10.1.0")
+    assert {f for found in faults.values() for f in found} == {".panels[].options.tooltip.mode: unknown"}
+    assert set(faults) == set(BOARDS)
+
+
+@needs("GRAFANA_SDK")
+def test_the_schema_of_the_current_grafana_is_kept():
+    """So does the newest SDK, of the one line that all Grafanas from 12 on share."""
+    version, faults = _faults(os.environ["GRAFANA_SDK"])
+
+    assert "!" not in version
+    assert {f for found in faults.values() for f in found} == {".panels[].options.tooltip.show: unknown"}
+    assert set(faults) == set(BOARDS)
+
+
+SPOILT: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
+    (".panels[].titel: unknown", lambda board: board["panels"][0].update(titel="x")),
+    (".panels[].title: 5 is no str", lambda board: board["panels"][0].update(title=5)),
+    (".graph_tooltip: 7 is no DashboardCursorSync", lambda board: board.update(graphTooltip=7)),
+    (".panels[].grid_pos.w: '12' is no int", lambda board: board["panels"][0]["gridPos"].update(w="12")),
+    (".panels[].options.gab: unknown", lambda board: board["panels"][0]["options"].update(gab=1)),
+]
+
+
+@pytest.mark.parametrize(("fault", "spoil"), SPOILT, ids=[f for f, _ in SPOILT])
+def test_a_fault_of_form_is_found(fault: str, spoil: Callable[[dict[str, Any]], object]):
+    """A key that is misspelt or a value of another type does not pass."""
+    grafana_schema.plugins.register_default_plugins()
+    board = json.loads(json.dumps(BOARDS["groq-overview"]))
+    spoil(board)
+
+    assert fault in set(grafana_schema.faults(board))
 
 
 @pytest.mark.parametrize("uid", BOARDS)

@@ -1,4 +1,4 @@
-"""Prometheus as a bare program: alerts that fire, samples that come hours late, a copy of all to another one."""
+"""Here: Prometheus as a process, no Docker: alerts that fire, samples that come hours late, a copy to another one."""
 
 import random
 import time
@@ -11,13 +11,14 @@ import pytest
 import yaml
 from opentelemetry.context import Context
 from stack_support import traffic
-from stack_support.programs import FAILING, Prometheus, collector, free_port, prometheus, span, traces
-from stack_support.services import ROOT, until
+from stack_support.given import needs
+from stack_support.programs import FAILING, ROOT, Prometheus, collector, free_port, prometheus, span, traces
+from stack_support.waiting import until
 from support.full_records import ordinary_record
 
 from groqscope.timeline import RateLimits
 
-pytestmark = pytest.mark.stack
+pytestmark = needs("OTELCOL", "PROMETHEUS")
 
 QUICK = {"scrape_interval": "1s", "evaluation_interval": "1s"}
 
@@ -65,19 +66,18 @@ def _bad_half_hour(to: Prometheus) -> None:
 
 
 @pytest.fixture
-def failing(programs: dict[str, str], tmp_path: Path) -> Iterator[Any]:
+def failing(tmp_path: Path) -> Iterator[Any]:
     """A collector whose deliveries fail, all in its own way."""
-    (tmp_path / "collector").mkdir()
-    with collector(programs["OTELCOL"], tmp_path / "collector", FAILING) as running:
+    with collector(tmp_path / "collector", FAILING) as running:
         yield running
 
 
-def test_every_alert_fires_for_real(programs: dict[str, str], failing: Any, tmp_path: Path):
+def test_every_alert_fires_for_real(failing: Any, tmp_path: Path):
     """A half hour in which everything goes wrong, in a real Prometheus: each alert fires, with words filled in."""
     scraped = {"otel-collector": failing.own_metrics, "tempo": free_port()}
     jobs = [{"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for job, port in scraped.items()]
     changes = {"global": QUICK, "rule_files": _rules(tmp_path), "scrape_configs": jobs}
-    with prometheus(programs["PROMETHEUS"], tmp_path / "prometheus", changes) as running:
+    with prometheus(tmp_path / "prometheus", changes) as running:
         _bad_half_hour(running)
 
         def fires() -> bool:
@@ -98,12 +98,12 @@ def test_every_alert_fires_for_real(programs: dict[str, str], failing: Any, tmp_
     assert "queue for otlp_grpc/tempo" in summaries["GroqCollectorQueueFilling"]
 
 
-def test_samples_that_are_hours_late_are_taken(programs: dict[str, str], tmp_path: Path):
+def test_samples_that_are_hours_late_are_taken(tmp_path: Path):
     """What waited for two hours goes to its own place in time, though newer samples are there already."""
     process, other = _process("late"), _process("on-time")
     now = time.time_ns()
     moments = [now - minutes * 60 * 10**9 for minutes in range(120, -1, -5)]
-    with prometheus(programs["PROMETHEUS"], tmp_path / "prometheus", {"scrape_configs": []}) as running:
+    with prometheus(tmp_path / "prometheus", {"scrape_configs": []}) as running:
         process.telemetry.metrics.record(ordinary_record(), [], Context())
         running.post("metrics", process.metrics(moments[0]))
         other.telemetry.metrics.record(ordinary_record(), [], Context())
@@ -117,7 +117,7 @@ def test_samples_that_are_hours_late_are_taken(programs: dict[str, str], tmp_pat
     assert found == [str(i + 1) for i in range(len(moments))]
 
 
-def test_everything_is_copied_by_remote_write(programs: dict[str, str], tmp_path: Path):
+def test_everything_is_copied_by_remote_write(tmp_path: Path):
     """With stack/scale/prometheus-remote-write.yml, samples and exemplars arrive at another store, with its labels."""
     scale = yaml.safe_load((ROOT / "stack/scale/prometheus-remote-write.yml").read_text(encoding="utf-8"))
     token = tmp_path / "token"
@@ -125,11 +125,11 @@ def test_everything_is_copied_by_remote_write(programs: dict[str, str], tmp_path
     process = _process("copied")
     record = replace(ordinary_record(), start_unix_ns=time.time_ns())
     receiver = "--web.enable-remote-write-receiver"
-    with prometheus(programs["PROMETHEUS"], tmp_path / "far", {"scrape_configs": []}, receiver) as far:
+    with prometheus(tmp_path / "far", {"scrape_configs": []}, receiver) as far:
         (write,) = scale["remote_write"]
         write |= {"url": f"{far.url}/api/v1/write", "authorization": {"credentials_file": str(token)}}
         changes = {"global": {**QUICK, **scale["global"]}, "remote_write": [write], "scrape_configs": []}
-        with prometheus(programs["PROMETHEUS"], tmp_path / "near", changes) as near:
+        with prometheus(tmp_path / "near", changes) as near:
             process.end(record)
             near.post("metrics", process.metrics(time.time_ns()))
             query = 'groqscope_stream_outcomes_total{service_name="copied"}'

@@ -2,14 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from stack_support.services import ROOT
+import yaml
 
-VALUES = {"service": ".*", "model": ".*", "environment": ".*", "slower": "500ms"}
-"""What stands for the variables: everything."""
+ROOT = Path(__file__).parents[2]
+SOURCES: list[dict[str, Any]] = yaml.safe_load(
+    (ROOT / "stack/grafana/provisioning/datasources/groqscope.yaml").read_text(encoding="utf-8")
+)["datasources"]
+"""Data sources as they are provisioned."""
+SCRAPE_S = int(SOURCES[0]["jsonData"]["timeInterval"].removesuffix("s"))
+"""What Grafana takes for the time between two scrapes."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,28 @@ def targets() -> Iterator[Target]:
                 yield Target(uid, panel["title"], panel["type"], query)
 
 
-def filled(query: str, *, range_s: int, trace: str = "") -> str:
-    """Put values in the place of variables, as Grafana does."""
-    values = {**VALUES, "trace": trace, "__rate_interval": "4m", "__range": f"{range_s}s"}
+STEP_S = 60
+"""Between two points of a chart of one hour: the time between two scrapes, which the data source says is a minute."""
+
+
+def filled(query: str, *, range_s: int, trace: str = "", **chosen: Sequence[str]) -> str:
+    """Put values in the place of variables as Grafana does; what is not `chosen` is `All`.
+
+    In PromQL several values become `(a|b)`, and what a regular expression would take for its own is escaped; in TraceQL
+    they are joined as they are.
+    """
+    promql = not query.lstrip().startswith("{")
+    values = {name: _joined(chosen.get(name), escape=promql) for name in ("service", "model", "environment")}
+    values |= {"slower": "500ms", "trace": trace, "__range": f"{range_s}s"}
+    # Four scrapes, or one more than the step: so says Grafana's documentation of the variable.
+    values["__rate_interval"] = f"{max(STEP_S + SCRAPE_S, 4 * SCRAPE_S)}s"
     return re.sub(r"\$\{?(\w+)\}?", lambda m: values[m[1]], query)
+
+
+def _joined(chosen: Sequence[str] | None, *, escape: bool) -> str:
+    if chosen is None:
+        return ".*"
+    if not escape:
+        return "|".join(chosen)
+    words = [re.sub(r"[\\^$*{}\[\]+?.()|]", r"\\\\\g<0>", word) for word in chosen]
+    return words[0] if len(words) == 1 else f"({'|'.join(words)})"

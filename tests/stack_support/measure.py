@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import httpx
 
 from stack_support import traffic
-from stack_support.services import COLLECTOR
+
+COLLECTOR = "http://127.0.0.1:4318"
 
 SERVICES = ("otel-collector", "tempo", "prometheus")
 PER_BATCH = 64

@@ -69,6 +69,9 @@ class FakeTempo:
     refused: list[str] = field(default_factory=list)
     """Why, of each question that was."""
 
+    _read: dict[str, tuple[int, int, list[SpanOfTrace]]] = field(default_factory=dict)
+    """Of each trace its seconds and its spans, made when they are first asked for."""
+
     def keep(self, request: ExportTraceServiceRequest) -> None:
         """Keep spans under their traces."""
         for resource in request.resource_spans:
@@ -80,6 +83,7 @@ class FakeTempo:
                     group.scope.CopyFrom(scope.scope)
                     group.spans.append(span)
                     self.traces.setdefault(span.trace_id.hex(), []).append(kept)
+                    self._read.pop(span.trace_id.hex(), None)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer a request."""
@@ -100,6 +104,8 @@ class FakeTempo:
         params = {name: values[0] for name, values in given.items()}
         if path in ("/ready", "/api/echo"):
             return httpx.Response(200, text=path.rpartition("/")[2])
+        if path == "/metrics":  # none: what Tempo counts is Tempo's alone to tell
+            return httpx.Response(200, headers={"content-type": "text/plain; version=0.0.4"})
         if path == "/api/search":
             return self._search(params)
         if found := re.fullmatch(r"/api/traces/([^/]+)", path):
@@ -130,17 +136,25 @@ class FakeTempo:
         _refuse_if(not re.fullmatch(r"[0-9a-fA-F]{1,32}", trace_id), f"{trace_id!r} is no trace ID")
         self.fetched.append(trace_id)
         wanted = trace_id.lower().rjust(32, "0")
-        if wanted not in dict(self._within(start, end)):
+        if wanted not in self.traces or self._reaching(wanted, start, end) is None:
             return httpx.Response(404, text="trace not found")
         return httpx.Response(200, json={"batches": [MessageToDict(kept) for kept in self.traces[wanted]]})
 
     def _within(self, start: int, end: int) -> Iterator[tuple[str, list[SpanOfTrace]]]:
         """Yield the traces that reach into a time; all of them when it is not given."""
-        for trace_id, kept in list(self.traces.items()):
-            spans = _spans(kept)
-            begun, ended = _extent(spans)
-            if not (start or end) or (begun // _SECOND <= end and ended // _SECOND >= start):
+        for trace_id in list(self.traces):
+            spans = self._reaching(trace_id, start, end)
+            if spans is not None:
                 yield trace_id, spans
+
+    def _reaching(self, trace_id: str, start: int, end: int) -> list[SpanOfTrace] | None:
+        read = self._read.get(trace_id)
+        if read is None:
+            spans = _spans(self.traces[trace_id])
+            begun, ended = _extent(spans)
+            read = self._read[trace_id] = (begun // _SECOND, ended // _SECOND, spans)
+        begun, ended, spans = read
+        return spans if not (start or end) or (begun <= end and ended >= start) else None
 
 
 def _refuse_if(wrong: object, why: str) -> None:
@@ -229,8 +243,8 @@ def written(name: str) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(tempo: FakeTempo) -> Iterator[str]:
-    """Answer HTTP on a free port of the loopback, and yield the address."""
+def serving(tempo: FakeTempo, port: int = 0) -> Iterator[str]:
+    """Answer HTTP on a port of the loopback, by default a free one, and yield the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -245,7 +259,7 @@ def serving(tempo: FakeTempo) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -258,7 +272,7 @@ def serving(tempo: FakeTempo) -> Iterator[str]:
 
 @contextmanager
 def receiving(tempo: FakeTempo, port: int = 0) -> Iterator[str]:
-    """Take OTLP over gRPC on a port of the loopback, and yield the address."""
+    """Take OTLP over gRPC on a port of the loopback, by default a free one, and yield the address."""
 
     class Servicer(TraceServiceServicer):
         def Export(self, request: ExportTraceServiceRequest, context: Any) -> ExportTraceServiceResponse:  # noqa: N802
