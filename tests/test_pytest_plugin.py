@@ -97,8 +97,8 @@ def test_too_few(client):
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
         [
-            "*cannot tell: duration.max < 10s, measured nothing in 0 requests (no request has duration)",
-            "*cannot tell: duration.p95 < 10s, measured nothing in 1 request (p95 needs 20 values, there are 1)",
+            "*inconclusive: duration.max < 10s, measured nothing in 0 requests (no request has duration)",
+            "*inconclusive: duration.p95 < 10s, measured nothing in 1 request (p95 needs 20 values, there are 1)",
         ]
     )
 

@@ -78,7 +78,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         for record in records:
             budgets.add(record)
     kept = [one for budgets in measured for one in budgets.results()]
-    broken = [one for one in kept if one.verdict in {"over", "cannot tell"}]
+    broken = [one for one in kept if one.verdict in {"over", "inconclusive"}]
     if broken:
         pytest.fail("\n".join(_line(one, len(records)) for one in broken), pytrace=False)
     return result

@@ -45,7 +45,7 @@ def test_whole_tables_of_equal_sets_rarely_name_a_change():
     for seed in range(10):
         a, b = traffic(300, seed), traffic(300, 1000 + seed)
         changes = [c for row in sets(a, b).rows for c in (row.median, row.p95)]
-        named += any(change.certainty != "cannot tell" for change in changes)
+        named += any(change.certainty != "inconclusive" for change in changes)
 
     assert named <= 1
 
@@ -58,7 +58,7 @@ def test_a_change_is_found():
     assert by_measure["duration"].median.certainty == "slower"
     assert by_measure["ttfc"].p95.certainty == "slower"
     assert by_measure["phase.queue"].median.certainty == "slower"
-    assert by_measure["phase.receive"].median.certainty == "cannot tell"
+    assert by_measure["phase.receive"].median.certainty == "inconclusive"
     assert by_measure["duration"].median.low > 1
     assert comparison.sentence.startswith(f"{MODEL} is slower: duration median +4")
 
@@ -76,11 +76,11 @@ def test_the_same_question_has_the_same_answer():
     assert sets(requests(50, 1), requests(50, 2)) == sets(requests(50, 1), requests(50, 2))
 
 
-def test_too_few_requests_cannot_tell():
+def test_too_few_requests_are_inconclusive():
     """A tenfold difference of three requests is shown and not called a change."""
     row = rows(sets(requests(3, 1), requests(3, 2, queue=4000 * MS)))["duration"]
 
-    assert row.median.certainty == "cannot tell"
+    assert row.median.certainty == "inconclusive"
     assert row.median.ratio > 5
     assert row.median.low is None
     assert row.median.note == "needs 20 requests in each set"
@@ -129,7 +129,7 @@ def test_failed_requests_say_nothing_about_speed():
     row = rows(sets(requests(100, 1), [*requests(100, 2), *(failed(n) for n in range(100))]))["duration"]
 
     assert (row.n_a, row.n_b) == (100, 100)
-    assert row.median.certainty == "cannot tell"
+    assert row.median.certainty == "inconclusive"
 
 
 def test_small_phases_are_not_compared():
@@ -172,5 +172,5 @@ def test_what_was_nothing_before_has_no_ratio():
 
     row = rows(sets(queued(0), queued(500 * MS)))["phase.queue"]
 
-    assert (row.median.a, row.median.ratio, row.median.certainty) == (0, None, "cannot tell")
+    assert (row.median.a, row.median.ratio, row.median.certainty) == (0, None, "inconclusive")
     assert row.median.note == "nothing to compare with: it is 0 in the first set"

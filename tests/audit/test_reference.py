@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from groqscope.audit import compile_where, parse_budget
-from groqscope.cli.audit import BROKEN, CANNOT_TELL, OVER
+from groqscope.cli.audit import BROKEN, INCONCLUSIVE, OVER
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -33,4 +33,4 @@ def test_exit_statuses_of_the_page():
     """The table names the statuses the command gives."""
     assert f"| {OVER} | a budget is over |" in TEXT
     assert f"| {BROKEN} | a mistake" in TEXT
-    assert f"| {CANNOT_TELL} | a budget cannot be told" in TEXT
+    assert f"| {INCONCLUSIVE} | a budget is inconclusive" in TEXT

@@ -140,7 +140,7 @@ def test_limit(store, capsys):
     ],
 )
 def test_exit_status_of_budgets(store, capsys, budgets, status):
-    """0 when all are kept, 1 when one is over, 3 when one cannot be told and none is over."""
+    """0 when all are kept, 1 when one is over, 3 when one is inconclusive and none is over."""
     arguments = [part for budget in budgets for part in ("--budget", budget)]
 
     assert output(capsys, *arguments)[0] == status

@@ -590,7 +590,7 @@ BUDGETS = (
         operator="<",
         unit="ns",
         n=41,
-        verdict="cannot tell",
+        verdict="inconclusive",
         note="p99 needs 100 values, there are 41",
     ),
     BudgetResult(
@@ -644,7 +644,7 @@ def _row(model: str | None, measure: str, unit: Any, median: Change, p95: Change
 
 
 def _change(a: float, b: float, low: float | None, high: float | None) -> Change:
-    certainty: Certainty = "slower" if low and low > 1 else "faster" if high and high < 1 else "cannot tell"
+    certainty: Certainty = "slower" if low and low > 1 else "faster" if high and high < 1 else "inconclusive"
     return Change(a=a, b=b, ratio=b / a, low=low, high=high, certainty=certainty)
 
 

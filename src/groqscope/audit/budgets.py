@@ -6,7 +6,7 @@ The grammar is in `expression`; a measure is one of these:
     statistic := p50 … p99.9 | median | min | max | mean | sum | count
 
 `errors`, `abandoned` and `retried` are shares when the limit is in %, else counts. A percentile that the number of
-requests cannot support is "cannot tell", never "ok".
+requests cannot support makes a budget inconclusive, never ok.
 """
 
 import re
@@ -239,7 +239,7 @@ class Budgets:
 
     def _result(self, budget: Budget, field: Field | None, tally: _Tally) -> BudgetResult:
         measured, n, note = _counted(budget, tally) if field is None else _statistic(budget, tally)
-        verdict: BudgetVerdict = "cannot tell"
+        verdict: BudgetVerdict = "inconclusive"
         if measured is not None:
             verdict = "ok" if ORDER[budget.operator](measured, budget.limit) else "over"
         return BudgetResult(

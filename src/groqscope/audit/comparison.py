@@ -159,7 +159,7 @@ def _change(pair: _Pair, quantile: float, least: int, confidence: float) -> Chan
 
 
 def _certainty(low: float, high: float) -> Certainty:
-    return "slower" if low > 1 else "faster" if high < 1 else "cannot tell"
+    return "slower" if low > 1 else "faster" if high < 1 else "inconclusive"
 
 
 def interval(a: "array[float]", b: "array[float]", quantile: float, confidence: float) -> tuple[float, float]:
@@ -222,7 +222,7 @@ def _word(model: str | None, rows: list[ComparisonRow]) -> str:
     """Describe the first change of a model: measures in their order, the median before the p95."""
     for row in rows:
         for change, statistic in ((row.median, "median"), (row.p95, "p95")):
-            if change.certainty != "cannot tell" and change.ratio is not None:
+            if change.certainty != "inconclusive" and change.ratio is not None:
                 size = f"{'+' if change.ratio > 1 else '-'}{percent(abs(change.ratio - 1))}"
                 return f"{model or 'unknown model'} is {change.certainty}: {row.measure} {statistic} {size}"
     return ""

@@ -1,8 +1,8 @@
 """Values and their quantiles: exact up to `EXACT_LIMIT` values, then a sketch of logarithmic buckets.
 
-Exact: linear interpolation between the two nearest ranks. The sketch keeps a count per bucket; a bucket reaches from
-`x` to `x * GAMMA`, and its answer is off by at most `RELATIVE_ERROR` of the true value, whatever the distribution.
-Count, sum, minimum and maximum stay exact.
+While exact, a quantile is interpolated between the two nearest ranks. The sketch keeps a count per bucket; a bucket
+reaches from `x` to `x * GAMMA`, and its answer is off by at most `RELATIVE_ERROR` of the true value, whatever the
+distribution. Count, sum, minimum and maximum stay exact.
 """
 
 import math
@@ -19,7 +19,7 @@ _QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
 
 
 def needed(quantile: float) -> int:
-    """How many values support a quantile: enough that one is expected beyond it."""
+    """Return how many values a quantile needs: enough that one is expected beyond it."""
     return max(1, math.ceil(round(1 / (1 - quantile), 6))) if quantile > 0.5 else 1  # noqa: PLR2004 - the median
 
 
@@ -49,7 +49,7 @@ class Values:
 
     @property
     def exact(self) -> bool:
-        """Whether every value is still there."""
+        """Whether every value is still known."""
         return self._values is not None
 
     def add(self, value: float) -> None:
@@ -69,7 +69,7 @@ class Values:
             self._to_sketch()
 
     def merge(self, other: "Values") -> None:
-        """Add all values of another."""
+        """Add the values of another."""
         self.n += other.n
         self.total += other.total
         self.min, self.max = min(self.min, other.min), max(self.max, other.max)
@@ -93,7 +93,7 @@ class Values:
         return self._buckets, self._zeros
 
     def quantile(self, quantile: float) -> float | None:
-        """Give a quantile, or `None` when there are too few values for it."""
+        """Return a quantile, or `None` when there are too few values for it."""
         if self.n < needed(quantile):
             return None
         if self._values is None:
@@ -101,16 +101,16 @@ class Values:
         return quantile_of_sorted(self.sorted(), quantile)
 
     def sorted(self) -> "array[float]":
-        """Give all values in order; only while they are exact."""
+        """Return all values in order, while they are still exact."""
         if self._values is None:
-            raise ValueError("a sketch does not know its values")
+            raise ValueError("the values are gone: only a sketch of them is kept")
         if not self._sorted:
             self._values = array("d", sorted(self._values))
             self._sorted = True
         return self._values
 
     def distribution(self, unit: Unit) -> Distribution:
-        """Freeze into what reports show."""
+        """Return what reports show."""
         if not self.n:
             return Distribution(unit=unit, n=0)
         p50, p90, p95, p99 = (self.quantile(q) for q in _QUANTILES)

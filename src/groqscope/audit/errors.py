@@ -1,4 +1,4 @@
-"""What a user of the audit did wrong, or what cannot be read: one sentence that says what to do.
+"""What the user can put right: each error is one sentence that says what is wrong and what to do.
 
 AuditError              exit status 2
 +-- ExpressionError     in --where or --budget: points at the place

@@ -172,11 +172,11 @@ BY_NAME: Final[dict[str, Field]] = {name: f for f in FIELDS for name in (f.name,
 
 
 class UnknownField(AuditError):
-    """A word that is not in the vocabulary."""
+    """A name that is not in the vocabulary."""
 
 
 def find(name: str) -> Field:
-    """Give the field of that name or alias; a bare phase (`queue`) stands for `phase.queue`.
+    """Return the field of that name or alias; a bare phase (`queue`) stands for `phase.queue`.
 
     Raises:
         UnknownField: there is none; the message names the closest ones.
@@ -192,7 +192,7 @@ def find(name: str) -> Field:
 
 
 def numeric(name: str) -> Field:
-    """Give the field of that name, which must be a number or a duration.
+    """Return the field of that name, which must be a number or a duration.
 
     Raises:
         UnknownField: there is none, or it is text, a flag or a time.

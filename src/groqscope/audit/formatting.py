@@ -1,12 +1,14 @@
-"""Numbers and names as a reader wants them: one unit a report, nothing invented, nothing that a terminal would obey."""
+"""Numbers, units, plurals and names as text: nothing invented, and nothing in it that a terminal would obey."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from groqscope.audit.model import Unit
+
 UNKNOWN: Final = "-"
-"""How a value that is not known is written; never 0."""
+"""A value that is not known; never written as 0."""
 
 UnitName = Literal["us", "ms", "s"]
 
@@ -29,7 +31,7 @@ _HIDDEN: Final = frozenset(
 
 
 def visible(text: str, *, limit: int | None = None) -> str:
-    r"""Write text from outside so that it is only seen: controls become `\x1b`, too much of it is cut."""
+    r"""Return text from outside so that it is only seen: controls become `\x1b`, too much of it is cut."""
     if limit is not None and len(text) > limit:
         text = text[: max(1, limit - 1)] + "…"
     if text.isprintable() and text.isascii():
@@ -42,7 +44,7 @@ def _escaped(code: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class DurationUnit:
     """The unit of all durations of a report."""
 
     name: UnitName
@@ -50,13 +52,13 @@ class Unit:
     decimals: int
 
     @classmethod
-    def of(cls, name: UnitName) -> "Unit":
-        """Give the unit of this name."""
+    def of(cls, name: UnitName) -> "DurationUnit":
+        """Return the unit of this name."""
         return _UNITS[name]
 
     @classmethod
-    def fitting(cls, values: Iterable[float | None]) -> "Unit":
-        """Choose by the largest value, so that it has at most five digits before the point."""
+    def fitting(cls, values: Iterable[float | None]) -> "DurationUnit":
+        """Return the unit in which the largest value has at most five digits before the point."""
         largest = max((v for v in values if v is not None), default=0)
         return _UNITS["s" if largest >= 60e9 else "ms" if largest >= 1e6 else "us"]  # noqa: PLR2004 - a minute, a millisecond
 
@@ -66,21 +68,21 @@ class Unit:
         return self.ns / 10**self.decimals
 
     def steps(self, ns: float) -> int:
-        """Round a length to steps."""
+        """Return a length as a number of steps, rounded."""
         return round(ns / self.step_ns)
 
     def stepped(self, steps: int, ns: float) -> str:
-        """Write a length of so many steps; something that is not quite nothing (`ns`) is not written as 0."""
+        """Return a length of so many steps; something that is not quite nothing (`ns`) is not written as 0."""
         if not steps and ns > 0:
             return f"<{10**-self.decimals:.{self.decimals}f}"
         return f"{steps / 10**self.decimals:,.{self.decimals}f}"
 
     def text(self, ns: float | None) -> str:
-        """Write a duration without its unit."""
+        """Return a duration without its unit."""
         return UNKNOWN if ns is None else self.stepped(self.steps(ns), ns)
 
     def full(self, ns: float | None) -> str:
-        """Write a duration with its unit."""
+        """Return a duration with its unit."""
         return UNKNOWN if ns is None else f"{self.text(ns)} {self.label}"
 
     @property
@@ -89,20 +91,20 @@ class Unit:
         return "µs" if self.name == "us" else self.name
 
 
-_UNITS: Final[dict[str, Unit]] = {
-    "us": Unit("us", 1_000, 1),
-    "ms": Unit("ms", 1_000_000, 1),
-    "s": Unit("s", 1_000_000_000, 3),
+_UNITS: Final[dict[str, DurationUnit]] = {
+    "us": DurationUnit("us", 1_000, 1),
+    "ms": DurationUnit("ms", 1_000_000, 1),
+    "s": DurationUnit("s", 1_000_000_000, 3),
 }
 
 
 def summed(ns: float) -> str:
-    """Write a sum of durations, with the unit that fits it."""
+    """Return a sum of durations, with the unit that fits it."""
     return f"{ns / 1e9:,.1f} s" if ns >= 1e8 else f"{ns / 1e6:,.1f} ms"  # noqa: PLR2004 - a tenth of a second
 
 
 def share(part: float, whole: float) -> str:
-    """Write a share in per cent, cut rather than rounded, so that 99.96% is not 100%."""
+    """Return a share in per cent, cut rather than rounded, so that 99.96% is not 100%."""
     if whole <= 0:
         return UNKNOWN
     permille = int(part / whole * 1000 + 1e-9)
@@ -117,12 +119,12 @@ def count(value: int | None, noun: str = "", plural: str = "") -> str:
 
 
 def rate(value: float | None) -> str:
-    """Write tokens per second."""
+    """Return tokens per second."""
     return UNKNOWN if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"  # noqa: PLR2004 - two digits are enough
 
 
 def money(usd: float | None) -> str:
-    """Write US dollars with two significant digits below a cent, cents above a dollar."""
+    """Return US dollars with two significant digits below a cent, cents above a dollar."""
     if usd is None:
         return UNKNOWN
     if usd == 0:
@@ -136,7 +138,7 @@ def money(usd: float | None) -> str:
 
 
 def size(value: int | None) -> str:
-    """Write a number of bytes."""
+    """Return a number of bytes."""
     if value is None:
         return UNKNOWN
     if value < 10_000:  # noqa: PLR2004 - five digits read badly
@@ -145,14 +147,14 @@ def size(value: int | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Write seconds that Groq reports, as short as they allow."""
+    """Return seconds that Groq reports, as short as they allow."""
     if value is None:
         return UNKNOWN
     return f"{value:,.0f} s" if value >= 100 else f"{value:.3g} s"  # noqa: PLR2004 - three digits
 
 
 def moment(unix_ns: int) -> str:
-    """Write a moment as ISO 8601, UTC, in milliseconds."""
+    """Return a moment as ISO 8601, UTC, in milliseconds."""
     try:
         date = datetime.fromtimestamp(unix_ns // 1_000_000_000, UTC)
     except (OverflowError, ValueError, OSError):
@@ -161,12 +163,12 @@ def moment(unix_ns: int) -> str:
 
 
 def clock(unix_ns: int) -> str:
-    """Write the time of day of a moment, UTC, without the date."""
+    """Return the time of day of a moment, UTC, without the date."""
     return moment(unix_ns)[11:]
 
 
 def plain(value: object) -> str:
-    """Write a setting or an attribute."""
+    """Return a setting or an attribute."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -182,7 +184,7 @@ _MINUTE: Final = 60e9
 
 
 def duration(ns: float) -> str:
-    """Write a duration with three digits: `1.24 s`, `215 ms`, `38 µs`, `3 min 12 s`."""
+    """Return a duration with three digits: `1.24 s`, `215 ms`, `38 µs`, `3 min 12 s`."""
     if ns >= 2 * _MINUTE:
         minutes, rest = divmod(round(ns / 1e9), 60)
         return f"{minutes:,} min {rest} s" if rest else f"{minutes:,} min"
@@ -193,7 +195,7 @@ def duration(ns: float) -> str:
 
 
 def significant(value: float) -> str:
-    """Write a number with three digits, and never an exponent."""
+    """Return a number with three digits, and never an exponent."""
     size = abs(value)
     if size >= 99.95:  # noqa: PLR2004 - where three digits fill the integer part
         return f"{value:,.0f}"
@@ -201,7 +203,7 @@ def significant(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share, cut off so that 99.96% is not 100%."""
+    """Return a share, cut off so that 99.96% is not 100%."""
     value = share * 100
     if value < 1 and share > 0:
         return "<1%"
@@ -212,13 +214,13 @@ _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", 
 
 
 def several(number: int, kind: str) -> str:
-    """Write how many of something with a name or a number: `two 429s`, `one timeout`."""
+    """Return how many of something with a name or a number: `two 429s`, `one timeout`."""
     word = _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
     return f"{word} {kind}{'s' if number > 1 else ''}"
 
 
 def in_unit(value: float, unit: str) -> str:
-    """Write a value of a field in its unit."""
+    """Return a value of a field in its unit."""
     if unit == "ns":
         return duration(value)
     if unit == "share":
@@ -226,3 +228,27 @@ def in_unit(value: float, unit: str) -> str:
     if unit == "usd":
         return f"${value:.6f}".rstrip("0").rstrip(".")
     return significant(value) if value % 1 else f"{value:,.0f}"
+
+
+def measure(value: float | None, kind: Unit, unit: DurationUnit) -> str:
+    """Return a value of any kind with its unit."""
+    if value is None:
+        return UNKNOWN
+    if kind == "ns":
+        return unit.full(value)
+    return _PLAIN.get(kind, _number)(value) + (f" {kind}" if kind in ("tokens", "tokens/s") else "")
+
+
+def _percent(value: float) -> str:
+    return f"{int(value * 10_000 + 1e-6) / 100:g}%"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1e5 else f"{value:,.4g}"  # noqa: PLR2004 - no exponents
+
+
+def _bytes(value: float) -> str:
+    return size(round(value))
+
+
+_PLAIN: Final[dict[str, Callable[[float], str]]] = {"share": _percent, "usd": money, "bytes": _bytes}

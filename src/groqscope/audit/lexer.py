@@ -1,4 +1,4 @@
-"""Words of the expression language: numbers with units, quoted texts, names, operators, each with its position."""
+"""The tokens of the expression language: numbers with units, quoted text, names and operators, with their positions."""
 
 import re
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ _TOKEN: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word."""
+    """One token."""
 
     kind: TokenKind
     text: str
@@ -56,14 +56,14 @@ class Token:
     value: float = 0.0
     """A number, scaled by its unit."""
     unit: Unit | None = None
-    """What the number's unit says it is; `None` for a plain number."""
+    """What the unit measures; `None` for a plain number."""
 
 
 def unix_ns(text: str) -> int:
-    """Read a moment in ISO form, without a zone local time, as Unix nanoseconds.
+    """Return a moment in ISO form as Unix nanoseconds; without a zone it is local time.
 
     Raises:
-        ValueError: it is none, or in a year that no clock has.
+        ValueError: it is not one, or its year is out of range.
     """
     try:
         # Whole microseconds: a double has no room for nanoseconds since 1970.
@@ -73,7 +73,7 @@ def unix_ns(text: str) -> int:
 
 
 def tokenize(text: str) -> list[Token]:
-    """Cut a text into words; the last is of kind `end`.
+    """Split a text into tokens; the last is of kind `end`.
 
     Raises:
         ExpressionError: a character or unit that does not belong here.

@@ -14,8 +14,8 @@ AUDIT_VERSION = 1
 """Version of the JSON form of these results, written as `schema_version`."""
 
 Unit = Literal["ns", "tokens/s", "tokens", "bytes", "usd", "1", "share"]
-Certainty = Literal["slower", "faster", "cannot tell"]
-BudgetVerdict = Literal["ok", "over", "cannot tell", "measured"]
+Certainty = Literal["slower", "faster", "inconclusive"]
+BudgetVerdict = Literal["ok", "over", "inconclusive", "measured"]
 """`measured`: there is no limit (goodput without one)."""
 
 
@@ -213,7 +213,7 @@ class Change:
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
-    certainty: Certainty = "cannot tell"
+    certainty: Certainty = "inconclusive"
     note: str = ""
 
 

@@ -93,7 +93,7 @@ class Records:
         Raises:
             ImportError: polars is not installed.
         """
-        from groqscope.audit.frames import to_polars
+        from groqscope.audit.dataframes import to_polars
 
         return to_polars(self)
 
@@ -103,7 +103,7 @@ class Records:
         Raises:
             ImportError: pandas is not installed.
         """
-        from groqscope.audit.frames import to_pandas
+        from groqscope.audit.dataframes import to_pandas
 
         return to_pandas(self)
 

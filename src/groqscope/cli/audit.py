@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from groqscope.audit.formatting import UnitName
     from groqscope.audit.reports import Report, Section
 
-OVER, BROKEN, CANNOT_TELL = 1, 2, 3
-"""Exit status: a budget is over, something could not be read, a budget cannot be told."""
+OVER, BROKEN, INCONCLUSIVE = 1, 2, 3
+"""Exit status: a budget is over, something could not be read, a budget is inconclusive."""
 
 _EXAMPLES = """\b
 Examples:
@@ -188,7 +188,7 @@ def _status(report: "Audit", read: "ReadReport") -> int:
         return OVER
     if _broken(read):
         return BROKEN
-    return CANNOT_TELL if "cannot tell" in verdicts else 0
+    return INCONCLUSIVE if "inconclusive" in verdicts else 0
 
 
 def _broken(report: "ReadReport") -> bool:

@@ -16,7 +16,7 @@ from groqscope.cli import options as opt
 
 if TYPE_CHECKING:
     from groqscope.audit import Query
-    from groqscope.audit.formatting import Unit
+    from groqscope.audit.formatting import DurationUnit
     from groqscope.audit.reports import Look
     from groqscope.timeline import RequestRecord
 
@@ -108,10 +108,10 @@ class Screen:
         write: Callable[[str], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        from groqscope.audit.formatting import Unit
+        from groqscope.audit.formatting import DurationUnit
 
         self._look = look
-        self._unit = Unit.of(look.unit or "ms")
+        self._unit = DurationUnit.of(look.unit or "ms")
         self._widths = next(widths for room, widths in _WIDTHS.items() if look.width >= room)
         self._footer = footer
         self._place = place
@@ -195,7 +195,7 @@ def _row(cells: _Cells, widths: tuple[int, ...]) -> str:
     return "  ".join(parts)
 
 
-def _cells(record: "RequestRecord", unit: "Unit") -> _Cells:
+def _cells(record: "RequestRecord", unit: "DurationUnit") -> _Cells:
     from groqscope.audit.formatting import clock, count, money, rate, visible
 
     outcome = f"! {record.error_type or record.outcome}" if record.outcome in FAILED else record.outcome

@@ -12,7 +12,7 @@ from support import report_samples
 from support.report_samples import SAMPLES, compared, explained, judged, many, nothing, overview
 
 from groqscope.audit.reports import HtmlRenderer
-from groqscope.audit.reports.markup import Markup, embedded, join, tag
+from groqscope.audit.reports.html import Markup, embedded, join, tag
 from groqscope.timeline import RequestRecord
 
 HOSTILE = "</script><script>alert(1)</script>\x00\x1b[31m\u2028<!--"

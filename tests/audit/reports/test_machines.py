@@ -161,7 +161,7 @@ def test_csv_sections() -> None:
     """Tools, causes, budgets and comparisons have columns of their own."""
     assert [row["name"] for row in rows(explained(), "tools")] == ["get_weather", "search_catalogue"]
     assert [row["code"] for row in rows(explained(), "why")] == ["retries", "queue"]
-    assert [row["verdict"] for row in rows(explained(), "budgets")] == ["ok", "cannot tell", "over", "measured"]
+    assert [row["verdict"] for row in rows(explained(), "budgets")] == ["ok", "inconclusive", "over", "measured"]
     assert [row["measure"] for row in rows(compared())] == ["duration", "tpot", "phase.consume", "duration"]
     assert rows(replace(explained(), why=None), "why") == []
 

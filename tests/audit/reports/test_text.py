@@ -4,11 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groqscope.audit.formatting import Unit, count, moment, money, plain, rate, seconds, share, size, visible
+from groqscope.audit.formatting import (
+    DurationUnit,
+    count,
+    measure,
+    moment,
+    money,
+    plain,
+    rate,
+    seconds,
+    share,
+    size,
+    visible,
+)
 from groqscope.audit.reports.bars import anchored, bar, split, strip, tail
-from groqscope.audit.reports.measures import measure
 
-MS = Unit.of("ms")
+MS = DurationUnit.of("ms")
 
 
 @pytest.mark.parametrize(

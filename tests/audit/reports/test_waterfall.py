@@ -4,10 +4,9 @@ import pytest
 from support import report_samples
 from support.report_samples import SAMPLES
 
-from groqscope.audit.formatting import Unit
-from groqscope.audit.reports.figures import figures, fitted
-from groqscope.audit.reports.units import request_unit
-from groqscope.audit.reports.waterfall import Row, density, waterfall
+from groqscope.audit.formatting import DurationUnit
+from groqscope.audit.reports.tables import request_unit
+from groqscope.audit.reports.waterfall import Row, density, figures, fitted, waterfall
 from groqscope.timeline import RequestRecord
 
 
@@ -172,5 +171,5 @@ def test_density_of_no_length() -> None:
 
 def test_unit_follows_the_largest_value() -> None:
     """Microseconds, milliseconds, seconds: the largest value decides."""
-    assert [Unit.fitting([v]).name for v in (900_000, 59e9, 61e9)] == ["us", "ms", "s"]
-    assert Unit.fitting([]).name == "us"
+    assert [DurationUnit.fitting([v]).name for v in (900_000, 59e9, 61e9)] == ["us", "ms", "s"]
+    assert DurationUnit.fitting([]).name == "us"

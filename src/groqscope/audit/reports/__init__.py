@@ -7,8 +7,7 @@ one shows differently. rich is imported with the terminal's renderer only.
 from typing import TYPE_CHECKING
 
 from groqscope import _lazy
-from groqscope.audit.reports.kinds import Report, Section
-from groqscope.audit.reports.look import Look, look_of
+from groqscope.audit.reports.rendering import Look, Report, Section, look_of
 
 if TYPE_CHECKING:
     from groqscope.audit.reports.csv import CsvRenderer

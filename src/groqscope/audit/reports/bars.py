@@ -1,9 +1,9 @@
-"""Bars out of characters: eighth blocks, or ASCII."""
+"""Bars made of characters: eighth blocks, or ASCII."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from groqscope.audit.formatting import Unit
+from groqscope.audit.formatting import DurationUnit
 
 _ENDS: Final = " ▏▎▍▌▋▊▉█"
 _DENSITY: Final = " ▁▂▃▄▅▆▇█"
@@ -12,7 +12,7 @@ _EIGHTHS: Final = 8
 
 
 def bar(start: float, end: float, width: int, *, unicode: bool = True) -> tuple[int, str]:
-    """Draw from `start` to `end`, fractions of `width` cells; give the cell it begins in and its characters.
+    """Draw from `start` to `end`, fractions of `width` cells; return the cell it begins in and its characters.
 
     Whatever has a length gets at least the thinnest mark; 3 ms and 5 ms differ where eighths of a cell can show it.
     """
@@ -53,7 +53,7 @@ def anchored(length: float, width: int, *, unicode: bool = True) -> str:
 
 
 def strip(counts: Sequence[int], *, unicode: bool = True) -> str:
-    """Draw counts as heights; a count above 0 is always seen."""
+    """Draw counts as heights; a count above 0 is always visible."""
     levels = _DENSITY if unicode else _DENSITY_ASCII
     top = max(counts, default=0)
     steps = len(levels) - 1
@@ -61,7 +61,7 @@ def strip(counts: Sequence[int], *, unicode: bool = True) -> str:
 
 
 def share_style(share: float) -> str:
-    """Colour a share of the whole: one of the two meanings colour has."""
+    """Return the colour of a share of the whole, one of the two things that colour means."""
     if share > 0.6:  # noqa: PLR2004 - the thresholds
         return "red"
     if share > 0.2:  # noqa: PLR2004
@@ -70,7 +70,7 @@ def share_style(share: float) -> str:
 
 
 def split(shares: Sequence[float], width: int) -> list[int]:
-    """Give each share its cells of `width`, by largest remainder; the sum is `width` when the shares sum to 1."""
+    """Return how many cells of `width` each share gets, by largest remainder: all of them when the shares sum to 1."""
     exact = [max(0.0, share) * width for share in shares]
     cells = [int(value) for value in exact]
     missing = min(width, round(sum(exact))) - sum(cells)
@@ -80,7 +80,7 @@ def split(shares: Sequence[float], width: int) -> list[int]:
     return cells
 
 
-def ruler(total_ns: int, width: int, unit: Unit) -> str:
+def ruler(total_ns: int, width: int, unit: DurationUnit) -> str:
     """Write ticks at equal distances, the last one being the total, right at the edge."""
     widest = max(3, len(unit.text(total_ns)))
     steps = 4 if width >= 5 * (widest + 4) else 2 if width >= 3 * (widest + 2) else 1

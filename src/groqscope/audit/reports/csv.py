@@ -14,7 +14,7 @@ from typing import Any, Final
 from groqscope.audit.formatting import visible
 from groqscope.audit.model import Audit, Change, Comparison, RequestAudit, Verdict
 from groqscope.audit.reports.json import DERIVED
-from groqscope.audit.reports.kinds import Report, Section
+from groqscope.audit.reports.rendering import Report, Section
 from groqscope.timeline import Phases, RateLimits, RequestRecord, Usage
 
 _NESTED: Final[dict[str, type]] = {"phases": Phases, "usage": Usage, "rate_limits": RateLimits}
@@ -29,7 +29,7 @@ class CsvRenderer:
     """CSV with a header, lines ended by a line feed."""
 
     def render(self, report: Report, section: Section = "all") -> str:
-        """Write the requests of a report; of the tools and the budgets of an overview, theirs."""
+        """Return the requests of a report; of the tools and the budgets of an overview, theirs."""
         out = StringIO()
         writer = csv.writer(out, lineterminator="\n")
         for line in _lines(report, section):

@@ -1,22 +1,104 @@
-"""Reports as one self-contained HTML file: no network, data, style and script inside."""
+"""Reports as one self-contained HTML file: no network, data, style and script inside.
 
+What stands above the list is readable without a script; the list and the waterfalls are data that the script draws.
+"""
+
+import json
 import re
 from functools import cache
+from html import escape
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
-from groqscope.audit.formatting import Unit, UnitName, moment
-from groqscope.audit.model import AUDIT_VERSION, Audit, Comparison, Provenance, RequestAudit, Verdict
-from groqscope.audit.reports.facts import ending, model_of, record_id
-from groqscope.audit.reports.html_data import GROUPS, LEGEND, detail_data, list_data
-from groqscope.audit.reports.html_sections import comparison_sections, footer, overview_sections
+from groqscope.audit.formatting import UNKNOWN, DurationUnit, UnitName, count, moment, share, summed, visible
+from groqscope.audit.model import (
+    AUDIT_VERSION,
+    Audit,
+    Comparison,
+    ModelSummary,
+    Provenance,
+    RequestAudit,
+    Verdict,
+    Why,
+)
+from groqscope.audit.reports import tables
+from groqscope.audit.reports.details import ending, model_of, record_id
+from groqscope.audit.reports.html_data import GROUPS, LEGEND, detail_data, list_data, tone
 from groqscope.audit.reports.json import kind_of
-from groqscope.audit.reports.kinds import Report, Section
-from groqscope.audit.reports.markup import Markup, embedded, join
-from groqscope.audit.reports.units import comparison_unit, overview_unit, request_unit
+from groqscope.audit.reports.rendering import Report, Section
+from groqscope.audit.reports.tables import Row, Table, phase_share
 from groqscope.timeline import RequestRecord
 
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
+_PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
+_FOLD: Final = 0.01
+_MAX_TOOLS: Final = 20
+_ALWAYS: Final = 3
+"""Columns of the totals that stand there even without a value."""
+_NAMED: Final = 0.09
+"""Share from which a segment has room for its name."""
+
+
+class Markup(str):
+    """Text that is HTML."""
+
+    __slots__ = ()
+
+
+def tag(name: str, *children: str, **attributes: str | int | None) -> Markup:
+    """Return an element; attributes in Python's spelling (`class_`, `aria_label`), those that are `None` left out."""
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(visible(str(value)))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Markup(f"<{name}{written}>{join(*children)}</{name}>")
+
+
+def join(*children: str) -> Markup:
+    """Return markup and text one after the other; the text is escaped, its control characters made visible."""
+    return Markup("".join(c if isinstance(c, Markup) else escape(visible(c)) for c in children))
+
+
+def section(title: str, *children: str) -> Markup:
+    """Return a titled box."""
+    return tag("section", tag("h2", title), *children)
+
+
+def table_markup(table: Table, *, left: int = 1) -> Markup:
+    """Return a table with its notes; the first `left` columns are aligned left, the others right."""
+    if not table.rows:
+        return Markup()
+    heads = [tag("th", c.title, scope="col", class_=None if i < left else "r") for i, c in enumerate(table.columns)]
+    lines: list[Markup] = []
+    group = ""
+    for row in table.rows:
+        if row.group != group:
+            group = row.group
+            lines.append(tag("tr", tag("th", group, colspan=len(heads), scope="rowgroup"), class_="group"))
+        lines.append(_line(row, left, shrinks=bool(table.columns[0].shrink)))
+    notes = (tag("p", note, class_="faint small") for note in table.notes)
+    return join(tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *lines)), *notes)
+
+
+def _line(row: Row, left: int, *, shrinks: bool) -> Markup:
+    cells: list[Markup] = []
+    for index, cell in enumerate(row.cells):
+        first = "indent" if row.group else "cut" if shrinks else ""
+        place = first if not index else "" if index < left else "r"
+        names = " ".join(name for name in (place, cell.tone) if name)
+        cells.append(tag("td", cell.text, class_=names or None))
+    return tag("tr", *cells, class_="sum" if row.total else None)
+
+
+_HARMLESS: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+
+
+def embedded(data: Any) -> Markup:
+    """Return JSON for inside a `<script>` element: no `<` that could end it."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    for char, code in _HARMLESS.items():
+        text = text.replace(char, code)
+    return Markup(text)
 
 
 class HtmlRenderer:
@@ -27,15 +109,15 @@ class HtmlRenderer:
         self.unit: UnitName | None = unit
 
     def render(self, report: Report, section: Section = "all") -> str:  # noqa: ARG002 - one signature for all renderers
-        """Write a page; each section of an overview stands on it, whichever is asked for."""
+        """Return a page; each section of an overview stands on it, whichever is asked for."""
         match report:
             case Audit():
                 return self._overview(report)
             case Comparison():
-                unit = comparison_unit(report, self.unit)
-                foot = join(footer(report.a, "A: "), footer(report.b, "B: "))
+                unit = tables.comparison_unit(report, self.unit)
+                foot = join(_footer(report.a, "A: "), _footer(report.b, "B: "))
                 return _page(
-                    "comparison", comparison_sections(report, unit), foot, _data(report, unit, {"requests": []}), []
+                    "comparison", _comparison_sections(report, unit), foot, _data(report, unit, {"requests": []}), []
                 )
             case RequestAudit():
                 return self._request(report, report.record, report.verdict, report.provenance)
@@ -44,28 +126,24 @@ class HtmlRenderer:
                 return self._request(report, report, verdict, None)
 
     def _overview(self, audit: Audit) -> str:
-        unit = overview_unit(audit, self.unit)
-        selection = audit.provenance.selection
-        by = f" by {selection.by}" if selection.listed == "slowest" else ""
-        more = f", {audit.omitted:,} not listed" if audit.omitted else ""
+        unit = tables.overview_unit(audit, self.unit)
         listed = list_data(audit.entries, unit)
-        days = {moment(entry.record.start_unix_ns)[:10] for entry in audit.entries}
-        day = f" on {days.pop()}" if len(days) == 1 else ""
-        listed["listed"] = f"{selection.listed.capitalize()} requests{by}{day}, {unit.label}{more}"
+        title = tables.listing(audit, unit)
+        listed["listed"] = f"{title[0].upper()}{title[1:]}"
         times = [entry.record.start_unix_ns for entry in audit.entries]
         listed["span"] = f"{moment(min(times))} to {moment(max(times))}" if times else ""
         details = [detail_data(entry.record, entry.verdict, unit) for entry in audit.entries]
         data = _data(audit, unit, listed)
-        return _page("audit", overview_sections(audit, unit), footer(audit.provenance), data, details)
+        return _page("audit", _overview_sections(audit, unit), _footer(audit.provenance), data, details)
 
     def _request(self, report: Report, record: RequestRecord, verdict: Verdict, provenance: Provenance | None) -> str:
-        unit = request_unit(record, self.unit)
-        foot = footer(provenance) if provenance is not None else Markup("<footer></footer>")
+        unit = tables.request_unit(record, self.unit)
+        foot = _footer(provenance) if provenance is not None else Markup("<footer></footer>")
         details = [detail_data(record, verdict, unit)]
         return _page(f"audit {record_id(record)}", Markup(), foot, _data(report, unit, {"requests": []}), details)
 
 
-def _data(report: Report, unit: Unit, rest: dict[str, Any]) -> dict[str, Any]:
+def _data(report: Report, unit: DurationUnit, rest: dict[str, Any]) -> dict[str, Any]:
     kind = "request" if kind_of(report) == "record" else kind_of(report)
     return {
         "schema_version": AUDIT_VERSION,
@@ -95,3 +173,99 @@ def _page(kind: str, summary: Markup, foot: Markup, data: dict[str, Any], detail
 @cache
 def _template(name: str) -> str:
     return (files("groqscope.audit.reports") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _overview_sections(audit: Audit, unit: DurationUnit) -> Markup:
+    parts = [tag("h1", audit.sentence)]
+    if audit.budgets:
+        parts.append(section("Budgets", table_markup(tables.budgets(audit.budgets, unit), left=2)))
+    if audit.total.requests:
+        parts.append(section("Where the time went", *(_stack(model) for model in audit.models)))
+        totals = tables.totals(audit)
+        said = totals.only(lambda index, _: index < _ALWAYS or not _empty(totals, index))
+        beside = [section("Requests, tokens, cost", table_markup(said))]
+        if audit.tools:
+            beside.append(_titled(tables.tools(audit, unit, _MAX_TOOLS)))
+        parts.append(tag("div", _titled(tables.quantiles(audit, unit)), tag("div", *beside), class_="pair"))
+    if audit.why is not None:
+        parts.append(section("Why slow requests were slow", _why(audit.why, unit)))
+    return join(*parts)
+
+
+def _empty(table: Table, index: int) -> bool:
+    return all(row.cells[index].text in ("0", UNKNOWN) for row in table.rows)
+
+
+def _titled(table: Table) -> Markup:
+    return section(table.title.capitalize(), table_markup(table))
+
+
+def _stack(model: ModelSummary) -> Markup:
+    shown = [phase for phase in model.phases if phase.share >= _FOLD]
+    folded = [phase for phase in model.phases if phase.share < _FOLD]
+    segments: list[Markup] = []
+    unnamed: list[str] = []
+    for phase in shown:
+        text = phase_share(phase.name, phase.share)
+        wide = phase.share >= _NAMED
+        segments.append(
+            tag(
+                "span",
+                text if wide else "",
+                class_=tone(phase.share),
+                style=f"width:{phase.share * 100:.3f}%",
+                title=text,
+            )
+        )
+        if not wide:
+            unnamed.append(text)
+    words = [f"also {', '.join(unnamed)}"] if unnamed else []
+    if folded:
+        words.append(f"under 1% each: {count(len(folded), 'phase')}, {share(sum(phase.share for phase in folded), 1)}")
+    label = ", ".join(phase_share(phase.name, phase.share) for phase in model.phases)
+    name = model.model or tables.MODEL_UNKNOWN
+    return tag(
+        "div",
+        tag("span", name, class_="name", title=name),
+        tag("div", *segments, class_="stack", role="img", aria_label=f"{name}: {label or 'no phases known'}"),
+        tag("span", summed(model.duration.total), class_="r"),
+        tag("p", "; ".join(words) or ("" if shown else "no phases: spans of another library"), class_="stack-note"),
+        class_="stack-row",
+    )
+
+
+def _why(why: Why, unit: DurationUnit) -> Markup:
+    causes: list[Markup] = []
+    for cause in why.causes:
+        meter = tag("i", class_=tone(cause.share), style=f"width:{min(1.0, cause.share) * 100:.2f}%")
+        causes.append(
+            tag(
+                "div",
+                tag("span", share(cause.share, 1), class_="share"),
+                tag("div", tag("strong", cause.title), f", {unit.full(cause.ns)}"),
+                tag("div", meter, class_="meter"),
+                tag("div", tables.cause_facts(cause, unit), class_="faint"),
+                tag("div", cause.advice),
+                class_="cause",
+            )
+        )
+    rest = f"{count(why.unexplained, 'slow request')} in which nothing stands out"
+    return join(
+        tag("p", why.sentence),
+        tag("p", why.rule, class_="faint small"),
+        tag("div", *causes, class_="causes"),
+        tag("p", rest, class_="faint") if why.unexplained else "",
+    )
+
+
+def _comparison_sections(comparison: Comparison, unit: DurationUnit) -> Markup:
+    parts = [tag("h1", comparison.sentence)]
+    parts += [section(table.title, table_markup(table, left=2)) for table in tables.changes(comparison, unit)]
+    parts += [tag("p", models) for models in tables.one_sided(comparison)]
+    return join(*parts, tag("p", comparison.method, class_="faint"))
+
+
+def _footer(provenance: Provenance, label: str = "") -> Markup:
+    warnings = [tag("p", f"warning: {warning}", class_="bad") for warning in provenance.warnings]
+    words = tables.provenance_words(provenance)
+    return tag("footer", *warnings, *(tag("span", text if i else f"{label}{text}") for i, text in enumerate(words)))

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from groqscope.audit.fields import FAILED, LEFT
-from groqscope.audit.formatting import UNKNOWN, Unit, count, moment, money, rate, share, visible
+from groqscope.audit.formatting import UNKNOWN, DurationUnit, count, share, visible
 from groqscope.audit.model import Entry, Verdict
-from groqscope.audit.reports.facts import UNFINISHED, facts, footnotes, headline, model_of, record_id
-from groqscope.audit.reports.figures import Figure, figures
-from groqscope.audit.reports.waterfall import Row, density, phase_label, waterfall
+from groqscope.audit.reports import tables
+from groqscope.audit.reports.details import UNFINISHED, facts, footnotes, headline, record_id
+from groqscope.audit.reports.waterfall import Figure, Row, density, figures, phase_label, waterfall
 from groqscope.timeline import RequestRecord
 
 DENSITY_BINS: Final = 120
@@ -26,21 +26,9 @@ GROUPS: Final = {
     "server": ("server", "reported by Groq: lengths without a position"),
 }
 LEGEND: Final = "Hatched: a length without a position, or time in which nothing was asked."
-COLUMNS: Final = (
-    {"key": "time", "title": "time, UTC"},
-    {"key": "model", "title": "model", "style": "cut"},
-    {"key": "outcome", "title": "outcome", "style": "cut"},
-    {"key": "total", "title": "total", "right": True},
-    {"key": "phases", "title": "phases"},
-    {"key": "first", "title": "first chunk", "right": True},
-    {"key": "in", "title": "in", "right": True},
-    {"key": "out", "title": "out", "right": True},
-    {"key": "rate", "title": "tokens/s", "right": True},
-    {"key": "tools", "title": "tools", "right": True},
-    {"key": "retries", "title": "retries", "right": True},
-    {"key": "cost", "title": "cost", "right": True},
-    {"key": "id", "title": "id", "style": "mono"},
-)
+_STYLES: Final = {"model": "cut", "outcome": "cut", "id": "mono"}
+_PICTURE_AT: Final = 4
+"""Where the picture of the phases stands among the columns."""
 _FILTERS: Final = (
     ("failed", "failed"),
     ("dropped", "dropped"),
@@ -51,64 +39,65 @@ _FILTERS: Final = (
 
 
 def tone(part: float) -> str:
-    """Name the colour of a share of the whole."""
+    """Return the colour of a share of the whole."""
     return "hot" if part > 0.6 else "warm" if part > 0.2 else "mild" if part > 0.05 else "cool"  # noqa: PLR2004 - the thresholds
 
 
-def list_data(entries: Sequence[Entry], unit: Unit) -> dict[str, Any]:
-    """Give the list."""
-    days = {moment(entry.record.start_unix_ns)[:10] for entry in entries}
-    requests = [_request(entry, unit, dated=len(days) > 1) for entry in entries]
+def list_data(entries: Sequence[Entry], unit: DurationUnit) -> dict[str, Any]:
+    """Return the list."""
+    time = slice(0 if len(tables.days(entries)) > 1 else 11, -1)
+    table = tables.requests(entries, unit, time=time)
+    requests = [_request(entry, table, row) for entry, row in zip(entries, table.rows, strict=True)]
     tags = {tag for request in requests for tag in request["tags"]}
+    columns = [_column(column) for column in table.columns]
+    columns.insert(_PICTURE_AT, {"key": "phases", "title": "phases"})
     return {
-        "columns": COLUMNS,
+        "columns": columns,
         "requests": requests,
         "filters": [("all", "all"), *((name, title) for name, title in _FILTERS if name in tags)] if tags else [],
         "count": count(len(requests), "request"),
     }
 
 
-def _request(entry: Entry, unit: Unit, *, dated: bool) -> dict[str, Any]:
+def _column(column: tables.Column) -> dict[str, Any]:
+    data: dict[str, Any] = {"key": column.title.partition(",")[0].replace(" ", "-"), "title": column.title}
+    if column.right:
+        data["right"] = True
+    if style := _STYLES.get(column.title):
+        data["style"] = style
+    return data
+
+
+def _request(entry: Entry, table: tables.Table, row: tables.Row) -> dict[str, Any]:
     record = entry.record
-    calls = len(record.tool_calls) + record.tool_calls_dropped
-    name = record_id(record)
+    pairs = zip(table.columns, row.cells, strict=True)
+    cells: list[Any] = [
+        [cell.value, cell.text] if column.right or cell.value is not None else cell.text for column, cell in pairs
+    ]
+    cells.insert(_PICTURE_AT, "")
     return {
-        "id": name,
-        "cells": [
-            [record.start_unix_ns // 1_000_000, moment(record.start_unix_ns)[0 if dated else 11 : -1]],
-            model_of(record),
-            outcome_text(record),
-            [record.duration_ns, unit.text(record.duration_ns)],
-            "",
-            [record.ttfc_ns, unit.text(record.ttfc_ns)],
-            [record.usage.input_tokens, count(record.usage.input_tokens)],
-            [record.usage.output_tokens, count(record.usage.output_tokens)],
-            [record.output_token_throughput, rate(record.output_token_throughput)],
-            [calls, f"{calls:,}" if calls else ""],
-            [record.retries, f"{record.retries:,}" if record.retries else ""],
-            [record.cost, money(record.cost)],
-            name,
-        ],
-        "tags": _tags(entry, calls),
+        "id": record_id(record),
+        "cells": cells,
+        "tags": _tags(entry),
         "more": " ".join(_words(record)),
         "phases": _mini(record),
     }
 
 
-def _tags(entry: Entry, calls: int) -> list[str]:
+def _tags(entry: Entry) -> list[str]:
     record = entry.record
     having = {
         "failed": record.outcome in FAILED,
         "dropped": record.outcome in LEFT,
         "retried": record.retries > 0,
         "slow": entry.verdict.slow,
-        "tools": calls > 0,
+        "tools": bool(record.tool_calls) or record.tool_calls_dropped > 0,
     }
     return [name for name, has in having.items() if has]
 
 
 def _words(record: RequestRecord) -> list[str]:
-    """Give what a search should find beside the columns."""
+    """Return what a search should find besides the columns."""
     words = [record.trace_id, record.span_id, record.response_id, record.service, record.region]
     words += [call.name for call in record.tool_calls]
     words += [tool.type for tool in record.executed_tools]
@@ -125,15 +114,8 @@ def _mini(record: RequestRecord) -> list[tuple[str, float, str, str]]:
     ]
 
 
-def outcome_text(record: RequestRecord) -> str:
-    """Name how a request ended; a failure by its reason."""
-    if record.outcome in FAILED:
-        return visible(record.error_type or record.outcome, limit=60)
-    return record.outcome or "unfinished"
-
-
-def detail_data(record: RequestRecord, verdict: Verdict, unit: Unit) -> dict[str, Any]:
-    """Give everything that opens with a request."""
+def detail_data(record: RequestRecord, verdict: Verdict, unit: DurationUnit) -> dict[str, Any]:
+    """Return everything that opens with a request."""
     fall, total = waterfall(record), record.duration_ns
     rows = list(zip(fall.rows, figures(fall, unit), strict=True))
     if fall.residual_ns is not None:
@@ -159,7 +141,7 @@ def detail_data(record: RequestRecord, verdict: Verdict, unit: Unit) -> dict[str
     }
 
 
-def _row(row: Row, figure: Figure, total: int, unit: Unit) -> list[Any]:
+def _row(row: Row, figure: Figure, total: int, unit: DurationUnit) -> list[Any]:
     part = row.length_ns / total if total and row.length_ns is not None else None
     slept = f", then slept {unit.text(row.tail_ns)}" if row.tail_ns else ""
     return [
@@ -179,7 +161,7 @@ def _row(row: Row, figure: Figure, total: int, unit: Unit) -> list[Any]:
 
 
 def _density(record: RequestRecord) -> str:
-    """Give the strip as digits: 0 is no chunk, 9 the densest part."""
+    """Return the strip as digits: 0 is no chunk, 9 the densest part."""
     if not record.timeline_us or not record.duration_ns:
         return ""
     counts = density(record.timeline_us, record.timeline_stride, record.duration_ns, DENSITY_BINS)

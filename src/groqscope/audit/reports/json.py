@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 from groqscope.audit.model import AUDIT_VERSION, Audit, Comparison, RequestAudit
-from groqscope.audit.reports.kinds import Report, Section
+from groqscope.audit.reports.rendering import Report, Section
 from groqscope.audit.reports.waterfall import waterfall
 from groqscope.timeline import RequestRecord
 
@@ -23,12 +23,12 @@ class JsonRenderer:
     """JSON of one object."""
 
     def render(self, report: Report, section: Section = "all") -> str:
-        """Write a report, or one section of an overview."""
+        """Return a report, or one section of an overview."""
         return json.dumps(to_data(report, section), indent=2, allow_nan=False) + "\n"
 
 
 def to_data(report: Report, section: Section = "all") -> dict[str, Any]:
-    """Give a report as plain data, with its `schema_version` and `kind` first."""
+    """Return a report as plain data, with its `schema_version` and `kind` first."""
     data = plain(report)
     data.pop("schema_version", None)
     kind = kind_of(report)
@@ -39,7 +39,7 @@ def to_data(report: Report, section: Section = "all") -> dict[str, Any]:
 
 
 def kind_of(report: Report) -> str:
-    """Name the kind of a report."""
+    """Return the kind of a report."""
     match report:
         case Audit():
             return "overview"
@@ -65,7 +65,7 @@ def plain(value: Any) -> Any:
 
 
 def record_data(record: RequestRecord) -> dict[str, Any]:
-    """Give a record as plain data, with what follows from it."""
+    """Return a record as plain data, with what follows from it."""
     data = {field.name: plain(getattr(record, field.name)) for field in fields(record)}
     data.update({name: plain(getattr(record, name)) for name in DERIVED})
     data["waterfall"] = plain(waterfall(record))

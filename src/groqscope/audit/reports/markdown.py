@@ -1,26 +1,22 @@
 """Reports as Markdown for a pull request: the verdict open, the rest folded away."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
-from groqscope.audit.formatting import UNKNOWN, Unit, UnitName, count, moment, money, share, size, visible
-from groqscope.audit.model import Audit, Comparison, ModelSummary, Provenance, RequestAudit
-from groqscope.audit.reports.changes import TITLES, change_lines, models_of, sizes
-from groqscope.audit.reports.facts import ending, model_of, record_id
-from groqscope.audit.reports.html_data import outcome_text
-from groqscope.audit.reports.kinds import Report, Section
-from groqscope.audit.reports.look import Look
-from groqscope.audit.reports.measures import measure, ordered, quantiles_of
-from groqscope.audit.reports.provenance import provenance_words
+from groqscope.audit.formatting import DurationUnit, UnitName, visible
+from groqscope.audit.model import Audit, Comparison, Provenance, RequestAudit
+from groqscope.audit.reports import tables
+from groqscope.audit.reports.details import ending
+from groqscope.audit.reports.rendering import Look, Report, Section
+from groqscope.audit.reports.tables import Cell, Table
 from groqscope.audit.reports.terminal import TerminalRenderer
-from groqscope.audit.reports.units import comparison_unit, overview_unit
-from groqscope.audit.reports.waterfall import phase_label
 from groqscope.timeline import RequestRecord
 
 _WIDTH: Final = 100
-_SHARE: Final = 0.05
-_MARKS: Final = {"over": "❌ **over**", "cannot tell": "❔ cannot tell", "ok": "✅ ok"}
-_CHANGES: Final = {"slower": "🔺 **slower**", "faster": "🔽 faster", "cannot tell": "cannot tell"}
+_ICONS: Final = {"FAIL": "❌ ", "ok": "✅ ", "slower": "🔺 ", "faster": "🔽 "}
+_LISTED: Final = ("time, UTC", "model", "outcome", "total", "first chunk", "out", "cost", "id")
+"""The columns of the list that are worth their room in a pull request."""
 _SPECIAL: Final = str.maketrans(
     {char: f"\\{char}" for char in "\\`*_[]|~#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;"}
 )
@@ -34,12 +30,12 @@ class MarkdownRenderer:
         self.unit: UnitName | None = unit
 
     def render(self, report: Report, section: Section = "all") -> str:
-        """Write a report, or one section of an overview."""
+        """Return a report, or one section of an overview."""
         match report:
             case Audit():
-                blocks = _overview(report, overview_unit(report, self.unit), section)
+                blocks = _overview(report, tables.overview_unit(report, self.unit), section)
             case Comparison():
-                blocks = _comparison(report, comparison_unit(report, self.unit))
+                blocks = _comparison(report, tables.comparison_unit(report, self.unit))
             case RequestAudit():
                 blocks = self._request(report.record, report.verdict.sentence, report.provenance)
             case _:
@@ -67,12 +63,24 @@ def fenced(text: str) -> str:
     return f"{fence}text\n{text.rstrip()}\n{fence}"
 
 
-def table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Make a table; the first `left` columns are aligned left, the others right."""
-    if not rows:
+def table(given: Table, *, left: int = 1, group: str = "") -> str:
+    """Return a table with its notes; the first `left` columns are aligned left, the others right.
+
+    A table whose rows have a group gets a column for it, titled `group`.
+    """
+    if not given.rows:
         return ""
+    left += bool(group)
+    titles = [*([group] if group else []), *(column.title for column in given.columns)]
     rule = ["---" if index < left else "---:" for index in range(len(titles))]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (titles, rule, *rows))
+    rows = ([*([literal(row.group)] if group else []), *map(_cell, row.cells)] for row in given.rows)
+    lines = ("| " + " | ".join(cells) + " |" for cells in (titles, rule, *rows))
+    return "\n\n".join(("\n".join(lines), *map(literal, given.notes)))
+
+
+def _cell(cell: Cell) -> str:
+    text = literal(cell.text)
+    return _ICONS.get(cell.text, "") + (f"**{text}**" if cell.tone in ("bad", "strong") else text)
 
 
 def folded(title: str, text: str) -> str:
@@ -80,153 +88,44 @@ def folded(title: str, text: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>" if text else ""
 
 
-def _overview(audit: Audit, unit: Unit, section: Section) -> Iterator[str]:
-    if section == "all":
+def _overview(audit: Audit, unit: DurationUnit, section: Section) -> Iterator[str]:
+    whole = section == "all"
+    if whole:
         yield f"**{literal(audit.sentence)}**"
     if section in ("all", "budgets"):
-        yield _budgets(audit, unit)
-    if section == "all":
-        yield _models(audit.models, unit)
-        yield folded(f"Quantiles, {unit.label}", _quantiles(audit.models, unit))
-    if section in ("all", "why"):
-        why = _why(audit, unit)
-        yield folded("Why slow requests were slow", why) if section == "all" else why
+        yield table(tables.budgets(audit.budgets, unit), left=2)
+    if whole:
+        yield table(tables.models(audit, unit))
+        yield _titled(tables.quantiles(audit, unit), group="model")
+    if section in ("all", "why") and audit.why is not None:
+        why = audit.why
+        parts = (literal(why.sentence), table(tables.causes(why, unit), left=2), literal(why.rule))
+        text = "\n\n".join(part for part in parts if part)
+        yield folded("Why slow requests were slow", text) if whole else text
     if section in ("all", "tools"):
-        tools = _tools(audit, unit)
-        yield folded(f"Tool calls, {unit.label}", tools) if section == "all" else tools
-    if section == "all":
+        calls = tables.tools(audit, unit)
+        yield _titled(calls) if whole else table(calls)
+    if whole:
+        chosen = tables.requests(audit.entries, unit).only(lambda _, column: column.title in _LISTED)
+        text = table(chosen, left=3)
+        more = f"\n\n{audit.omitted:,} more are not listed." if audit.omitted else ""
         listed = audit.provenance.selection.listed.capitalize()
-        yield folded(f"{listed} requests, {unit.label}", _requests(audit, unit))
+        yield folded(f"{listed} requests, {unit.label}", f"{text}{more}" if text else more.strip())
     yield _footer(audit.provenance)
 
 
-def _budgets(audit: Audit, unit: Unit) -> str:
-    rows = [
-        [
-            _MARKS[result.verdict] if result.limit is not None else "",
-            literal(result.expression),
-            measure(result.measured, result.unit, unit),
-            f"{literal(result.operator)} {measure(result.limit, result.unit, unit)}"
-            if result.limit is not None
-            else "",
-            f"{result.n:,}",
-            literal(result.note),
-        ]
-        for result in ordered(audit.budgets)
-    ]
-    return table(["", "budget", "measured", "limit", "n", ""], rows, left=2)
+def _titled(given: Table, *, group: str = "") -> str:
+    return folded(given.title.capitalize(), table(given, group=group))
 
 
-def _models(models: Sequence[ModelSummary], unit: Unit) -> str:
-    rows = [
-        [
-            literal(model.model or "(model not known)"),
-            f"{model.requests:,}",
-            f"**{model.errors:,}**" if model.errors else "0",
-            f"{model.retries:,}",
-            unit.text(model.ttfc.p50),
-            unit.text(model.ttfc.p95),
-            unit.text(model.duration.p50),
-            unit.text(model.duration.p95),
-            f"{model.output_tokens:,}" if model.requests > model.usage_unknown else UNKNOWN,
-            money(model.cost),
-            _phases(model),
-        ]
-        for model in models
-    ]
-    titles = [
-        "model",
-        "n",
-        "failed",
-        "retries",
-        "first chunk p50",
-        "p95",
-        f"total p50, {unit.label}",
-        "p95",
-        "tokens out",
-        "cost",
-        "where the time went",
-    ]
-    return table(titles, rows)
-
-
-def _phases(model: ModelSummary) -> str:
-    biggest = sorted((phase for phase in model.phases if phase.share >= _SHARE), key=lambda phase: -phase.share)
-    return ", ".join(f"{phase_label(phase.name)} {share(phase.share, 1)}" for phase in biggest) or UNKNOWN
-
-
-def _quantiles(models: Sequence[ModelSummary], unit: Unit) -> str:
-    rows = [
-        [literal(model.model or "(model not known)"), name, f"{values.n:,}", *quantiles_of(values, unit)]
-        for model in models
-        for name, values in (("first chunk", model.ttfc), ("total", model.duration), ("tokens/s", model.throughput))
-        if values.n
-    ]
-    return table(["model", "", "n", "p50", "p90", "p95", "p99", "max"], rows, left=2)
-
-
-def _why(audit: Audit, unit: Unit) -> str:
-    why = audit.why
-    if why is None:
-        return ""
-    rows = [
-        [
-            share(cause.share, 1),
-            literal(cause.title),
-            unit.text(cause.ns),
-            f"{cause.requests:,}",
-            unit.text(cause.usual_ns),
-            literal(cause.advice),
-        ]
-        for cause in why.causes
-    ]
-    causes = table(["share", "cause", unit.label, "requests", "usually", "what to do"], rows, left=2)
-    return "\n\n".join(part for part in (literal(why.sentence), causes, literal(why.rule)) if part)
-
-
-def _tools(audit: Audit, unit: Unit) -> str:
-    rows = [
-        [
-            literal(tool.name or "(no name)"),
-            f"{tool.calls:,}",
-            *map(unit.text, (tool.assembly.p50, tool.assembly.p95, tool.assembly.max)),
-            UNKNOWN if tool.arguments_size.p50 is None else size(round(tool.arguments_size.p50)),
-            f"**{tool.invalid:,}**" if tool.invalid else "0",
-        ]
-        for tool in audit.tools
-    ]
-    return table(["tool", "calls", "p50", "p95", "max", "size p50", "invalid JSON"], rows)
-
-
-def _requests(audit: Audit, unit: Unit) -> str:
-    rows = [
-        [
-            moment(entry.record.start_unix_ns),
-            literal(model_of(entry.record)),
-            literal(outcome_text(entry.record)),
-            unit.text(entry.record.duration_ns),
-            unit.text(entry.record.ttfc_ns),
-            count(entry.record.usage.output_tokens),
-            money(entry.record.cost),
-            literal(record_id(entry.record)),
-        ]
-        for entry in audit.entries
-    ]
-    text = table(["time", "model", "outcome", "total", "first chunk", "out", "cost", "id"], rows, left=3)
-    return f"{text}\n\n{audit.omitted:,} more are not listed." if audit.omitted else text
-
-
-def _comparison(comparison: Comparison, unit: Unit) -> Iterator[str]:
+def _comparison(comparison: Comparison, unit: DurationUnit) -> Iterator[str]:
     yield f"**{literal(comparison.sentence)}**"
-    for model in models_of(comparison):
-        lines, notes = change_lines(comparison, model, unit)
-        rows = [[one.measure, one.statistic, *one.cells, _CHANGES[one.certainty]] for one in lines]
-        yield f"**{literal(model or '(model not known)')}**, {sizes(comparison, model)}"
-        yield table([unit.label, "", *TITLES], rows, left=2)
+    for given in tables.changes(comparison, unit):
+        sizes, *notes = given.notes
+        yield f"**{literal(given.title)}**, {sizes}"
+        yield table(replace(given, notes=()), left=2)
         yield literal("; ".join(notes))
-    for name, models in (("A", comparison.only_a), ("B", comparison.only_b)):
-        if models:
-            yield f"Only in {name}: {', '.join(map(literal, models))}"
+    yield from map(literal, tables.one_sided(comparison))
     yield literal(comparison.method)
     for name, provenance in (("A", comparison.a), ("B", comparison.b)):
         yield f"{name}: {_footer(provenance)}"
@@ -234,4 +133,4 @@ def _comparison(comparison: Comparison, unit: Unit) -> Iterator[str]:
 
 def _footer(provenance: Provenance) -> str:
     warnings = "".join(f"⚠️ {literal(warning)}<br>\n" for warning in provenance.warnings)
-    return f"{warnings}<sub>{literal(' · '.join(provenance_words(provenance)))}</sub>"
+    return f"{warnings}<sub>{literal(' · '.join(tables.provenance_words(provenance)))}</sub>"

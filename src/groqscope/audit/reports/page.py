@@ -1,6 +1,6 @@
-"""A page of terminal text: styled lines in, one string out. The only place that knows rich."""
+"""A page of terminal text: styled lines and tables that fit its width in, one string out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 from typing import Final
 
@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from groqscope.audit.formatting import visible
-from groqscope.audit.reports.look import Look
+from groqscope.audit.reports.rendering import Look
+from groqscope.audit.reports.tables import Cell, Table, Tone
 
 Piece = str | tuple[str, str]
 """Text, or text and its style."""
@@ -18,6 +19,8 @@ FAINT: Final = "dim"
 STRONG: Final = "bold"
 GOOD: Final = "green"
 BAD: Final = "bold red"
+STYLES: Final[dict[Tone, str]] = {"": "", "faint": FAINT, "strong": STRONG, "good": GOOD, "bad": BAD}
+_GAP: Final = "  "
 
 _ASCII: Final = str.maketrans({"…": "...", "µ": "u"})
 
@@ -31,7 +34,7 @@ class Page:
         self._lines: list[Text] = []
 
     def clean(self, text: str, limit: int | None = None) -> str:
-        """Make text from data harmless, and ASCII where the look asks for it; cut it to `limit` cells."""
+        """Return text from data made harmless, ASCII where the look asks for it, and cut to `limit` cells."""
         text = visible(text, limit=4096)
         if not self.look.unicode:
             text = text.translate(_ASCII).encode("ascii", "backslashreplace").decode()
@@ -57,26 +60,26 @@ class Page:
         self, items: Iterable[Piece], *, label: str = "", indent: int = 0, gap: str = "  ", style: str = FAINT
     ) -> None:
         """Add items one after the other, breaking between them; later lines start at `indent`."""
-        left: list[Piece] = [(label.ljust(indent), style if label else "")]
+        line: list[Piece] = [(label.ljust(indent), style if label else "")]
         used, fresh = max(indent, len(label)), True
         for item in items:
             text, item_style = item if isinstance(item, tuple) else (item, "")
             text = self.clean(text)
             room = self.look.width - used - (0 if fresh else len(gap))
             if cell_len(text) > room and not fresh:
-                self.add(*left)
-                left = list[Piece]([" " * indent])
+                self.add(*line)
+                line = list[Piece]([" " * indent])
                 used, fresh = indent, True
             while cell_len(text) > self.look.width - used:
                 head, text = _break(text, self.look.width - used)
-                self.add(*left, (head, item_style))
-                left = list[Piece]([" " * indent])
+                self.add(*line, (head, item_style))
+                line = list[Piece]([" " * indent])
                 used, fresh = indent, True
-            left.append(("" if fresh else gap) + "")
-            left.append((text, item_style))
+            line.append("" if fresh else gap)
+            line.append((text, item_style))
             used += cell_len(text) + (0 if fresh else len(gap))
             fresh = False
-        self.add(*left)
+        self.add(*line)
 
     def prose(self, text: str, *, indent: int = 0, label: str = "", style: str = "", label_style: str = FAINT) -> None:
         """Add a sentence, wrapped at words."""
@@ -89,7 +92,7 @@ class Page:
         )
 
     def text(self) -> str:
-        """Give the page as text, with escape sequences only when the look has colour."""
+        """Return the page as text, with escape sequences only when the look has colour."""
         out = StringIO()
         console = Console(
             file=out,
@@ -108,7 +111,7 @@ class Page:
         return out.getvalue()
 
     def lines(self) -> Sequence[Text]:
-        """Give the lines with their styles, for a picture."""
+        """Return the lines with their styles, for a picture."""
         return self._lines
 
 
@@ -134,3 +137,63 @@ def _break(text: str, width: int) -> tuple[str, str]:
     if space * 3 > cut * 2:
         return text[:space], text[space + 1 :]
     return text[:cut], text[cut:]
+
+
+def draw_table(page: Page, table: Table, floors: Sequence[int] = ()) -> None:
+    """Draw a table: the least important columns are left out until it fits, and the reader is told which.
+
+    A column in which nothing stands is left out without a word. `floors` are the least widths of the columns, so that
+    several tables line up.
+    """
+    lines = list(_lines(table))
+    titles = [column.short or column.title for column in table.columns]
+    titles[0] = titles[0] or table.title
+    kept = [index for index in range(len(titles)) if any(line[index].text for line in lines)] or [0]
+    natural = {
+        index: max(cell_len(page.clean(text)) for text in ("-", titles[index], *(line[index].text for line in lines)))
+        for index in kept
+    }
+    for index, floor in enumerate(floors):
+        natural[index] = max(natural.get(index, 0), floor)
+    widths, left_out = _fit(table, {index: natural[index] for index in kept}, page.look.width)
+    titled = [(_padded(page, table, index, Cell(titles[index], "faint"), width)) for index, width in widths.items()]
+    page.add(*((text + _GAP, style) for text, style in titled))
+    for line in lines:
+        cells = [_padded(page, table, index, line[index], width) for index, width in widths.items()]
+        page.add(*(piece for cell in cells for piece in (cell, _GAP)))
+    if left_out and lines:
+        page.prose(f"too narrow for: {', '.join(titles[index] for index in reversed(left_out))}", style=FAINT)
+
+
+def _lines(table: Table) -> Iterator[tuple[Cell, ...]]:
+    """Return the rows, those of a group indented below its name."""
+    group = ""
+    for row in table.rows:
+        if row.group != group:
+            group = row.group
+            yield (Cell(group, "strong"), *(Cell("") for _ in row.cells[1:]))
+        first = row.cells[0]
+        yield (first._replace(text=f"  {first.text}"), *row.cells[1:]) if group else row.cells
+
+
+def _fit(table: Table, natural: dict[int, int], room: int) -> tuple[dict[int, int], list[int]]:
+    """Return the widths of the columns that stay, and which columns go: cut before left out, least important first."""
+    widths, left_out = dict(natural), list[int]()
+    while (excess := sum(widths.values()) + len(_GAP) * (len(widths) - 1) - room) > 0:
+        shrinks = {index: table.columns[index].shrink for index in widths}
+        free = [(widths[index] - least, index) for index, least in shrinks.items() if least and widths[index] > least]
+        if free:
+            spare, index = max(free)
+            widths[index] -= min(spare, excess)
+        elif len(widths) > 1:
+            drop = min(widths, key=lambda index: (table.columns[index].keep, -index))
+            left_out.append(drop)
+            widths = {index: natural[index] for index in widths if index != drop}
+        else:
+            break
+    return widths, left_out
+
+
+def _padded(page: Page, table: Table, index: int, cell: Cell, width: int) -> tuple[str, str]:
+    text = page.clean(cell.text, width)
+    return pad(text, width, right=table.columns[index].right), STYLES[cell.tone]

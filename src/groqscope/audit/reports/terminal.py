@@ -1,17 +1,34 @@
 """Every report for a terminal or a pipe."""
 
-from groqscope.audit.model import Audit, Comparison, RequestAudit
-from groqscope.audit.reports.budgets import budget_lines
-from groqscope.audit.reports.comparison import comparison_page
-from groqscope.audit.reports.footer import provenance_lines
-from groqscope.audit.reports.kinds import Report, Section
-from groqscope.audit.reports.look import Look
-from groqscope.audit.reports.overview import overview_page
-from groqscope.audit.reports.page import STRONG, Page
-from groqscope.audit.reports.request import record_page, request_page
-from groqscope.audit.reports.tools import tool_lines
-from groqscope.audit.reports.units import overview_unit
-from groqscope.audit.reports.why import why_lines
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from rich.cells import cell_len
+
+from groqscope.audit.formatting import DurationUnit, count, share, summed, visible
+from groqscope.audit.model import Audit, Comparison, GroupCause, ModelSummary, PhaseTotal, Provenance, RequestAudit, Why
+from groqscope.audit.reports import tables
+from groqscope.audit.reports.bars import bar, share_style, split
+from groqscope.audit.reports.details import record_id
+from groqscope.audit.reports.page import FAINT, STRONG, Page, Piece, draw_table, pad
+from groqscope.audit.reports.rendering import Look, Report, Section
+from groqscope.audit.reports.tables import Cell, Row, Table, model_name, phase_share
+from groqscope.audit.reports.terminal_request import draw_request
+from groqscope.audit.reports.waterfall import phase_label
+
+FOLD: Final = 0.01
+"""Phases below this share are folded into one, which says how much it holds."""
+MAX_MODELS: Final = 12
+_MAX_TOOLS: Final = 12
+_MAX_WARNINGS: Final = 5
+_ROOMY: Final = 132
+"""Columns from which IDs stand in full and times with their milliseconds."""
+_SHORT_ID: Final = 12
+_INDENT: Final = 8
+_MAX_BAR: Final = 60
+_BRIEF: Final = {"inconclusive": Cell("?", "strong")}
+"""Verdicts for which a terminal has a shorter mark."""
 
 
 class TerminalRenderer:
@@ -22,33 +39,227 @@ class TerminalRenderer:
         self.look: Look = look or Look()
 
     def render(self, report: Report, section: Section = "all") -> str:
-        """Show a report, or one section of an overview."""
+        """Return a report, or one section of an overview, as text."""
         return self.page(report, section).text()
 
     def page(self, report: Report, section: Section = "all") -> Page:
-        """Give the page that `render` writes, for a picture."""
+        """Return the page that `render` writes, for a picture."""
+        page = Page(self.look)
         match report:
-            case Audit() if section == "all":
-                return overview_page(report, self.look)
             case Audit():
-                return self._section(report, section)
+                _overview(page, report, section)
+                _provenance(page, report.provenance)
             case RequestAudit():
-                return request_page(report, self.look)
+                draw_request(page, report.record, report.verdict)
+                _provenance(page, report.provenance)
             case Comparison():
-                return comparison_page(report, self.look)
+                _comparison(page, report)
             case _:
-                return record_page(report, self.look)
-
-    def _section(self, audit: Audit, section: Section) -> Page:
-        page, unit = Page(self.look), overview_unit(audit, self.look.unit)
-        if section == "budgets":
-            budget_lines(page, audit.budgets, unit)
-        elif section == "tools":
-            if audit.tools:
-                tool_lines(page, audit.tools, unit)
-            else:
-                page.prose("No request made a tool call.", style=STRONG)
-        elif audit.why is not None:
-            why_lines(page, audit.why, unit)
-        provenance_lines(page, audit.provenance)
+                draw_request(page, report)
         return page
+
+
+def _overview(page: Page, audit: Audit, section: Section) -> None:
+    unit = tables.overview_unit(audit, page.look.unit)
+    if section == "all":
+        page.prose(audit.sentence, style=STRONG)
+        page.blank()
+    if section == "budgets" or (section == "all" and audit.budgets):
+        _budgets(page, audit, unit)
+        page.blank()
+    if section == "all" and audit.total.requests:
+        _phases(page, audit.models)
+        page.blank()
+        _noted(page, tables.quantiles(audit, unit, MAX_MODELS))
+        page.blank()
+        totals = tables.totals(audit, MAX_MODELS)
+        draw_table(page, totals)
+        if totals.notes:
+            page.flow([(note, FAINT) for note in totals.notes], gap="   ")
+        page.blank()
+        _requests(page, audit, unit)
+        page.blank()
+    if section in ("all", "tools"):
+        if audit.tools:
+            _noted(page, tables.tools(audit, unit, _MAX_TOOLS if section == "all" else None))
+            page.blank()
+        elif section == "tools":
+            page.prose("No request made a tool call.", style=STRONG)
+    if section in ("all", "why") and audit.why is not None:
+        _why(page, audit.why, unit)
+
+
+def _noted(page: Page, table: Table) -> None:
+    draw_table(page, table)
+    for note in table.notes:
+        page.prose(note, style=FAINT)
+
+
+def _budgets(page: Page, audit: Audit, unit: DurationUnit) -> None:
+    table = tables.budgets(audit.budgets, unit)
+    rows = (replace(row, cells=(_BRIEF.get(row.cells[0].text, row.cells[0]), *row.cells[1:])) for row in table.rows)
+    _noted(page, replace(table, rows=tuple(rows)))
+
+
+def _requests(page: Page, audit: Audit, unit: DurationUnit) -> None:
+    page.prose(tables.listing(audit, unit), style=FAINT)
+    if not audit.entries:
+        return
+    roomy = page.look.width >= _ROOMY
+    time = slice(11 if len(tables.days(audit.entries)) == 1 else 5, -1 if roomy else -5)
+    ids = [record_id(entry.record) for entry in audit.entries]
+    table = tables.requests(audit.entries, unit, time=time, ids=ids if roomy else short_ids(ids), mark="! ")
+    draw_table(page, table)
+
+
+def short_ids(ids: Sequence[str]) -> list[str]:
+    """Return the beginning of each ID that tells it from the others, which the command takes as well."""
+    length = _SHORT_ID
+    known = set(ids)
+    while len({name[:length] for name in known}) < len(known):
+        length += 1
+    return [name[:length] for name in ids]
+
+
+def _why(page: Page, why: Why, unit: DurationUnit) -> None:
+    page.prose(why.sentence, style=STRONG)
+    page.prose(why.rule, style=FAINT)
+    for cause in why.causes:
+        page.blank()
+        _cause(page, cause, unit)
+    if why.unexplained:
+        page.blank()
+        page.prose(f"{count(why.unexplained, 'slow request')} in which nothing stands out", style=FAINT)
+
+
+def _cause(page: Page, cause: GroupCause, unit: DurationUnit) -> None:
+    style, width, blank = share_style(cause.share), min(_MAX_BAR, page.look.width - _INDENT), " " * _INDENT
+    page.add(
+        (pad(share(cause.share, 1), _INDENT - 2, right=True), style),
+        "  ",
+        (cause.title, STRONG),
+        "  ",
+        (unit.full(cause.ns), style),
+    )
+    page.add(blank, (bar(0.0, cause.share, width, unicode=page.look.unicode)[1], style))
+    page.prose(tables.cause_facts(cause, unit), indent=_INDENT, label=blank)
+    page.prose(cause.advice, indent=_INDENT, label=blank)
+    if cause.examples:
+        page.flow([(visible(name, limit=60), FAINT) for name in cause.examples[:3]], indent=_INDENT, label=blank)
+
+
+def _provenance(page: Page, provenance: Provenance) -> None:
+    page.blank()
+    for warning in provenance.warnings[:_MAX_WARNINGS]:
+        page.prose(warning, label="warning  ", indent=9, label_style=STRONG)
+    if len(provenance.warnings) > _MAX_WARNINGS:
+        page.prose(f"and {count(len(provenance.warnings) - _MAX_WARNINGS, 'warning')} more")
+    page.flow([(words, FAINT) for words in tables.provenance_words(provenance)], gap="   ")
+
+
+def _comparison(page: Page, comparison: Comparison) -> None:
+    page.prose(comparison.sentence, style=STRONG)
+    changes = tables.changes(comparison, tables.comparison_unit(comparison, page.look.unit))
+    texts = [[cell.text for cell in row.cells] for table in changes for row in table.rows]
+    floors = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+    for table in changes:
+        sizes, *notes = table.notes
+        page.blank()
+        page.flow([(visible(table.title), STRONG), (sizes, FAINT)])
+        if table.rows:
+            draw_table(page, _without_repetition(table), floors)
+        for note in notes:
+            page.prose(note, style=FAINT)
+    for models in tables.one_sided(comparison):
+        page.blank()
+        page.prose(models)
+    page.blank()
+    page.prose(comparison.method, style=FAINT)
+    for name, provenance in (("A", comparison.a), ("B", comparison.b)):
+        for warning in provenance.warnings:
+            page.prose(warning, label=f"warning, {name}  ", indent=12, label_style=STRONG)
+        words = tables.provenance_words(provenance)
+        page.flow([(text, FAINT) for text in words], label=f"{name}: ", indent=3, gap="   ")
+
+
+def _without_repetition(table: Table) -> Table:
+    """Return the table with each measure named only in the first of its rows."""
+    rows: list[Row] = []
+    previous = ""
+    for row in table.rows:
+        first, *rest = row.cells
+        rows.append(replace(row, cells=(Cell("" if first.text == previous else first.text), *rest)))
+        previous = first.text
+    return replace(table, rows=tuple(rows))
+
+
+def _phases(page: Page, every: Sequence[ModelSummary]) -> None:
+    """Draw the phases of each model as one stacked bar: names inside, colour by share."""
+    models = every[:MAX_MODELS]
+    names = [page.clean(model_name(model), max(12, page.look.width // 4)) for model in models]
+    label = max(map(cell_len, names), default=0)
+    totals = [summed(model.duration.total) for model in models]
+    figure = max(map(len, totals), default=0)
+    width = max(10, page.look.width - label - figure - 6)
+    title = "where the time went"
+    page.add(
+        (pad(title, label + 2), FAINT),
+        (_scale(width, max(0, len(title) - label - 1)), FAINT),
+        (pad("total", figure + 4, right=True), FAINT),
+    )
+    for name, model, total in zip(names, models, totals, strict=True):
+        bar, folded = _stack(model.phases, width, unicode=page.look.unicode, colour=page.look.colour)
+        if not model.phases:
+            bar, folded = [(pad("no phases: spans of another library", width)[:width], FAINT)], ""
+        page.add(pad(name, label + 2), *bar, (" | ", FAINT), pad(total, figure, right=True))
+        if folded:
+            page.prose(folded, indent=label + 2, label=" " * (label + 2), style=FAINT)
+    if len(every) > MAX_MODELS:
+        page.add((f"and {count(len(every) - MAX_MODELS, 'model')} more", FAINT))
+
+
+def _scale(width: int, skip: int) -> str:
+    line = [" "] * width
+    for percent in (0, 50, 100) if width < 48 else (0, 25, 50, 75, 100):  # noqa: PLR2004 - room for five figures
+        text = f"{percent}%"
+        at = min(width - len(text), max(0, round(width * percent / 100) - (len(text) // 2 if percent else 0)))
+        line[at : at + len(text)] = text
+    return "".join(line)[skip:]
+
+
+def _stack(phases: Sequence[PhaseTotal], width: int, *, unicode: bool, colour: bool) -> tuple[list[Piece], str]:
+    shown = [phase for phase in phases if phase.share >= FOLD]
+    folded = [phase for phase in phases if phase.share < FOLD]
+    cells = split([phase.share for phase in shown], width)
+    pieces: list[Piece] = []
+    unnamed: list[str] = []
+    for phase, room in zip(shown, cells, strict=True):
+        text = _segment(phase, room)
+        if room and phase_label(phase.name) not in text:
+            unnamed.append(phase_share(phase.name, phase.share))
+        pieces.append(_filled(text, room, phase.share, unicode=unicode, colour=colour))
+    pieces.append(" " * (width - sum(cells)))
+    words = [f"also {', '.join(unnamed)}"] if unnamed else []
+    if folded:
+        words.append(f"under 1% each: {count(len(folded), 'phase')}, {share(sum(phase.share for phase in folded), 1)}")
+    return pieces, "; ".join(words)
+
+
+def _segment(phase: PhaseTotal, room: int) -> str:
+    name = phase_label(phase.name)
+    for text in (f"{name} {int(phase.share * 100)}%", name):
+        if len(text) + 2 <= room:
+            return text
+    return ""
+
+
+def _filled(text: str, room: int, part: float, *, unicode: bool, colour: bool) -> Piece:
+    """Draw a segment: a block of colour, or, without colour, a box open to the left."""
+    if not room:
+        return ""
+    if colour:
+        style = share_style(part)
+        ground = "white on bright_black" if style == "dim" else f"black on {style}"
+        return (text.center(room - 1) + "▕" if unicode else text.center(room - 1) + "|", ground)
+    line = "─" if unicode else "-"
+    return (f" {text} " if text else "").center(room - 1, line) + ("┤" if unicode else "|")

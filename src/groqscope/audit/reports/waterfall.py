@@ -1,12 +1,14 @@
-"""From a record to the rows of its waterfall: pure, and conserving.
+"""The waterfall of a record: its rows, and their lengths as text.
 
 The rows of `client` add up to the request's duration, to the nanosecond. Server-reported times have a length and no
 position. The terminal, the page, Markdown and JSON all draw these rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+from groqscope.audit.formatting import DurationUnit
 from groqscope.timeline import Attempt, Phases, RequestRecord, ToolCall
 
 Group = Literal["client", "attempt", "server", "tool", "executed"]
@@ -49,12 +51,12 @@ class Waterfall:
     """Derived: the request's duration less what the server reports; `None` when it reports nothing."""
 
     def group(self, name: Group) -> tuple[Row, ...]:
-        """Give the rows of one group."""
+        """Return the rows of one group."""
         return tuple(row for row in self.rows if row.group == name)
 
 
 def phase_label(name: str) -> str:
-    """Name a phase for people."""
+    """Return the name of a phase as reports write it."""
     return {"consume": "your code", "pool_wait": "pool"}.get(name, name)
 
 
@@ -218,7 +220,7 @@ def _tool_rows(record: RequestRecord) -> list[Row]:
 
 
 def tool_note(call: ToolCall) -> str:
-    """Tell how a call came."""
+    """Return how the arguments of a call arrived."""
     words = ["whole" if call.deltas == 1 else f"{call.deltas:,} deltas", f"{call.arguments_size:,} B"]
     if call.arguments_valid is False:
         words.append("not valid JSON")
@@ -234,3 +236,48 @@ def density(times_us: tuple[int, ...], stride: int, total_ns: int, bins: int) ->
     for time in times_us:
         counts[max(0, min(bins - 1, int(time / width)))] += stride
     return counts
+
+
+_ROBUST: Final = 10
+"""How many times the rounding a length has to be, to take it without showing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A row's length and those of its parts."""
+
+    text: str
+    parts: tuple[str, ...] = ()
+
+
+def figures(fall: Waterfall, unit: DurationUnit) -> tuple[Figure, ...]:
+    """Return the lengths of all rows as text: the client's add up to the total as written, parts to their row."""
+    client = [row.length_ns or 0 for row in fall.group("client")]
+    steps = iter(fitted([unit.steps(length) for length in client], unit.steps(fall.total_ns)))
+    written: list[Figure] = []
+    for row in fall.rows:
+        if row.group != "client" or row.length_ns is None:
+            written.append(Figure(unit.text(row.length_ns)))
+            continue
+        mine = next(steps)
+        # `network` is a rest already, so it takes the rounding; what Groq reports is then written the same everywhere.
+        rest = next((i for i, part in enumerate(row.parts) if part.name == "network"), None)
+        parts = fitted([unit.steps(part.ns) for part in row.parts], mine, rest)
+        texts = (unit.stepped(step, part.ns) for step, part in zip(parts, row.parts, strict=True))
+        written.append(Figure(unit.stepped(mine, row.length_ns), tuple(texts)))
+    return tuple(written)
+
+
+def fitted(steps: Sequence[int], total: int, rest: int | None = None) -> list[int]:
+    """Make rounded lengths sum to their rounded total: `rest`, else the largest, takes what rounding left over.
+
+    Lengths that are off by more than rounding explains are left as they are.
+    """
+    found = list(steps)
+    left = total - sum(found)
+    if not found or abs(left) > len(found):
+        return found
+    if rest is None or found[rest] < _ROBUST * abs(left):
+        rest = max(range(len(found)), key=found.__getitem__)
+    found[rest] += left
+    return found

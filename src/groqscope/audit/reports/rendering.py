@@ -1,9 +1,17 @@
-"""How a terminal report looks: width, unicode and colour, each a switch of its own."""
+"""What can be rendered, and what a terminal can show: width, unicode and colour, each a switch of its own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from groqscope.audit.formatting import UnitName
+from groqscope.audit.model import Audit, Comparison, RequestAudit
+from groqscope.timeline import RequestRecord
+
+Report = Audit | RequestAudit | Comparison | RequestRecord
+"""An overview, one request with its verdict, two sets side by side, or a record alone."""
+Section = Literal["all", "tools", "why", "budgets"]
+"""Which part of an overview."""
 
 MIN_WIDTH = 40
 DEFAULT_WIDTH = 100
@@ -21,7 +29,7 @@ class Look:
     """Force a unit of durations; `None`: the one that fits the largest value."""
 
     def __post_init__(self) -> None:
-        """Refuse a width in which no report fits."""
+        """Widen what is too narrow for any report."""
         if self.width < MIN_WIDTH:
             object.__setattr__(self, "width", MIN_WIDTH)
 
@@ -29,7 +37,7 @@ class Look:
 def look_of(
     *, tty: bool, encoding: str | None, columns: int, environ: Mapping[str, str], unit: UnitName | None = None
 ) -> Look:
-    """Tell what an output can show.
+    """Return what an output can show.
 
     `NO_COLOR` (set to anything) turns colour off; `FORCE_COLOR` turns it on in a pipe or with `TERM=dumb`.
     """

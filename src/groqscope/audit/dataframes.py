@@ -9,7 +9,7 @@ from groqscope.timeline import RequestRecord
 
 
 def columns(records: Iterable[RequestRecord]) -> dict[str, list[Any]]:
-    """Give the values by column: durations in seconds (floats), times in Unix nanoseconds, texts as they are."""
+    """Return the values by column: durations in seconds (floats), times in Unix nanoseconds, texts as they are."""
     found: dict[str, list[Any]] = {field.name: [] for field in FIELDS}
     getters = [(found[field.name].append, field, field.get) for field in FIELDS]
     for record in records:
@@ -19,7 +19,7 @@ def columns(records: Iterable[RequestRecord]) -> dict[str, list[Any]]:
 
 
 def to_polars(records: Iterable[RequestRecord]) -> Any:
-    """Give a polars data frame; `start` and `created` are UTC datetimes.
+    """Return a polars data frame; `start` and `created` are UTC datetimes.
 
     Raises:
         ImportError: polars is not installed.
@@ -31,7 +31,7 @@ def to_polars(records: Iterable[RequestRecord]) -> Any:
 
 
 def to_pandas(records: Iterable[RequestRecord]) -> Any:
-    """Give a pandas data frame; `start` and `created` are UTC datetimes.
+    """Return a pandas data frame; `start` and `created` are UTC datetimes.
 
     Raises:
         ImportError: pandas is not installed.
@@ -47,7 +47,7 @@ _TIMES: Final = [field.name for field in FIELDS if field.kind == "time"]
 
 
 def _imported(name: str) -> Any:
-    # By name: both bring no types that would be worth a dependency of the checks.
+    # By name: neither is a dependency, and the type checker does not need them.
     try:
         return import_module(name)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""One request in the terminal: verdict, ruler, bars, and what else is known."""
+"""One request in the terminal: verdict, ruler, bars, and what else is known about it."""
 
 from typing import Final
 
@@ -6,15 +6,12 @@ from rich.cells import cell_len
 
 from groqscope.audit.fields import FAILED
 from groqscope.audit.formatting import count, share
-from groqscope.audit.model import RequestAudit, Verdict
+from groqscope.audit.model import Verdict
 from groqscope.audit.reports.bars import anchored, bar, ruler, share_style, strip, tail
-from groqscope.audit.reports.facts import UNFINISHED, ending, facts, footnotes, headline, record_id
-from groqscope.audit.reports.figures import Figure, figures
-from groqscope.audit.reports.footer import provenance_lines
-from groqscope.audit.reports.look import Look
+from groqscope.audit.reports.details import UNFINISHED, ending, facts, footnotes, headline, record_id
 from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, Piece, pad
-from groqscope.audit.reports.units import request_unit
-from groqscope.audit.reports.waterfall import Row, Waterfall, density, waterfall
+from groqscope.audit.reports.tables import request_unit
+from groqscope.audit.reports.waterfall import Figure, Row, Waterfall, density, figures, waterfall
 from groqscope.timeline import RequestRecord
 
 _ROOMY: Final = 136
@@ -23,22 +20,13 @@ _MAX_LABEL: Final = 24
 _MAX_TOOLS: Final = 12
 
 
-def request_page(audit: RequestAudit, look: Look) -> Page:
-    """Show one request."""
-    page = Page(look)
-    _verdict(page, audit.verdict, audit.record)
-    _Drawing(page, audit.record).draw()
-    provenance_lines(page, audit.provenance)
-    return page
-
-
-def record_page(record: RequestRecord, look: Look) -> Page:
-    """Show a record alone."""
-    page = Page(look)
-    if said := ending(record):
+def draw_request(page: Page, record: RequestRecord, verdict: Verdict | None = None) -> None:
+    """Draw one request, below its verdict or, without one, below how it ended."""
+    if verdict is not None:
+        _verdict(page, verdict, record)
+    elif said := ending(record):
         page.prose(said, style=STRONG)
     _Drawing(page, record).draw()
-    return page
 
 
 def _verdict(page: Page, verdict: Verdict, record: RequestRecord) -> None:
@@ -55,7 +43,7 @@ def _verdict(page: Page, verdict: Verdict, record: RequestRecord) -> None:
 
 
 class _Drawing:
-    """The drawing of one record on a page: the columns are computed once."""
+    """A record being drawn on a page; the widths of its columns are computed once."""
 
     def __init__(self, page: Page, record: RequestRecord) -> None:
         self.page = page
@@ -218,7 +206,7 @@ class _Drawing:
         return (" " * first, (text, style), " " * (self.width - first - len(text)))
 
     def _annotated(self, cells: tuple[int, str], note: str, style: str) -> tuple[tuple[Piece, ...], str]:
-        """Write the note into the free room beside the bar; give it back when there is none."""
+        """Return the bar with the note in the free room beside it, and the note again if there is no such room."""
         first, text = cells
         if not note:
             return self._picture(cells, style), ""

@@ -1,11 +1,11 @@
-"""What is known of one request beside its bars: short texts under labels, the same in the terminal and on the page."""
+"""What is known about one request besides its bars: short texts under labels, for the terminal and the page alike."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from groqscope.audit.baseline import id_of
-from groqscope.audit.formatting import Unit, count, moment, money, plain, rate, seconds, share, size, visible
+from groqscope.audit.formatting import DurationUnit, count, moment, money, plain, rate, seconds, share, size, visible
 from groqscope.audit.reports.waterfall import Waterfall
 from groqscope.timeline import RequestRecord, Usage
 
@@ -31,17 +31,17 @@ class Fact:
 
 
 def record_id(record: RequestRecord) -> str:
-    """Give the id that `groqscope audit ID` takes."""
+    """Return the ID that `groqscope audit ID` takes."""
     return visible(id_of(record) or "(no id)")
 
 
 def model_of(record: RequestRecord) -> str:
-    """Name the model that was asked, else the one that answered."""
+    """Return the model that was requested, else the one that answered."""
     return visible(record.model or record.response_model or "(model not known)", limit=_NAME)
 
 
 def ending(record: RequestRecord) -> str:
-    """Say how a request ended, unless it ended well."""
+    """Return how a request ended; nothing if it completed."""
     if record.outcome is None:
         return UNFINISHED
     if record.outcome == "error" or record.stream_error:
@@ -52,8 +52,8 @@ def ending(record: RequestRecord) -> str:
     return _ENDINGS.get(record.outcome, "")
 
 
-def headline(record: RequestRecord, unit: Unit) -> Iterator[str]:
-    """Give what stands over a waterfall: id, model, kind, length, outcome, time, chunks, tokens, cost."""
+def headline(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
+    """Return what stands above a waterfall: ID, model, kind, length, outcome, time, chunks, tokens, cost."""
     yield record_id(record)
     yield model_of(record)
     if record.operation != "chat":
@@ -71,8 +71,8 @@ def headline(record: RequestRecord, unit: Unit) -> Iterator[str]:
     yield money(record.cost) if record.cost is not None else "cost -"
 
 
-def footnotes(record: RequestRecord, fall: Waterfall, unit: Unit) -> Iterator[str]:
-    """Explain every `-` and everything that is less than it seems."""
+def footnotes(record: RequestRecord, fall: Waterfall, unit: DurationUnit) -> Iterator[str]:
+    """Return an explanation of every `-`, and of every figure that is less than it seems."""
     if record.usage.output_tokens is None:
         estimate = record.output_tokens_estimate
         guess = f", about {count(estimate, 'token')} by the chunks seen (an estimate)" if estimate is not None else ""
@@ -111,17 +111,17 @@ def _no_speed(record: RequestRecord) -> str:
 
 
 def gap_count(record: RequestRecord) -> int:
-    """Count the gaps between chunks from which the quantiles come."""
+    """Return how many gaps between chunks the quantiles are computed from."""
     return max(0, (record.reads or 0) - 1 - (record.icl_excluded or 0))
 
 
-def facts(record: RequestRecord, unit: Unit) -> list[Fact]:
-    """Give everything that is known; a label without items is left out."""
+def facts(record: RequestRecord, unit: DurationUnit) -> list[Fact]:
+    """Return everything that is known; a label without items is left out."""
     found = [Fact(label, tuple(make(record, unit))) for label, make in _MAKERS]
     return [fact for fact in found if fact.items]
 
 
-def _firsts(record: RequestRecord, unit: Unit) -> Iterator[str]:
+def _firsts(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
     if record.stream:
         yield f"chunk {unit.text(record.ttfc_ns)}"
         yield f"token {unit.text(record.ttft_ns)}"
@@ -132,7 +132,7 @@ def _firsts(record: RequestRecord, unit: Unit) -> Iterator[str]:
         yield f"last chunk {unit.text(record.last_chunk_ns)}"
 
 
-def _gaps(record: RequestRecord, unit: Unit) -> Iterator[str]:
+def _gaps(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
     n = gap_count(record)
     if record.icl_p50_ns is not None:
         yield f"n={n:,}"
@@ -143,7 +143,7 @@ def _gaps(record: RequestRecord, unit: Unit) -> Iterator[str]:
         yield f"{count(record.icl_excluded, 'gap')} not observed: your own code held control"
 
 
-def _tokens(record: RequestRecord, unit: Unit) -> Iterator[str]:
+def _tokens(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
     usage = record.usage
     if usage == Usage():
         return
@@ -156,7 +156,7 @@ def _tokens(record: RequestRecord, unit: Unit) -> Iterator[str]:
         yield f"{unit.text(record.tpot * 1e9)} each"
 
 
-def _deltas(record: RequestRecord, unit: Unit) -> Iterator[str]:
+def _deltas(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
     deltas = record.usage_deltas
     for delta in deltas[:_MANY]:
         tokens = (("in", delta.usage.input_tokens), ("out", delta.usage.output_tokens))
@@ -167,12 +167,12 @@ def _deltas(record: RequestRecord, unit: Unit) -> Iterator[str]:
         yield f"and {more:,} more"
 
 
-def _models(record: RequestRecord, _: Unit) -> Iterator[str]:
+def _models(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
     for used in record.usage_models:
         yield f"{visible(used.model, limit=_NAME)} {used.input_tokens:,} in, {used.output_tokens:,} out"
 
 
-def _limits(record: RequestRecord, _: Unit) -> Iterator[str]:
+def _limits(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
     limits = record.rate_limits
     for left, of, reset, words in (
         (limits.requests_remaining, limits.requests_limit, limits.requests_reset, "requests a day"),
@@ -187,7 +187,7 @@ def _limits(record: RequestRecord, _: Unit) -> Iterator[str]:
         yield f"retry after {seconds(record.retry_after)}"
 
 
-def _request(record: RequestRecord, _: Unit) -> Iterator[str]:
+def _request(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
     for name, value in (
         ("messages", record.messages),
         ("tools offered", record.tools),
@@ -212,7 +212,7 @@ def _request(record: RequestRecord, _: Unit) -> Iterator[str]:
         yield f"to {plain(record.server_address)}" + (f":{record.server_port}" if record.server_port else "")
 
 
-def _answer(record: RequestRecord, _: Unit) -> Iterator[str]:
+def _answer(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
     if record.status is not None:
         yield f"HTTP {record.status}"
     if record.error_type is not None:
@@ -237,7 +237,7 @@ def _answer(record: RequestRecord, _: Unit) -> Iterator[str]:
         yield f"audio {seconds(record.audio_seconds)}"
 
 
-def _ids(record: RequestRecord, _: Unit) -> Iterator[str]:
+def _ids(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
     for name, value in (
         ("request", record.request_id),
         ("response", record.response_id),
@@ -249,7 +249,7 @@ def _ids(record: RequestRecord, _: Unit) -> Iterator[str]:
             yield f"{name} {plain(value)}"
 
 
-_MAKERS: Final[tuple[tuple[str, Callable[[RequestRecord, Unit], Iterator[str]]], ...]] = (
+_MAKERS: Final[tuple[tuple[str, Callable[[RequestRecord, DurationUnit], Iterator[str]]], ...]] = (
     ("first", _firsts),
     ("gaps", _gaps),
     ("tokens", _tokens),

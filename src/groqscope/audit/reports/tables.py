@@ -1,0 +1,509 @@
+"""The tables of every report, each made once: columns, rows and notes, for any writer to draw.
+
+A cell is text that is ready to be shown, with a tone where it stands out. Durations are in the one unit of the report.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, NamedTuple
+
+from groqscope.audit.fields import FAILED
+from groqscope.audit.formatting import (
+    UNKNOWN,
+    DurationUnit,
+    UnitName,
+    count,
+    measure,
+    moment,
+    money,
+    rate,
+    share,
+    size,
+    visible,
+)
+from groqscope.audit.model import (
+    Audit,
+    BudgetResult,
+    Comparison,
+    Distribution,
+    Entry,
+    GroupCause,
+    ModelSummary,
+    Provenance,
+    ToolSummary,
+    Why,
+)
+from groqscope.audit.reports.details import model_of, record_id
+from groqscope.audit.reports.waterfall import phase_label
+from groqscope.timeline import RequestRecord
+
+Tone = Literal["", "faint", "strong", "good", "bad"]
+MODEL_UNKNOWN: Final = "(model not known)"
+_MAX_SOURCES: Final = 3
+_MIN_SHARE: Final = 0.05
+"""Of a model's time, from which the overview names a phase."""
+
+
+class Cell(NamedTuple):
+    """One cell."""
+
+    text: str
+    tone: Tone = ""
+    value: float | None = None
+    """The number behind the text, for sorting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column."""
+
+    title: str
+    short: str = ""
+    """The title where room is scarce."""
+    right: bool = True
+    keep: int = 5
+    """How important it is: columns with the smallest number are left out first."""
+    shrink: int = 0
+    """Cells to which it may be cut before any column is left out; 0: never cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row."""
+
+    cells: tuple[Cell, ...]
+    group: str = ""
+    """What this row and its neighbours belong to, such as a model."""
+    total: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One table."""
+
+    title: str = ""
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    def only(self, keep: Callable[[int, Column], bool]) -> "Table":
+        """Return the table with fewer columns."""
+        kept = [index for index, column in enumerate(self.columns) if keep(index, column)]
+        rows = tuple(replace(row, cells=tuple(row.cells[index] for index in kept)) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[index] for index in kept), rows=rows)
+
+
+def _plain(texts: Iterable[str]) -> tuple[Cell, ...]:
+    return tuple(map(Cell, texts))
+
+
+def _number(value: int, tone: Tone = "") -> Cell:
+    return Cell(f"{value:,}", tone)
+
+
+def _quiet(value: int) -> Cell:
+    return _number(value, "" if value else "faint")
+
+
+# -- one unit for all durations of a report, chosen by its largest value
+
+
+def request_unit(record: RequestRecord, forced: UnitName | None = None) -> DurationUnit:
+    """Return the unit for one request."""
+    usage = record.usage
+    reported = [t * 1e9 for t in (usage.queue_time, usage.prompt_time, usage.completion_time) if t is not None]
+    return DurationUnit.of(forced) if forced else DurationUnit.fitting([record.duration_ns, *reported])
+
+
+def overview_unit(audit: Audit, forced: UnitName | None = None) -> DurationUnit:
+    """Return the unit for an overview and everything on it."""
+    if forced:
+        return DurationUnit.of(forced)
+    values = [d.max for summary in (audit.total, *audit.models) for d in (summary.duration, summary.ttfc, summary.ttft)]
+    limits = [v for result in audit.budgets if result.unit == "ns" for v in (result.measured, result.limit)]
+    return DurationUnit.fitting([*values, *(entry.record.duration_ns for entry in audit.entries), *limits])
+
+
+def comparison_unit(comparison: Comparison, forced: UnitName | None = None) -> DurationUnit:
+    """Return the unit for a comparison."""
+    if forced:
+        return DurationUnit.of(forced)
+    changes = [change for row in comparison.rows for change in (row.median, row.p95)]
+    return DurationUnit.fitting([value for change in changes for value in (change.a, change.b)])
+
+
+# -- overview
+
+
+def models(audit: Audit, unit: DurationUnit) -> Table:
+    """Return a row for each model: counts, two quantiles, cost, and where the time went."""
+    titles = ("model", "n", "failed", "retries", "first chunk p50", "p95", f"total p50, {unit.label}", "p95")
+    columns = [Column(title=title, right=bool(i)) for i, title in enumerate((*titles, "tokens out", "cost"))]
+    rows = [
+        (
+            Cell(model_name(model)),
+            _number(model.requests),
+            _number(model.errors, "bad" if model.errors else ""),
+            _number(model.retries),
+            *_plain(map(unit.text, (model.ttfc.p50, model.ttfc.p95, model.duration.p50, model.duration.p95))),
+            Cell(_tokens(model, model.output_tokens)),
+            Cell(money(model.cost)),
+            Cell(_biggest_phases(model)),
+        )
+        for model in audit.models
+    ]
+    return Table(
+        columns=(*columns, Column(title="where the time went")), rows=tuple(Row(cells=cells) for cells in rows)
+    )
+
+
+def _biggest_phases(model: ModelSummary) -> str:
+    biggest = sorted((p for p in model.phases if p.share >= _MIN_SHARE), key=lambda phase: -phase.share)
+    return ", ".join(phase_share(phase.name, phase.share) for phase in biggest) or UNKNOWN
+
+
+def phase_share(name: str, part: float) -> str:
+    """Return a phase with its share of the time."""
+    return f"{phase_label(name)} {share(part, 1)}"
+
+
+def model_name(model: ModelSummary) -> str:
+    """Return the name of a model."""
+    return visible(model.model or MODEL_UNKNOWN)
+
+
+def quantiles(audit: Audit, unit: DurationUnit, most: int | None = None) -> Table:
+    """Return first chunk, total and tokens per second of each model."""
+    columns = [Column(title="", right=False, keep=9, shrink=16), Column(title="n", keep=8)]
+    for title, keep in (("p50", 9), ("p90", 5), ("p95", 8), ("p99", 6), ("max", 7)):
+        columns.append(Column(title=title, keep=keep))
+    rows = [
+        Row(cells=(Cell(name), _number(values.n, "faint"), *_quantile_cells(values, unit)), group=model_name(model))
+        for model in audit.models[:most]
+        for name, values in (("first chunk", model.ttfc), ("total", model.duration), ("tokens/s", model.throughput))
+        if values.n
+    ]
+    refused = any(cell.text == UNKNOWN for row in rows for cell in row.cells)
+    note = "-: too few requests for that quantile (p90 needs 10, p95 20, p99 100)"
+    return Table(
+        title=f"quantiles, {unit.label}", columns=tuple(columns), rows=tuple(rows), notes=(note,) if refused else ()
+    )
+
+
+def _quantile_cells(values: Distribution, unit: DurationUnit) -> Iterable[Cell]:
+    for value in (values.p50, values.p90, values.p95, values.p99, values.max):
+        text = rate(value) if values.unit == "tokens/s" else unit.text(value)
+        yield Cell(text, "faint" if text == UNKNOWN else "")
+
+
+def totals(audit: Audit, most: int | None = None) -> Table:
+    """Return requests, tokens and cost of each model, and over all of them."""
+    columns = (
+        Column(title="requests", right=False, keep=9, shrink=12),
+        Column(title="n", keep=9),
+        Column(title="failed", keep=8),
+        Column(title="dropped", keep=6),
+        Column(title="retries", keep=6),
+        Column(title="tokens in", keep=7),
+        Column(title="cached", keep=3),
+        Column(title="tokens out", keep=7),
+        Column(title="reasoning", keep=2),
+        Column(title="tool calls", keep=4),
+        Column(title="cost", keep=8),
+    )
+    rows = [Row(cells=_totals(model, Cell(model_name(model)))) for model in audit.models[:most]]
+    if len(audit.models) > 1:
+        rows.append(Row(cells=_totals(audit.total, Cell("all", "strong")), total=True))
+    whole = audit.total
+    notes: list[str] = []
+    if whole.usage_unknown:
+        notes.append(f"tokens without {count(whole.usage_unknown, 'request')} that brought no usage")
+    if whole.cost_unknown:
+        notes.append(f"cost without {count(whole.cost_unknown, 'request')} whose price is not known")
+    if whole.error_types:
+        types = (f"{visible(name, limit=40)} {number:,}" for name, number in whole.error_types[:5])
+        notes.append(f"failed: {', '.join(types)}")
+    return Table(columns=columns, rows=tuple(rows), notes=tuple(notes))
+
+
+def _totals(model: ModelSummary, name: Cell) -> tuple[Cell, ...]:
+    tokens = (model.input_tokens, model.cached_tokens, model.output_tokens, model.reasoning_tokens)
+    return (
+        name,
+        _number(model.requests),
+        _number(model.errors, "bad" if model.errors else "faint"),
+        _quiet(model.abandoned),
+        _quiet(model.retries),
+        *_plain(_tokens(model, number) for number in tokens),
+        _quiet(model.tool_calls),
+        Cell(money(model.cost)),
+    )
+
+
+def _tokens(model: ModelSummary, number: int) -> str:
+    return f"{number:,}" if model.requests > model.usage_unknown else UNKNOWN
+
+
+def tools(audit: Audit, unit: DurationUnit, most: int | None = None) -> Table:
+    """Return the calls of each tool: how long callers waited, how large the arguments were, whether they were JSON."""
+    columns = (
+        Column(title="", right=False, keep=9, shrink=14),
+        Column(title="calls", keep=9),
+        Column(title="requests", keep=3),
+        Column(title="p50", keep=8),
+        Column(title="p95", keep=7),
+        Column(title="max", keep=7),
+        Column(title="size p50", keep=4),
+        Column(title="invalid", keep=8),
+    )
+    shown = audit.tools[:most]
+    notes: list[str] = []
+    if len(audit.tools) > len(shown):
+        notes.append(f"and {count(len(audit.tools) - len(shown), 'tool')} more")
+    refused = any(tool.assembly.p95 is None for tool in shown)
+    few = "; -: too few (p95 needs 20)" if refused else ""
+    notes.append(f"from the chunk before a call to the complete call, streams only{few}")
+    rows = tuple(Row(cells=_tool(tool, unit)) for tool in shown)
+    return Table(title=f"tool calls, {unit.label}", columns=columns, rows=rows, notes=tuple(notes))
+
+
+def _tool(tool: ToolSummary, unit: DurationUnit) -> tuple[Cell, ...]:
+    middle = tool.arguments_size.p50
+    of = f" of {tool.calls - tool.unchecked:,}" if tool.unchecked else ""
+    return (
+        Cell(visible(tool.name or "(no name)", limit=80)),
+        _number(tool.calls),
+        _number(tool.requests),
+        *_plain(map(unit.text, (tool.assembly.p50, tool.assembly.p95, tool.assembly.max))),
+        Cell(UNKNOWN if middle is None else size(round(middle))),
+        Cell(f"{tool.invalid:,}{of}", "bad" if tool.invalid else "faint"),
+    )
+
+
+_VERDICTS: Final[dict[str, Cell]] = {
+    "over": Cell("FAIL", "bad"),
+    "inconclusive": Cell("inconclusive", "strong"),
+    "ok": Cell("ok", "good"),
+    "measured": Cell(""),
+}
+"""The verdicts on budgets, in the order in which a table lists them."""
+
+
+def budgets(results: Sequence[BudgetResult], unit: DurationUnit) -> Table:
+    """Return budgets with what was measured: those over first."""
+    columns = (
+        Column(title="", right=False, keep=10),
+        Column(title="budget", right=False, keep=9, shrink=14),
+        Column(title="measured", keep=9),
+        Column(title="limit", keep=9),
+        Column(title="n", keep=8),
+        Column(title="from", right=False, keep=2),
+    )
+    order = list(_VERDICTS)
+    results = sorted(results, key=lambda result: order.index(result.verdict))
+    rows = tuple(Row(cells=_budget(result, unit)) for result in results)
+    notes = (f"{visible(result.expression, limit=80)}: {result.note}" for result in results if result.note)
+    return Table(columns=columns, rows=rows, notes=tuple(notes))
+
+
+def _budget(result: BudgetResult, unit: DurationUnit) -> tuple[Cell, ...]:
+    limit = "" if result.limit is None else f"{result.operator} {measure(result.limit, result.unit, unit)}"
+    return (
+        _VERDICTS[result.verdict] if limit else Cell(""),
+        Cell(visible(result.expression, limit=80)),
+        Cell(measure(result.measured, result.unit, unit)),
+        Cell(limit),
+        _number(result.n, "faint"),
+        Cell(visible(result.source, limit=40), "faint"),
+    )
+
+
+def causes(why: Why, unit: DurationUnit) -> Table:
+    """Return the causes of slow requests, biggest share first."""
+    titles = (("share", False), ("cause", False), (unit.label, True), ("requests", True), ("usually", True))
+    columns = [Column(title=title, right=right) for title, right in titles]
+    rows = [
+        _plain(
+            (
+                share(cause.share, 1),
+                cause.title,
+                unit.text(cause.ns),
+                f"{cause.requests:,}",
+                unit.text(cause.usual_ns),
+                cause.advice,
+            )
+        )
+        for cause in why.causes
+    ]
+    return Table(columns=(*columns, Column(title="what to do")), rows=tuple(Row(cells=cells) for cells in rows))
+
+
+def cause_facts(cause: GroupCause, unit: DurationUnit) -> str:
+    """Return how often a cause was found, how long it took, and how long is usual."""
+    facts = [count(cause.requests, "request"), f"{unit.full(cause.ns / max(1, cause.requests))} on average"]
+    if cause.usual_ns is not None:
+        facts.append(f"usually {unit.full(cause.usual_ns)}" if cause.usual_ns else "usually none")
+    return ", ".join(facts)
+
+
+# -- requests
+
+
+def requests(
+    entries: Sequence[Entry],
+    unit: DurationUnit,
+    *,
+    time: slice = slice(None),
+    ids: Sequence[str] | None = None,
+    mark: str = "",
+) -> Table:
+    """Return the list of requests.
+
+    Args:
+        entries: The requests.
+        unit: Of the durations.
+        time: The part of the moment that is shown.
+        ids: Shown in place of the IDs in full.
+        mark: Put before the reason of a failure.
+    """
+    columns = (
+        Column(title="time, UTC", right=False, keep=7),
+        Column(title="model", right=False, keep=8, shrink=14),
+        Column(title="outcome", right=False, keep=9, shrink=11),
+        Column(title="total", keep=10),
+        Column(title="first chunk", short="first", keep=9),
+        Column(title="in", keep=5),
+        Column(title="out", keep=8),
+        Column(title="tokens/s", short="tok/s", keep=6),
+        Column(title="tools", keep=3),
+        Column(title="retries", keep=4),
+        Column(title="cost", keep=5),
+        Column(title="id", right=False, keep=9),
+    )
+    names = ids or [record_id(entry.record) for entry in entries]
+    rows = (
+        Row(cells=(*_request(entry, unit, time, mark), Cell(name, "faint")))
+        for entry, name in zip(entries, names, strict=True)
+    )
+    return Table(columns=columns, rows=tuple(rows))
+
+
+def _request(entry: Entry, unit: DurationUnit, time: slice, mark: str) -> tuple[Cell, ...]:
+    record = entry.record
+    calls, retries = len(record.tool_calls) + record.tool_calls_dropped, record.retries
+    return (
+        Cell(moment(record.start_unix_ns)[time], "faint", record.start_unix_ns // 1_000_000),
+        Cell(model_of(record)),
+        Cell(f"{mark}{outcome(record)}", "bad") if record.outcome in FAILED else Cell(outcome(record)),
+        Cell(unit.text(record.duration_ns), "strong" if entry.verdict.slow else "", record.duration_ns),
+        Cell(unit.text(record.ttfc_ns), "", record.ttfc_ns),
+        Cell(count(record.usage.input_tokens), "", record.usage.input_tokens),
+        Cell(count(record.usage.output_tokens), "", record.usage.output_tokens),
+        Cell(rate(record.output_token_throughput), "", record.output_token_throughput),
+        Cell(f"{calls:,}" if calls else "", "", calls),
+        Cell(f"{retries:,}" if retries else "", "", retries),
+        Cell(money(record.cost), "", record.cost),
+    )
+
+
+def outcome(record: RequestRecord) -> str:
+    """Return how a request ended; of a failure, its reason."""
+    if record.outcome in FAILED:
+        return visible(record.error_type or record.outcome, limit=60)
+    return record.outcome or "unfinished"
+
+
+def listing(audit: Audit, unit: DurationUnit) -> str:
+    """Return what the list of requests is: which of them, when, in which unit."""
+    selection = audit.provenance.selection
+    by = f" by {selection.by}" if selection.listed == "slowest" else ""
+    found = days(audit.entries)
+    day = f" on {next(iter(found))}" if len(found) == 1 else ""
+    more = f", {audit.omitted:,} more not listed" if audit.omitted else ""
+    return f"{selection.listed} requests{by}{day}, durations in {unit.label}{more}"
+
+
+def days(entries: Sequence[Entry]) -> set[str]:
+    """Return the days, UTC, on which the requests began."""
+    return {moment(entry.record.start_unix_ns)[:10] for entry in entries}
+
+
+# -- comparison
+
+_MEASURES: Final = {"duration": "total", "ttfc": "first chunk", "ttft": "first token", "tpot": "time per token"}
+_CERTAINTIES: Final[dict[str, Tone]] = {"slower": "bad", "faster": "good", "inconclusive": "faint"}
+
+
+def changes(comparison: Comparison, unit: DurationUnit) -> tuple[Table, ...]:
+    """Return a table for each model compared: what changed from A to B, with the interval of the change."""
+    return tuple(_changes(comparison, model, unit) for model in dict.fromkeys(row.model for row in comparison.rows))
+
+
+def _changes(comparison: Comparison, model: str | None, unit: DurationUnit) -> Table:
+    titles = ((unit.label, 10), ("", 9), ("A", 6), ("B", 5), ("change", 8), ("interval", 2), ("", 10))
+    columns = [
+        Column(title=title, right=1 < index < len(titles) - 1, keep=keep, shrink=0 if index else 9)
+        for index, (title, keep) in enumerate(titles)
+    ]
+    compared = [row for row in comparison.rows if row.model == model]
+    rows: list[Row] = []
+    notes: dict[str, None] = {}
+    for row in compared:
+        for name, change in (("median", row.median), ("p95", row.p95)):
+            if change.ratio is None:
+                note = change.note or "not known"
+                notes[note if name in note else f"{name}: {note}"] = None
+                continue
+            known = change.low is not None and change.high is not None
+            interval = f"{signed(change.low)} to {signed(change.high)}" if known else UNKNOWN
+            texts = (_measure(row.measure), name, unit.text(change.a), unit.text(change.b), signed(change.ratio))
+            certainty = Cell(change.certainty, _CERTAINTIES[change.certainty])
+            rows.append(Row(cells=(*_plain(texts), Cell(interval), certainty)))
+    sizes = f"n={max(row.n_a for row in compared):,} and {max(row.n_b for row in compared):,}"
+    return Table(title=model or MODEL_UNKNOWN, columns=tuple(columns), rows=tuple(rows), notes=(sizes, *notes))
+
+
+def _measure(name: str) -> str:
+    return _MEASURES.get(name) or phase_label(name.removeprefix("phase."))
+
+
+def signed(ratio: float | None) -> str:
+    """Return a ratio B / A as a change: `+12.3%`, or `3.4 times` when it is more than doubled."""
+    if ratio is None:
+        return UNKNOWN
+    if ratio >= 2:  # noqa: PLR2004 - per cent beyond a doubling read badly
+        return f"{ratio:.1f} times"
+    return f"{(ratio - 1) * 100:+.1f}%"
+
+
+def one_sided(comparison: Comparison) -> list[str]:
+    """Return which models only one of the two sets has."""
+    return [
+        f"only in {name}: {', '.join(map(visible, found))}"
+        for name, found in (("A", comparison.only_a), ("B", comparison.only_b))
+        if found
+    ]
+
+
+# -- provenance
+
+
+def provenance_words(provenance: Provenance) -> list[str]:
+    """Return where the data comes from: source, number of requests, selection, time, clock, version."""
+    words: list[str] = []
+    if provenance.sources:
+        shown = ", ".join(provenance.sources[:_MAX_SOURCES])
+        more = len(provenance.sources) - _MAX_SOURCES
+        number = f" ({count(provenance.files, 'file')})" if provenance.files > 1 else ""
+        words.append(visible(f"from {shown}") + (f" and {more} more" if more > 0 else "") + number)
+    of = f" of {provenance.read:,} read" if provenance.read != provenance.requests else ""
+    words.append(f"n={provenance.requests:,}{of}")
+    words.extend(map(visible, provenance.selection.words))
+    if provenance.first_unix_ns is not None and provenance.last_unix_ns is not None and provenance.requests > 1:
+        words.append(f"{moment(provenance.first_unix_ns)} to {moment(provenance.last_unix_ns)}")
+    if provenance.foreign:
+        words.append(f"{count(provenance.foreign, 'span')} of other libraries, without phases")
+    words.append("durations by the monotonic clock, times in UTC")
+    if provenance.version:
+        words.append(f"groqscope {provenance.version}")
+    return words
