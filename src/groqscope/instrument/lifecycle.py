@@ -55,7 +55,7 @@ class OpenRequest:
         Inside a garbage collection nothing may take a lock, so the rest is left to the worker then.
         """
         if _collecting == threading.get_ident():
-            worker.later(lambda: self.finish("abandoned"))
+            worker.put_unlocked(lambda: self.finish("abandoned"))
         else:
             self.finish("abandoned")
 

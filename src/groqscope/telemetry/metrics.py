@@ -1,15 +1,15 @@
 """A record's metrics.
 
-Histograms and counters are recorded by the worker, after the span ended; histograms with its context, so that
-exemplars lead to the trace. Counters are not observable ones: the SDK lets those start at the moment they are first
-collected, at a value above 0, and Prometheus never sees the first error of its kind. What is in flight and the gauges
-are kept here and read by the meter when it collects, which costs a request next to nothing; the same callback empties
-the worker's queue first, so that a collection misses no request that has ended.
+Histograms and counters are recorded by the worker, after the span ended: histograms with its context, so that exemplars
+lead to the trace, counters once for several requests. Counters are not observable ones: the SDK lets those start at the
+moment they are first collected, at a value above 0, and Prometheus never sees the first error of its kind. What is in
+flight and the gauges are kept here and read by the meter when it collects, which costs a request next to nothing; the
+same callback empties the worker's queue first, so that a collection misses no request that has ended.
 """
 
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from opentelemetry.context import Context
@@ -18,7 +18,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from groqscope import _fork, semconv
 from groqscope.semconv import Metric
 from groqscope.telemetry.background import worker
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import RateLimits, RequestRecord
 
 MAX_VALUES = 128
 """Distinct values of an attribute that is a name (model, tool, server, error); later ones become `_OTHER`."""
@@ -29,6 +29,16 @@ _Key = tuple[tuple[str, str | int], ...]
 _NOWHERE: Final = Context()
 """No span, whatever is current where the queue is emptied."""
 
+_LIMITS: Final = {
+    metric.name: {resource: f"{resource}_{suffix}" for resource in ("requests", "tokens")}
+    for metric, suffix in (
+        (semconv.METRIC_RATELIMIT_LIMIT, "limit"),
+        (semconv.METRIC_RATELIMIT, "remaining"),
+        (semconv.METRIC_RATELIMIT_RESET, "reset"),
+    )
+}
+"""Of each gauge, the fields of `RateLimits` by resource."""
+_LIMIT_FIELDS: Final = tuple(field for fields in _LIMITS.values() for field in fields.values())
 
 _all: "weakref.WeakSet[Metrics]" = weakref.WeakSet()
 
@@ -37,66 +47,83 @@ class Metrics:
     """The instruments of one meter."""
 
     def __init__(self, meter: Meter) -> None:
-        self._sums: dict[str, dict[_Key, float]] = {}
+        self._active: dict[_Key, int] = {}
+        self._limits: dict[_Key, dict[str, float]] = {}
+        """The rate limits that were told last, by the attributes of their metrics."""
+        self._counted: dict[tuple[str, _Key], float] = {}
+        """What the counters have still to be told."""
         self._values: dict[str, set[str]] = {}
         self._lock = threading.Lock()
-        _all.add(self)
-        # The first to be registered is the first to be called at a collection: it empties the queue.
-        first = True
         self._histograms: dict[str, Any] = {}
         self._counters: dict[str, Any] = {}
-        for metric in sorted(semconv.METRICS, key=lambda m: m.kind == "histogram"):
+        _all.add(self)
+        # The first to be registered is the first to be called at a collection: it empties the queue.
+        active = semconv.METRIC_ACTIVE
+        meter.create_observable_up_down_counter(active.name, [self._observe_active], active.unit, active.brief)
+        for metric in semconv.METRICS:
+            name, unit, brief = metric.name, metric.unit, metric.brief
             if metric.kind == "counter":
-                self._counters[metric.name] = meter.create_counter(metric.name, metric.unit, metric.brief)
-                continue
-            if metric.kind == "histogram":
-                self._histograms[metric.name] = meter.create_histogram(
-                    metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=metric.buckets
+                self._counters[name] = meter.create_counter(name, unit, brief)
+            elif metric.kind == "histogram":
+                self._histograms[name] = meter.create_histogram(
+                    name, unit, brief, explicit_bucket_boundaries_advisory=metric.buckets
                 )
-                continue
-            self._sums[metric.name] = {}
-            create = {
-                "updowncounter": meter.create_observable_up_down_counter,
-                "gauge": meter.create_observable_gauge,
-            }[metric.kind]
-            create(metric.name, [self._observe(metric.name, first=first)], metric.unit, metric.brief)
-            first = False
+            elif metric.kind == "gauge":
+                meter.create_observable_gauge(name, [self._observe_limits(_LIMITS[name])], unit, brief)
 
-    def _observe(self, name: str, *, first: bool) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def _observe_active(self, _options: CallbackOptions) -> Iterator[Observation]:
+        worker.drain()
+        with self._lock:
+            values = list(self._active.items())
+        for key, value in values:
+            yield Observation(value, dict(key))
+
+    def _observe_limits(self, fields: Mapping[str, str]) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_options: CallbackOptions) -> Iterator[Observation]:
-            if first:
-                worker.drain()
             with self._lock:
-                values = list(self._sums[name].items())
-            for key, value in values:
-                yield Observation(value, dict(key))
+                told = [
+                    (value, {**dict(key), semconv.RATELIMIT_RESOURCE: resource})
+                    for key, limits in self._limits.items()
+                    for resource, field in fields.items()
+                    if (value := limits.get(field)) is not None
+                ]
+            for value, attributes in told:
+                yield Observation(value, attributes)
 
         return observe
 
     def started(self, attributes: MetricAttributes) -> None:
         """A request is in flight."""
-        self._add(semconv.METRIC_ACTIVE, 1, attributes)
+        self._in_flight(1, attributes)
 
     def ended(self, attributes: MetricAttributes) -> None:
         """It is no longer; `attributes` are those it started with."""
-        self._add(semconv.METRIC_ACTIVE, -1, attributes)
+        self._in_flight(-1, attributes)
+
+    def _in_flight(self, more: int, attributes: MetricAttributes) -> None:
+        key = _key(attributes)
+        with self._lock:
+            self._active[key] = self._active.get(key, 0) + more
 
     def internal_error(self, hook: str) -> None:
         """A failure of ours."""
-        self._add(semconv.METRIC_INTERNAL_ERRORS, 1, {semconv.HOOK: hook})
+        self._counters[semconv.METRIC_INTERNAL_ERRORS.name].add(1, {semconv.HOOK: hook})
 
-    def _add(self, metric: Metric, amount: float, attributes: MetricAttributes) -> None:
-        if metric.kind == "counter":
-            self._counters[metric.name].add(amount, attributes)
-            return
-        key = tuple(sorted(attributes.items()))
-        sums = self._sums[metric.name]
+    def _count(self, metric: Metric, amount: float, attributes: MetricAttributes) -> None:
+        """Add to a counter once for all requests that wait to be measured: each call of the SDK costs some 10 us."""
+        key = metric.name, _key(attributes)
         with self._lock:
-            sums[key] = sums.get(key, 0) + amount
+            first = not self._counted
+            self._counted[key] = self._counted.get(key, 0) + amount
+        if first:
+            # Behind the jobs that are in the queue now.
+            worker.put_unlocked(self._tell_counters)
 
-    def _set(self, metric: Metric, value: float, attributes: MetricAttributes) -> None:
+    def _tell_counters(self) -> None:
         with self._lock:
-            self._sums[metric.name][tuple(sorted(attributes.items()))] = value
+            counted, self._counted = self._counted, {}
+        for (name, key), amount in counted.items():
+            self._counters[name].add(amount, dict(key))
 
     def in_flight(self, operation: str, model: str | None) -> MetricAttributes:
         """Attributes of the request in flight."""
@@ -119,14 +146,14 @@ class Metrics:
                 self._histograms[metric.name].record(value, attributes, context)
 
         put(semconv.METRIC_DURATION, record.duration_ns / 1e9, failed)
-        self._add(semconv.METRIC_OUTCOMES, 1, {**failed, semconv.OUTCOME: record.outcome or ""})
+        self._count(semconv.METRIC_OUTCOMES, 1, {**failed, semconv.OUTCOME: record.outcome or ""})
         put(semconv.METRIC_TTFC, None if record.ttfc_ns is None else record.ttfc_ns / 1e9)
         put(semconv.METRIC_TPOT, record.tpot)
         put(semconv.METRIC_CALLER_DELAY, None if record.caller_delay_ns is None else record.caller_delay_ns / 1e9)
         put(semconv.METRIC_TOKENS, record.usage.input_tokens, {**base, semconv.TOKEN_TYPE: "input"})
         put(semconv.METRIC_TOKENS, record.usage.output_tokens, {**base, semconv.TOKEN_TYPE: "output"})
         if record.cost is not None and semconv.METRIC_COST.name not in left:
-            self._add(semconv.METRIC_COST, record.cost, base)
+            self._count(semconv.METRIC_COST, record.cost, base)
         if semconv.METRIC_TPOC.name not in left:
             self._gaps(gaps, base, context)
         put(semconv.METRIC_QUEUE, record.usage.queue_time)
@@ -139,7 +166,7 @@ class Metrics:
                 name = self._bounded(semconv.TOOL_NAME, call.name) if call.name else OTHER
                 put(semconv.METRIC_ASSEMBLY, call.assembly_ns / 1e9, {**base, semconv.TOOL_NAME: name})
         self._attempts(record, base)
-        self._rate_limits(record, base)
+        self._rate_limits(record.rate_limits, base)
 
     def _gaps(self, gaps: list[int], base: MetricAttributes, context: Context) -> None:
         """Record the gaps of a stream; the longest alone leads to the trace: of a hundred it is the one to follow."""
@@ -151,21 +178,13 @@ class Metrics:
     def _attempts(self, record: RequestRecord, base: MetricAttributes) -> None:
         for attempt in record.attempts:
             outcome = self._bounded(semconv.ERROR_TYPE, attempt.error_type) if attempt.error_type else "ok"
-            self._add(semconv.METRIC_ATTEMPTS, 1, {**base, semconv.ATTEMPT_OUTCOME: outcome})
+            self._count(semconv.METRIC_ATTEMPTS, 1, {**base, semconv.ATTEMPT_OUTCOME: outcome})
 
-    def _rate_limits(self, record: RequestRecord, base: MetricAttributes) -> None:
-        limits = record.rate_limits
-        for resource, limit, remaining, reset in (
-            ("requests", limits.requests_limit, limits.requests_remaining, limits.requests_reset),
-            ("tokens", limits.tokens_limit, limits.tokens_remaining, limits.tokens_reset),
-        ):
-            for metric, value in (
-                (semconv.METRIC_RATELIMIT_LIMIT, limit),
-                (semconv.METRIC_RATELIMIT, remaining),
-                (semconv.METRIC_RATELIMIT_RESET, reset),
-            ):
-                if value is not None:
-                    self._set(metric, value, {**base, semconv.RATELIMIT_RESOURCE: resource})
+    def _rate_limits(self, limits: RateLimits, base: MetricAttributes) -> None:
+        told = {name: value for name in _LIMIT_FIELDS if (value := getattr(limits, name)) is not None}
+        if told:
+            with self._lock:
+                self._limits.setdefault(_key(base), {}).update(told)
 
     def _attributes(self, record: RequestRecord) -> MetricAttributes:
         attributes = self.in_flight(record.operation, record.model)
@@ -180,7 +199,8 @@ class Metrics:
     def forked(self) -> None:
         """In a child: what is in flight is its parent's, and so may be whoever held the lock."""
         self._lock = threading.Lock()
-        self._sums[semconv.METRIC_ACTIVE.name].clear()
+        self._active.clear()
+        self._counted.clear()
 
     def _bounded(self, key: str, value: str) -> str:
         """Keep the number of distinct values bounded."""
@@ -193,6 +213,10 @@ class Metrics:
                 seen.add(value)
                 return value
         return OTHER
+
+
+def _key(attributes: MetricAttributes) -> _Key:
+    return tuple(sorted(attributes.items()))
 
 
 def _forked() -> None:

@@ -61,6 +61,7 @@ class Telemetry:
     def begin(self, request: RequestFacts, start_unix_ns: int, *, method: str = "POST") -> Begun:
         """Begin the span of a request, and write its identity into `request`."""
         warm_up()
+        worker.start()
         context = otel_context.get_current()
         operation = request.get("operation", "chat")
         outer = around(context) if operation in INFERENCE else None
@@ -70,6 +71,7 @@ class Telemetry:
             # At once: theirs may end before ours does. Who reads both counts it as ours.
             outer.span.set_attribute(semconv.REQUESTS, _total(outer.span, semconv.REQUESTS, 1))
         model = request.get("model")
+        in_flight = self.metrics.in_flight(operation, model)
         name = semconv.SPAN_NESTED if nested else operation
         span = guarded(
             self._tracer.start_span,
@@ -89,7 +91,6 @@ class Telemetry:
             request["span_id"] = format(identity.span_id, "016x")
         request["nested"] = nested
         request["service"] = _service(span) if span.is_recording() else None
-        in_flight = self.metrics.in_flight(operation, model)
         self.metrics.started(in_flight)
         return Begun(span, context, outer, in_flight, method)
 
