@@ -11,7 +11,7 @@ from support.full_records import busy_record, full_record, ordinary_record
 from support.records import records
 
 from groqscope import semconv
-from groqscope.codec import Attributes, EventData, NotARecord, decode, encode
+from groqscope.codec import Attributes, EventData, EventRead, Warn, decode, encode
 from groqscope.timeline import ModelUsage, RequestRecord, UsageDelta
 
 # What the span tells by itself, and what travels in a form of its own.
@@ -21,16 +21,19 @@ _PACKED = {"timeline_stride"}  # stands in `groqscope.stream.timeline`, with `ti
 _IN_ARRAYS = {"usage_models"}  # semconv.USAGE_BREAKDOWN
 
 
-def _decoded(record: RequestRecord, attributes: Attributes, events: list[EventData]) -> RequestRecord:
+def _decoded(
+    record: RequestRecord, attributes: Attributes, events: list[EventData], warn: Warn = lambda _: None
+) -> RequestRecord:
     return decode(
         attributes,
-        [(name, given) for name, _, given in events],
+        [(name, given, record.start_unix_ns + at) for name, at, given in events],
         start_unix_ns=record.start_unix_ns,
         duration_ns=record.duration_ns,
         trace_id=record.trace_id,
         span_id=record.span_id,
         nested=record.nested,
         service=record.service,
+        warn=warn,
     )
 
 
@@ -178,31 +181,87 @@ def test_unknown_attributes_are_passed_over() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "field", "words"),
     [
-        {"groqscope.record": None},
-        {"groqscope.record": 2},
-        {"groqscope.record": "one"},
-        {"gen_ai.usage.input_tokens": "many"},
-        {"gen_ai.response.time_to_first_chunk": float("nan")},
-        {"gen_ai.response.time_to_first_chunk": float("inf")},
-        {"gen_ai.request.stream": "true"},
-        {"groqscope.stream.timeline": "1;a,b"},
-        {"groq.usage_breakdown.models": ["one"], "groq.usage_breakdown.input_tokens": [1, 2]},
-        {"gen_ai.response.finish_reasons": 7},
-        {"gen_ai.response.finish_reasons": "stop"},
-        {"gen_ai.usage.output_tokens": 1.5},
-        {"groqscope.stream.outcome": "exploded"},
+        ({"gen_ai.usage.input_tokens": "many"}, "usage.input_tokens", "expected a number, got a text"),
+        ({"gen_ai.usage.input_tokens": -1}, "usage.input_tokens", "expected a number from 0 on, got -1"),
+        ({"gen_ai.usage.input_tokens": 2**63}, "usage.input_tokens", "expected a number of 64 bits"),
+        ({"gen_ai.usage.input_tokens": True}, "usage.input_tokens", "expected a number, got True"),
+        ({"gen_ai.usage.output_tokens": 99.5}, "usage.output_tokens", "expected a whole number, got 99.5"),
+        ({"gen_ai.response.time_to_first_chunk": float("nan")}, "ttfc_ns", "expected a finite number, got nan"),
+        ({"gen_ai.response.time_to_first_chunk": float("inf")}, "ttfc_ns", "expected a finite number, got inf"),
+        ({"gen_ai.response.time_to_first_chunk": 1e300}, "ttfc_ns", "expected seconds from 0 on"),
+        ({"gen_ai.response.time_to_first_chunk": "[REDACTED]"}, "ttfc_ns", "expected a number, got a text"),
+        ({"groqscope.phase.wait_time": 1, "groqscope.phase.queue_time": -0.5}, "phases.queue", "from 0 on"),
+        ({"operation.cost": float("nan")}, "cost", "expected a finite number"),
+        ({"gen_ai.request.stream": "yes"}, "stream", "expected true or false, got a text"),
+        ({"gen_ai.request.model": 7}, "model", "expected a text, got 7"),
+        ({"gen_ai.response.finish_reasons": 7}, "finish_reasons", "expected a list of texts, got 7"),
+        ({"gen_ai.response.finish_reasons": "stop"}, "finish_reasons", "expected a list of texts, got a text"),
+        ({"gen_ai.response.finish_reasons": ("stop", None)}, "finish_reasons", "expected a text"),
+        ({"groqscope.stream.outcome": "exploded"}, "outcome", "expected an outcome, got a text"),
+        ({"groqscope.stream.timeline": "1;a,b"}, "timeline_us", "groqscope.stream.timeline"),
+        ({"groqscope.stream.timeline": "2;140000,29"}, "timeline_us", "it was cut off"),
+        ({"groqscope.stream.timeline": "2;9,-5"}, "timeline_us", "groqscope.stream.timeline"),
+        ({"groqscope.stream.timeline": "0;1,2"}, "timeline_us", "groqscope.stream.timeline"),
+        ({"groq.usage_breakdown.models": ["one"]}, "usage_models", "groq.usage_breakdown"),
     ],
     ids=str,
 )
-def test_values_of_the_wrong_kind(change: dict[str, Any]) -> None:
-    """A span that says it carries a record and does not is refused by one kind of error, whatever is wrong with it."""
+def test_a_damaged_value_costs_its_field(change: dict[str, Any], field: str, words: str) -> None:
+    """The field is as if it had not been written, every other one is unchanged, and one warning names it."""
     record = full_record()
     attributes, events = encode(record)
+    warnings: list[str] = []
+    found = _decoded(record, {**attributes, **change}, events, warnings.append)
 
-    with pytest.raises(NotARecord):
-        _decoded(record, {**attributes, **change}, events)
+    group, _, name = field.rpartition(".")
+    missing = {f.name: f.default for f in fields(type(getattr(record, group)) if group else RequestRecord)}[name]
+    missing = None if field == "outcome" else missing
+    extra = {"timeline_stride": 1} if field == "timeline_us" else {}
+    inner = replace(getattr(record, group), **{name: missing}) if group else missing
+    assert found == replace(record, **{group or name: inner}, **extra)
+    (warning,) = warnings
+    assert next(iter(reversed(change))).removesuffix(".models") in warning
+    assert words in warning
+
+
+@pytest.mark.parametrize("event", [e for e in semconv.EVENTS if e.field], ids=lambda e: e.name)
+def test_an_event_that_lost_an_attribute(event: semconv.Event) -> None:
+    """Its entry lacks that field; an entry that is none without it is counted among the dropped ones."""
+    record = full_record()
+    attributes, events = encode(record)
+    at = next(n for n, (name, _, _) in enumerate(events) if name == event.name)
+    for attribute in event.attributes:
+        name, time, given = events[at]
+        less = [*events[:at], (name, time, {k: v for k, v in given.items() if k != attribute.name}), *events[at + 1 :]]
+        warnings: list[str] = []
+        found = _decoded(record, attributes, less, warnings.append)
+
+        entries, expected = getattr(found, event.field or ""), getattr(record, event.field or "")
+        if len(entries) < len(expected):
+            assert entries == expected[1:]
+            assert len(warnings) == 1
+            dropped = getattr(found, f"{event.field}_dropped", None)
+            assert dropped in {None, getattr(record, f"{event.field}_dropped", 0) + 1}
+        else:
+            assert entries[1:] == expected[1:]
+            assert warnings == []
+        assert replace(found, **_entries(record, event)) == record
+
+
+def _entries(record: RequestRecord, event: semconv.Event) -> dict[str, Any]:
+    names = (event.field or "", f"{event.field}_dropped")
+    return {name: getattr(record, name) for name in names if hasattr(record, name)}
+
+
+def test_attempts_whose_events_were_dropped_are_counted() -> None:
+    """Under a limit of events, the number of retries is still right."""
+    record = full_record()
+    attributes, events = encode(record)
+    found = _decoded(record, attributes, [e for e in events if e[0] != "groqscope.attempt"])
+
+    assert (found.attempts, found.retries) == ((), record.retries)
 
 
 _json = st.recursive(
@@ -218,17 +277,14 @@ _json = st.recursive(
         lambda e: st.tuples(st.just(e.name), st.dictionaries(st.sampled_from([a.name for a in e.attributes]), _json))
     ),
 )
-def test_anything_is_a_record_or_refused(attributes: dict[str, Any], given_event: tuple[str, dict[str, Any]]) -> None:
-    """Whatever stands under our names in a damaged file, reading gives a record or `NotARecord`, nothing else."""
+def test_anything_is_read(attributes: dict[str, Any], given_event: tuple[str, dict[str, Any]]) -> None:
+    """Whatever stands under our names in a damaged file, reading gives a record that can be written again."""
     span = {"start_unix_ns": 1, "duration_ns": 1, "trace_id": None, "span_id": None, "nested": False, "service": None}
-    try:
-        found = decode({"groqscope.record": 1, **attributes}, [given_event], **span)
-    except NotARecord:
-        return
+    found = decode({"groqscope.record": 1, **attributes}, [(*given_event, 1)], **span)
 
     assert decode(*_pair(found), **span) == found
 
 
-def _pair(record: RequestRecord) -> tuple[Attributes, list[tuple[str, Attributes]]]:
+def _pair(record: RequestRecord) -> tuple[Attributes, list[EventRead]]:
     attributes, events = encode(record)
-    return attributes, [(name, a) for name, _, a in events]
+    return attributes, [(name, a, record.start_unix_ns + at) for name, at, a in events]

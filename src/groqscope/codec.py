@@ -1,11 +1,11 @@
 """A record as span attributes and events, and back: `decode(*encode(record)) == record`.
 
 Plain dictionaries on both sides; no OpenTelemetry, so that the audit reads what any transport stored. Field by field,
-by the tables of `semconv`.
+by the tables of `semconv`. A damaged value costs its own field.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from math import isfinite
 from operator import attrgetter
 from typing import Any, Final, get_args
@@ -30,6 +30,8 @@ AttributeValue = str | int | float | bool | tuple[str, ...] | tuple[int, ...]
 Attributes = dict[str, AttributeValue]
 EventData = tuple[str, int, Attributes]
 """Name, offset since issue in nanoseconds, attributes."""
+EventRead = tuple[str, Mapping[str, Any], int]
+"""Name, attributes, Unix time in nanoseconds (0 when it is not known)."""
 
 _NESTED: Final[Mapping[str, type]] = {"usage": Usage, "rate_limits": RateLimits, "phases": Phases}
 _ENTRIES: Final[Mapping[str, type]] = {
@@ -47,15 +49,14 @@ _DEFAULT_VALUES: Final[list[Any]] = [
 _GIVEN: Final = [_PLACES[n] for n in ("start_unix_ns", "duration_ns", "trace_id", "span_id", "nested", "service")]
 _TIMELINE: Final = _PLACES["timeline_us"]
 _STRIDE: Final = _PLACES["timeline_stride"]
+_CHUNKS: Final = _PLACES["chunks"]
 _BREAKDOWN: Final = semconv.USAGE_BREAKDOWN[0].name
+_ATTEMPTS: Final = "groqscope.attempts"
+_ATTEMPTS_DROPPED: Final = _PLACES["attempts_dropped"]
 _SKIPPED_WHEN_DEFAULT: Final = frozenset(
     {"stream", "usage_deltas_dropped", "tool_calls_dropped", "attempts_dropped", "phases_clamped"}
 )
 """Written only when they say something."""
-
-
-class NotARecord(ValueError):
-    """The attributes are not those of a record, or of a version that this one cannot read."""
 
 
 def encode(record: RequestRecord) -> tuple[Attributes, list[EventData]]:
@@ -136,9 +137,13 @@ _EVENT_COLUMNS: Final[tuple[tuple[Event, _Columns, Callable[[Any], int | None]],
 )
 
 
+Warn = Callable[[str], object]
+"""Told about each part that could not be read: what it is, and why."""
+
+
 def decode(
     attributes: Mapping[str, Any],
-    events: Iterable[tuple[str, Mapping[str, Any]]],
+    events: Iterable[EventRead],
     *,
     start_unix_ns: int,
     duration_ns: int,
@@ -146,37 +151,34 @@ def decode(
     span_id: str | None,
     nested: bool,
     service: str | None,
+    warn: Warn = lambda _: None,
 ) -> RequestRecord:
     """Read a record back from the attributes and events of its span.
 
-    Numbers may have changed between int and double on the way (a collector writes 1.0 as 1): they are brought back to
-    the type of their field. Unknown attributes are passed over.
-
-    Raises:
-        NotARecord: `groqscope.record` is missing or newer than this version, or a value is of the wrong kind.
+    Numbers may have changed between int, double and text on the way (a collector writes 1.0 as 1): they are brought
+    back to the type of their field. Unknown attributes are passed over. A damaged value costs its field and nothing
+    else: the field keeps its default, and `warn` is told. An event that lost what makes it an entry is counted among
+    those that were dropped.
     """
-    version = attributes.get(semconv.RECORD)
-    if not isinstance(version, int | float) or not 1 <= version <= semconv.RECORD_VERSION:
-        raise NotARecord(f"groqscope.record is {version!r}; this version reads up to {semconv.RECORD_VERSION}")
     values = _DEFAULT_VALUES.copy()
     buckets: tuple[Any, ...] = (values, {}, {}, {})
     readers = _READERS
-    try:
-        for name, value in attributes.items():
-            target = readers.get(name)
-            if target is not None:
-                bucket, place, convert = target
+    for name, value in attributes.items():
+        target = readers.get(name)
+        if target is not None:
+            bucket, place, convert = target
+            try:
                 buckets[bucket][place] = convert(value)
-        for number, (field, make) in enumerate(_NESTED.items(), 1):
-            values[_PLACES[field]] = make(**buckets[number])
-        if semconv.TIMELINE in attributes:
-            values[_TIMELINE], values[_STRIDE] = unpack(str(attributes[semconv.TIMELINE]))
-        if _BREAKDOWN in attributes:
-            values[_PLACES["usage_models"]] = _usage_models(attributes)
-        for field, entries in _read_events(events).items():
-            values[_PLACES[field]] = tuple(entries)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise NotARecord(f"a span that says it carries a record does not: {error}") from error
+            except _DAMAGED as error:
+                warn(f"{name}: {error}; left out")
+    for number, (field, make) in enumerate(_NESTED.items(), 1):
+        values[_PLACES[field]] = make(**buckets[number])
+    if semconv.TIMELINE in attributes:
+        _read_timeline(attributes[semconv.TIMELINE], values, warn)
+    if _BREAKDOWN in attributes:
+        _read_breakdown(attributes, values, warn)
+    _read_events(events, start_unix_ns, values, warn)
+    _count_lost_attempts(attributes, values)
     for place, value in zip(_GIVEN, (start_unix_ns, duration_ns, trace_id, span_id, nested, service), strict=True):
         values[place] = value
     return _record(values)
@@ -194,82 +196,190 @@ def _record(values: list[Any]) -> RequestRecord:
     return record
 
 
-def _usage_models(attributes: Mapping[str, Any]) -> tuple[ModelUsage, ...]:
-    columns = [attributes.get(a.name, ()) for a in semconv.USAGE_BREAKDOWN]
-    return tuple(
-        ModelUsage(model=_to_string(m), input_tokens=_to_int(i), output_tokens=_to_int(o))
-        for m, i, o in zip(*columns, strict=True)
-    )
+def _read_timeline(text: object, values: list[Any], warn: Warn) -> None:
+    try:
+        times, stride = unpack(_to_string(text))
+        chunks = values[_CHUNKS]
+        if chunks is not None and len(times) < -(-chunks // stride):
+            raise ValueError("it was cut off")
+    except _DAMAGED as error:
+        warn(f"{semconv.TIMELINE}: {error}; left out")
+    else:
+        values[_TIMELINE], values[_STRIDE] = times, stride
 
 
-def _read_events(events: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, list[Any]]:
+def _read_breakdown(attributes: Mapping[str, Any], values: list[Any], warn: Warn) -> None:
+    if not all(a.name in attributes for a in semconv.USAGE_BREAKDOWN):
+        return  # two columns say nothing without the third
+    columns = [attributes[a.name] for a in semconv.USAGE_BREAKDOWN]
+    try:
+        values[_PLACES["usage_models"]] = tuple(
+            ModelUsage(model=_to_string(m), input_tokens=_to_count(i), output_tokens=_to_count(o))
+            for m, i, o in zip(*columns, strict=True)
+        )
+    except _DAMAGED as error:
+        warn(f"{_BREAKDOWN.rpartition('.')[0]}: {error}; left out")
+
+
+def _read_events(events: Iterable[EventRead], start_unix_ns: int, values: list[Any], warn: Warn) -> None:
     found: dict[str, list[Any]] = {}
-    for name, attributes in events:
-        readers = _EVENT_READERS.get(name)
-        if readers is None:
+    for name, attributes, time_unix_ns in events:
+        reader = _EVENT_READERS.get(name)
+        if reader is None:
             continue
-        field, make, by_name = readers
+        entries = found.setdefault(reader.field, [])
+        entry = reader.entry(attributes, len(entries), max(0, time_unix_ns - start_unix_ns), name, warn)
+        if entry is not None:
+            entries.append(entry)
+        elif reader.dropped is not None:
+            values[reader.dropped] += 1
+    for field, entries in found.items():
+        values[_PLACES[field]] = tuple(entries)
+
+
+def _count_lost_attempts(attributes: Mapping[str, Any], values: list[Any]) -> None:
+    """Count attempts whose events did not get here, under a limit of events for example."""
+    total = attributes.get(_ATTEMPTS)
+    if type(total) is int and total <= _MAX_INT:
+        values[_ATTEMPTS_DROPPED] = max(values[_ATTEMPTS_DROPPED], total - len(values[_PLACES["attempts"]]))
+
+
+@dataclass(frozen=True, slots=True)
+class _EventReader:
+    """Reads the events of one name as entries of one field."""
+
+    field: str
+    make: type
+    readers: Mapping[str, tuple[str | None, str, Any]]
+    needed: frozenset[str]
+    """Fields that an entry cannot be without."""
+    position: str | None
+    """The field that the entry's place among the others stands in for."""
+    moment: str | None
+    """The field that the event's own time stands in for."""
+    dropped: int | None
+    """Where entries that are not there are counted."""
+
+    def entry(self, attributes: Mapping[str, Any], number: int, offset_ns: int, event: str, warn: Warn) -> Any:
+        """Return the entry; `None` when what it cannot be without is missing."""
         values: dict[str, Any] = {}
         usage: dict[str, Any] = {}
-        for key, value in attributes.items():
-            target = by_name.get(key)
-            if target is not None:
-                (usage if target[0] else values)[target[1]] = target[2](value)
-        if field == "usage_deltas":
+        for name, value in attributes.items():
+            target = self.readers.get(name)
+            if target is None:
+                continue
+            group, field, convert = target
+            try:
+                (usage if group else values)[field] = convert(value)
+            except _DAMAGED as error:
+                warn(f"event {event}, {name}: {error}; left out")
+        if self.field == "usage_deltas":
             values["usage"] = Usage(**usage)
-        found.setdefault(field, []).append(make(**values))
-    return found
+        if self.needed <= values.keys():
+            return self.make(**values)
+        if self.position is not None:
+            values.setdefault(self.position, number)
+        if self.moment is not None:
+            values.setdefault(self.moment, offset_ns)
+        missing = self.needed - values.keys()
+        if not missing:
+            return self.make(**values)
+        warn(f"event {event} without {', '.join(sorted(missing))}; left out")
+        return None
 
 
 def _to_ns(value: Any) -> int:
-    # What is no number or not finite cannot be multiplied or rounded.
-    return round(value * 1e9)
+    nanoseconds = _to_float(value) * 1e9
+    if not 0 <= nanoseconds <= _MAX_INT:
+        raise ValueError(_expected("seconds from 0 on", value))
+    return round(nanoseconds)
 
 
 def _to_float(value: Any) -> float:
-    number = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(_expected("a number", value))
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError(_expected("a number", value)) from None
     if not isfinite(number):
-        raise ValueError(f"expected a finite number, got {value!r}")
+        raise ValueError(_expected("a finite number", value))
+    return number
+
+
+def _to_amount(value: Any) -> float:
+    number = _to_float(value)
+    if number < 0:
+        raise ValueError(_expected("a number from 0 on", value))
     return number
 
 
 def _to_int(value: Any) -> int:
-    if type(value) is int:
-        return value
-    if isinstance(value, float) and not value.is_integer():
-        raise ValueError(f"expected a whole number, got {value!r}")
-    return int(value)
+    number = value
+    if type(value) is not int:
+        number = _to_float(value)
+        if not number.is_integer():
+            raise ValueError(_expected("a whole number", value))
+        number = int(number if isinstance(value, float) or not _is_whole(value) else value)
+    if not -_MAX_INT <= number <= _MAX_INT:
+        raise ValueError(_expected("a number of 64 bits", value))
+    return number
+
+
+def _to_count(value: Any) -> int:
+    number = _to_int(value)
+    if number < 0:
+        raise ValueError(_expected("a number from 0 on", value))
+    return number
+
+
+def _is_whole(text: str) -> bool:
+    return text.strip().lstrip("+-").isdecimal()
 
 
 def _to_string(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"expected a string, got {value!r}")
+        raise TypeError(_expected("a text", value))
     return value
 
 
 def _to_bool(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise TypeError(f"expected a boolean, got {value!r}")
+        if value in {"true", "false"}:
+            return value == "true"
+        raise TypeError(_expected("true or false", value))
     return value
 
 
 def _to_strings(value: Any) -> tuple[str, ...]:
-    if isinstance(value, str):
-        raise TypeError(f"expected a list of strings, got {value!r}")
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(_expected("a list of texts", value))
     return tuple(map(_to_string, value))
 
 
 def _to_outcome(value: Any) -> Outcome:
-    if value not in _OUTCOMES:
-        raise ValueError(f"expected an outcome, got {value!r}")
-    return value
+    if not isinstance(value, str) or value not in _OUTCOMES:
+        raise ValueError(_expected("an outcome", value))
+    return value  # pyright: ignore[reportReturnType] - it is one of them
 
 
+def _expected(what: str, value: object) -> str:
+    """Say what came instead; of a text only that it is one, since it may be anything."""
+    came = f"{value!r:.40}" if isinstance(value, int | float) else f"a {_TYPE_NAMES.get(type(value), 'value')}"
+    return f"expected {what}, got {came}"
+
+
+_TYPE_NAMES: Final[Mapping[type, str]] = {str: "text", list: "list", tuple: "list", dict: "map"}
 _OUTCOMES: Final = frozenset(get_args(Outcome))
+_MAX_INT: Final = 2**63 - 1
+"""OTLP's integers have 64 bits, and so have the columns of data frames."""
+_DAMAGED: Final = (TypeError, ValueError, OverflowError)
+_SIGNED: Final = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty", "seed"})
+"""Fields that may be negative: what the caller sent, whatever it was."""
 _CONVERTERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "string": _to_string,
-    "int": _to_int,
-    "double": _to_float,
+    "int": _to_count,
+    "double": _to_amount,
     "boolean": _to_bool,
     "string[]": _to_strings,
 }
@@ -278,11 +388,13 @@ _CONVERTERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 def _converter(attribute: Attribute) -> Callable[[Any], Any]:
     if attribute.name == semconv.OUTCOME:
         return _to_outcome
+    if attribute.field in _SIGNED:
+        return _to_int if attribute.type == "int" else _to_float
     return _to_ns if attribute.nanoseconds else _CONVERTERS[attribute.type]
 
 
 def _readers(attributes: Iterable[Attribute]) -> dict[str, tuple[str | None, str, Any]]:
-    """Give, by attribute, the group and the field it is read into, and how."""
+    """Return, by attribute, the group and the field it is read into, and how."""
     readers: dict[str, tuple[str | None, str, Any]] = {}
     for attribute in attributes:
         if attribute.field is None or attribute.name == semconv.TIMELINE:
@@ -293,7 +405,7 @@ def _readers(attributes: Iterable[Attribute]) -> dict[str, tuple[str | None, str
 
 
 def _record_readers() -> dict[str, tuple[int, int | str, Any]]:
-    """Give the same with numbers: bucket 0 is the record's values by place, the others are its groups by field."""
+    """Return the same with numbers: bucket 0 is the record's values by place, the others its groups by field."""
     buckets = {None: 0, **{group: number for number, group in enumerate(_NESTED, 1)}}
     return {
         name: (buckets[group], field if group else _PLACES[field], convert)
@@ -301,9 +413,22 @@ def _record_readers() -> dict[str, tuple[int, int | str, Any]]:
     }
 
 
-def _event_reader(event: Event) -> tuple[str, type, dict[str, tuple[str | None, str, Any]]]:
+_POSITIONS: Final = {"tool_calls": "index", "executed_tools": "index"}
+_MOMENTS: Final = {"attempts": "start_ns", "usage_deltas": "time_ns"}
+
+
+def _event_reader(event: Event) -> _EventReader:
     field = event.field or ""
-    return field, _ENTRIES[field], _readers(event.attributes)
+    make = _ENTRIES[field]
+    return _EventReader(
+        field,
+        make,
+        _readers(event.attributes),
+        frozenset(f.name for f in fields(make) if f.default is MISSING),
+        _POSITIONS.get(field),
+        _MOMENTS.get(field),
+        _PLACES.get(f"{field}_dropped"),
+    )
 
 
 _READERS: Final = _record_readers()

@@ -30,7 +30,7 @@ def test_any_chunk_gives_a_record_that_can_be_written(payload: bytes) -> None:
     attributes, events = json.loads(json.dumps(encode(record)))
     span = {"start_unix_ns": 0, "duration_ns": 9, "trace_id": None, "span_id": None, "nested": False, "service": None}
 
-    assert decode(attributes, [(name, given_) for name, _, given_ in events], **span) == record
+    assert decode(attributes, [(name, given_, at) for name, at, given_ in events], **span) == record
 
 
 @pytest.mark.parametrize("name", ["\ud83d", "a\udc00b", "\ud800" * 600])

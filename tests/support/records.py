@@ -18,7 +18,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=24),
     bool: st.booleans(),
     int: st.integers(0, MAX_INT),
-    float: st.floats(allow_nan=False, allow_infinity=False).map(lambda x: x + 0.0),  # -0.0 is nobody's measurement
+    float: st.floats(0, allow_nan=False, allow_infinity=False).map(lambda x: x + 0.0),  # -0.0 is nobody's measurement
 }
 _LENGTHS = st.integers(0, MAX_NS)
 
@@ -45,10 +45,11 @@ def of(record: type) -> st.SearchStrategy[Any]:
 
 
 def _with_timeline(record: RequestRecord, times: list[int], stride: int) -> RequestRecord:
-    """Put in a timeline as `Timeline` makes it: rising, and short enough when packed."""
+    """Put in a timeline as `Timeline` makes it: rising, short enough when packed, of all chunks."""
     times_us, stride = fit(tuple(sorted(times)), stride) if times else ((), 1)
     given = {f.name: getattr(record, f.name) for f in fields(record)}
-    return RequestRecord(**given | {"timeline_us": times_us, "timeline_stride": stride})
+    chunks = min(record.chunks, len(times_us) * stride) if times_us and record.chunks is not None else record.chunks
+    return RequestRecord(**given | {"timeline_us": times_us, "timeline_stride": stride, "chunks": chunks})
 
 
 records: st.SearchStrategy[RequestRecord] = st.builds(

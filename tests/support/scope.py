@@ -129,7 +129,7 @@ def record_from(span: ReadableSpan) -> RequestRecord:
     assert span.end_time is not None
     return decode(
         span.attributes or {},
-        [(event.name, event.attributes or {}) for event in span.events],
+        [(event.name, event.attributes or {}, event.timestamp) for event in span.events],
         start_unix_ns=span.start_time,
         duration_ns=span.end_time - span.start_time,
         trace_id=format(span.context.trace_id, "032x"),

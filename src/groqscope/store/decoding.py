@@ -1,20 +1,35 @@
-"""Lines of OTLP JSON to records."""
+"""Documents of OTLP JSON to records."""
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TypedDict
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypedDict
 
 import msgspec
 
 from groqscope import codec, semconv
+from groqscope.codec import Warn
 from groqscope.store import otlp
-from groqscope.store.foreign import foreign_record
+from groqscope.store.documents import split
+from groqscope.store.foreign import foreign_record, record_of_conventions
+from groqscope.store.messages import Span
 from groqscope.store.report import ReadReport
 from groqscope.timeline import RequestRecord
 
 _RECORD_MARK = f'"{semconv.RECORD}"'.encode()
 _FOREIGN_MARK = b'"gen_ai.'
 _OURS_MARK = b'"groqscope.'
+_SUMMARY_MARK = b'"groqscope.requests"'
+_ELSEWHERE: Final = {a.name for a in semconv.SUMMARY} | {a.name for e in semconv.EVENTS for a in e.attributes}
+_OWN_NAMES: Final = [
+    a.name
+    for a in (*semconv.FIELDS, *semconv.DERIVED)
+    if a.name.startswith("groqscope.") and a.name not in _ELSEWHERE and a.name != semconv.RECORD
+]
+_OWN: Final = re.compile(f'"(?:{"|".join(map(re.escape, _OWN_NAMES))})"'.encode())
+"""Names that only a span with a record has: by them it is known when a limit or a processor took its mark away."""
+_LONGEST_NS: Final = 366 * 86_400 * 10**9
+"""A request that took longer has a start or an end that is damaged."""
 
 
 class _Identity(TypedDict):
@@ -27,7 +42,7 @@ class _Identity(TypedDict):
 
 @dataclass(slots=True)
 class RecordDecoder:
-    """Turns lines into records and notes what it passed over."""
+    """Turns documents into records and notes what it passed over."""
 
     report: ReadReport = field(default_factory=ReadReport)
     since: int | None = None
@@ -37,70 +52,148 @@ class RecordDecoder:
     timelines: bool = True
     """Whether arrival times of chunks are read; they are a tenth of the work and most of a record's memory."""
 
-    def decode(self, line: bytes, source: str, number: int | None) -> Iterator[RequestRecord]:
-        """Yield the records of one line.
+    def decode(
+        self, document: bytes, source: str, number: int | None, *, complete: bool = True
+    ) -> Iterator[RequestRecord]:
+        """Yield the records of one document; what is wrong with it is a warning.
 
-        Raises:
-            msgspec.DecodeError: the line is not JSON, or no object.
+        Args:
+            document: JSON.
+            source: The file, for warnings.
+            number: The line, for warnings.
+            complete: Whether its writer ended it.
         """
 
         def warn(reason: str) -> None:
             self.report.warn(source, number, reason)
 
-        for span, service in self._spans(line, warn):
+        try:
+            yield from self._records(document, warn)
+            return
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            found = split(document)
+            if not found:
+                warn(_unreadable(error, complete=complete))
+                return
+        if not complete:
+            warn(f"{_TORN}; what stands whole beside it was read")
+        for one in found:
             try:
-                record = self._record(span, service)
-            except (ValueError, TypeError, OverflowError, RecursionError) as error:
+                yield from self._records(one, warn)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                warn(f"not JSON: {error}")
+
+    def _records(self, document: bytes, warn: Warn) -> Iterator[RequestRecord]:
+        for span, service in otlp.spans_of(document, warn):
+            try:
+                record = self._record(span, service, warn)
+            except (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
                 warn(f"a span that cannot be read: {error}")
                 continue
             if record is not None:
                 self.report.records += 1
                 yield record
 
-    @staticmethod
-    def _spans(line: bytes, warn: otlp.Warn) -> Iterator[tuple[otlp.Span, str | None]]:
-        try:
-            yield from otlp.spans_of(line, warn)
-        except UnicodeDecodeError as error:
-            # msgspec's own error for a text that is no UTF-8 is not its DecodeError.
-            raise msgspec.DecodeError(str(error)) from error
-
-    def _record(self, span: otlp.Span, service: str | None) -> RequestRecord | None:
+    def _record(self, span: Span, service: str | None, warn_line: Warn) -> RequestRecord | None:
         raw = bytes(span.attributes)
-        ours = _RECORD_MARK in raw
+        marked = _RECORD_MARK in raw
+        ours = marked or (_OURS_MARK in raw and _SUMMARY_MARK not in raw and _OWN.search(raw) is not None)
         if not ours and (_FOREIGN_MARK not in raw or _OURS_MARK in raw):
             return None
-        start = int(span.start_time_unix_nano or 0)
-        if (self.since is not None and start < self.since) or (self.until is not None and start >= self.until):
+
+        def warn(reason: str) -> None:
+            warn_line(f"span {str(span.span_id or '?')[:16]}: {reason}")
+
+        start, end = _time(span.start_time_unix_nano), _time(span.end_time_unix_nano)
+        known = start is not None and end is not None and 0 <= end - start <= _LONGEST_NS
+        begin = (start if known else start or end) or 0
+        if known and not self._selects(begin):
             return None
-        duration = int(span.end_time_unix_nano or 0) - start
-        if duration < 0:
-            raise ValueError("it ends before it begins")
         identity = _Identity(
-            start_unix_ns=start,
-            duration_ns=duration,
-            trace_id=otlp.hex_id(span.trace_id, 32),
-            span_id=otlp.hex_id(span.span_id, 16),
+            start_unix_ns=begin,
+            duration_ns=end - begin if known and end is not None else 0,
+            trace_id=_id(span.trace_id, 32, "trace id", warn),
+            span_id=_id(span.span_id, 16, "span id", warn),
             service=service,
         )
-        attributes, events = otlp.parts_of(span)
-        if not ours:
-            return foreign_record(otlp.to_dict(attributes), **identity, failed=otlp.failed(span))
+        if ours:
+            record = self._own_record(span, identity, warn, marked=marked)
+        else:
+            record = foreign_record(otlp.attributes_of(span, warn), **identity, failed=otlp.failed(span))
+        if record is None or known:
+            return record
+        warn("its start or its end cannot be read, or are in the wrong order: its length is taken from its phases")
+        record = _with_length(record, start, end)
+        return record if self._selects(record.start_unix_ns) else None
+
+    def _selects(self, start: int) -> bool:
+        return (self.since is None or start >= self.since) and (self.until is None or start < self.until)
+
+    def _own_record(self, span: Span, identity: _Identity, warn: Warn, *, marked: bool) -> RequestRecord:
+        attributes = otlp.attributes_of(span, warn)
         nested = otlp.kind_of(span) == otlp.KIND_INTERNAL
-        by_name = otlp.to_dict(attributes)
+        failed = otlp.failed(span)
+        version = attributes.get(semconv.RECORD)
+        if isinstance(version, int | float) and version > semconv.RECORD_VERSION and not isinstance(version, bool):
+            warn(
+                f"{semconv.RECORD} is {version!r:.20}, and this version reads up to {semconv.RECORD_VERSION}: only "
+                "what the GenAI conventions name was read; update groqscope"
+            )
+            return replace(record_of_conventions(attributes, **identity, failed=failed), nested=nested)
+        if version != semconv.RECORD_VERSION and (version is not None or not marked):
+            warn(f"{semconv.RECORD} is missing or damaged; the rest was read")
         if not self.timelines:
-            by_name.pop(semconv.TIMELINE, None)
-        given = [(event.name, otlp.to_dict(event.attributes)) for event in events]
-        return codec.decode(by_name, given, **identity, nested=nested)
+            attributes.pop(semconv.TIMELINE, None)
+        record = codec.decode(attributes, otlp.events_of(span, warn), **identity, nested=nested, warn=warn)
+        if record.outcome is None and failed:
+            record = replace(record, outcome="error")
+        return record
 
 
 def decode_traces(data: bytes, *, source: str = "-", report: ReadReport | None = None) -> list[RequestRecord]:
     """Read the records of one OTLP JSON document: a `TracesData`, or a trace as Tempo's API gives it.
 
     Raises:
-        ValueError: it is not JSON, or no object.
+        ValueError: there is no JSON in it.
     """
-    return list(RecordDecoder(report or ReadReport()).decode(data, source, None))
+    report = report or ReadReport()
+    decoder = RecordDecoder(report)
+    try:
+        return list(decoder._records(data, lambda reason: report.warn(source, None, reason)))  # noqa: SLF001 - ours
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if not split(data):
+            raise ValueError(_unreadable(error, complete=True)) from error
+        return list(decoder.decode(data, source, None))
 
 
-DecodeError = msgspec.DecodeError
+_TORN: Final = "torn: its writer was cut off here"
+
+
+def _unreadable(error: Exception, *, complete: bool) -> str:
+    if not complete and (isinstance(error, UnicodeDecodeError) or "truncated" in str(error)):
+        return f"{_TORN}; skipped"
+    return f"not JSON: {error}"
+
+
+def _time(value: Any) -> int | None:
+    """Return a time of a span, Unix nanoseconds, 0 when it is absent (OTLP leaves out a 0); `None` when it is none."""
+    try:
+        time = int(value or 0)
+    except (TypeError, ValueError):
+        return None
+    return time if 0 <= time < 1 << 63 else None
+
+
+def _id(text: str | None, digits: int, name: str, warn: Warn) -> str | None:
+    try:
+        return otlp.hex_id(text, digits)
+    except ValueError as error:
+        warn(f"{name}: {error}; left out")
+        return None
+
+
+def _with_length(record: RequestRecord, start: int | None, end: int | None) -> RequestRecord:
+    """Take the length from the phases, which add up to it, and the time that is missing from the other one."""
+    length = record.phases.total() or max(record.last_chunk_ns or 0, record.ttfc_ns or 0)
+    begin = start or max(0, (end or 0) - length)
+    return replace(record, start_unix_ns=begin, duration_ns=length)

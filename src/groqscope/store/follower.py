@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from groqscope.store.decoding import DecodeError, RecordDecoder
+from groqscope.store.decoding import RecordDecoder
 from groqscope.store.report import ReadReport
 from groqscope.store.sources import is_trace_file
 from groqscope.timeline import RequestRecord
@@ -41,10 +41,7 @@ class Follower:
         for file in files:
             place = self._places.setdefault(file, _Place(0))
             for line in _added(file, place):
-                try:
-                    records.extend(self._decoder.decode(line, str(file), None))
-                except (DecodeError, RecursionError) as error:
-                    self.report.warn(str(file), None, f"not JSON: {error}")
+                records.extend(self._decoder.decode(line, str(file), None))
         records.sort(key=lambda r: r.start_unix_ns)
         return records
 

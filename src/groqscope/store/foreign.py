@@ -41,26 +41,47 @@ def foreign_record(
     operation = attributes.get(semconv.OPERATION_NAME) or attributes.get("llm.request.type")
     if str(provider).lower() != semconv.PROVIDER or operation not in _OPERATIONS:
         return None
-    found: dict[str, Any] = {semconv.RECORD: semconv.RECORD_VERSION}
+    return record_of_conventions(
+        attributes,
+        start_unix_ns=start_unix_ns,
+        duration_ns=duration_ns,
+        trace_id=trace_id,
+        span_id=span_id,
+        service=service,
+        failed=failed,
+    )
+
+
+def record_of_conventions(
+    attributes: Mapping[str, Any],
+    *,
+    start_unix_ns: int,
+    duration_ns: int,
+    trace_id: str | None = None,
+    span_id: str | None = None,
+    service: str | None = None,
+    failed: bool = False,
+) -> RequestRecord:
+    """Make a record of what the GenAI conventions name. An attribute of the wrong kind is left out."""
+    found: dict[str, Any] = {}
     for name, value in attributes.items():
         known = _ALIASES.get(name, name)
         if known in _READ and (known == name or known not in attributes) and _fits(known, value):
             found[known] = value
-    found["groqscope.operation"] = operation
+    operation = attributes.get(semconv.OPERATION_NAME) or attributes.get("llm.request.type")
+    if isinstance(operation, str):
+        found["groqscope.operation"] = operation
     found[semconv.OUTCOME] = "error" if failed or semconv.ERROR_TYPE in found else "completed"
-    try:
-        return codec.decode(
-            found,
-            (),
-            start_unix_ns=start_unix_ns,
-            duration_ns=duration_ns,
-            trace_id=trace_id,
-            span_id=span_id,
-            nested=False,
-            service=service,
-        )
-    except codec.NotARecord:
-        return None
+    return codec.decode(
+        found,
+        (),
+        start_unix_ns=start_unix_ns,
+        duration_ns=duration_ns,
+        trace_id=trace_id,
+        span_id=span_id,
+        nested=False,
+        service=service,
+    )
 
 
 def _fits(name: str, value: object) -> bool:

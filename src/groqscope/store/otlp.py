@@ -1,19 +1,16 @@
-"""OTLP JSON as typed values, decoded no further than needed.
-
-The attributes and events of a span stay raw bytes until somebody wants them: most spans of a store are children
-without a record.
-"""
+"""OTLP JSON as spans; what does not have the usual form goes through `lenient`, part by part."""
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
-_NO_LIST: Final = msgspec.Raw(b"[]")
-_ABSENT: Final = msgspec.Raw()
-_NO_OBJECT: Final = msgspec.Raw(b"{}")
+from groqscope.codec import EventRead, Warn
+from groqscope.store import lenient
+from groqscope.store.messages import AnyValue, KeyValue, Resource, Span, SpanEvent, TracesData
+
 KIND_INTERNAL: Final = 1
 _KINDS: Final = {
     "SPAN_KIND_UNSPECIFIED": 0,
@@ -28,164 +25,52 @@ _ERROR_CODES: Final = (2, "2", "STATUS_CODE_ERROR")
 AttributeValue = str | int | float | bool | tuple[Any, ...]
 
 
-class _Wire(msgspec.Struct, gc=False, rename="camel"):
-    """A message; its fields have lowerCamelCase names on the wire."""
-
-
-class AnyValue(_Wire):
-    """A value; exactly one field is set. Maps and bytes are not read."""
-
-    string_value: str | None = None
-    double_value: float | str | None = None
-    int_value: int | str | None = None
-    bool_value: bool | None = None
-    array_value: "ArrayValue | None" = None
-
-
-class ArrayValue(_Wire):
-    """A list of values."""
-
-    values: list[AnyValue] | None = None
-
-
-class KeyValue(_Wire):
-    """An attribute."""
-
-    key: str
-    value: AnyValue | None = None
-
-
-class SpanEvent(_Wire):
-    """An event of a span."""
-
-    name: str = ""
-    attributes: list[KeyValue] | None = None
-
-
-class SpanStatus(_Wire):
-    """How a span ended."""
-
-    code: int | str | None = None
-
-
-class Span(_Wire):
-    """A span; attributes and events undecoded."""
-
-    trace_id: str | None = None
-    span_id: str | None = None
-    kind: int | str | None = None
-    start_time_unix_nano: int | str | None = None
-    end_time_unix_nano: int | str | None = None
-    attributes: msgspec.Raw = _NO_LIST
-    events: msgspec.Raw = _NO_LIST
-    status: SpanStatus | None = None
-
-
-class _Resource(_Wire):
-    attributes: list[KeyValue] | None = None
-
-
-class _ScopeSpans(_Wire):
-    spans: list[Span] | None = None
-
-
-class _ResourceSpans(_Wire):
-    resource: _Resource | None = None
-    scope_spans: list[_ScopeSpans] | None = None
-
-
-class _TracesData(_Wire):
-    resource_spans: list[_ResourceSpans] | None = None
-
-
-class _LooseScopeSpans(_Wire):
-    spans: list[msgspec.Raw] | None = None
-
-
-class _LooseResourceSpans(_Wire):
-    resource: msgspec.Raw = _NO_OBJECT
-    scope_spans: list[_LooseScopeSpans] | None = None
-
-
-class _LooseTracesData(_Wire):
-    """Traces as other servers give them: Tempo says `batches`, and puts all in `trace`."""
-
-    resource_spans: list[_LooseResourceSpans] | None = None
-    batches: list[_LooseResourceSpans] | None = None
-    trace: "_LooseTracesData | None" = None
-    resource_metrics: msgspec.Raw = _ABSENT
-    resource_logs: msgspec.Raw = _ABSENT
-
-
-_decode_traces: Final = msgspec.json.Decoder(_TracesData).decode
-_decode_loose: Final = msgspec.json.Decoder(_LooseTracesData).decode
-_decode_span: Final = msgspec.json.Decoder(Span).decode
-_decode_resource: Final = msgspec.json.Decoder(_Resource).decode
+_decode_traces: Final = msgspec.json.Decoder(TracesData).decode
 _decode_attributes: Final = msgspec.json.Decoder(list[KeyValue] | None).decode
 _decode_events: Final = msgspec.json.Decoder(list[SpanEvent] | None).decode
 
-Warn = Callable[[str], None]
 
+def spans_of(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
+    """Yield each span of a `TracesData` with its resource's `service.name`; documents of other signals yield nothing.
 
-def spans_of(line: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
-    """Yield each span of a `TracesData` with its resource's `service.name`; lines of other signals yield nothing.
-
-    A span that does not fit is passed over with a warning and the rest is yielded.
+    What does not fit is passed over with a warning that names its place, and the rest is yielded.
 
     Raises:
-        msgspec.DecodeError: the line is not JSON, or no object.
+        msgspec.DecodeError: the document is not JSON.
     """
     try:
-        data = _decode_traces(line)
+        data = _decode_traces(document)
     except msgspec.ValidationError:
-        yield from _loose_spans(line, warn)
-        return
-    if data.resource_spans is None:
-        yield from _loose_spans(line, warn)
+        data = None
+    if data is None or data.resource_spans is None:
+        yield from lenient.spans(document, warn)
         return
     for resource_spans in data.resource_spans:
         service = _service(resource_spans.resource)
-        for scope_spans in resource_spans.scope_spans or ():
+        for scope_spans in resource_spans.scope_spans or resource_spans.instrumentation_library_spans or ():
             for span in scope_spans.spans or ():
                 yield span, service
 
 
-def _loose_spans(line: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
+def attributes_of(span: Span, warn: Warn) -> dict[str, AttributeValue]:
+    """Return the attributes by name; what is damaged is left out, and `warn` is told."""
     try:
-        data = _decode_loose(line)
-    except msgspec.ValidationError as error:
-        warn(f"not OTLP: {error}")
-        return
-    data = data.trace or data
-    found = data.resource_spans if data.resource_spans is not None else data.batches
-    other = data.resource_metrics is not _ABSENT or data.resource_logs is not _ABSENT
-    if found is None and not other and line.strip() != b"{}":
-        warn("not OTLP: an object without resourceSpans")
-    for resource_spans in found or ():
-        try:
-            service = _service(_decode_resource(resource_spans.resource))
-        except msgspec.ValidationError as error:
-            warn(f"a resource that is not OTLP: {error}")
-            service = None
-        for scope_spans in resource_spans.scope_spans or ():
-            for raw in scope_spans.spans or ():
-                try:
-                    yield _decode_span(raw), service
-                except msgspec.ValidationError as error:
-                    warn(f"a span that is not OTLP: {error}")
+        return to_dict(_decode_attributes(span.attributes))
+    except (msgspec.DecodeError, ValueError, OverflowError):
+        return lenient.attributes(span.attributes, "attributes", warn)
 
 
-def parts_of(span: Span) -> tuple[list[KeyValue], list[SpanEvent]]:
-    """Decode attributes and events as they are.
-
-    Raises:
-        ValueError: they are not OTLP (`msgspec.ValidationError` among others).
-    """
-    return _decode_attributes(span.attributes) or [], _decode_events(span.events) or []
+def events_of(span: Span, warn: Warn) -> list[EventRead]:
+    """Return the events; what is damaged is left out, and `warn` is told."""
+    try:
+        decoded = _decode_events(span.events) or ()
+        return [(event.name, to_dict(event.attributes), int(event.time_unix_nano or 0)) for event in decoded]
+    except (msgspec.DecodeError, ValueError, OverflowError):
+        return lenient.events(span.events, warn)
 
 
 def kind_of(span: Span) -> int:
-    """Give the kind as a number; some write its name."""
+    """Return the kind as a number; some write its name."""
     kind = span.kind
     return kind if isinstance(kind, int) else _KINDS.get(kind or "", 0)
 
@@ -196,18 +81,25 @@ def failed(span: Span) -> bool:
 
 
 def hex_id(text: str | None, digits: int) -> str | None:
-    """Bring an id to lower-case hex; Tempo writes base64. `None` when it is absent or something else."""
-    if text is None:
+    """Bring an id to lower-case hex; Tempo writes base64.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not text:
         return None
     if len(text) != digits:
         try:
             text = base64.b64decode(text, validate=True).hex()
         except (binascii.Error, ValueError):
-            return None
-    return text.lower() if len(text) == digits else None
+            text = ""
+    number = int(text, 16) if len(text) == digits and text.isalnum() else 0
+    if not number:
+        raise ValueError(f"expected {digits} hex digits, not all 0")
+    return text.lower()
 
 
-def _service(resource: _Resource | None) -> str | None:
+def _service(resource: Resource | None) -> str | None:
     for attribute in (resource.attributes if resource else None) or ():
         if attribute.key == "service.name" and attribute.value is not None:
             return attribute.value.string_value
@@ -215,7 +107,7 @@ def _service(resource: _Resource | None) -> str | None:
 
 
 def to_dict(attributes: list[KeyValue] | None) -> dict[str, AttributeValue]:
-    """Give attributes by name; those without a value, or whose value is a map or bytes, are left out.
+    """Return attributes by name; those without a value, or whose value is a map or bytes, are left out.
 
     Raises:
         ValueError: a number is not one.

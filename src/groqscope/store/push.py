@@ -20,7 +20,7 @@ from groqscope.store.directory import home, make_private
 from groqscope.store.otlp import spans_of
 from groqscope.store.report import ReadReport
 from groqscope.store.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
-from groqscope.store.sources import lines, name_of, sources
+from groqscope.store.sources import name_of, read_documents, sources
 from groqscope.store.spool import locked
 from groqscope.store.transcode import Signal, key_of, signal_of
 
@@ -157,7 +157,7 @@ class Push:
 
     def _send_file(self, path: Path | None) -> None:
         key, batch = "", None
-        for number, line, complete in lines(path, self.report.read):
+        for number, line, complete in read_documents(path, self.report.read):
             key = key or hashlib.sha256(line.rstrip(b"\n")).hexdigest()
             if number <= self._done.get(key, 0):
                 self.report.before += 1

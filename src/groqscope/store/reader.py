@@ -8,13 +8,13 @@ such a record comes late, none is lost. A source is opened when the merge reache
 
 import heapq
 from collections.abc import Iterable, Iterator
-from itertools import count
 from pathlib import Path
 from typing import Final
 
-from groqscope.store.decoding import DecodeError, RecordDecoder
+from groqscope.store.decoding import RecordDecoder
+from groqscope.store.once import once
 from groqscope.store.report import ReadReport
-from groqscope.store.sources import Source, lines, name_of, sources
+from groqscope.store.sources import Source, name_of, read_documents, sources
 from groqscope.timeline import RequestRecord
 
 WINDOW: Final = 1024
@@ -32,9 +32,10 @@ def read_records(
     until: int | None = None,
     timelines: bool = True,
 ) -> Iterator[RequestRecord]:
-    """Yield the records in files, directories and standard input (`-`), earliest start first.
+    """Yield the records in files, directories and standard input (`-`), each once, earliest start first.
 
     Files may be compressed by gzip. Nothing is raised for what they hold: what cannot be read is passed over and noted.
+    Of several copies of a request, the one of the source that was named first counts.
 
     Args:
         paths: A directory stands for its trace files.
@@ -47,29 +48,28 @@ def read_records(
     found = sources(paths, report)
     decoder = RecordDecoder(report, since, until, timelines)
     window = max(_MIN_WINDOW, min(WINDOW, _ROOM // max(1, len(found))))
-    return _merge(found, decoder, window)
+    return once(_merge(found, decoder, window), report)
 
 
 def _merge(waiting: list[Source], decoder: RecordDecoder, window: int) -> Iterator[RequestRecord]:
-    waiting.sort(key=lambda s: s.began, reverse=True)
+    waiting.sort(key=lambda s: (s.began, s.rank), reverse=True)
     heads: list[tuple[int, int, RequestRecord, Iterator[RequestRecord]]] = []
-    order = count()
     while heads or waiting:
         while waiting and (not heads or waiting[-1].began <= heads[0][0]):
-            records = in_order(_records(waiting.pop(), decoder), window)
-            _push(heads, records, next(order))
+            source = waiting.pop()
+            _push(heads, in_order(_records(source, decoder), window), source.rank)
         if heads:
-            _, number, record, records = heapq.heappop(heads)
+            _, rank, record, records = heapq.heappop(heads)
             yield record
-            _push(heads, records, number)
+            _push(heads, records, rank)
 
 
 def _push(
-    heads: list[tuple[int, int, RequestRecord, Iterator[RequestRecord]]], records: Iterator[RequestRecord], number: int
+    heads: list[tuple[int, int, RequestRecord, Iterator[RequestRecord]]], records: Iterator[RequestRecord], rank: int
 ) -> None:
     record = next(records, None)
     if record is not None:
-        heapq.heappush(heads, (record.start_unix_ns, number, record, records))
+        heapq.heappush(heads, (record.start_unix_ns, rank, record, records))
 
 
 def in_order(records: Iterable[RequestRecord], size: int) -> Iterator[RequestRecord]:
@@ -89,9 +89,5 @@ def in_order(records: Iterable[RequestRecord], size: int) -> Iterator[RequestRec
 def _records(source: Source, decoder: RecordDecoder) -> Iterator[RequestRecord]:
     for path in source.paths:
         name = name_of(path)
-        for number, line, complete in lines(path, decoder.report):
-            try:
-                yield from decoder.decode(line, name, number)
-            except (DecodeError, RecursionError) as error:
-                reason = f"not JSON: {error}" if complete else "the last line is torn (its writer was cut off); skipped"
-                decoder.report.warn(name, number, reason)
+        for number, document, complete in read_documents(path, decoder.report):
+            yield from decoder.decode(document, name, number, complete=complete)

@@ -29,6 +29,8 @@ class ReadReport:
     files: int = 0
     lines: int = 0
     records: int = 0
+    repeats: int = 0
+    """Copies of a request that was read before; not among the records."""
     bytes_total: int = 0
     """Size of the files on disk; standard input counts nothing."""
     bytes_read: int = 0

@@ -1,23 +1,19 @@
-"""Files, directories and standard input as lines; the files of one process belong together."""
+"""Files, directories and standard input as documents; the files of one process belong together."""
 
-import gzip
 import io
 import re
 import sys
-import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
+from groqscope.store.documents import BUFFER, Document, documents
 from groqscope.store.report import ReadReport
 
 STDIN: Final = "-"
-MAX_LINE: Final = 256 * 1024 * 1024
-"""Bytes; a longer line is passed over."""
-_BUFFER: Final = 1024 * 1024
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 _SUFFIXES: Final = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz")
 _OWN_NAME: Final = re.compile(r"(?P<stem>[a-z]+-\d{8}T\d{12}Z-\d+-[0-9a-f]{4})\.\d+\.jsonl(\.gz)?")
 _START: Final = re.compile(rb'"startTimeUnixNano":\s*"?(\d{1,19})\b')
@@ -30,6 +26,8 @@ class Source:
 
     paths: list[Path | None] = field(default_factory=list["Path | None"])
     """`None` is standard input."""
+    rank: int = 0
+    """Its place among those named: of two copies of a request, the one of the earlier source counts."""
     began: int = 0
     """No record in it starts much before this, Unix nanoseconds; 0 when that is not known."""
 
@@ -46,7 +44,7 @@ def sources(paths: Iterable[Path | str], report: ReadReport, *, every_signal: bo
             continue
         own = _OWN_NAME.fullmatch(path.name)
         key = str(path.with_name(own["stem"])) if own else str(path)
-        source = found.setdefault(key, Source())
+        source = found.setdefault(key, Source(rank=len(found)))
         if path not in source.paths:
             source.paths.append(path)
     for source in found.values():
@@ -67,24 +65,19 @@ def is_otlp_file(path: Path) -> bool:
     return path.name.endswith(_SUFFIXES)
 
 
-def lines(path: Path | None, report: ReadReport) -> Iterator[tuple[int, bytes, bool]]:
-    """Yield number, bytes and completeness (it ends in a newline) of each line that is not empty.
-
-    What cannot be read is a warning; a file that is one JSON document over many lines is one line.
-    """
+def read_documents(path: Path | None, report: ReadReport) -> Iterator[Document]:
+    """Yield line, bytes and completeness of each JSON document; what cannot be read is a warning."""
     name = name_of(path)
     try:
-        with _opened(path) as (raw, file):
+        with _opened(path) as file:
             before = 0
-            for number, line in _numbered(file, name, report):
+            for number, document, complete in documents(file, partial(report.warn, name)):
                 report.lines += 1
-                yield number, line, line.endswith(b"\n")
+                yield number, document, complete
                 if path is not None:
-                    now = raw.tell()
+                    now = file.tell()
                     report.bytes_read += now - before
                     before = now
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        report.warn(name, None, f"the compressed file is damaged or cut off: {error}; read up to there")
     except OSError as error:
         report.warn(name, None, f"cannot be read: {error.strerror or error}")
 
@@ -111,38 +104,18 @@ def _files(paths: Iterable[Path | str], report: ReadReport, *, every_signal: boo
 
 
 @contextmanager
-def _opened(path: Path | None) -> Generator[tuple[BinaryIO, BinaryIO]]:
-    """Open a file, and what is in it if it is compressed; standard input stays open afterwards."""
+def _opened(path: Path | None) -> Generator[BinaryIO]:
+    """Open a file; standard input stays open afterwards."""
     if path is None:
         # Its own buffer on the same descriptor: a replaced `sys.stdin` need not be able to peek.
-        buffered = io.BufferedReader(cast("io.RawIOBase", sys.stdin.buffer), _BUFFER)
+        buffered = io.BufferedReader(cast("io.RawIOBase", sys.stdin.buffer), BUFFER)
         try:
-            yield cast("BinaryIO", buffered), _unzipped(cast("BinaryIO", buffered))
+            yield cast("BinaryIO", buffered)
         finally:
             buffered.detach()
         return
-    with path.open("rb", buffering=_BUFFER) as file:
-        yield file, _unzipped(file)
-
-
-def _unzipped(file: BinaryIO) -> BinaryIO:
-    compressed = cast("io.BufferedReader", file).peek(2)[:2] == _GZIP_MAGIC
-    return cast("BinaryIO", gzip.GzipFile(fileobj=file) if compressed else file)
-
-
-def _numbered(file: BinaryIO, name: str, report: ReadReport) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    while line := file.readline(MAX_LINE):
-        number += 1
-        if len(line) >= MAX_LINE and not line.endswith(b"\n"):
-            report.warn(name, number, f"a line longer than {MAX_LINE >> 20} MiB; skipped")
-            while (rest := file.readline(MAX_LINE)) and not rest.endswith(b"\n"):
-                pass
-        elif number == 1 and line.strip() == b"{":
-            yield 1, line + file.read(MAX_LINE)
-            return
-        elif line.strip():
-            yield number, line
+    with path.open("rb", buffering=BUFFER) as file:
+        yield file
 
 
 def _began(path: Path | None) -> int:

@@ -171,4 +171,4 @@ def _attempts(record: RequestRecord, url: str | None, method: str) -> Iterator[C
                 attributes[key] = value
         if number:
             attributes[semconv.HTTP_RESEND_COUNT] = number
-        yield Child(method, attempt.start_ns, attempt.duration_ns, attributes, SpanKind.CLIENT, attempt.error_type)
+        yield Child(method, attempt.start_ns, attempt.duration_ns or 0, attributes, SpanKind.CLIENT, attempt.error_type)

@@ -3,7 +3,11 @@
 Only digits, `;` and `,` occur, so that no scrubber takes the string for a secret.
 """
 
+import re
 from itertools import accumulate
+from typing import Final
+
+_PACKED: Final = re.compile(r"\d+;(?:\d+(?:,\d+)*)?")
 
 MAX_PACKED = 1024
 """Characters; well below the 2,048 bytes at which Tempo cuts an attribute."""
@@ -26,6 +30,8 @@ def unpack(text: str) -> tuple[tuple[int, ...], int]:
         ValueError: the text is something else.
     """
     stride, _, gaps = text.partition(";")
+    if not _PACKED.fullmatch(text) or not int(stride):
+        raise ValueError("no packed times")
     return tuple(accumulate(map(int, gaps.split(",")))) if gaps else (), int(stride)
 
 

@@ -70,8 +70,9 @@ class Attempt:
 
     start_ns: int
     """When the SDK began this attempt, since issue."""
-    duration_ns: int
-    """From its begin to its failure; for the attempt that answered, to the response headers."""
+    duration_ns: int | None = None
+    """From its begin to its failure; for the attempt that answered, to the response headers. `None` in a record that
+    was read back from a damaged file."""
     status: int | None = None
     error_type: str | None = None
     """Groq's error code, the HTTP status as text, or the exception's class name; `None` when the attempt succeeded."""

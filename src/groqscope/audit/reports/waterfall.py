@@ -151,7 +151,7 @@ def _attempt_rows(record: RequestRecord) -> list[Row]:
                 group="attempt",
                 name=f"attempt {total if last else number}",
                 start_ns=attempt.start_ns,
-                length_ns=attempt.duration_ns,
+                length_ns=attempt.duration_ns or 0,
                 tail_ns=attempt.backoff_ns or 0,
                 failed=attempt.error_type is not None,
                 note=_attempt_note(attempt),

@@ -1,0 +1,317 @@
+"""The JSON documents in a file, however its writer laid them out.
+
+Read are: a document a line; documents over several lines, one or many, with whatever indentation; arrays of documents;
+lines with what a log collector put around them (`docker`, `kubectl`, CRI); UTF-8, UTF-16 and UTF-32, with a byte order
+mark or without; gzip; the collector's files of messages with a length before each; protobuf. Whatever else it is, it is
+refused in one sentence with its name.
+"""
+
+import codecs
+import io
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from math import isfinite
+from typing import Any, BinaryIO, Final, cast
+
+import msgspec
+
+MAX_DOCUMENT: Final = 256 * 1024 * 1024
+"""Bytes; a longer document is passed over."""
+MAX_PROTOBUF: Final = 64 * 1024 * 1024
+"""Bytes; a message takes ten times its size while it is turned into JSON."""
+BUFFER: Final = 1024 * 1024
+_HEAD: Final = 512
+"""Bytes by which the form of a file is known."""
+_GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_PREFIX: Final = 4
+"""Bytes of the length before a message."""
+_REFUSED: Final = {
+    _ZSTD: "compressed with zstd, which is not read: decompress it first, `zstd -d FILE`",
+    b"PK\x03\x04": "a ZIP archive, which is not read: unpack it first",
+    b"BZh": "compressed with bzip2, which is not read: decompress it first, `bunzip2 FILE`",
+    b"\xfd7zXZ": "compressed with xz, which is not read: decompress it first, `unxz FILE`",
+    b"\x04\x22\x4d\x18": "compressed with LZ4, which is not read: decompress it first, `lz4 -d FILE`",
+    b"PAR1": "a Parquet file, which is not read: export OTLP JSON",
+    b"SQLite format 3": "an SQLite database, which is not read: export OTLP JSON",
+    b"%PDF": "a PDF, which is not read: export OTLP JSON",
+}
+_COLLECTOR_ZSTD: Final = (
+    "messages of the collector's file exporter, compressed with zstd, which is not read: set `compression: none` there"
+)
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?')
+_TOP: Final = re.compile(rb'\{\s*"(?:resource_?[Ss]pans|resource_?[Mm]etrics|resource_?[Ll]ogs|batches|trace)"')
+_TOP_TEXT: Final = re.compile(_TOP.pattern.decode())
+_CRI: Final = re.compile(rb"\S+ (?P<stream>stdout|stderr) (?P<flag>[FP])\S* ?")
+_AROUND: Final = b" \t\r\n\x00\x1e\xef\xbb\xbf"
+"""What may stand before or after a document: blanks, a record separator, a byte order mark."""
+_AROUND_TEXT: Final = " \t\r\n\x00\x1e\ufeff"
+_LONGEST_NUMBER: Final = 400
+"""Digits; a longer number is left a text, which is no value of any field."""
+
+Document = tuple[int, bytes, bool]
+"""The line (or message) it begins at, its bytes, and whether it has an end."""
+
+
+class _DockerLine(msgspec.Struct):
+    log: str
+    stream: str = ""
+
+
+_decode_docker: Final = msgspec.json.Decoder(_DockerLine).decode
+
+
+def documents(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterator[Document]:
+    """Yield the documents of an open file; `warn` is told a line and what is wrong there."""
+    opened = cast("io.BufferedReader", file)
+    if opened.peek(2)[:2] == _GZIP:
+        opened = _buffered(_gunzipped(file, warn))
+    head = opened.peek(_HEAD)[:_HEAD]
+    refused = next((sentence for magic, sentence in _REFUSED.items() if head.startswith(magic)), None)
+    if refused is not None:
+        warn(None, refused)
+        return
+    if _has_lengths(head):
+        yield from _messages(opened, warn)
+        return
+    encoding = json.detect_encoding(head) if head else "utf-8"
+    if encoding not in {"utf-8", "utf-8-sig"}:
+        opened = _buffered(_as_utf8(opened, encoding))
+    elif _is_binary(head):
+        data = opened.read(MAX_PROTOBUF + 1)
+        converted = _from_protobuf(data) if head[:1] == b"\n" and len(data) <= MAX_PROTOBUF else None
+        if converted is None:
+            warn(None, "neither text nor protobuf of OTLP; not read")
+        else:
+            yield 1, converted, True
+        return
+    yield from _assembled(_unwrapped(_lines(opened, warn)))
+
+
+def split(data: bytes) -> list[bytes]:
+    """Take apart what msgspec refuses as one document, and mend what other writers of JSON allow themselves.
+
+    That is: several documents in one line, `NaN`, halves of surrogate pairs, texts that were cut inside a character,
+    numbers beyond a double. Nothing when there is no document in it.
+    """
+    text = data.decode("utf-8", "replace").strip(_AROUND_TEXT)
+    found: list[bytes] = []
+    at = 0
+    while at < len(text):
+        try:
+            value, end = _tolerant.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            # Before a document may stand another one that was cut off.
+            at = next((match.start() for match in _TOP_TEXT.finditer(text, at + 1)), len(text))
+            continue
+        found.append(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        at = len(text) - len(text[end:].lstrip(_AROUND_TEXT + ","))
+    return found
+
+
+class _Blocks(io.RawIOBase):
+    """A file whose bytes come in blocks."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride] - any buffer
+        while not self._left:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._left = memoryview(block)
+        size = min(len(buffer), len(self._left))
+        buffer[:size] = self._left[:size]
+        self._left = self._left[size:]
+        return size
+
+
+def _buffered(blocks: Iterator[bytes]) -> io.BufferedReader:
+    return io.BufferedReader(_Blocks(blocks), BUFFER)
+
+
+def _gunzipped(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterator[bytes]:
+    """Yield what one or several gzip members hold, up to where they are damaged."""
+    inflate, data = zlib.decompressobj(31), file.read(BUFFER)
+    while data:
+        try:
+            yield inflate.decompress(data, BUFFER)
+        except zlib.error as error:
+            warn(None, f"the compressed file is damaged: {error}; read up to there")
+            return
+        data = inflate.unconsumed_tail or (inflate.unused_data if inflate.eof else b"") or file.read(BUFFER)
+        if inflate.eof and data:
+            data = data.lstrip(b"\0") or file.read(BUFFER)
+            if data and not data.startswith(_GZIP[: len(data)]):
+                warn(None, "something that is not gzip follows the compressed part; read up to there")
+                return
+            inflate = zlib.decompressobj(31)
+    if not inflate.eof:
+        warn(None, "the compressed file is damaged or cut off: it has no end; read up to there")
+
+
+def _as_utf8(file: BinaryIO, encoding: str) -> Iterator[bytes]:
+    decode = codecs.getincrementaldecoder(encoding)("replace").decode
+    while block := file.read(BUFFER):
+        yield decode(block).encode("utf-8", "replace")
+    yield decode(b"", final=True).encode("utf-8", "replace")
+
+
+def _has_lengths(head: bytes) -> bool:
+    """Whether the file begins with a length and a message of JSON, protobuf or zstd."""
+    length, message = int.from_bytes(head[:_PREFIX], "big"), head[_PREFIX:]
+    return (
+        0 < length <= MAX_DOCUMENT
+        and head[0] not in b"\t\n\r"
+        and (message[:1] in {b"{", b"["} or message.startswith(_ZSTD) or (message[:1] == b"\n" and not head[0]))
+    )
+
+
+def _messages(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterator[Document]:
+    number = 0
+    while prefix := file.read(_PREFIX):
+        number += 1
+        length = int.from_bytes(prefix, "big")
+        if len(prefix) == _PREFIX and length > MAX_DOCUMENT:
+            warn(number, f"a message of {length >> 20:,} MiB, or no length where one is expected; read up to there")
+            return
+        message = file.read(length)
+        if len(prefix) < _PREFIX or len(message) < length:
+            warn(number, "torn: its writer was cut off here; skipped")
+            return
+        if message.startswith(_ZSTD):
+            warn(number, _COLLECTOR_ZSTD)
+            return
+        if message[:1] in {b"{", b"["}:
+            yield number, message, True
+        elif (converted := _from_protobuf(message)) is not None:
+            yield number, converted, True
+        else:
+            warn(number, "a message that is neither OTLP JSON nor protobuf; skipped")
+
+
+def _from_protobuf(data: bytes) -> bytes | None:
+    """Return traces in protobuf as JSON; `None` when they are none."""
+    from google.protobuf import json_format
+    from google.protobuf.message import DecodeError
+    from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+
+    try:
+        return json_format.MessageToJson(TracesData.FromString(data), indent=None).encode()
+    except (DecodeError, UnicodeError, json_format.Error):
+        return None
+
+
+def _is_binary(head: bytes) -> bool:
+    return any(byte < 0x20 and byte not in b"\t\n\r\x1e" for byte in head)  # noqa: PLR2004 - the control characters
+
+
+def _lines(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    while line := file.readline(MAX_DOCUMENT):
+        number += 1
+        if len(line) >= MAX_DOCUMENT and not line.endswith(b"\n"):
+            warn(number, f"a line longer than {MAX_DOCUMENT >> 20} MiB; skipped")
+            while (rest := file.readline(MAX_DOCUMENT)) and not rest.endswith(b"\n"):
+                pass
+        else:
+            yield number, line
+
+
+def _unwrapped(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Take from lines what Docker's and Kubernetes' logs put around them; both cut lines at 16 KiB."""
+    parts: dict[bytes, list[bytes]] = {}
+    for number, line in lines:
+        if line[:1] == b"{":
+            if not line.startswith(b'{"log":'):
+                yield number, line
+                continue
+            try:
+                entry = _decode_docker(line)
+            except (msgspec.DecodeError, UnicodeError):
+                yield number, line
+                continue
+            stream, text = entry.stream.encode(), entry.log.encode("utf-8", "replace")
+            ends = text.endswith(b"\n")
+        elif (cri := _CRI.match(line)) is not None:
+            stream, text, ends = cri["stream"], line[cri.end() :], cri["flag"] == b"F"
+            text = text if ends else text.rstrip(b"\r\n")
+        else:
+            yield number, line
+            continue
+        begun = parts.setdefault(stream, [])
+        begun.append(text)
+        if ends or sum(map(len, begun)) > MAX_DOCUMENT:
+            yield number, b"".join(parts.pop(stream))
+    for begun in parts.values():
+        yield 0, b"".join(begun)
+
+
+def _assembled(lines: Iterator[tuple[int, bytes]]) -> Iterator[Document]:
+    """Put documents of several lines together."""
+    begun: list[bytes] = []
+    first = depth = size = 0
+    for number, given in lines:
+        line = given.lstrip(_AROUND) if given[:1] in _STARTS else given
+        if begun:
+            if _TOP.match(line) and begun[0][:1] == b"{" and given[:1] == b"{":
+                yield first, b"".join(begun), False  # it was cut off, and its writer began anew
+                begun, depth, size = [], 0, 0
+            else:
+                depth += _deeper(line)
+                size += len(line)
+                if size <= MAX_DOCUMENT:
+                    begun.append(line)
+                if depth <= 0:
+                    yield first, b"".join(begun), True
+                    begun, depth, size = [], 0, 0
+                continue
+        if not line:
+            continue
+        if line[:1] not in _OPENING:
+            at = line.find(b"{")
+            yield number, line if at < 0 or not line.rstrip().endswith(b"}") else line[at:], line.endswith(b"\n")
+        elif _looks_whole(line) or (depth := _deeper(line)) <= 0:
+            depth = 0
+            yield number, line, True
+        else:
+            begun, first, size = [line], number, len(line)
+    if begun:
+        yield first, b"".join(begun), False
+
+
+_STARTS: Final = frozenset(_AROUND[at : at + 1] for at in range(len(_AROUND)))
+_OPENING: Final = frozenset({b"{", b"["})
+
+
+def _looks_whole(line: bytes) -> bool:
+    return line.count(b"{") == line.count(b"}") and line.count(b"[") == line.count(b"]")
+
+
+def _deeper(line: bytes) -> int:
+    """Return by how many brackets it goes deeper; those in texts do not count, and no text goes over a line's end."""
+    if b'"' in line:
+        line = _STRING.sub(b"", line)
+    return line.count(b"{") + line.count(b"[") - line.count(b"}") - line.count(b"]")
+
+
+def _number(text: str) -> Any:
+    if len(text) > _LONGEST_NUMBER:
+        return text
+    number = float(text)
+    return number if isfinite(number) else text
+
+
+_tolerant: Final = json.JSONDecoder(
+    strict=False,
+    parse_constant=str,
+    parse_float=_number,
+    parse_int=lambda text: int(text) if len(text) <= _LONGEST_NUMBER else text,
+)

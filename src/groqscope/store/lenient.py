@@ -1,0 +1,278 @@
+"""OTLP JSON in a form that is not the usual one, or damaged: read part by part, so that a part costs only itself.
+
+Usual is what the specification says and what groqscope and the collector write. Here come the names of protobuf
+(`resource_spans`), the older ones (`instrumentationLibrarySpans`), those of Tempo (`batches`, `trace`), numbers as text
+and the other way round, values that a processor replaced, and parts that are missing or of another kind.
+"""
+
+import re
+from collections.abc import Iterator
+from math import isfinite
+from typing import Any, Final
+
+import msgspec
+
+from groqscope.codec import EventRead, Warn
+from groqscope.store.documents import split
+from groqscope.store.messages import NO_LIST, Span, SpanStatus
+
+_Object = dict[str, msgspec.Raw]
+_NULL: Final = b"null"
+_decode_object: Final = msgspec.json.Decoder(_Object).decode
+_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode: Final = msgspec.json.decode
+
+_SCOPE_SPANS: Final = ("scopeSpans", "instrumentationLibrarySpans", "ilSpans")
+_OTHER_SIGNALS: Final = frozenset({"resourceMetrics", "resourceLogs", "resourceProfiles"})
+_NOT_OTLP: Final = {
+    frozenset({"data"}): "Jaeger's JSON, or the answer of another API",
+    frozenset({"traceId", "id"}): "Zipkin's JSON",
+    frozenset({"traces"}): "the result of a search in Tempo, which has no spans",
+    frozenset({"context", "start_time"}): "what OpenTelemetry's console exporter prints",
+}
+"""What else a file of JSON may be, by the keys it has."""
+
+
+def spans(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
+    """Yield each span with its resource's `service.name`; a part of it that could not be read is absent.
+
+    Raises:
+        msgspec.DecodeError: the document is not JSON.
+    """
+    if _SNAKE_CASE.search(document):
+        document = _SNAKE_CASE.sub(_camel_case, document)
+    for place, raw in _resource_spans(document, warn):
+        resource_spans = _object(raw, place, warn)
+        service = None
+        if "resource" in resource_spans:
+            resource = _object(resource_spans["resource"], f"{place}.resource", warn)
+            given = attributes(resource.get("attributes", NO_LIST), f"{place}.resource.attributes", warn)
+            service = given.get("service.name")
+        key = next((key for key in _SCOPE_SPANS if key in resource_spans), "scopeSpans")
+        for number, scope in enumerate(_list(resource_spans.get(key, NO_LIST), f"{place}.{key}", warn)):
+            at = f"{place}.{key}[{number}]"
+            found = _object(scope, at, warn).get("spans", NO_LIST)
+            for index, span in enumerate(_list(found, f"{at}.spans", warn)):
+                fields = _object(span, f"{at}.spans[{index}]", warn)
+                if fields:
+                    yield _span(fields, f"{at}.spans[{index}]", warn), service if isinstance(service, str) else None
+
+
+def attributes(raw: msgspec.Raw | bytes, place: str, warn: Warn) -> dict[str, Any]:
+    """Return the attributes by name."""
+    found: dict[str, Any] = {}
+    for number, one in enumerate(_list(_mended(raw), place, warn)):
+        attribute = _object(one, f"{place}[{number}]", warn)
+        if not attribute:
+            continue
+        key = _decode(attribute.get("key", msgspec.Raw(_NULL)))
+        if not isinstance(key, str):
+            warn(f"{place}[{number}]: an attribute without a name; left out")
+            continue
+        try:
+            value = _value(_decode(attribute.get("value", msgspec.Raw(_NULL))))
+        except (ValueError, TypeError, OverflowError):
+            warn(f"{place}[{number}] ({key:.80}): its value cannot be read; left out")
+            continue
+        if value is not None:
+            found[key] = value
+    return found
+
+
+def events(raw: msgspec.Raw | bytes, warn: Warn) -> list[EventRead]:
+    """Return the events of a span."""
+    found: list[EventRead] = []
+    for number, one in enumerate(_list(_mended(raw), "events", warn)):
+        place = f"events[{number}]"
+        event = _object(one, place, warn)
+        name = _text(event, "name", place, warn)
+        if name is not None:
+            given = attributes(event.get("attributes", NO_LIST), f"{place}.attributes", warn)
+            found.append((name, given, _nanoseconds(event, "timeUnixNano", place, warn) or 0))
+    return found
+
+
+def _resource_spans(document: bytes, warn: Warn) -> Iterator[tuple[str, msgspec.Raw]]:
+    if document.lstrip()[:1] != b"[":
+        yield from _resource_spans_of(document, warn)
+        return
+    said: set[str] = set()  # an array of documents, as `jq --slurp` makes it
+    for number, one in enumerate(_decode_list(document)):
+        yield from ((f"[{number}].{place}", raw) for place, raw in _resource_spans_of(bytes(one), said.add))
+    for reason in sorted(said):
+        warn(reason)
+
+
+def _resource_spans_of(document: bytes, warn: Warn) -> Iterator[tuple[str, msgspec.Raw]]:
+    try:
+        top = _decode_object(document)
+    except msgspec.ValidationError:
+        if document.strip() != _NULL:
+            warn("not OTLP: expected an object with resourceSpans")
+        return
+    if "trace" in top:
+        top = _object(top["trace"], "trace", warn)
+    key = next((key for key in ("resourceSpans", "batches") if key in top), None)
+    if key is not None:
+        found = _list(top[key], key, warn)
+        yield from ((f"{key}[{number}]", raw) for number, raw in enumerate(found))
+    elif any(key in top for key in _SCOPE_SPANS):  # one entry of `resourceSpans`, as a filter of lines leaves it
+        yield "document", msgspec.Raw(document)
+    elif top and not _OTHER_SIGNALS & top.keys():
+        what = next((name for keys, name in _NOT_OTLP.items() if keys <= top.keys()), "an object without resourceSpans")
+        warn(f"not OTLP: {what}")
+
+
+def _span(fields: _Object, place: str, warn: Warn) -> Span:
+    status = _object(fields["status"], f"{place}.status", warn) if "status" in fields else {}
+    return Span(
+        trace_id=_text(fields, "traceId", place, warn),
+        span_id=_text(fields, "spanId", place, warn),
+        kind=_enum(fields, "kind", place, warn),
+        start_time_unix_nano=_nanoseconds(fields, "startTimeUnixNano", place, warn),
+        end_time_unix_nano=_nanoseconds(fields, "endTimeUnixNano", place, warn),
+        attributes=fields.get("attributes", NO_LIST),
+        events=fields.get("events", NO_LIST),
+        status=SpanStatus(_enum(status, "code", f"{place}.status", warn)),
+    )
+
+
+def _object(raw: msgspec.Raw | bytes, place: str, warn: Warn) -> _Object:
+    """Return an object by the names of its fields; empty when it is none."""
+    try:
+        return _decode_object(raw)
+    except msgspec.ValidationError:
+        if bytes(raw) != _NULL:
+            warn(f"{place} is no object; left out")
+        return {}
+
+
+def _list(raw: msgspec.Raw | bytes, place: str, warn: Warn) -> list[msgspec.Raw]:
+    """Return an array's elements; none when it is no array."""
+    try:
+        return _decode_list(raw)
+    except msgspec.ValidationError:
+        if bytes(raw) != _NULL:
+            warn(f"{place} is no array; left out")
+        return []
+
+
+def _text(fields: _Object, name: str, place: str, warn: Warn) -> str | None:
+    return _field(fields, name, place, warn, _string)
+
+
+def _enum(fields: _Object, name: str, place: str, warn: Warn) -> int | str | None:
+    return _field(fields, name, place, warn, _number_or_name)
+
+
+def _nanoseconds(fields: _Object, name: str, place: str, warn: Warn) -> int | None:
+    return _field(fields, name, place, warn, _whole)
+
+
+def _number_or_name(value: Any) -> int | str | None:
+    return value if isinstance(value, str) else _whole(value)
+
+
+def _field(fields: _Object, name: str, place: str, warn: Warn, convert: Any) -> Any:
+    if name not in fields or bytes(fields[name]) == _NULL:
+        return None
+    try:
+        converted = convert(_decode(fields[name]))
+    except (ValueError, TypeError, OverflowError):
+        converted = None
+    if converted is None:
+        warn(f"{place}.{name} cannot be read; left out")
+    return converted
+
+
+def _mended(raw: msgspec.Raw | bytes) -> msgspec.Raw | bytes:
+    """Mend texts that no strict reader takes: what a limit of bytes cut inside a character, for example."""
+    try:
+        _decode(raw)
+    except (msgspec.DecodeError, UnicodeError):
+        return next(iter(split(bytes(raw))), b"[]")
+    return raw
+
+
+def _whole(value: Any) -> int | None:
+    """Return a whole number, however it is written; `None` when it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        number = float(value)
+        return int(number) if isfinite(number) else None
+
+
+def _value(value: Any) -> Any:
+    """Return what an `AnyValue` holds; what stands bare in its place is taken for the value.
+
+    Raises:
+        ValueError: it holds something else than it says.
+    """
+    if isinstance(value, str | int | float):
+        return value
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise TypeError("no value")
+    for key, held in value.items():
+        read = _READERS.get(key)
+        if read is not None and held is not None:
+            return read(held)
+    return None
+
+
+def _string(held: Any) -> str:
+    if not isinstance(held, str):
+        raise TypeError("no text")
+    return held
+
+
+def _int(held: Any) -> int:
+    number = _whole(held)
+    if number is None or number != float(held):
+        raise ValueError("no whole number")
+    return number
+
+
+def _double(held: Any) -> float:
+    if isinstance(held, bool):
+        raise TypeError("no number")
+    return float(held)
+
+
+def _bool(held: Any) -> bool:
+    if isinstance(held, bool):
+        return held
+    return {"true": True, "false": False}[held] if held in {"true", "false"} else _refuse()
+
+
+def _refuse() -> Any:
+    raise ValueError("neither true nor false")
+
+
+def _array(held: Any) -> tuple[Any, ...]:
+    found = held.get("values") if isinstance(held, dict) else held
+    if not isinstance(found, list | None):
+        raise TypeError("no array")
+    return tuple(_value(one) for one in found or ())
+
+
+_READERS: Final = {
+    "stringValue": _string,
+    "intValue": _int,
+    "doubleValue": _double,
+    "boolValue": _bool,
+    "arrayValue": _array,
+}
+
+
+_SNAKE_CASE: Final = re.compile(rb'"([a-z]+(?:_[a-z]+)+)"(?=\s*:)')
+"""A name as protobuf has it; inside a text its second quote would have a backslash before it."""
+
+
+def _camel_case(match: re.Match[bytes]) -> bytes:
+    first, *rest = match[1].split(b"_")
+    return b'"%s%s"' % (first, b"".join(part.capitalize() for part in rest))
