@@ -51,7 +51,6 @@ _TIMELINE: Final = _PLACES["timeline_us"]
 _STRIDE: Final = _PLACES["timeline_stride"]
 _CHUNKS: Final = _PLACES["chunks"]
 _BREAKDOWN: Final = semconv.USAGE_BREAKDOWN[0].name
-_ATTEMPTS: Final = "groqscope.attempts"
 _ATTEMPTS_DROPPED: Final = _PLACES["attempts_dropped"]
 _SKIPPED_WHEN_DEFAULT: Final = frozenset(
     {"stream", "usage_deltas_dropped", "tool_calls_dropped", "attempts_dropped", "phases_clamped"}
@@ -239,7 +238,7 @@ def _read_events(events: Iterable[EventRead], start_unix_ns: int, values: list[A
 
 def _count_lost_attempts(attributes: Mapping[str, Any], values: list[Any]) -> None:
     """Count attempts whose events did not get here, under a limit of events for example."""
-    total = attributes.get(_ATTEMPTS)
+    total = attributes.get(semconv.ATTEMPTS)
     if type(total) is int and total <= _MAX_INT:
         values[_ATTEMPTS_DROPPED] = max(values[_ATTEMPTS_DROPPED], total - len(values[_PLACES["attempts"]]))
 

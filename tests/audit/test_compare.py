@@ -109,7 +109,7 @@ def test_p95_needs_more_than_the_median():
 
 def test_models_that_only_one_set_has():
     """They are named, not compared."""
-    other = [replace(r, model="other") for r in requests(30, 3)]
+    other = [replace(r, model="other", span_id=f"f{r.span_id[1:]}") for r in requests(30, 3)]
     comparison = sets([*requests(30, 1), *other], requests(30, 2))
 
     assert (comparison.only_a, comparison.only_b) == (("other",), ())

@@ -13,7 +13,9 @@ from groqscope.timeline import RequestRecord
 
 
 def _record(number: int) -> RequestRecord:
-    return replace(ordinary_record(), request_id=f"req_{number}", start_unix_ns=number + 1)
+    return replace(
+        ordinary_record(), request_id=f"req_{number}", span_id=f"{number + 1:016x}", start_unix_ns=number + 1
+    )
 
 
 def _line(number: int) -> bytes:

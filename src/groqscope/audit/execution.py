@@ -9,13 +9,17 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from groqscope.audit.scan import Scan
 from groqscope.audit.sources import FileSource, Source
+from groqscope.store import SeenIds
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
 
 WORTH_IT: Final = 48 * 1024 * 1024
 """Bytes from which starting processes pays."""
@@ -77,13 +81,29 @@ def _scan_files(files: list[Path], scan: Scan, *, timelines: bool, workers: int,
     context = multiprocessing.get_context("fork")
     pool = ProcessPoolExecutor(min(workers, MAX_WORKERS, len(files)), mp_context=context, initializer=_prepare)
     try:
-        for part in pool.map(_scan_file, files):
+        for part in _each_once(pool, files):
             scan.merge(part)
             if watch is not None:
                 watch(part.coverage.requests)
     finally:
         _job = None
         pool.shutdown(cancel_futures=True)
+
+
+def _each_once(pool: "ProcessPoolExecutor", files: list[Path]) -> Iterator[Scan]:
+    """Yield the scans of the files; one that repeats requests of a file before it is made anew, without them."""
+    seen = SeenIds()
+    again: list[Future[Scan]] = []
+    for file, part in zip(files, pool.map(_scan_file, files), strict=True):
+        ids = part.coverage.report.seen or SeenIds()
+        repeats = seen.common(ids)
+        seen.update(ids)
+        if repeats:
+            again.append(pool.submit(_scan_file, file, repeats))
+        else:
+            yield part
+    for future in again:
+        yield future.result()
 
 
 def _scan_here(source: Source, scan: Scan, *, timelines: bool, watch: Watch | None) -> None:
@@ -101,11 +121,11 @@ def _prepare() -> None:
     gc.disable()
 
 
-def _scan_file(file: Path) -> Scan:
+def _scan_file(file: Path, elsewhere: SeenIds | None = None) -> Scan:
     if _job is None:
         raise AssertionError
     scan = _job.scan.fresh()
-    _scan_here(FileSource([file]), scan, timelines=_job.timelines, watch=None)
+    _scan_here(FileSource([file], elsewhere=elsewhere), scan, timelines=_job.timelines, watch=None)
     for tally in scan.models.values():
         tally.settle()
     return scan

@@ -270,6 +270,8 @@ class Provenance:
     """Requests selected."""
     read: int = 0
     """Requests read before the selection."""
+    repeated: int = 0
+    """Copies of them that were left out: each counts once."""
     foreign: int = 0
     """Of those selected, spans of other instrumentations, which lack phases."""
     first_unix_ns: int | None = None

@@ -63,6 +63,7 @@ class Coverage:
         mine.files += theirs.files
         mine.lines += theirs.lines
         mine.records += theirs.records
+        mine.repeats += theirs.repeats
         mine.bytes_read += theirs.bytes_read
         for warning in theirs.warnings:
             mine.warn(warning.source, warning.line, warning.reason)
@@ -98,6 +99,7 @@ class Coverage:
             files=self.report.files,
             requests=self.requests,
             read=self.report.records,
+            repeated=self.report.repeats,
             foreign=self.foreign,
             first_unix_ns=self.first,
             last_unix_ns=self.last,

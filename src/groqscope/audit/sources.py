@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from groqscope.audit.errors import SourceError
-from groqscope.store import ReadReport, read_records, store_directory
+from groqscope.store import ReadReport, SeenIds, once, read_records, store_directory
 from groqscope.store.sources import sources
 from groqscope.timeline import RequestRecord
 
@@ -40,8 +40,9 @@ class Source(Protocol):
 class FileSource:
     """Files, directories, and standard input (`-`)."""
 
-    def __init__(self, paths: Sequence[Path | str]) -> None:
+    def __init__(self, paths: Sequence[Path | str], *, elsewhere: SeenIds | None = None) -> None:
         self._paths = tuple(paths)
+        self._elsewhere = elsewhere
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,7 +67,9 @@ class FileSource:
         self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
     ) -> Iterator[RequestRecord]:
         """Yield records in order of start."""
-        return read_records(self._paths, report=report, since=since, until=until, timelines=timelines)
+        return read_records(
+            self._paths, report=report, since=since, until=until, timelines=timelines, elsewhere=self._elsewhere
+        )
 
 
 class StoreSource(FileSource):
@@ -112,6 +115,9 @@ class MemorySource:
     ) -> Iterator[RequestRecord]:
         """Yield the records as they are."""
         del since, until, timelines  # the query asks again
+        yield from once(self._counted(report), report)
+
+    def _counted(self, report: ReadReport) -> Iterator[RequestRecord]:
         for record in self._records:
             report.records += 1
             yield record

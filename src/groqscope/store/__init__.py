@@ -10,6 +10,7 @@ from groqscope.store.decoding import decode_traces
 from groqscope.store.directory import HOME_VARIABLE, home, spool_directory, store_directory
 from groqscope.store.follower import Follower, follow
 from groqscope.store.foreign import foreign_record
+from groqscope.store.once import SeenIds, once
 from groqscope.store.reader import read_records
 from groqscope.store.report import ReadReport, ReadWarning
 
@@ -28,10 +29,12 @@ __all__ = [
     "PushReport",
     "ReadReport",
     "ReadWarning",
+    "SeenIds",
     "decode_traces",
     "follow",
     "foreign_record",
     "home",
+    "once",
     "read_records",
     "spool_directory",
     "store_directory",

@@ -278,7 +278,7 @@ def _assembled(lines: Iterator[tuple[int, bytes]]) -> Iterator[Document]:
         if line[:1] not in _OPENING:
             at = line.find(b"{")
             yield number, line if at < 0 or not line.rstrip().endswith(b"}") else line[at:], line.endswith(b"\n")
-        elif _looks_whole(line) or (depth := _deeper(line)) <= 0:
+        elif _looks_whole(line) or (depth := _deeper(line)) <= 0 or not _may_go_on(line):
             depth = 0
             yield number, line, True
         else:
@@ -293,6 +293,15 @@ _OPENING: Final = frozenset({b"{", b"["})
 
 def _looks_whole(line: bytes) -> bool:
     return line.count(b"{") == line.count(b"}") and line.count(b"[") == line.count(b"]")
+
+
+def _may_go_on(line: bytes) -> bool:
+    """Whether nothing is wrong with it but that it has no end."""
+    try:
+        msgspec.json.decode(line, type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        return "truncated" in str(error)
+    return True
 
 
 def _deeper(line: bytes) -> int:

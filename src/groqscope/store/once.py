@@ -5,10 +5,12 @@ known by its trace id and span id together. Of several copies the first one read
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from groqscope.store.report import ReadReport
 from groqscope.timeline import RequestRecord
+
+if TYPE_CHECKING:
+    from groqscope.store.report import ReadReport
 
 ROOM: Final = 500_000
 """Ids remembered at least; at most twice as many, which take about 100 MB. A copy that comes later than that is not
@@ -20,28 +22,54 @@ class SeenIds:
 
     def __init__(self, room: int = ROOM) -> None:
         self._room = room
-        self._young: set[int] = set()
-        self._old: set[int] = set()
+        self.young: set[int] = set()
+        self.old: set[int] = set()
 
     def add(self, trace_id: str | None, span_id: str | None) -> bool:
         """Note a pair of ids; whether it is new. One that lacks an id cannot be told from others, and is."""
-        return trace_id is None or span_id is None or self.add_key(hash((trace_id, span_id)))
+        return trace_id is None or span_id is None or self._add(hash((trace_id, span_id)))
 
-    def add_key(self, key: int) -> bool:
-        """Note the hash of a pair of ids; whether it is new."""
-        if key in self._young or key in self._old:
+    def _add(self, key: int) -> bool:
+        if key in self.young or key in self.old:
             return False
-        if len(self._young) >= self._room:
-            self._old, self._young = self._young, set()
-        self._young.add(key)
+        if len(self.young) >= self._room:
+            self.old, self.young = self.young, set()
+        self.young.add(key)
         return True
 
+    def common(self, other: "SeenIds") -> "SeenIds":
+        """Return the ids that both have seen; both of this process, or of processes forked from it."""
+        both = SeenIds(self._room)
+        both.young = (self.young | self.old) & (other.young | other.old)
+        return both
 
-def once(records: Iterable[RequestRecord], report: ReadReport) -> Iterator[RequestRecord]:
-    """Yield each request once; repeats are counted in the report, and no more among its records."""
-    seen = SeenIds()
+    def update(self, other: "SeenIds") -> None:
+        """Note what another one has seen."""
+        for key in (*other.old, *other.young):
+            self._add(key)
+
+    def __contains__(self, ids: tuple[str | None, str | None]) -> bool:
+        key = hash(ids)
+        return key in self.young or key in self.old
+
+    def __len__(self) -> int:
+        return len(self.young) + len(self.old)
+
+
+def once(
+    records: Iterable[RequestRecord], report: "ReadReport", *, elsewhere: SeenIds | None = None
+) -> Iterator[RequestRecord]:
+    """Yield each request once; repeats are counted in the report, and no more among its records.
+
+    Args:
+        records: What was read.
+        report: Where repeats are counted.
+        elsewhere: Requests that count elsewhere, and are repeats here.
+    """
+    seen = report.seen = SeenIds()
     for record in records:
-        if seen.add(record.trace_id, record.span_id):
+        counts_elsewhere = elsewhere is not None and (record.trace_id, record.span_id) in elsewhere
+        if seen.add(record.trace_id, record.span_id) and not counts_elsewhere:
             yield record
         else:
             report.records -= 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from groqscope.store.decoding import RecordDecoder
-from groqscope.store.once import once
+from groqscope.store.once import SeenIds, once
 from groqscope.store.report import ReadReport
 from groqscope.store.sources import Source, name_of, read_documents, sources
 from groqscope.timeline import RequestRecord
@@ -31,6 +31,7 @@ def read_records(
     since: int | None = None,
     until: int | None = None,
     timelines: bool = True,
+    elsewhere: SeenIds | None = None,
 ) -> Iterator[RequestRecord]:
     """Yield the records in files, directories and standard input (`-`), each once, earliest start first.
 
@@ -43,12 +44,13 @@ def read_records(
         since: Only requests that start at or after this, Unix nanoseconds.
         until: Only requests that start before this, Unix nanoseconds.
         timelines: Read arrival times of chunks; without them a record takes a fraction of the memory.
+        elsewhere: Requests that count elsewhere: here they are repeats.
     """
     report = ReadReport() if report is None else report
     found = sources(paths, report)
     decoder = RecordDecoder(report, since, until, timelines)
     window = max(_MIN_WINDOW, min(WINDOW, _ROOM // max(1, len(found))))
-    return once(_merge(found, decoder, window), report)
+    return once(_merge(found, decoder, window), report, elsewhere=elsewhere)
 
 
 def _merge(waiting: list[Source], decoder: RecordDecoder, window: int) -> Iterator[RequestRecord]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from groqscope.store.once import SeenIds
+
 MAX_WARNINGS: Final = 100
 """Warnings kept word for word; later ones are counted."""
 
@@ -31,6 +33,8 @@ class ReadReport:
     records: int = 0
     repeats: int = 0
     """Copies of a request that was read before; not among the records."""
+    seen: SeenIds | None = None
+    """The requests that were read, by their ids."""
     bytes_total: int = 0
     """Size of the files on disk; standard input counts nothing."""
     bytes_read: int = 0

@@ -498,6 +498,8 @@ def provenance_words(provenance: Provenance) -> list[str]:
         words.append(visible(f"from {shown}") + (f" and {more} more" if more > 0 else "") + number)
     of = f" of {provenance.read:,} read" if provenance.read != provenance.requests else ""
     words.append(f"n={provenance.requests:,}{of}")
+    if provenance.repeated:
+        words.append(f"{count(provenance.repeated, 'repeat')} left out")
     words.extend(map(visible, provenance.selection.words))
     if provenance.first_unix_ns is not None and provenance.last_unix_ns is not None and provenance.requests > 1:
         words.append(f"{moment(provenance.first_unix_ns)} to {moment(provenance.last_unix_ns)}")
