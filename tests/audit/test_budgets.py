@@ -63,7 +63,7 @@ def test_verdicts(budget, verdict):
 
 
 def test_a_percentile_that_the_requests_cannot_support_cannot_be_told():
-    """Too few requests are said, not passed, whatever their values."""
+    """Too few requests leave a budget inconclusive, whatever their values."""
     (result,) = measure(ORDINARY[:99], "ttfc.p99 < 10s")
 
     assert (result.verdict, result.measured, result.n) == ("inconclusive", None, 99)
@@ -102,7 +102,7 @@ def test_conditions_count_only_their_own():
 
 
 def test_goodput_is_measured():
-    """Goodput alone, without a limit, is told and fails nothing."""
+    """Goodput without a limit is reported and fails nothing."""
     slow = [request(n, queue=1000 * MS) for n in range(50)]
     (result,) = measure([*ORDINARY[:50], *slow], goodput=("ttft:400", "e2el:3000"))
 
@@ -118,14 +118,14 @@ def test_goodput_with_a_limit():
 
 
 def test_a_budget_on_goodput_needs_its_limits():
-    """What is good has to be said."""
+    """A budget on goodput needs limits that say what is good."""
     with pytest.raises(AuditError, match="needs to know what is good: add for example --goodput ttft:400"):
         measure([], "goodput > 95%")
 
 
 @pytest.mark.parametrize("text", ["ttft", "ttft=400", "ttft:fast", "ttft:-1", "ttft:nan", ":400", "model:3", "cost:1"])
 def test_wrong_goodput(text):
-    """A goodput key of another form is refused with its text, or by the field's name."""
+    """A goodput limit of another form is rejected, and the message quotes it or names the field."""
     with pytest.raises(AuditError):
         parse_goodput([text])
 
@@ -150,7 +150,7 @@ def test_wrong_goodput(text):
     ],
 )
 def test_a_wrong_budget_is_pointed_at(budget, position, message):
-    """Every mistake is one sentence and a caret under its place in the whole budget."""
+    """The message for each mistake is one sentence, with a caret under its place in the budget."""
     with pytest.raises(ExpressionError, match=message) as caught:
         parse_budget(budget)
 
@@ -160,7 +160,7 @@ def test_a_wrong_budget_is_pointed_at(budget, position, message):
 
 @given(st.text(max_size=60))
 def test_any_text_is_understood_or_refused(text):
-    """No text raises anything but an AuditError."""
+    """Whatever the text, the only exception is AuditError."""
     try:
         parse_budget(text)
     except AuditError:
@@ -169,7 +169,7 @@ def test_any_text_is_understood_or_refused(text):
 
 
 def test_project_budgets(tmp_path, monkeypatch):
-    """The nearest pyproject.toml upwards is read: expressions by name, goodput as a table."""
+    """The nearest pyproject.toml in this directory or above is read: expressions by name, goodput as a table."""
     (tmp_path / "pyproject.toml").write_text(
         '[tool.groqscope.budgets]\nfirst = "ttfc.p95 < 400ms"\n'
         'goodput = { ttft = 400, e2el = 3000, at_least = "95%" }\n'
@@ -189,14 +189,14 @@ def test_project_budgets(tmp_path, monkeypatch):
         ("[tool.other]", SourceError, r"has no \[tool.groqscope.budgets\]"),
         ("[tool]\ngroqscope = 3", SourceError, r"has no \[tool.groqscope.budgets\]"),
         ("[tool.groqscope.budgets]", AuditError, "holds no budget"),
-        ("[tool.groqscope.budgets]\na = 3", AuditError, "a = 3 is no budget"),
+        ("[tool.groqscope.budgets]\na = 3", AuditError, "a = 3 is not a budget"),
         ("[tool.groqscope.budgets]\na = 'ttfc.p95'", ExpressionError, r"toml: a: expected a measure"),
         ("[tool.groqscope.budgets]\ngoodput = {ttft = 'x'}", AuditError, "expected KEY:MILLISECONDS"),
         ("not = [toml", SourceError, "is not TOML"),
     ],
 )
 def test_a_wrong_project_file(tmp_path, content, error, message):
-    """What is wrong with the file, and which file, is said."""
+    """The message says which file is wrong, and in what way."""
     file = tmp_path / "budgets.toml"
     file.write_text(content)
 
@@ -205,7 +205,7 @@ def test_a_wrong_project_file(tmp_path, content, error, message):
 
 
 def test_a_missing_project_file(tmp_path, monkeypatch):
-    """No file: where it was looked for, or which one was named."""
+    """Without a file the message says where it was looked for, or which one was named."""
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(SourceError, match=r"there is no pyproject.toml in .* name one with --config"):

@@ -64,7 +64,7 @@ def test_a_change_is_found():
 
 
 def test_the_other_way_round_it_is_faster():
-    """The same sets exchanged."""
+    """With the two sets exchanged, slower becomes faster."""
     by_measure = rows(sets(requests(200, 1, queue=150 * MS), requests(200, 2)))
 
     assert by_measure["duration"].median.certainty == "faster"
@@ -77,7 +77,7 @@ def test_the_same_question_has_the_same_answer():
 
 
 def test_too_few_requests_are_inconclusive():
-    """A tenfold difference of three requests is shown and not called a change."""
+    """A tenfold difference between three requests is shown, but not called a change."""
     row = rows(sets(requests(3, 1), requests(3, 2, queue=4000 * MS)))["duration"]
 
     assert row.median.certainty == "inconclusive"
@@ -87,7 +87,7 @@ def test_too_few_requests_are_inconclusive():
 
 
 def test_nothing_but_too_few_requests_says_so():
-    """Without any interval the sentence and the method say what it takes."""
+    """Without any interval, the sentence and the method say how many requests are needed."""
     comparison = sets(requests(3, 1), requests(3, 2))
 
     assert comparison.sentence.startswith("Too few requests to tell: it takes 20")
@@ -95,8 +95,8 @@ def test_nothing_but_too_few_requests_says_so():
 
 
 def test_equal_sets_cannot_be_told_apart():
-    """A set and itself: nothing changed."""
-    assert sets(requests(30, 1), requests(30, 1)).sentence == "Nothing changed that could be told from chance."
+    """A set compared with itself has not changed."""
+    assert sets(requests(30, 1), requests(30, 1)).sentence == "Nothing changed beyond what chance explains."
 
 
 def test_p95_needs_more_than_the_median():
@@ -108,7 +108,7 @@ def test_p95_needs_more_than_the_median():
 
 
 def test_models_that_only_one_set_has():
-    """They are named, not compared."""
+    """Models that only one set has are named, not compared."""
     other = [replace(r, model="other", span_id=f"f{r.span_id[1:]}") for r in requests(30, 3)]
     comparison = sets([*requests(30, 1), *other], requests(30, 2))
 
@@ -117,7 +117,7 @@ def test_models_that_only_one_set_has():
 
 
 def test_no_model_in_common():
-    """Nothing to compare is said."""
+    """The sentence says that there is nothing to compare."""
     comparison = sets(requests(5, 1), [replace(r, model="other") for r in requests(5, 1)])
 
     assert comparison.sentence.startswith("Nothing to compare")
@@ -158,7 +158,7 @@ def test_a_set_of_zeros():
 
 
 def test_an_empty_set_is_a_mistake():
-    """There is nothing to compare with."""
+    """An empty set is an error."""
     with pytest.raises(NoRequests):
         sets(requests(5, 1), [])
 

@@ -27,7 +27,7 @@ def test_exact_quantiles(numbers):
 
 @pytest.mark.parametrize(("quantile", "least"), [(0.5, 1), (0.9, 10), (0.95, 20), (0.99, 100), (0.999, 1000)])
 def test_a_quantile_needs_values(quantile, least):
-    """A quantile is given from the number of values on that expects one beyond it, and not before."""
+    """A quantile is given once there are enough values to expect one beyond it, and not before."""
     values = Values()
     for number in range(least - 1):
         values.add(number)
@@ -58,7 +58,7 @@ def test_the_sketch_is_as_close_as_it_says(numbers):
 
 
 def test_zeros_in_the_sketch():
-    """0 has no logarithm and is counted all the same."""
+    """0 has no logarithm, but is counted too."""
     values = Values(limit=3)
     for number in (0, 0, 0, 0, 5.0):
         values.add(number)
@@ -68,7 +68,7 @@ def test_zeros_in_the_sketch():
 
 
 def test_the_limit_is_where_the_sketch_begins():
-    """Up to the limit all is exact."""
+    """Up to the limit everything is exact."""
     values = Values(limit=100)
     for number in range(100):
         values.add(number)

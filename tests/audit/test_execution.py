@@ -56,7 +56,7 @@ print("equal")
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are shared out by fork on Linux only")
 @pytest.mark.parametrize("copies", [False, True])
 def test_several_processes_say_what_one_says(copies, tmp_path):
-    """Counts, quantiles, lists, budgets and causes are the same, whoever read which file; copies count once."""
+    """The overview does not depend on which process read which file, and copies count once."""
     records = list(traffic(500))
     for number in range(5):
         begin = number * 60 if copies else number * 100
@@ -79,7 +79,7 @@ def shared(source, listed, workers, **query):
 
 
 def test_one_process_is_enough(tmp_path):
-    """Small stores, one processor, standard input, one file, and questions about order are not shared out."""
+    """One process reads small stores, standard input and single files, and does so on a single processor."""
     write_store(tmp_path, [request(1)])
     write_store(tmp_path, [request(2)])
 
@@ -92,7 +92,7 @@ def test_one_process_is_enough(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are shared out by fork on Linux only")
 def test_large_stores_are_shared_out(tmp_path):
-    """From a size on; not when every record is to be listed, or only the newest count."""
+    """Several processes read a large store, unless every record is listed or only the newest are selected."""
     for name in ("a.jsonl", "b.jsonl"):
         with (tmp_path / name).open("wb") as file:
             file.truncate(WORTH_IT)
@@ -105,7 +105,7 @@ def test_large_stores_are_shared_out(tmp_path):
 
 
 def test_samples_are_put_together():
-    """Rows of two readings are the rows of one; what a sample left out counts as seen."""
+    """Two baselines merge into what one would be; rows that a sample left out still count as seen."""
     whole, left, right = Baseline(50), Baseline(50), Baseline(50)
     for number in range(80):
         record = request(number, queue=(number % 3) * 10 * MS) if number % 9 else failed(number)
@@ -119,7 +119,7 @@ def test_samples_are_put_together():
 
 
 def test_a_sample_weighs_what_it_stands_for():
-    """A sample of 50 of 500 merged into another keeps count of all."""
+    """A sample of 50 of 500 rows still counts for 500 when it is merged into another."""
     from groqscope.audit.rules import measure
 
     a, b = Rows(50), Rows(50)
@@ -131,7 +131,7 @@ def test_a_sample_weighs_what_it_stands_for():
 
 
 def test_what_a_child_does(tmp_path, monkeypatch):
-    """A file read by itself and put together again is the file read at once."""
+    """Files scanned one by one and merged give the same overview as all of them at once."""
     from groqscope.audit import Budgets, execution, overview, parse_budget, parse_goodput
 
     records = list(traffic(200))

@@ -102,7 +102,7 @@ def test_an_absent_text_differs_from_every_text():
         ("ttfc > 1s and retires > 0", 14, "did you mean retries"),
         ("ttfc > 1", 7, "write 1ms or 1s"),
         ("ttfc > 1parsec", 8, "unknown unit 'parsec'"),
-        ("ttfc > 'x'", 7, "wants a duration"),
+        ("ttfc > 'x'", 7, "needs a duration"),
         ("ttfc", 4, "expected a comparison"),
         ("ttfc >", 6, "found the end"),
         ("ttfc > 1s ttft", 10, "expected 'and', 'or'"),
@@ -120,13 +120,13 @@ def test_an_absent_text_differs_from_every_text():
         ("ttfc ~ 1s", 5, "is for texts"),
         ("ttfc > retries", 7, "cannot be compared"),
         ("start > 'yesterday'", 8, "in ISO form"),
-        ("cost > 5%", 7, "wants a number"),
+        ("cost > 5%", 7, "needs a number"),
         ("ttfc > 1s; import os", 9, "does not belong"),
         ("__import__('os')", 0, "unknown field"),
     ],
 )
 def test_a_mistake_is_pointed_at(expression, position, message):
-    """Every mistake is one sentence and a caret under its place."""
+    """The message for each mistake is one sentence, with a caret under its place."""
     with pytest.raises(ExpressionError, match=message) as caught:
         compile_where(expression)
 
@@ -135,20 +135,20 @@ def test_a_mistake_is_pointed_at(expression, position, message):
 
 
 def test_parentheses_are_bounded():
-    """A thousand parentheses are refused, not a broken stack."""
+    """A thousand parentheses are rejected before they exhaust the stack."""
     with pytest.raises(ExpressionError, match="too many parentheses"):
         compile_where("(" * 1000 + "failed" + ")" * 1000)
 
 
 def test_many_negations():
-    """A long row of 'not' is taken, by pairs."""
+    """A long row of 'not' is accepted; pairs cancel out."""
     assert holds("not " * 10_000 + "failed", failed(1))
     assert not holds("not " * 10_001 + "failed", failed(1))
 
 
 @given(st.text(max_size=80))
 def test_any_text_is_understood_or_refused(text):
-    """No text raises anything but an ExpressionError that lies inside it."""
+    """Whatever the text, the only exception is an ExpressionError that points inside it."""
     try:
         compile_where(text)(QUICK)
     except ExpressionError as error:
@@ -183,7 +183,7 @@ _WORDS = [
 
 @given(st.lists(st.sampled_from(_WORDS), max_size=12).map(" ".join))
 def test_any_row_of_words_is_understood_or_refused(text):
-    """The same for rows of the language's own words, over records with much and little in them."""
+    """The same holds for sequences of the language's own words, over full and empty records."""
     try:
         test = compile_where(text)
     except ExpressionError:
@@ -193,7 +193,7 @@ def test_any_row_of_words_is_understood_or_refused(text):
 
 
 def test_times_are_unix_nanoseconds():
-    """A moment in a text is compared with the start of the request."""
+    """A quoted time is compared with the start of the request."""
     record = replace(QUICK, start_unix_ns=START)
 
     assert holds("start >= '2026-09-21T14:13:20Z' and start < '2026-09-21T14:13:21Z'", record)

@@ -49,18 +49,18 @@ def test_names_are_unique():
     ],
 )
 def test_aliases(name, expected):
-    """Fields are found by other people's names, whatever the case; a bare phase is the phase."""
+    """Fields are found by the names other tools use, in any case; a bare phase name stands for the phase."""
     assert find(name).name == expected
 
 
 def test_an_unknown_field_names_the_closest():
-    """A typing error is answered with what was probably meant."""
+    """For a misspelt field the message suggests what was probably meant."""
     with pytest.raises(UnknownField, match="did you mean retries"):
         find("retires")
 
 
 def test_a_text_is_no_number():
-    """Where a number is needed, a text is refused in words."""
+    """Where a number is needed, a text field is rejected with an explanation."""
     with pytest.raises(UnknownField, match="'model' is text"):
         numeric("model")
 
@@ -91,5 +91,5 @@ def test_counts():
 
 
 def test_each_field_has_a_sentence():
-    """`--fields` has something to say about each."""
+    """`--fields` describes each field."""
     assert all(field.brief for field in fields.FIELDS)

@@ -61,7 +61,7 @@ def verdicts(records):
 
 
 def undisturbed(judged):
-    """Give the causes in the ordinary requests that ran as scripted."""
+    """Return the causes found in the ordinary requests that ran as scripted."""
     return [
         codes
         for record, codes in judged

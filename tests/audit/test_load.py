@@ -24,12 +24,12 @@ def file(tmp_path):
 
 
 def test_records_come_back_equal(file):
-    """What was written is read, in order of start."""
+    """Records come back as they were written, in order of start."""
     assert list(audit.load(file)) == RECORDS
 
 
 def test_records_are_shown_by_what_they_are_of():
-    """A notebook that shows them reads nothing."""
+    """Showing the records in a notebook reads nothing."""
     assert repr(audit.load(model="llama", last=3)) == f"<Records of {store_directory()}, model llama, the last 3>"
 
 
@@ -58,27 +58,27 @@ def test_the_local_store_is_the_default():
 
 
 def test_an_empty_store_while_an_endpoint_is_set(monkeypatch):
-    """Whoever sends to a collector is told that the requests are there."""
+    """If requests go to a collector, the message says that they are there."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
     with pytest.raises(audit.NoRequests, match="ENDPOINT is set, requests go there; `groqscope audit"):
         audit.load().overview()
 
 
 def test_an_empty_store_says_what_to_do():
-    """No store yet: how it gets filled."""
+    """If there is no store yet, the message says how it gets filled."""
     assert list(audit.load()) == []
     with pytest.raises(audit.NoRequests, match=r"is empty: call groqscope.configure\(\)"):
         audit.load().overview()
 
 
 def test_a_missing_file():
-    """A path that is not there is a mistake at once."""
+    """A path that does not exist is an error at once."""
     with pytest.raises(audit.SourceError, match=r"there is no file or directory 'nowhere\.jsonl'"):
         audit.load("nowhere.jsonl")
 
 
 def test_a_foreign_file(tmp_path):
-    """A file that holds something else: what was expected, and what is in it."""
+    """For a file with other content the message says what was expected and what was found."""
     path = tmp_path / "other.jsonl"
     path.write_text("hello\n")
 
@@ -96,7 +96,7 @@ def test_conditions(file):
 
 
 def test_a_wrong_condition_is_found_before_reading(file):
-    """The expression is looked at when it is given."""
+    """The expression is checked as soon as it is given."""
     with pytest.raises(audit.ExpressionError):
         audit.load(file, where="retires > 0")
 
@@ -169,7 +169,7 @@ def test_records_of_other_instrumentations(tmp_path):
 
 
 def test_a_broken_line_loses_nothing_else(file, tmp_path):
-    """The rest is read, and the place of the broken line is told."""
+    """A broken line is reported with its place, and the rest is read."""
     lines = file.read_text().splitlines()
     broken = tmp_path / "broken.jsonl"
     broken.write_text("\n".join([lines[0], "{oops", *lines[1:]]) + "\n")
@@ -180,14 +180,14 @@ def test_a_broken_line_loses_nothing_else(file, tmp_path):
 
 
 def test_failed_requests_have_no_first_chunk():
-    """In memory too, records are looked at as they are."""
+    """Records in memory are analysed as they are."""
     source = audit.MemorySource([failed(1), request(2)])
 
     assert audit.Records(source, audit.Query(where="failed")).overview().total.errors == 1
 
 
 def test_no_place_for_a_store(monkeypatch):
-    """Without a home directory the variable that names a place is told."""
+    """Without a home directory the message names the variable that sets a place."""
     from groqscope.audit import sources
 
     def nowhere():

@@ -48,7 +48,7 @@ def test_an_ambiguous_id_lists_the_requests(wanted):
 
 
 def test_many_requests_are_not_all_listed():
-    """Of many, five are shown and the rest counted."""
+    """Of many matches five are shown and the rest counted."""
     many = [request(n) for n in range(30)]
 
     with pytest.raises(NotFound, match="30 requests have the ID 'req_01k'") as caught:
@@ -57,14 +57,14 @@ def test_many_requests_are_not_all_listed():
 
 
 def test_an_unknown_id_says_where_it_looked():
-    """No request: how many were looked at, where, and what an ID is."""
+    """Without a match the message says how many requests were searched, where, and what an ID is."""
     with pytest.raises(NotFound, match=r"no request with the ID 'req_zzzz' among 3 in memory"):
         find("req_zzzz")
 
 
 @pytest.mark.parametrize("wanted", ["", "req", "   "])
 def test_too_short(wanted):
-    """Three characters are no ID."""
+    """Three characters are too short for an ID."""
     with pytest.raises(AuditError, match="too short for an ID"):
         find(wanted)
 

@@ -49,7 +49,7 @@ def test_the_whole_equals_one_group():
 
 
 def test_unknown_is_not_zero():
-    """Without usage, price and first chunk the summary says nothing of them, and how many lack them."""
+    """The summary leaves out unknown usage, cost and first chunk, and counts the requests that lack them."""
     total = audit([failed(n) for n in range(3)]).total
 
     assert total.cost is None
@@ -75,7 +75,7 @@ def test_the_newest_are_listed():
 
 
 def test_the_slowest_by_a_phase_are_listed():
-    """`slowest` lists by the field asked for; the statistics stay over all."""
+    """`slowest` lists by the given field; the statistics are over all requests."""
     report = audit(traffic(200), Query(slowest=4, by="queue"))
 
     queues = [e.record.phases.queue for e in report.entries]
@@ -102,7 +102,7 @@ def test_tools():
 
 
 def test_why_lists_the_causes_of_the_slow_ones():
-    """Over slow requests the causes come biggest share first, with examples to look at."""
+    """The causes of slow requests are listed biggest share first, with examples to look at."""
     records = [request(n) for n in range(100)]
     records += [request(n, queue=1000 * MS) for n in range(100, 110)]
     records += [retried(n, backoff_ns=300 * MS) for n in range(110, 113)]
@@ -117,7 +117,7 @@ def test_why_lists_the_causes_of_the_slow_ones():
 
 
 def test_why_without_slow_requests_names_nothing():
-    """Where nothing stands out, nothing is named."""
+    """Without a cause that stands out, none is named."""
     why = audit([request(n) for n in range(100)], why=True).why
 
     assert (why.slow, why.causes) == (0, ())
@@ -125,7 +125,7 @@ def test_why_without_slow_requests_names_nothing():
 
 
 def test_why_with_too_few_requests_says_so():
-    """Three requests do not say what is usual."""
+    """Three requests are too few for a baseline."""
     assert "It takes 5 completed requests" in audit([request(n) for n in range(3)], why=True).why.sentence
 
 
@@ -139,7 +139,7 @@ def test_a_slow_request_that_nothing_explains():
 
 
 def test_the_group_names_what_all_of_it_waits_for():
-    """A cause that every request has is named for the group, though none of them is slow."""
+    """A cause that every request has is named for the group, even if no request is slow."""
     report = audit(request(n, queue=600 * MS) for n in range(30))
 
     assert "in Groq's queue (30 of 30 requests)" in report.sentence
@@ -161,7 +161,7 @@ def test_foreign_spans_are_counted():
 
 
 def test_nothing_selected_says_what_was_asked():
-    """Requests are there and none fits: the conditions are repeated."""
+    """If no request fits, the message repeats the conditions."""
     with pytest.raises(NoRequests, match=r"none of 5 requests fits \(outcome error\): widen the selection"):
         audit((request(n) for n in range(5)), Query(outcomes=("error",)))
 
@@ -205,7 +205,7 @@ def test_small_causes_are_not_listed():
 
 
 def test_a_group_of_foreign_spans_says_so():
-    """Without any phase there is nothing to say about where the time went."""
+    """Without phases the verdict says that nothing is known about the time."""
     foreign = replace(request(1), phases=Phases(), attempts=(), usage=Usage(), icl_max_ns=None)
 
     assert "another instrumentation wrote these" in audit([foreign]).sentence

@@ -30,7 +30,7 @@ def test_budgets_of_the_page_are_understood(budget):
 
 
 def test_exit_statuses_of_the_page():
-    """The table names the statuses the command gives."""
+    """The documented exit statuses are those of the command."""
     assert f"| {OVER} | a budget is over |" in TEXT
     assert f"| {BROKEN} | a mistake" in TEXT
     assert f"| {INCONCLUSIVE} | a budget is inconclusive" in TEXT

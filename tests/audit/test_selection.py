@@ -29,12 +29,12 @@ def test_how_long_ago(text, ago):
 
 @pytest.mark.parametrize("text", ["2026-09-21T14:13:20Z", "2026-09-21 16:13:20+02:00"])
 def test_moments(text):
-    """ISO times are exact to the nanosecond that they can say."""
+    """ISO times are exact to the microsecond that they express."""
     assert parse_moment(text, "--since", NOW) == START
 
 
 def test_a_moment_without_a_zone_is_local():
-    """What a clock on the wall says is taken as said."""
+    """A time without a zone is local time."""
     text = "2026-09-21T14:13:20.123456"
 
     expected = round(datetime.fromisoformat(text).timestamp() * 1e6) * 1000
@@ -43,8 +43,8 @@ def test_a_moment_without_a_zone_is_local():
 
 @pytest.mark.parametrize("text", ["", "yesterday", "1 fortnight", "-1h", "h", "2026-13-01"])
 def test_no_time(text):
-    """Anything else is refused, with the option's name and examples."""
-    with pytest.raises(AuditError, match=r"--until .* is no time: write how long ago"):
+    """Anything else is rejected; the message has the option's name and examples."""
+    with pytest.raises(AuditError, match=r"--until .* is not a time: write how long ago"):
         parse_moment(text, "--until", NOW)
 
 
@@ -52,15 +52,15 @@ def test_no_time(text):
     ("query", "message"),
     [
         ({"outcomes": ("failed",)}, "unknown outcome 'failed': use one of completed, "),
-        ({"last": 0}, "--last wants a number from 1 on"),
-        ({"slowest": -1}, "--slowest wants a number from 1 on"),
+        ({"last": 0}, "--last has to be at least 1"),
+        ({"slowest": -1}, "--slowest has to be at least 1"),
         ({"since": 5, "until": 5}, "--since is not before --until"),
         ({"by": "model"}, "'model' is text"),
         ({"by": "speed"}, "unknown field 'speed'"),
     ],
 )
 def test_what_makes_no_sense_is_refused(query, message):
-    """A wrong condition is a sentence, before anything is read."""
+    """A wrong condition is rejected with one sentence, before anything is read."""
     with pytest.raises(AuditError, match=message):
         Query(**query)
 
@@ -95,7 +95,7 @@ def selected(records, **conditions):
     ],
 )
 def test_conditions(conditions, expected):
-    """Each condition narrows; all of them hold."""
+    """Each condition narrows the selection, and all of them have to hold."""
     records, coverage = selected([request(0), request(1), request(2), failed(3)], **conditions)
 
     assert len(records) == expected == coverage.requests
@@ -114,7 +114,7 @@ def test_provenance_says_what_was_asked():
 
 
 def test_provenance_counts():
-    """Read, selected, first, last and services are told."""
+    """The provenance holds requests read and selected, the first and last start, and the services."""
     _, coverage = selected([request(0), request(4), failed(2)], where="not failed")
     provenance = coverage.provenance(NOTHING)
 
@@ -124,7 +124,7 @@ def test_provenance_counts():
 
 
 def test_an_empty_time_names_the_options():
-    """Nothing in that time is told apart from nothing at all."""
+    """An empty time range and an empty source have different messages."""
     _, coverage = selected([], since=5)
 
     with pytest.raises(NoRequests, match="no request was made"):
@@ -135,7 +135,7 @@ def test_an_empty_time_names_the_options():
 
 
 def test_a_source_that_cannot_be_read_is_not_called_empty():
-    """What stood in the way is all that is said."""
+    """If nothing could be read, the message is the reason."""
     _, coverage = selected([])
     coverage.report.warn("a.jsonl", None, "cannot be read: Permission denied")
 
@@ -145,7 +145,7 @@ def test_a_source_that_cannot_be_read_is_not_called_empty():
 
 @pytest.mark.parametrize("text", ["9999999d", "0001-01-01T00:00Z"])
 def test_before_the_first_clock(text):
-    """What lies before 1970 counts as its begin, and can be said in words."""
+    """A time before 1970 counts as 1970, and has a form in words."""
     since = parse_moment(text, "--since", 1)
 
     assert since == 0

@@ -41,7 +41,7 @@ def _tool_call(number, length):
 
 
 def usual(count=200):
-    """Learn what is usual from ordinary requests."""
+    """Return a baseline of ordinary requests."""
     baseline = Baseline()
     for number in range(count):
         baseline.add(request(number))
@@ -50,7 +50,7 @@ def usual(count=200):
 
 @pytest.fixture(scope="module")
 def ordinary():
-    """What is usual without any injected cause."""
+    """The baseline of requests without any injected cause."""
     return usual()
 
 
@@ -103,7 +103,7 @@ def test_several_causes_are_named_biggest_first(ordinary):
 
 
 def test_the_sentence_says_share_length_and_what_is_usual(ordinary):
-    """The words of a verdict carry the figures."""
+    """The sentence of a verdict contains the figures."""
     record = request(1, queue=900 * MS)
     sentence = judge(record, ordinary.of(record)).sentence
 
@@ -113,14 +113,14 @@ def test_the_sentence_says_share_length_and_what_is_usual(ordinary):
 
 
 def test_retries_are_told_by_kind(ordinary):
-    """Two 429s and their back-off are said."""
+    """The sentence mentions two 429s and their back-off."""
     record = retried(1, backoff_ns=400 * MS)
 
     assert "two 429s, 800 ms of back-off" in judge(record, ordinary.of(record)).sentence
 
 
 def test_reasoning_is_told_by_tokens(ordinary):
-    """The reasoning tokens stand in the sentence."""
+    """The sentence contains the number of reasoning tokens."""
     record = request(1, reasoning=900 * MS)
     record = replace(record, usage=replace(record.usage, reasoning_tokens=1900))
 
@@ -170,7 +170,7 @@ def test_a_failed_request_says_why():
 
 
 def test_a_request_that_was_left_says_so():
-    """Left by the caller is no failure and no slowness."""
+    """A request that the caller ended early is neither failed nor slow."""
     record = replace(request(1), outcome="abandoned")
 
     assert judge(record, {}).sentence.startswith("Abandoned by the caller after ")
@@ -196,7 +196,7 @@ def test_five_completed_requests_say_what_is_usual():
 
 
 def test_streamed_and_not_streamed_are_apart():
-    """What is usual for streams says nothing about a request without one."""
+    """The baseline of streamed requests does not apply to one that is not streamed."""
     record = replace(request(1), stream=False)
 
     assert usual().of(record) == {}
@@ -217,7 +217,7 @@ def test_what_is_usual_is_bounded():
 
 
 def test_what_is_measured_has_its_column():
-    """The numbers of a record stand in the order of their names."""
+    """The measurements of a record are in the order of `COLUMNS`."""
     row = dict(zip(COLUMNS, measure(request(1, queue=50 * MS, connect=MS, tls=2 * MS)), strict=True))
 
     assert row["cold_connection"] == 3 * MS
@@ -233,14 +233,14 @@ def test_more_time_without_known_tokens_is_slow_generation(ordinary):
 
 
 def test_nothing_at_all():
-    """A record without duration and without a group says something all the same."""
+    """A record without a duration or a baseline still gets a sentence."""
     record = replace(request(1), duration_ns=0, phases=Phases())
 
     assert judge(record, {}).causes == ()
 
 
 def test_attempts_that_failed_without_a_status():
-    """A broken connection is told by its name; without back-off nothing is said of it."""
+    """A broken connection is named; back-off is mentioned only if there was some."""
     from groqscope.timeline import Attempt
 
     record = request(1, retry=900 * MS)

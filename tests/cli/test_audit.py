@@ -63,14 +63,14 @@ def test_files_instead_of_the_store(store, capsys, tmp_path):
     [
         (["req_zzzz"], "no request with the ID 'req_zzzz' among 120"),
         (["req_01k"], "120 requests have the ID 'req_01k'"),
-        (["req_1", "req_2"], "one ID at a time"),
+        (["req_1", "req_2"], "only one ID"),
         (["nowhere.jsonl"], "there is no file or directory 'nowhere.jsonl'"),
         (["./nowhere"], "there is no file or directory './nowhere'"),
         (["--where", "ttfc > 1"], "ttfc is a duration: write 1ms or 1s\n    ttfc > 1\n           ^"),
         (["--budget", "ttfc<1s"], "which of all values of ttfc?"),
         (["--goodput", "ttft"], "expected KEY:MILLISECONDS"),
-        (["--since", "never"], "--since 'never' is no time"),
-        (["--since", "0001-01-01"], "--since '0001-01-01' is no time"),
+        (["--since", "never"], "--since 'never' is not a time"),
+        (["--since", "0001-01-01"], "--since '0001-01-01' is not a time"),
         (["--until", "9999999d"], "no request in that time"),
         (["--where", "start < '0001-01-01'"], "expected a time such as"),
         (["--budget", "ttfc.p99.99999999999999999<1s"], "unknown field 'ttfc.p99.99999999999999999'"),
@@ -83,7 +83,7 @@ def test_files_instead_of_the_store(store, capsys, tmp_path):
         (["--tempo", "http://127.0.0.1:99999"], "is no address"),
         (["--unit", "minutes"], "--unit 'minutes': use us, ms or s"),
         (["--json", "--csv"], "one of --json, --csv and --markdown"),
-        (["--limit", "-1"], "--limit wants a number from 0 on"),
+        (["--limit", "-1"], "--limit has to be at least 0"),
         (["--config", "none.toml"], "none.toml cannot be read"),
         (["--compare", "nowhere", "elsewhere"], "there is no file or directory 'nowhere'"),
     ],
@@ -264,7 +264,7 @@ def test_html_is_not_overwritten(store, capsys, tmp_path):
 
     assert (first[0], first[1], first[2]) == (0, "", f"wrote {page}\n")
     assert second[0] == 2
-    assert "is there already" in second[2]
+    assert "exists already" in second[2]
     assert third[0] == 0
     assert page.read_text().startswith("<!")
 

@@ -95,7 +95,7 @@ def parse_goodput(texts: Iterable[str], source: str = "--goodput") -> Goodput:
             )
         field = numeric(name.strip())
         if field.kind != "duration":
-            raise AuditError(f"{source} {text!r}: {field.name} is no duration; use ttft, tpot or e2el")
+            raise AuditError(f"{source} {text!r}: {field.name} is not a duration; use ttft, tpot or e2el")
         limits.append((field, limit))
     return Goodput(tuple(limits), source)
 
@@ -324,7 +324,7 @@ def parse_table(table: Mapping[str, Any], source: str) -> tuple[list[Budget], Go
                 raise ExpressionError(f"{source}: {name}: {error.message}", error.text, error.position) from None
         else:
             raise AuditError(
-                f"{source}: {name} = {value!r} is no budget; write for example {name} = 'ttfc.p95 < 400ms'"
+                f"{source}: {name} = {value!r} is not a budget; write for example {name} = 'ttfc.p95 < 400ms'"
             )
     if not budgets and goodput is None:
         raise AuditError(f"{source} holds no budget; write for example first_token = 'ttfc.p95 < 400ms'")

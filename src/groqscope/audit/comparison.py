@@ -1,4 +1,4 @@
-"""Two sets of requests: what changed, and what only seems to.
+"""Two sets of requests: what changed, and what chance explains.
 
 For median and p95 of each measure the ratio B / A gets a bootstrap confidence interval. Drawing a set of n values anew
 and taking its r-th smallest is the same as drawing a rank: the r-th smallest of n uniform numbers is distributed as
@@ -6,8 +6,8 @@ Beta(r, n - r + 1), and times n, rounded up, it is the rank that the drawn value
 draws costs one random number, whatever n is, and nothing is approximated.
 
 Each interval has the confidence at which all of them together hold with 95% (Bonferroni): a table of forty equal rows
-names a change once in twenty tables, not twice in each. "slower" and "faster" are said only when an interval excludes
-1.
+names a change once in twenty tables, not twice in each. A measure is called slower or faster only when
+its interval excludes 1.
 """
 
 import math
@@ -215,7 +215,7 @@ def _sentence(rows: tuple[ComparisonRow, ...]) -> str:
         _word(model, [row for row in rows if row.model == model]) for model in dict.fromkeys(r.model for r in rows)
     ]
     changed = [word for word in words if word]
-    return f"{'; '.join(changed)}." if changed else "Nothing changed that could be told from chance."
+    return f"{'; '.join(changed)}." if changed else "Nothing changed beyond what chance explains."
 
 
 def _word(model: str | None, rows: list[ComparisonRow]) -> str:

@@ -66,7 +66,7 @@ def compile_where(text: str) -> Predicate:
 
 
 def parse_limit(text: str) -> Limit:
-    """Parse a budget; what it measures is not looked at.
+    """Parse a budget, without checking what it measures.
 
     Raises:
         ExpressionError: the budget cannot be understood; the message points at the place.
@@ -265,12 +265,12 @@ class _Parser:
 
 
 _WANTS: Final[dict[Kind, str]] = {
-    "duration": "wants a duration such as 400ms",
-    "number": "wants a number",
-    "text": "wants a text in quotes",
-    "texts": "wants a text in quotes",
-    "flag": "wants true or false",
-    "time": "wants a time in quotes such as '2026-11-22T14:03'",
+    "duration": "needs a duration such as 400ms",
+    "number": "needs a number",
+    "text": "needs text in quotes",
+    "texts": "needs text in quotes",
+    "flag": "needs true or false",
+    "time": "needs a time in quotes such as '2026-11-22T14:03'",
 }
 
 

@@ -251,7 +251,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What was asked for, as words a report can print (`last 1h`, `model llama-3.3-70b-versatile`)."""
+    """What was selected, in words that a report can print (`last 1h`, `model llama-3.3-70b-versatile`)."""
 
     words: tuple[str, ...] = ()
     listed: Literal["newest", "slowest"] = "newest"

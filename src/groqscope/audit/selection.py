@@ -49,7 +49,7 @@ class Query:
                 raise AuditError(f"unknown outcome {outcome!r}: use one of {', '.join(OUTCOMES)}")
         for name, number in (("--last", self.last), ("--slowest", self.slowest)):
             if number is not None and number < 1:
-                raise AuditError(f"{name} wants a number from 1 on, not {number}")
+                raise AuditError(f"{name} has to be at least 1, not {number}")
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise AuditError("--since is not before --until: no request can be between them")
         numeric(self.by)
@@ -123,7 +123,7 @@ def parse_moment(text: str, option: str, now_ns: int) -> int:
         return max(0, unix_ns(text))
     except ValueError:
         raise AuditError(
-            f"{option} {text!r} is no time: write how long ago (30m, 1h, 2d) or a moment (2026-11-22T14:03)"
+            f"{option} {text!r} is not a time: write how long ago (30m, 1h, 2d) or a moment (2026-11-22T14:03)"
         ) from None
 
 

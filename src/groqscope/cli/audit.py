@@ -170,7 +170,7 @@ def sort_out(arguments: list[str]) -> tuple[list[str], str | None]:
     paths = [a for a in arguments if a == "-" or Path(a).exists() or "/" in a or a.endswith((".jsonl", ".json", ".gz"))]
     ids = [a for a in arguments if a not in paths]
     if len(ids) > 1:
-        raise AuditError(f"{ids[1]!r} is no file or directory, and one ID at a time is shown ({ids[0]!r})")
+        raise AuditError(f"{ids[1]!r} is no file or directory, and only one ID can be shown at a time ({ids[0]!r})")
     return paths, ids[0] if ids else None
 
 
@@ -221,11 +221,11 @@ def _check(output: _Output) -> None:
     from groqscope.audit import AuditError
 
     if sum((output.json, output.csv, output.markdown)) > 1:
-        raise AuditError("one of --json, --csv and --markdown at a time")
+        raise AuditError("use only one of --json, --csv and --markdown")
     if output.limit is not None and output.limit < 0:
-        raise AuditError(f"--limit wants a number from 0 on, not {output.limit}")
+        raise AuditError(f"--limit has to be at least 0, not {output.limit}")
     if output.html is not None and output.html.exists() and not output.force:
-        raise AuditError(f"{output.html} is there already: take another name, or --force to overwrite it")
+        raise AuditError(f"{output.html} exists already: choose another name, or overwrite it with --force")
 
 
 def _write(report: "Report", output: _Output, section: "Section") -> None:

@@ -54,18 +54,18 @@ QUIET += ["--disable-component-update", "--disable-sync", "--force-color-profile
 
 
 def request(name: str) -> Report:
-    """Give a sample beside a morning's requests."""
+    """Return a sample beside a morning's requests."""
     return one(SAMPLES[name](), many(200))
 
 
 def budgets() -> Report:
-    """Give a morning's requests held against limits of every verdict."""
+    """Return a morning's requests held against budgets with every verdict."""
     limits = ("ttfc.p95 < 400ms", "errors < 1%", "duration.p99 < 3s where model ~ 'gpt-oss'", "cost.sum < 2usd")
     return overview(many(150), budgets=limits)
 
 
 def comparison() -> Report:
-    """Give two days of one model, which is slower on the second."""
+    """Return two days of one model, which is slower on the second."""
     calm, slow = ([r for r in day if r.model == "openai/gpt-oss-120b"] for day in (many(1400), many(2800)[1400:]))
     return both(calm, [stretched(r, 1.4) for r in slow])
 

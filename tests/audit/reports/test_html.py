@@ -110,7 +110,7 @@ def test_hostile_names_stay_text() -> None:
 
 
 def test_embedded_json_is_json() -> None:
-    """What is escaped for the page reads back as it was."""
+    """JSON escaped for the page reads back unchanged."""
     data = {"a": "</script>&\u2028", "b": [1, None]}
 
     assert json.loads(embedded(data)) == data
@@ -118,7 +118,7 @@ def test_embedded_json_is_json() -> None:
 
 
 def test_markup_escapes_text_and_attributes() -> None:
-    """Only markup is markup."""
+    """Text is escaped; only markup stays markup."""
     made = tag("a", "<b>", tag("i", "&"), class_='"x"', aria_label=None, data_n=3)
 
     assert made == '<a class="&quot;x&quot;" data-n="3">&lt;b&gt;<i>&amp;</i></a>'

@@ -1,6 +1,6 @@
-"""Requests as CSV, a line each; a comparison with a line a measure.
+"""Reports as CSV: a line for each request, or for each measure of a comparison.
 
-The columns are the record's field names, always all of them and in the same order: units are in the names (`*_ns`,
+The columns are all fields of the record, always in the same order; units are in the names (`*_ns`,
 phases in nanoseconds too), empty is "not known".
 """
 

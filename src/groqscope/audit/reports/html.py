@@ -109,7 +109,7 @@ class HtmlRenderer:
         self.unit: UnitName | None = unit
 
     def render(self, report: Report, section: Section = "all") -> str:  # noqa: ARG002 - one signature for all renderers
-        """Return a page; each section of an overview stands on it, whichever is asked for."""
+        """Return a page; it has all sections of an overview, whichever is requested."""
         match report:
             case Audit():
                 return self._overview(report)

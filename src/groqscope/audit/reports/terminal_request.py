@@ -206,7 +206,7 @@ class _Drawing:
         return (" " * first, (text, style), " " * (self.width - first - len(text)))
 
     def _annotated(self, cells: tuple[int, str], note: str, style: str) -> tuple[tuple[Piece, ...], str]:
-        """Return the bar with the note in the free room beside it, and the note again if there is no such room."""
+        """Return the bar with the note in the free room beside it, and the note again if it does not fit."""
         first, text = cells
         if not note:
             return self._picture(cells, style), ""

@@ -239,7 +239,7 @@ def density(times_us: tuple[int, ...], stride: int, total_ns: int, bins: int) ->
 
 
 _ROBUST: Final = 10
-"""How many times the rounding a length has to be, to take it without showing."""
+"""How many times the rounding a length has to be for the change not to show."""
 
 
 @dataclass(frozen=True, slots=True)
