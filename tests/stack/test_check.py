@@ -1,5 +1,7 @@
 """Here: `groqscope stack check` against services whole, missing, or not what they seem; no service is needed."""
 
+import base64
+import copy
 import json
 import socket
 from collections.abc import Callable
@@ -7,10 +9,23 @@ from typing import Any
 
 import httpx
 import pytest
+from google.protobuf.json_format import ParseDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from support.tempo import FakeTempo
 
 from groqscope.cli.app import run
 from groqscope.stack import Addresses, Link, check
-from groqscope.stack.probe import SERVICE
+
+TEMPO = 3200
+
+
+def _protobuf(sent: Any) -> ExportTraceServiceRequest:
+    """Read OTLP in JSON, whose IDs are hexadecimal where protobuf's own JSON has base64."""
+    sent = copy.deepcopy(sent)
+    for span in (s for r in sent["resourceSpans"] for scope in r["scopeSpans"] for s in scope["spans"]):
+        for key in ("traceId", "spanId"):
+            span[key] = base64.b64encode(bytes.fromhex(span[key])).decode()
+    return ParseDict(sent, ExportTraceServiceRequest())
 
 
 class Fake:
@@ -25,6 +40,7 @@ class Fake:
         """What is answered with HTTP 400, by path."""
         self.loses: set[str] = set()
         """Signals that the collector takes and does not pass on."""
+        self.tempo = FakeTempo()
         self.requests = True
         self.sent: dict[str, Any] = {}
         self.headers: httpx.Headers | None = None
@@ -38,18 +54,17 @@ class Fake:
             return httpx.Response(400, text=self.words[path])
         if path in self.status:
             return httpx.Response(self.status[path])
+        if request.url.port == TEMPO:
+            return self.tempo(request)
         if path.startswith("/v1/"):
             self.headers = request.headers
-            self.sent[path.removeprefix("/v1/")] = json.loads(request.content)
-        if path.startswith("/api/traces/"):
-            return httpx.Response(200 if self._has(path) else 404, text=f"trace of {SERVICE}")
+            signal = path.removeprefix("/v1/")
+            self.sent[signal] = json.loads(request.content)
+            if signal == "traces" and signal not in self.loses:
+                self.tempo.keep(_protobuf(self.sent[signal]))
         if path == "/api/v1/query":
             return self._value(request.url.params["query"])
         return httpx.Response(200, json={})
-
-    def _has(self, path: str) -> bool:
-        span = self.sent["traces"]["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
-        return "traces" not in self.loses and path.endswith(span["traceId"])
 
     def _value(self, query: str) -> httpx.Response:
         if query.startswith("count("):
@@ -93,6 +108,7 @@ def test_whole(fake: Fake):
         "dashboards",
     ]
     assert {link.state for link in links.values()} == {"ok"}
+    assert fake.tempo.refused == []
 
 
 def _no_collector(fake: Fake) -> None:

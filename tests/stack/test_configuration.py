@@ -105,6 +105,18 @@ def test_the_first_tier_is_valid_but_for_its_load_balancing(tmp_path: Path):
     run(*program("OTELCOL"), "validate", f"--config={file}", env=SCALE)
 
 
+def test_the_first_tier_is_valid_as_it_is(tmp_path: Path):
+    """A collector that has the load-balancing exporter takes the file whole."""
+    if "loadbalancing" not in run(*program("OTELCOL"), "components"):
+        pytest.skip("this build of the collector lacks the load-balancing exporter; the official image has it")
+    text = (ROOT / "stack/scale/collector-loadbalancing.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "collector.yaml"
+    file.write_text(text.replace("/var/lib/otelcol", str(tmp_path)), encoding="utf-8")
+    (tmp_path / "queue").mkdir()
+
+    run(*program("OTELCOL"), "validate", f"--config={file}", env=SCALE)
+
+
 def test_anything_like_a_key_is_redacted_and_the_rest_left_alone(tmp_path: Path):
     """Keys vanish from names, attributes, lists, events, resources, statuses and points; types and numbers stay."""
     made = span(
