@@ -1,8 +1,11 @@
 """A record survives its way through a span's attributes and events."""
 
+import ast
 import json
+import re
 from dataclasses import asdict, fields, is_dataclass, replace
-from typing import Any, get_args, get_type_hints
+from pathlib import Path
+from typing import Any, Final, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from support.full_records import busy_record, full_record, ordinary_record
 from support.records import records
 
+import groqscope
 from groqscope import semconv
 from groqscope.codec import Attributes, EventData, EventRead, Warn, decode, encode
 from groqscope.timeline import ModelUsage, RequestRecord, UsageDelta
@@ -288,3 +292,42 @@ def test_anything_is_read(attributes: dict[str, Any], given_event: tuple[str, di
 def _pair(record: RequestRecord) -> tuple[Attributes, list[EventRead]]:
     attributes, events = encode(record)
     return attributes, [(name, a, record.start_unix_ns + at) for name, at, a in events]
+
+
+_NAMES: Final = {
+    *(
+        a.name
+        for a in (*semconv.FIELDS, *semconv.DERIVED, *semconv.USAGE_BREAKDOWN, *semconv.SUMMARY, *semconv.CONTENT)
+    ),
+    *(name for event in semconv.EVENTS for name in (event.name, *(a.name for a in event.attributes))),
+    *(name for metric in semconv.METRICS for name in (metric.name, *metric.attributes)),
+    *(
+        value
+        for value in vars(semconv).values()
+        if isinstance(value, str) and re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", value)
+    ),
+}
+_OURS: Final = re.compile(r"(gen_ai|groq|groqscope)(\.[a-z0-9_]+)+")
+_MODULES: Final = sorted(
+    path.relative_to(Path(groqscope.__file__).parent).as_posix()
+    for path in Path(groqscope.__file__).parent.rglob("*.py")
+    # What other libraries write, and by which of our names we read it, is the content of that one module.
+    if path.name not in ("semconv.py", "foreign.py")
+)
+
+
+@pytest.mark.parametrize("room", sorted({module.partition("/")[0] for module in _MODULES}))
+def test_names_stand_in_semconv_and_nowhere_else(room: str) -> None:
+    """No other module spells out the name of an attribute, event or metric; those that write telemetry, none at all."""
+    writes = room in ("codec.py", "telemetry", "instrument", "models")
+    spelt = [
+        (module, node.lineno, node.value)
+        for module in _MODULES
+        if module.partition("/")[0] == room
+        for node in ast.walk(ast.parse((Path(groqscope.__file__).parent / module).read_text("utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and (node.value in _NAMES or (writes and _OURS.fullmatch(node.value)))
+    ]
+
+    assert spelt == []

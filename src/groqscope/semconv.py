@@ -85,6 +85,10 @@ RUN_NAME: Final = "groqscope.run.name"
 TAG_PREFIX: Final = "groqscope.tag."
 """Before the name of a tag, whose value is the user's."""
 TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+STOP_SEQUENCES: Final = "gen_ai.request.stop_sequences"
+STREAM_ERROR: Final = "groq.stream.error"
+TOOL_CALL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+"""Of pydantic-ai's spans; groqscope writes none."""
 TOOL_CALL_INDEX: Final = "groqscope.tool_call.index"
 TOOL_CALL_DELTAS: Final = "groqscope.tool_call.deltas"
 TOOL_CALL_ARGUMENTS_SIZE: Final = "groqscope.tool_call.arguments_size"
@@ -171,7 +175,7 @@ FIELDS: Final[tuple[Attribute, ...]] = (
     _a("gen_ai.request.top_p", "double", "top_p", "Only if sent"),
     _a("gen_ai.request.frequency_penalty", "double", "frequency_penalty", "Only if sent"),
     _a("gen_ai.request.presence_penalty", "double", "presence_penalty", "Only if sent"),
-    _a("gen_ai.request.stop_sequences", "string[]", "stop_sequences", "`stop`, only if sent"),
+    _a(STOP_SEQUENCES, "string[]", "stop_sequences", "`stop`, only if sent"),
     _a("gen_ai.request.seed", "int", "seed", "Only if sent"),
     _a("gen_ai.request.choice.count", "int", "choice_count", "`n`, only if not 1"),
     _a("gen_ai.output.type", "string", "output_type", "`json` or `text`, only if a response format was asked for"),
@@ -185,7 +189,7 @@ FIELDS: Final[tuple[Attribute, ...]] = (
     _a(OUTCOME, "string", "outcome", "`completed`, `closed`, `abandoned`, `cancelled`, `error` or `truncated`"),
     _a(ERROR_TYPE, "string", "error_type", "Groq's error code, else the HTTP status, else `timeout`, else the exception's class name"),
     _a(HTTP_STATUS, "int", "status", "Status of the last attempt"),
-    _a("groq.stream.error", "string", "stream_error", "`x_groq.error`: why Groq stopped a stream early"),
+    _a(STREAM_ERROR, "string", "stream_error", "`x_groq.error`: why Groq stopped a stream early"),
     _a(RETRY_AFTER, "double", "retry_after", "Header `retry-after` of the answer", "s"),
     _a("gen_ai.response.finish_reasons", "string[]", "finish_reasons", "One per choice, in order"),
     _a(RESPONSE_MODEL, "string", "response_model", "The model that answered"),

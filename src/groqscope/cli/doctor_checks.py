@@ -262,7 +262,7 @@ def _test_span() -> bytes:
     from groqscope import semconv
     from groqscope.store.exporters import encode_span_line
 
-    resource = Resource({"service.name": "groqscope-doctor"})
+    resource = Resource({semconv.SERVICE_NAME: "groqscope-doctor"})
     provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
     span: Any = provider.get_tracer(semconv.SCOPE).start_span("groqscope.doctor")
     span.end()

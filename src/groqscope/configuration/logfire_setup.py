@@ -10,6 +10,7 @@ from logfire import AdvancedOptions, MetricsOptions, SamplingOptions, ScrubbingO
 from opentelemetry import trace
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 
+from groqscope import semconv
 from groqscope.configuration import pipelines
 from groqscope.configuration.scrubbing import scrubbing as scrubbing_options
 from groqscope.configuration.settings import Settings
@@ -44,7 +45,7 @@ def configure(
             advanced=AdvancedOptions(log_record_processors=logs, emit_configuration_span=False),
         )
     resource: Any = getattr(trace.get_tracer_provider(), "resource", None)
-    name = resource.attributes.get("service.name") if resource is not None else service_name
+    name = resource.attributes.get(semconv.SERVICE_NAME) if resource is not None else service_name
     return bool(instance.config.token), name
 
 

@@ -6,7 +6,7 @@ from logfire import ScrubbingOptions, ScrubMatch
 
 from groqscope import semconv
 
-_FREE_TEXT: Final = frozenset({"groq.stream.error", "gen_ai.request.stop_sequences", "gen_ai.tool.call.arguments"})
+_FREE_TEXT: Final = frozenset({semconv.STREAM_ERROR, semconv.STOP_SEQUENCES, semconv.TOOL_CALL_ARGUMENTS})
 """What somebody wrote; scrubbed like everything else."""
 _FIXED_FORM: Final = (
     frozenset(

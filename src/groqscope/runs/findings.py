@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from groqscope import semconv
 from groqscope.runs.partition import Segment
 from groqscope.runs.run import Run
 from groqscope.runs.spans import TraceSpan
@@ -117,7 +118,7 @@ def _repeated(run: Run) -> Iterator[Finding]:
         for call in request.tool_calls
         if call.id is not None and call.arguments_hash is not None
     }
-    calls = {span.span_id: span.attributes.get("gen_ai.tool.call.id") for span in run.spans if span.tool is not None}
+    calls = {span.span_id: span.attributes.get(semconv.TOOL_CALL_ID) for span in run.spans if span.tool is not None}
     for tool in run.tools:
         hashed = hashes.get(str(calls.get(tool.span_id)))
         if hashed is not None:

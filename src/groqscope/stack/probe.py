@@ -40,4 +40,4 @@ class Probe:
 
 
 def _resource() -> dict[str, Any]:
-    return {"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": SERVICE}}]}}
+    return {"resource": {"attributes": [{"key": semconv.SERVICE_NAME, "value": {"stringValue": SERVICE}}]}}

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from groqscope import semconv
 from groqscope.codec import EventRead, Warn
 from groqscope.store.documents import split
 from groqscope.store.messages import NO_LIST, Span, SpanStatus
@@ -47,7 +48,7 @@ def spans(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
         if "resource" in resource_spans:
             resource = _object(resource_spans["resource"], f"{place}.resource", warn)
             given = attributes(resource.get("attributes", NO_LIST), f"{place}.resource.attributes", warn)
-            service = given.get("service.name")
+            service = given.get(semconv.SERVICE_NAME)
         key = next((key for key in _SCOPE_SPANS if key in resource_spans), "scopeSpans")
         for number, scope in enumerate(_list(resource_spans.get(key, NO_LIST), f"{place}.{key}", warn)):
             at = f"{place}.{key}[{number}]"

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from groqscope import semconv
 from groqscope.codec import EventRead, Warn
 from groqscope.store import lenient
 from groqscope.store.messages import AnyValue, KeyValue, Resource, Span, SpanEvent, TracesData
@@ -101,7 +102,7 @@ def hex_id(text: str | None, digits: int) -> str | None:
 
 def _service(resource: Resource | None) -> str | None:
     for attribute in (resource.attributes if resource else None) or ():
-        if attribute.key == "service.name" and attribute.value is not None:
+        if attribute.key == semconv.SERVICE_NAME and attribute.value is not None:
             return attribute.value.string_value
     return None
 
