@@ -126,7 +126,19 @@ def test_why_without_slow_requests_names_nothing():
 
 def test_why_with_too_few_requests_says_so():
     """Three requests are too few for a baseline."""
-    assert "It takes 5 completed requests" in audit([request(n) for n in range(3)], why=True).why.sentence
+    why = audit([request(n) for n in range(3)], why=True).why
+
+    assert "3 of 3 requests could not be judged: it takes 5 completed ones" in why.sentence
+    assert (why.unjudged, why.slow) == (3, 0)
+
+
+def test_requests_that_could_not_be_judged_are_counted_beside_the_others():
+    """Two requests for another model are not among those that are not slow."""
+    odd = [replace(request(n), model="rare") for n in range(100, 102)]
+    why = audit([*(request(n) for n in range(20)), *odd], why=True).why
+
+    assert why.unjudged == 2
+    assert why.sentence.startswith("None of 20 requests is slow. 2 of 22 requests could not be judged")
 
 
 def test_a_slow_request_that_nothing_explains():

@@ -32,7 +32,8 @@ INJECTED = {
 
 def _slower(record, times):
     phases = replace(record.phases, receive=record.phases.receive * times)
-    return replace(record, phases=phases, duration_ns=phases.total())
+    usage = replace(record.usage, completion_time=record.usage.completion_time * times)
+    return replace(record, phases=phases, duration_ns=phases.total(), usage=usage)
 
 
 def _tool_call(number, length):
@@ -152,6 +153,41 @@ def test_short_things_are_not_named():
     record = replace(request(1), phases=phases, duration_ns=phases.total(), icl_max_ns=MS)
 
     assert judge(record, {}).causes == ()
+
+
+def test_a_share_that_nobody_notices_is_no_cause():
+    """Half of 140 ms in the queue: less than a person notices, unless it is more than usual."""
+    phases = Phases(prepare=MS, queue=70 * MS, network=30 * MS, receive=39 * MS)
+    record = replace(request(1), phases=phases, duration_ns=phases.total(), icl_max_ns=MS, caller_delay_ns=None)
+    often = {"duration": 140.0 * MS, "queue": 70.0 * MS}
+
+    assert judge(record, {}).causes == ()
+    assert judge(record, often).causes == ()
+    assert [c.code for c in judge(record, {**often, "queue": 5.0 * MS}).causes] == ["queue"]
+    long = replace(record, phases=replace(phases, queue=100 * MS), duration_ns=phases.total() + 30 * MS)
+    assert [c.code for c in judge(long, {**often, "queue": 100.0 * MS}).causes] == ["queue"]
+
+
+def test_work_while_groq_generates_is_no_cause(ordinary):
+    """A caller that holds control for nearly all of a stream, and delays nothing."""
+    base = request(1)
+    phases = replace(base.phases, receive=5 * MS, consume=base.phases.receive)
+    record = replace(base, phases=phases, duration_ns=phases.total(), caller_delay_ns=14 * MS)
+    verdict = judge(record, ordinary.of(record))
+
+    assert verdict.causes == ()
+    assert "your own code while the answer was coming" in verdict.sentence
+
+
+def test_a_failed_attempt_is_not_blamed_for_the_connection_it_opened():
+    """Without it the request would have opened the connection itself."""
+    record = retried(1, backoff_ns=200 * MS)
+    opened = replace(record.attempts[0], connect_ns=50 * MS, tls_ns=70 * MS)
+    (cause,) = judge(replace(record, attempts=(opened, *record.attempts[1:])), {}).causes
+
+    assert (cause.code, cause.ns) == ("retries", record.phases.retry - 120 * MS)
+    again = replace(record.attempts[-1], connect_ns=50 * MS, tls_ns=70 * MS)
+    assert measure(replace(record, attempts=(opened, again)))[COLUMNS.index("retries")] == record.phases.retry
 
 
 def test_unaccounted_waiting_without_reported_times_is_not_the_network():

@@ -872,19 +872,19 @@ class Bench:
             build = client._client.build_request
             client._client.build_request = lambda *a, **k: (time.sleep(scenario.slow_build), build(*a, **k))[1]
         gc.disable()  # a collection takes longer than the tolerance where much is loaded
-        waited = _waited_ns()
+        waited = waited_ns()
         try:
             record = _closing(mode, scenario.act, client, caller)
         finally:
             gc.enable()
-        waited = _waited_ns() - waited
+        waited = waited_ns() - waited
         record = record or exported.only()[0]
         truth = Truth(simulator.settle()[before:], caller)
         exported.shutdown()
         return Found(scenario, mode, record, scenario.expected(truth), scenario.check(record, truth), waited / 1e9)
 
 
-def _waited_ns() -> int:
+def waited_ns() -> int:
     """Add up how long the threads of this process waited for a processor; 0 where the kernel does not say."""
     waits = 0
     for path in Path("/proc/self/task").glob("*/schedstat"):
@@ -926,14 +926,25 @@ def summary(runs: list[Found]) -> Iterator[str]:
             yield f"{name:<9}  {len(rows):>6}  {span:>15}  {middle:>+11.2f}  {last:>+12.2f}"
 
 
+def _savings() -> tuple[list[str], list[str]]:
+    """Return the lines of the tables that compare with the request as it would have been."""
+    from support import savings  # it imports this module
+
+    with savings.bench() as bench:
+        runs = [bench.cell(cell) for cell in savings.CELLS]
+        causes = [bench.cause(cause) for cause in savings.CAUSES]
+    return list(savings.speeds_table(runs)), list(savings.causes_table(causes))
+
+
 def main() -> int:
     """Print the tables; 1 when something is beyond the tolerance."""
     with Bench().running() as bench:
         runs = [bench.run(scenario, mode) for scenario in SCENARIOS for mode in scenario.modes]
     wrong, patient = sum(bool(run.wrong) for run in runs), sum(run.patient for run in runs)
+    speeds, causes = _savings()
     busy = f"; {patient} runs could not be had undisturbed" if patient else ""
     last = f"{len(SCENARIOS)} scenarios, {len(runs)} runs, {wrong} of them beyond 5 ms or 5 %{busy}"
-    sys.stdout.write("\n".join((*table(runs), "", *summary(runs), "", last)) + "\n")
+    sys.stdout.write("\n".join((*table(runs), "", *summary(runs), "", *speeds, "", *causes, "", last)) + "\n")
     return 1 if wrong else 0
 
 

@@ -63,6 +63,7 @@ def request(number: int = 0, *, rng: random.Random | None = None, **injected: in
         ttfrt_ns=first if reasoning else None,
         ttfot_ns=first + reasoning,
         last_chunk_ns=phases.total() - (phases.finish or 0),
+        caller_delay_ns=injected.get("consume", 0),
         icl_p50_ns=gap,
         icl_p99_ns=2 * gap,
         icl_max_ns=max(3 * gap, stall),

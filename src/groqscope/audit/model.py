@@ -177,6 +177,8 @@ class Why:
     """Summed durations of the slow ones."""
     unexplained: int
     """Slow requests in which nothing stands out."""
+    unjudged: int = 0
+    """Requests with too few of their kind to say whether they are slow; not among the slow ones."""
     causes: tuple[GroupCause, ...]
     sentence: str
     rule: str

@@ -3,9 +3,14 @@
 A cause is named in a request when it took at least `MIN_NS` and
 
 * its share of the duration is at least the rule's `absolute` (what one could do without: queues, retries, cold
-  connections, the caller's own code), or
-* the request is slow, and the cause took at least `TIMES_USUAL` times what is usual for the model in the same data, and
-  the excess is at least `MIN_EXCESS` of the duration.
+  connections, the caller's own code), and a person would notice it (`NOTICEABLE_NS`) or it took at least `TIMES_USUAL`
+  times what is usual for the model in the same data and `MIN_NS` more, or
+* the request is slow, and the cause took at least `TIMES_USUAL` times what is usual, and the excess is at least
+  `MIN_EXCESS` of the duration.
+
+What one could do without is measured by what would be saved without it, so that the causes of a request can be added
+up: the queue, as far as the SDK waited for it; failed attempts, less the connection that the first of them opened for
+the one that answered; opening a connection; waiting for one; and of the caller's own time only `caller_delay_ns`.
 
 `docs/audit.md` holds the same table in words.
 """
@@ -18,6 +23,8 @@ from groqscope.audit.formatting import count, duration, several
 from groqscope.timeline import RequestRecord, Usage
 
 MIN_NS: Final = 20_000_000
+NOTICEABLE_NS: Final = 100_000_000
+"""From this length on a person notices a delay."""
 TIMES_USUAL: Final = 1.5
 MIN_EXCESS: Final = 0.2
 SLOW_TIMES: Final = 1.5
@@ -49,7 +56,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("retries", "in failed attempts and back-off", 0.2, "send fewer or smaller requests at once"),
     Rule("cold_connection", "opening a connection", 0.2, "keep one client and use it for every request"),
     Rule("pool_wait", "waiting for a free connection", 0.2, "raise the HTTP client's max_connections"),
-    Rule("caller", "in your own code between chunks", 0.2, "do less per chunk, or hand the chunks to another task"),
+    Rule("caller", "waiting for your own code", 0.2, "do less per chunk, or hand the chunks to another task"),
     Rule("stall", "in one pause of the stream", 0.2, "if it repeats, tell Groq's support the request id"),
     Rule("prepare", "building the request", 0.2, "something holds the CPU or the event loop: build less, block less"),
     Rule("send", "sending the request", 0.2, "send less: a shorter history, smaller or linked images"),
@@ -93,8 +100,10 @@ def measure(record: RequestRecord) -> Row:
     """Give the numbers of a record, in the order of `COLUMNS`."""
     p = record.phases
     usage = record.usage
-    receive = (p.receive or 0) + (p.generate or 0)
-    reasoning = min(_reasoning(record), receive)
+    # Groq generates while the SDK waits and while the caller holds control.
+    stream = (p.receive or 0) + (p.generate or 0) + (p.consume or 0)
+    generated = _generated(record)
+    reasoning = min(_reasoning(record, generated), stream)
     tool_call = max((c.assembly_ns or 0 for c in record.tool_calls), default=0) if record.tool_calls else 0
     stall = _stall(record, tool_call)
     return (
@@ -103,10 +112,10 @@ def measure(record: RequestRecord) -> Row:
         NAN if usage.output_tokens is None else usage.output_tokens,
         1.0 if usage.prompt_time is not None or usage.queue_time is not None else 0.0,
         p.queue or 0,
-        p.retry or 0,
+        _retries_cost(record),
         (p.connect or 0) + (p.tls or 0),
         p.pool_wait or 0,
-        p.consume or 0,
+        record.caller_delay_ns or 0,
         stall,
         p.prepare or 0,
         p.send or 0,
@@ -115,18 +124,37 @@ def measure(record: RequestRecord) -> Row:
         p.network or 0,
         p.prefill or 0,
         tool_call,
-        max(0, receive - reasoning - stall - tool_call),
+        max(0, min(generated, stream - stall - tool_call) - reasoning),
     )
 
 
-def _reasoning(record: RequestRecord) -> int:
-    """From the first reasoning token to the first answer token; not streamed: its share of the generated tokens."""
-    if record.ttfrt_ns is not None:
-        end = record.ttfot_ns if record.ttfot_ns is not None else record.last_chunk_ns
-        return max(0, end - record.ttfrt_ns) if end is not None else 0
-    usage, generate = record.usage, record.phases.generate
-    if generate and usage.reasoning_tokens and usage.output_tokens:
-        return round(generate * min(1.0, usage.reasoning_tokens / usage.output_tokens))
+def _generated(record: RequestRecord) -> int:
+    """How long the answer was generated, as reported or observed; else as long as the SDK received it."""
+    tpot, tokens = record.tpot, record.usage.output_tokens
+    if tpot is None or tokens is None:
+        return (record.phases.receive or 0) + (record.phases.generate or 0)
+    return round(tpot * tokens * 1e9)
+
+
+def _retries_cost(record: RequestRecord) -> int:
+    """What would be saved if the first attempt had been answered: it would have opened the connection just the same."""
+    retry = record.phases.retry or 0
+    if not retry or not record.attempts:
+        return retry
+    first, last = record.attempts[0], record.attempts[-1]
+    opened, again = ((a.connect_ns or 0) + (a.tls_ns or 0) for a in (first, last))
+    return retry - min(retry, max(0, opened - again))
+
+
+def _reasoning(record: RequestRecord, generated_ns: int) -> int:
+    """From the first reasoning token to the first answer token; where not observed, its share of the tokens."""
+    usage = record.usage
+    if record.ttfrt_ns is not None and record.ttfot_ns is not None:
+        return max(0, record.ttfot_ns - record.ttfrt_ns)
+    if usage.reasoning_tokens and usage.output_tokens:
+        return round(generated_ns * min(1.0, usage.reasoning_tokens / usage.output_tokens))
+    if record.ttfrt_ns is not None and record.last_chunk_ns is not None:
+        return max(0, record.last_chunk_ns - record.ttfrt_ns)
     return 0
 
 
@@ -142,6 +170,8 @@ def detail(code: str, record: RequestRecord) -> str:
     """Say what a record knows about a cause beyond its length, or nothing."""
     if code == "retries":
         return _retries(record)
+    if code == "caller":
+        return f"of {duration(record.phases.consume or 0)} in your code"
     if code == "tool_call":
         return max(record.tool_calls, key=lambda call: call.assembly_ns or 0).name or ""
     if code == "send" and record.request_size:

@@ -11,6 +11,7 @@ from groqscope.audit.rules import (
     INDEX,
     MIN_EXCESS,
     MIN_NS,
+    NOTICEABLE_NS,
     RULES,
     SLOW_TIMES,
     TIMES_USUAL,
@@ -45,17 +46,18 @@ def named(row: Sequence[float], usual: dict[str, float]) -> list[tuple[str, floa
             continue
         # Unaccounted time means something only where Groq accounts for the rest.
         absolute = rule.absolute if rule.code != "network" or row[_REPORTED] else None
-        if (absolute is not None and ns >= absolute * total) or (slow and _exceeds(ns, usual.get(rule.code), total)):
+        alone = absolute is not None and ns >= absolute * total
+        least = 0 if alone else MIN_EXCESS * total
+        if (alone and ns >= NOTICEABLE_NS) or ((alone or slow) and _exceeds(ns, usual.get(rule.code), least)):
             found.append((rule.code, ns))
-    if slow and _exceeds(row[_GENERATION], usual.get("generation"), total):
+    if slow and _exceeds(row[_GENERATION], usual.get("generation"), MIN_EXCESS * total):
         found.append((_generation(row, usual), row[_GENERATION]))
     return sorted(found, key=lambda item: -item[1])
 
 
-def _exceeds(ns: float, usual_ns: float | None, total: float) -> bool:
-    if usual_ns is None or ns < MIN_NS:
-        return False
-    return ns >= TIMES_USUAL * usual_ns and ns - usual_ns >= max(MIN_EXCESS * total, MIN_NS)
+def _exceeds(ns: float, usual_ns: float | None, least: float) -> bool:
+    """Whether a cause took clearly more than is usual, by `least` at least."""
+    return usual_ns is not None and ns >= TIMES_USUAL * usual_ns and ns - usual_ns >= max(least, MIN_NS)
 
 
 def _generation(row: Sequence[float], usual: dict[str, float]) -> str:
@@ -147,7 +149,7 @@ DOING: Final = {
     "network": "waiting for the first byte",
     "generate": "generating",
     "receive": "receiving the answer",
-    "consume": "your own code",
+    "consume": "your own code while the answer was coming",
     "finish": "finishing",
 }
 

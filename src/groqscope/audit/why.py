@@ -101,6 +101,7 @@ def explain(groups: Sequence[Rows], found: Causes) -> Why:
     """List the causes over all slow requests, biggest share first."""
     total = found.over(groups, only_slow=True)
     seen = sum(rows.seen for rows in groups)
+    unjudged = sum(rows.seen for rows in groups if not rows.medians)
     causes = tuple(sorted(_causes(total, any(rows.medians for rows in groups)), key=lambda cause: -cause.ns))
     slow = round(total.requests)
     return Why(
@@ -108,8 +109,9 @@ def explain(groups: Sequence[Rows], found: Causes) -> Why:
         slow=slow,
         slow_ns=round(total.ns),
         unexplained=round(total.unexplained),
+        unjudged=unjudged,
         causes=causes,
-        sentence=_why_sentence(seen, slow, causes, usual_known=any(rows.medians for rows in groups)),
+        sentence=_why_sentence(seen, unjudged, slow, causes),
         rule=RULE,
     )
 
@@ -136,16 +138,20 @@ def _causes(total: _Tallies, usual_known: bool) -> Iterable[GroupCause]:  # noqa
         )
 
 
-def _why_sentence(seen: int, slow: int, causes: tuple[GroupCause, ...], *, usual_known: bool) -> str:
-    if not usual_known:
-        return f"It takes {USUAL_NEEDS} completed requests for one model to say what is slow; there are not as many."
-    if not slow:
-        return f"None of {count(seen, 'request')} is slow."
+def _why_sentence(seen: int, unjudged: int, slow: int, causes: tuple[GroupCause, ...]) -> str:
+    left = f"{unjudged:,} of {count(seen, 'request')} could not be judged" if unjudged else ""
+    if unjudged:
+        left += f": it takes {USUAL_NEEDS} completed ones for the same model to say what is slow."
+    if seen == unjudged:
+        return left
     head = f"{slow:,} of {count(seen, 'request')} {'is' if slow == 1 else 'are'} slow."
-    if not causes:
-        return f"{head} Nothing that was measured says why."
-    first = causes[0]
-    return f"{head} The biggest cause: {percent(first.share)} of their time {first.title}."
+    if not slow:
+        head = f"None of {count(seen - unjudged, 'request')} is slow."
+    elif not causes:
+        head += " Nothing that was measured says why."
+    else:
+        head += f" The biggest cause: {percent(causes[0].share)} of their time {causes[0].title}."
+    return f"{head} {left}".rstrip()
 
 
 def group_sentence(groups: Sequence[Rows], found: Causes, biggest: tuple[str, float] | None) -> str:
