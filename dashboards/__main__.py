@@ -33,7 +33,7 @@ def _plain(board: object) -> dict[str, Any]:
 
 
 def render() -> dict[str, str]:
-    """Give each dashboard's file name and content."""
+    """Return each dashboard's file name and content."""
     return {f"{b.UID}.json": json.dumps(_plain(b.build()), indent=2, sort_keys=True) + "\n" for b in BOARDS}
 
 

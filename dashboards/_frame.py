@@ -26,7 +26,7 @@ def _choice(name: str, title: str, description: str, attribute_label: str) -> An
 
 
 def variables() -> list[Any]:
-    """Give the three choices at the top of each dashboard."""
+    """Return the three choices at the top of each dashboard."""
     return [
         _choice("service", "Service", "service.name of the application", promql.SERVICE),
         _choice("model", "Model", "The model asked for", promql.MODEL),

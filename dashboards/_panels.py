@@ -42,7 +42,7 @@ class Box:
     h: int
 
     def grid(self) -> models.GridPos:
-        """Give it in Grafana's form."""
+        """Return it in Grafana's form."""
         return models.GridPos(x=self.x, y=self.y, w=self.w, h=self.h)
 
 

@@ -10,7 +10,7 @@ ENVIRONMENT = "deployment_environment_name"
 
 
 def label(attribute: str) -> str:
-    """Give the label that Prometheus makes of an attribute."""
+    """Return the label that Prometheus makes of an attribute."""
     return attribute.replace(".", "_")
 
 
@@ -32,7 +32,7 @@ RANGE = "$__range"
 
 
 def name(metric: Metric, part: str = "") -> str:
-    """Give the name that Prometheus makes of a metric; `part` is `sum`, `count` or `bucket` of a histogram."""
+    """Return the name that Prometheus makes of a metric; `part` is `sum`, `count` or `bucket` of a histogram."""
     suffix = UNIT_SUFFIXES.get(metric.unit, "")
     if metric.kind == "counter":
         suffix += "_total"
@@ -61,7 +61,7 @@ def quantile(q: float, metric: Metric, by: str = "", over: str = RATE, only: str
 
 
 def or_words(words: str, label: str, other: str) -> str:
-    """Give a zero whose `label` says something in place of nothing, for panels that have no words of their own."""
+    """Return a zero whose `label` says something in place of nothing, for panels that have no words of their own."""
     return f' or on () label_replace(label_replace(vector(0), "{label}", "{words}", "", ""), {other}, "", "")'
 
 

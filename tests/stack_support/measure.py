@@ -67,7 +67,7 @@ def docker(*arguments: str) -> str:
 
 
 def bytes_in(container: str, path: str) -> int:
-    """Give the bytes of a folder in a container's volume, as files take them on disk."""
+    """Return the bytes of a folder in a container's volume, as files take them on disk."""
     mounts = docker("inspect", "-f", "{{range .Mounts}}{{.Destination}} {{.Source}}\n{{end}}", container)
     for line in mounts.splitlines():
         destination, _, source = line.partition(" ")
@@ -78,7 +78,7 @@ def bytes_in(container: str, path: str) -> int:
 
 
 def queue_bytes(client: httpx.Client) -> float:
-    """Give what waits for Tempo, as the collector counts it."""
+    """Return what waits for Tempo, as the collector counts it."""
     for line in client.get("http://127.0.0.1:8888/metrics").text.splitlines():
         if line.startswith("otelcol_exporter_queue_size") and "tempo" in line:
             return float(line.rpartition(" ")[2])

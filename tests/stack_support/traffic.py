@@ -108,7 +108,7 @@ def tell(story: Story, start_unix_ns: int, rng: random.Random, facts: RequestFac
 
 
 def facts_of(story: Story, rng: random.Random) -> RequestFacts:
-    """Give what the application sent."""
+    """Return what the application sent."""
     facts = RequestFacts(
         operation="chat",
         model=story.model.name,
@@ -393,7 +393,7 @@ class Process:
         return ended
 
     def metrics(self, now_unix_ns: int) -> bytes:
-        """Give what was measured so far, as OTLP of that moment; a series starts in the step that shows it first."""
+        """Return what was measured so far, as OTLP of that moment; a series starts in the step that shows it first."""
         data = self._reader.get_metrics_data()
         if data is None:
             return b""
@@ -413,7 +413,7 @@ class Process:
         return len(self._spans.spans)
 
     def spans(self) -> bytes:
-        """Give the spans ended since the last time as OTLP."""
+        """Return the spans ended since the last time as OTLP."""
         spans, self._spans.spans = self._spans.spans, []
         return encode_spans(spans).SerializeToString() if spans else b""
 
@@ -443,7 +443,7 @@ Post = Callable[[str, bytes], None]
 
 
 def post_by(client: httpx.Client, endpoint: str) -> Post:
-    """Give a function that sends to a collector, and insists on its success."""
+    """Return a function that sends to a collector, and insists on its success."""
 
     def post(signal: str, body: bytes) -> None:
         if body:
@@ -456,7 +456,7 @@ def post_by(client: httpx.Client, endpoint: str) -> Post:
 def stories(
     rng: random.Random, service: Service, start_s: float, end_s: float, clock: Callable[[float], tuple[float, float]]
 ) -> Iterator[tuple[float, Story]]:
-    """Give when a service asks, and what will come of it; `clock` tells slowdown and headroom at a time."""
+    """Return when a service asks, and what will come of it; `clock` tells slowdown and headroom at a time."""
     at = start_s
     while (at := at + rng.expovariate(service.per_minute / 60)) < end_s:
         slowdown, headroom = clock(at)
@@ -468,7 +468,7 @@ def stories(
 
 
 def weather(start_s: float, end_s: float) -> Callable[[float], tuple[float, float]]:
-    """Give slowdown and headroom by time: one queue incident after a third, tokens running low after two thirds."""
+    """Return slowdown and headroom by time: one queue incident after a third, tokens running low after two thirds."""
     length = end_s - start_s
 
     def at(time_s: float) -> tuple[float, float]:
