@@ -91,7 +91,7 @@ def note(**callbacks):
     register(**callbacks)
 import sys
 os.register_at_fork = note
-import groqscope.models, groqscope.configuration, groqscope.telemetry, groqscope.store.sender, groqscope.store.courier
+import groqscope.models, groqscope.configuration, groqscope.telemetry, groqscope.delivery.retrying
 import groqscope.instrument.seam
 print([name for name in registered if name.startswith("groqscope")])
 """

@@ -1,5 +1,6 @@
 """Records in a Tempo: its answers as they are written down, and a fake that refuses what Tempo would refuse."""
 
+import json
 import socket
 from dataclasses import replace
 
@@ -323,3 +324,83 @@ def test_the_fake_admits_what_it_does_not_understand(tempo):
     for query in ("{} >> {}", "{ span.a + 1 = 2 }", "{} | rate()", "{ link.a = 1 }", "{ span.a = nil }"):
         with pytest.raises(NotImplementedError):
             client.get("/api/search", params={"q": query})
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        {"traceID": "../../etc/passwd"},
+        {"traceID": "\x1b]52;c;eA==\x07"},
+        {"traceID": "1" * 33},
+        {"traceID": 7.5},
+        {"traceID": {"a": 1}},
+        {"traceID": "a?start=1"},
+        {"traceID": "\ud800"},
+        {},
+    ],
+    ids=str,
+)
+def test_ids_that_are_none_are_not_asked_for(trace, tempo):
+    """Nothing but hex digits becomes part of an address; it is said once, and no terminal obeys it."""
+    good = next(iter(tempo.traces)).lstrip("0")
+    tempo.answers["/api/search"] = httpx.Response(200, content=json.dumps({"traces": [trace, {"traceID": good}]}))
+    found, report = read(tempo)
+
+    assert len(found) == 1
+    assert tempo.fetched == [good]
+    (warning,) = report.warnings
+    assert "trace IDs that are none" in warning.reason
+    assert "\x1b" not in warning.reason
+
+
+@pytest.mark.parametrize(
+    "start", [-1, 10**40, "9" * 5000, "-5", "x", 1e400, [], {}, True, None], ids=lambda s: f"{s}"[:9]
+)
+def test_odd_times_are_no_times(start, tempo):
+    """A trace whose start cannot be asked for is asked for without one."""
+    good = next(iter(tempo.traces)).lstrip("0")
+    text = json.dumps({"traces": [{"traceID": good, "startTimeUnixNano": start}]}).replace("Infinity", "1e400")
+    tempo.answers["/api/search"] = httpx.Response(200, text=text)
+
+    assert len(read(tempo)[0]) == 1
+    assert tempo.refused == []
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, '{"traces": 5}', '{"traces": {"a": 1}}', '"x"', "null", "\x00"])
+def test_answers_that_are_no_search(text, tempo):
+    """Each is a sentence, or no traces."""
+    tempo.answers["/api/search"] = httpx.Response(200, text=text)
+    try:
+        found, _ = read(tempo)
+    except audit.SourceError as error:
+        assert "did not answer as Tempo does" in str(error)  # noqa: PT017 - either is right
+    else:
+        assert found == []
+
+
+def test_searches_are_bounded():
+    """Five hundred traces in every second are not searched second by second for an hour."""
+    searches = []
+
+    def crowded(asked):
+        if asked.url.path != "/api/search":
+            return httpx.Response(404, text="trace not found")
+        searches.append(asked.url.params["start"])
+        found = [{"traceID": f"{n + 1:x}", "startTimeUnixNano": str(START)} for n in range(5)]
+        return httpx.Response(200, json={"traces": found})
+
+    found, report = read(crowded, limit=5, until=START + 3600 * SECOND)
+
+    assert found == []
+    assert len(searches) < 300
+    assert any("not all were found: ask for less time" in str(warning) for warning in report.warnings)
+
+
+def test_a_span_that_tempo_gives_twice_counts_once(tempo):
+    """Tempo keeps copies of a trace; a request in two of them is one."""
+    trace = next(iter(tempo.traces))
+    tempo.traces[trace] = tempo.traces[trace] * 2
+    found, report = read(tempo)
+
+    assert len(found) == 40
+    assert report.repeats == 1

@@ -27,7 +27,7 @@ SUITE = (
     "tests/instrument/test_endings.py",
     "tests/models/test_groq.py",
     "tests/telemetry",
-    "tests/store/test_outage.py",
+    "tests/delivery/test_outage.py",
 )
 TOOLS = (
     "editables",

@@ -195,7 +195,7 @@ def test_store_that_cannot_be_written_is_said_once(
 
 
 def test_disk_that_fills_up_in_a_line_costs_only_that_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After half a line went out and the rest could not, the next line begins in a file of its own."""
+    """Half a line that went out before the disk was full is taken back; the next line is in a file of its own."""
     writer = _writer(tmp_path)
     writer.write(b"whole")
     real = os.write
@@ -212,8 +212,25 @@ def test_disk_that_fills_up_in_a_line_costs_only_that_line(tmp_path: Path, monke
         assert not writer.write(b"broken")
     assert writer.write(b"next")
 
-    assert _lines(tmp_path) == [b"whole\n", b"bro", b"next\n"]
+    assert _lines(tmp_path) == [b"whole\n", b"next\n"]
     assert (writer.lines, writer.lost) == (2, 1)
+
+
+def test_a_full_disk_leaves_no_empty_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many lines a full disk refuses, nothing is left behind; when there is room again, lines are written."""
+
+    def refuse(_fd: int, _data: memoryview) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    writer = _writer(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", refuse)
+        assert not any(writer.write(b"line") for _ in range(100))
+        assert list(tmp_path.iterdir()) == []
+    assert writer.write(b"room again")
+
+    assert _lines(tmp_path) == [b"room again\n"]
+    assert writer.lost == 100
 
 
 def test_spans_that_cannot_be_encoded_are_said_once(

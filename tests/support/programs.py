@@ -88,7 +88,7 @@ if __name__ == "__main__":
     import logfire  # noqa: F401 - as above
 
     import groqscope.configuration.pipelines
-    import groqscope.store.spooling  # noqa: F401 - as above
+    import groqscope.delivery.exporters  # noqa: F401 - as above
 
     program = _main()
     if program is not None:

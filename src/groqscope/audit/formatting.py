@@ -5,42 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from groqscope._visible import visible
 from groqscope.audit.model import Unit
 
 UNKNOWN: Final = "-"
 """A value that is not known; never written as 0."""
 
 UnitName = Literal["us", "ms", "s"]
-
-_HIDDEN: Final = frozenset(
-    code
-    for first, last in (
-        (0x00, 0x1F),
-        (0x7F, 0x9F),
-        (0xAD, 0xAD),
-        (0x61C, 0x61C),
-        (0x200B, 0x200F),
-        (0x2028, 0x202E),
-        (0x2060, 0x206F),
-        (0xD800, 0xDFFF),
-        (0xFEFF, 0xFEFF),
-    )
-    for code in range(first, last + 1)
-)
-"""Controls, invisible marks, changes of direction and lone surrogates: none of them reaches a terminal or a page."""
-
-
-def visible(text: str, *, limit: int | None = None) -> str:
-    r"""Return text from outside so that it is only seen: controls become `\x1b`, too much of it is cut."""
-    if limit is not None and len(text) > limit:
-        text = text[: max(1, limit - 1)] + "…"
-    if text.isprintable() and text.isascii():
-        return text
-    return "".join(_escaped(ord(char)) if ord(char) in _HIDDEN else char for char in text)
-
-
-def _escaped(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - two digits suffice
 
 
 @dataclass(frozen=True, slots=True)

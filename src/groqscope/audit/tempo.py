@@ -1,7 +1,8 @@
 """Records in a Tempo: traces that hold a Groq request are searched by TraceQL, then fetched one by one.
 
 A search has no pages, only a limit. Where it is reached, the time asked for is halved until each part is below it, so
-that nothing is missed; the parts are read in order of time.
+that nothing is missed; the parts are read in order of time. Whatever the server does, an answer is bounded in time and
+size, and so are the numbers of searches and of traces.
 """
 
 import math
@@ -14,8 +15,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
+from groqscope._exchange import AnswerTooLongError, exchange
+from groqscope._visible import visible
 from groqscope.audit.errors import SourceError
-from groqscope.store import ReadReport, decode_traces
+from groqscope.store import ReadReport, decode_traces, once
 from groqscope.store.address import is_http
 from groqscope.timeline import RequestRecord
 
@@ -26,7 +29,12 @@ QUERY: Final = '{ span.groqscope.record > 0 || span.gen_ai.provider.name = "groq
 LIMIT: Final = 500
 """Traces of one search."""
 TIMEOUT: Final = 30.0
-"""Seconds for one answer."""
+"""Seconds for one answer, from the connection to its last byte."""
+MAX_SEARCH_BYTES: Final = 16 * 1024 * 1024
+MAX_TRACE_BYTES: Final = 64 * 1024 * 1024
+MAX_SEARCHES: Final = 256
+"""After so many, parts of the time are not halved any more."""
+MAX_TRACES: Final = 100_000
 PERIOD: Final = 3600
 """Seconds back, when no time is asked for."""
 _TOGETHER: Final = 4
@@ -35,20 +43,27 @@ _TRIES: Final = 2
 _SECOND: Final = 1_000_000_000
 _AROUND: Final = 3600
 """Seconds around a trace's start in which its spans are looked for."""
+_LATEST: Final = 2**31 - 1
+"""The last second that Tempo's API can be asked for."""
+_ID: Final = re.compile(r"[0-9a-fA-F]{1,32}")
 _Found = tuple[str, int]
 """ID and start of a trace, Unix nanoseconds; 0 when the search did not say."""
 _BATCH: Final = 64
+_ACCEPT: Final = {"accept": "application/json"}
 
 
 class TempoSource:
     """A Tempo by its HTTP address, for example `http://127.0.0.1:3200`."""
 
-    def __init__(self, url: str, *, client: "httpx.Client | None" = None, limit: int = LIMIT) -> None:
+    def __init__(
+        self, url: str, *, client: "httpx.Client | None" = None, limit: int = LIMIT, timeout: float = TIMEOUT
+    ) -> None:
         if not is_http(url):
             raise SourceError(f"--tempo {url!r} is no address: write for example http://127.0.0.1:3200")
         self._url = url.rstrip("/")
         self._given = client
         self._limit = limit
+        self._timeout = timeout
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,92 +82,123 @@ class TempoSource:
     def read(
         self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
     ) -> Iterator[RequestRecord]:
-        """Yield the records that start in a time, the earliest traces first.
+        """Yield the records that start in a time, each once, the earliest traces first.
 
         Raises:
             SourceError: Tempo does not answer, or not as Tempo.
         """
         del timelines
         now = time.time()
-        end = math.ceil(until / 1e9 if until is not None else now) + 1
-        start = math.floor(since / 1e9) if since is not None else end - PERIOD
+        end = min(_LATEST, math.ceil(until / 1e9 if until is not None else now) + 1)
+        start = max(0, math.floor(since / 1e9) if since is not None else end - PERIOD)
+        return once(self._records(report, start, end, since, until), report) if start < end else iter(())
+
+    def _records(
+        self, report: ReadReport, start: int, end: int, since: int | None, until: int | None
+    ) -> Iterator[RequestRecord]:
         with self._client() as client, ThreadPoolExecutor(_TOGETHER) as pool:
-            seen: set[str] = set()
-            for traces in self._windows(client, start, end, report):
-                fresh = iter([trace for trace in traces if trace[0] not in seen])
-                seen.update(trace_id for trace_id, _ in traces)
-                while batch := list(islice(fresh, _BATCH)):
-                    for records in pool.map(partial(self._trace, client, report), batch):
-                        yield from (r for r in records if _within(r, since, until))
+            traces = self._traces(client, start, end, report)
+            while batch := list(islice(traces, _BATCH)):
+                for records in pool.map(partial(self._trace, client, report), batch):
+                    yield from (r for r in records if _within(r, since, until))
 
     def _client(self) -> "httpx.Client":
         if self._given is not None:
             return self._given
         import httpx
 
-        return httpx.Client(timeout=TIMEOUT)
+        return httpx.Client(timeout=self._timeout)
+
+    def _traces(self, client: "httpx.Client", start: int, end: int, report: ReadReport) -> Iterator[_Found]:
+        """Yield each trace once, part of the time by part, earliest first."""
+        seen: set[str] = set()
+        for found in self._windows(client, start, end, report):
+            for trace in found:
+                if trace[0] in seen:
+                    continue
+                if len(seen) >= MAX_TRACES:
+                    report.warn(self.names[0], None, f"more than {MAX_TRACES:,} traces; ask for less time")
+                    return
+                seen.add(trace[0])
+                yield trace
 
     def _windows(self, client: "httpx.Client", start: int, end: int, report: ReadReport) -> Iterator[list[_Found]]:
-        """Yield traces, part of the time by part, earliest first."""
         waiting = [(start, end)]
+        searches = incomplete = 0
+        odd: set[str] = set()
         while waiting:
             begin, stop = waiting.pop()
             traces = self._search(client, begin, stop)
-            if len(traces) >= self._limit and stop - begin > 1:
+            searches += 1
+            if len(traces) >= self._limit and stop - begin > 1 and searches < MAX_SEARCHES:
                 middle = (begin + stop) // 2
                 waiting += [(middle, stop), (begin, middle)]
                 continue
-            if len(traces) >= self._limit:
-                report.warn(self.names[0], None, f"{self._limit} traces or more in one second; not all were found")
-            found = [(str(trace["traceID"]), _start_of(trace)) for trace in traces if trace.get("traceID")]
-            yield sorted(found, key=lambda trace: trace[1])
+            incomplete += len(traces) >= self._limit
+            ids = [(str(trace.get("traceID") or ""), _start_of(trace)) for trace in traces]
+            odd.update(trace_id[:40] for trace_id, _ in ids if not _ID.fullmatch(trace_id))
+            yield sorted((trace for trace in ids if _ID.fullmatch(trace[0])), key=lambda trace: trace[1])
+        if odd:
+            report.warn(self.names[0], None, f"trace IDs that are none, {visible(min(odd))!r} among them; passed over")
+        if incomplete:
+            part = "in one second" if searches < MAX_SEARCHES else f"in a part of it, after {MAX_SEARCHES} searches"
+            report.warn(
+                self.names[0], None, f"{self._limit} traces or more {part}; not all were found: ask for less time"
+            )
 
     def _search(self, client: "httpx.Client", begin: int, stop: int) -> list[dict[str, Any]]:
         query = {"q": QUERY, "start": str(begin), "end": str(stop), "limit": str(self._limit), "spss": "1"}
-        answer = self._get(client, "/api/search", query)
+        answer = self._get(client, "/api/search", query, MAX_SEARCH_BYTES)
         try:
             traces = answer.json().get("traces") or []
-        except (ValueError, AttributeError):
+            found = [cast("dict[str, Any]", trace) for trace in traces if isinstance(trace, dict)]
+        except (ValueError, AttributeError, TypeError, RecursionError):
             raise SourceError(f"{self.names[0]} did not answer as Tempo does: is the address right?") from None
-        return [cast("dict[str, Any]", trace) for trace in traces if isinstance(trace, dict)]
+        return found[: self._limit]
 
     def _trace(self, client: "httpx.Client", report: ReadReport, found: _Found) -> Iterable[RequestRecord]:
         trace_id, start = found
         # Without a time Tempo looks through everything it has.
         around = {"start": str(start // _SECOND - _AROUND), "end": str(start // _SECOND + _AROUND)} if start else {}
         try:
-            answer = self._get(client, f"/api/traces/{trace_id}", around, tries=_TRIES)
+            answer = self._get(client, f"/api/traces/{trace_id}", around, MAX_TRACE_BYTES, tries=_TRIES)
             return decode_traces(answer.content, source=f"trace {trace_id}", report=report)
         except (SourceError, ValueError) as error:
             report.warn(self.names[0], None, f"trace {trace_id} cannot be read: {error}")
             return ()
 
-    def _get(self, client: "httpx.Client", path: str, query: dict[str, str], tries: int = 1) -> "httpx.Response":
+    def _get(
+        self, client: "httpx.Client", path: str, query: dict[str, str], max_bytes: int, tries: int = 1
+    ) -> "httpx.Response":
         import httpx
 
+        name = self.names[0]
         try:
-            answer = client.get(self._url + path, params=query, headers={"accept": "application/json"})
+            request = client.build_request("GET", self._url + path, params=query, headers=_ACCEPT)
+            answer = exchange(client, request, seconds=self._timeout, max_bytes=max_bytes)
         except httpx.TimeoutException:
             if tries > 1:
-                return self._get(client, path, query, tries - 1)
+                return self._get(client, path, query, max_bytes, tries - 1)
+            raise SourceError(f"{name} did not answer in {self._timeout:g} s: ask for less time, or again") from None
+        except AnswerTooLongError as error:
+            raise SourceError(f"{name}: {error}: ask for less time; is it a Tempo?") from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise SourceError(
-                f"{self.names[0]} did not answer in {TIMEOUT:g} s: ask for less time, or try again"
-            ) from None
-        except httpx.HTTPError as error:
-            raise SourceError(
-                f"{self.names[0]} cannot be reached ({_reason(error)}): is it running, and the address right?"
+                f"{name} cannot be reached ({_reason(error)}): is it running, and the address right?"
             ) from error
         if answer.is_success:
             return answer
-        said = answer.text.strip().replace("\n", " ")[:200]
-        raise SourceError(f"{self.names[0]} answered {answer.status_code}{f': {said}' if said else ''}")
+        said = visible(answer.text.strip().replace("\n", " "), limit=200)
+        raise SourceError(f"{name} answered {answer.status_code}{f': {said}' if said else ''}")
 
 
 def _start_of(trace: dict[str, Any]) -> int:
+    """Return when a trace starts, Unix nanoseconds; 0 when that is no moment that can be asked for."""
     try:
-        return int(trace.get("startTimeUnixNano") or 0)
-    except (TypeError, ValueError):
+        start = int(trace.get("startTimeUnixNano") or 0)
+    except (TypeError, ValueError, OverflowError):
         return 0
+    return start if _AROUND <= start // _SECOND < _LATEST - _AROUND else 0
 
 
 def _within(record: RequestRecord, since: int | None, until: int | None) -> bool:
@@ -161,4 +207,4 @@ def _within(record: RequestRecord, since: int | None, until: int | None) -> bool
 
 def _reason(error: Exception) -> str:
     """`Connection refused`, without the number that stands before it."""
-    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower()
+    return visible(re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower(), limit=200)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from groqscope._version import __version__
+from groqscope.cli.messages import say
 
 COMMANDS: Final = {
     "audit": "audit",
@@ -96,7 +97,7 @@ def run(arguments: list[str] | None = None) -> int:
 
         if not isinstance(error, AuditError):
             raise
-        print(f"groqscope: {error}", file=sys.stderr)
+        say(error)
         return error.exit_code
     return status if isinstance(status, int) else 0
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from groqscope.cli import options as opt
+from groqscope.cli.messages import say
 
 if TYPE_CHECKING:
     from groqscope.audit import Audit, Budgets, ReadReport, Records
@@ -195,7 +196,7 @@ def _broken(report: "ReadReport") -> bool:
     """Whether something was passed over that a writer at work does not explain, and say so."""
     broken = [warning for warning in report.warnings if "torn" not in warning.reason]
     for warning in broken[:3]:
-        print(f"groqscope: {warning}", file=sys.stderr)
+        say(warning)
     more = len(broken) - 3 + report.warnings_dropped
     if more > 0:
         print(f"groqscope: and {more:,} more; the report lists them", file=sys.stderr)

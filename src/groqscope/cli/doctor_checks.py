@@ -232,7 +232,7 @@ def _destinations(where: "Configuration") -> Iterator[Finding]:
 def _sent(where: "Configuration") -> Finding:
     """Send a test span the way records are sent, and tell what the endpoint made of it."""
     from groqscope.configuration import ConfigurationError, otlp_sender
-    from groqscope.store.sender import Delivered, Refused
+    from groqscope.delivery.sender import Delivered, Refused
 
     name = "span"
     if where.protocol == "grpc":

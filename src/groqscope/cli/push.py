@@ -1,12 +1,13 @@
 """`groqscope push`: stored OTLP files to an OTLP endpoint, each line once."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from groqscope.cli.messages import say
+
 if TYPE_CHECKING:
-    from groqscope.store import PushReport
+    from groqscope.delivery import PushReport
 
 _EXAMPLES = """\b
 Examples:
@@ -40,7 +41,8 @@ def push(
     """Send stored requests to an OTLP endpoint, so that local runs can be looked at in Grafana."""
     from groqscope.audit import AuditError, NoRequests, SourceError, source_of
     from groqscope.configuration import ConfigurationError, otlp_sender
-    from groqscope.store import Push, store_directory
+    from groqscope.delivery import Push
+    from groqscope.store import store_directory
 
     source = source_of(paths or [])  # what is named exists, or an error says so
     if not paths and not store_directory().is_dir():
@@ -64,7 +66,7 @@ def push(
         ) from error
     where = first.name
     for warning in report.read.warnings[:3]:
-        print(f"groqscope: {warning}", file=sys.stderr)
+        say(warning)
     print(_sentence(report, where))
     if report.stopped is not None:
         raise SourceError(f"{where}: {report.stopped}; run the same command again to go on from there")
@@ -75,6 +77,8 @@ def _sentence(report: "PushReport", where: str) -> str:
     words = [f"sent {report.sent_lines:,} line{'' if report.sent_lines == 1 else 's'} to {where}"]
     if report.before:
         words.append(f"{report.before:,} had been sent before")
+    if report.repeats:
+        words.append(f"{report.repeats:,} repeated spans were left out")
     if report.rejected:
         words.append(f"{report.rejected:,} entries were rejected")
     if report.refused_lines:

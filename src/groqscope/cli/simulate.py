@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from groqscope.cli.messages import say
+
 if TYPE_CHECKING:
     from groqscope.simulator import Pace, Served, Simulator
 
@@ -71,7 +73,7 @@ def _make(replay: str | None, pace: "Pace", host: str, port: int) -> "Simulator"
     except (RecordingError, ImportError) as error:
         raise AuditError(str(error)) from error
     for error in simulator.recording_errors:
-        print(f"groqscope: not served: {error}", file=sys.stderr)
+        say(f"not served: {error}")
     return simulator
 
 

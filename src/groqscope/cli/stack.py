@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from groqscope._visible import visible
+
 if TYPE_CHECKING:
     from groqscope.stack import Link
 
@@ -117,6 +119,6 @@ def check(
 
 
 def _show(link: "Link") -> None:
-    print(f"{_MARKS[link.state]:7} {link.name:26} {link.detail}", flush=True)
+    print(f"{_MARKS[link.state]:7} {link.name:26} {visible(link.detail)}", flush=True)
     if link.remedy is not None:
-        print(f"{'':34} {link.remedy}", flush=True)
+        print(f"{'':34} {visible(link.remedy)}", flush=True)

@@ -7,12 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from groqscope.cli import options as opt
+from groqscope.cli.messages import say
 
 if TYPE_CHECKING:
     from groqscope.audit import Query
@@ -35,6 +37,8 @@ _WINDOW_S: Final = 60.0
 _PIPED: Final = 1000
 """Columns where nothing has to be cut."""
 FAILED: Final = frozenset({"error", "truncated"})  # as `audit.fields` has it, which is imported late
+_REMEMBERED: Final = 50_000
+"""Ids that are remembered, so that a request that arrives again is not shown again."""
 _MEMORY: Final = 2000
 """Requests per model that say what is usual."""
 
@@ -221,7 +225,7 @@ def _id(record: "RequestRecord") -> str:
 
 def _store_polls(place: str, stop: threading.Event) -> "Iterator[list[RequestRecord]]":
     """Yield what was there before, then what each look brings."""
-    from groqscope.store import ReadReport, read_records
+    from groqscope.store import ReadReport, SeenIds, read_records
     from groqscope.store import follow as follow_store
 
     looks = follow_store(place, stop)
@@ -230,18 +234,19 @@ def _store_polls(place: str, stop: threading.Event) -> "Iterator[list[RequestRec
     report = ReadReport()
     before = list(read_records([place], report=report, since=since, timelines=False))
     for warning in report.warnings[:3] if Path(place).exists() else ():  # a store may be made later
-        print(f"groqscope: {warning}", file=sys.stderr)
-    yield [*before, *first]
-    yield from looks
+        say(warning)
+    seen = SeenIds(_REMEMBERED)
+    for records in chain([[*before, *first]], looks):
+        yield [r for r in records if seen.add(r.trace_id, r.span_id)]
 
 
 def _tempo_polls(url: str, stop: threading.Event) -> "Iterator[list[RequestRecord]]":
     from groqscope.audit import SourceError
     from groqscope.audit.tempo import TempoSource
-    from groqscope.store import ReadReport
+    from groqscope.store import ReadReport, SeenIds
 
     source = TempoSource(url)
-    seen: set[str | None] = set()
+    seen = SeenIds(_REMEMBERED)
     looked: int | None = None
     away = False
     while not stop.is_set():
@@ -253,10 +258,11 @@ def _tempo_polls(url: str, stop: threading.Event) -> "Iterator[list[RequestRecor
             if looked is None:
                 raise
             if not away:
-                print(f"groqscope: {error}; looking again", file=sys.stderr)
+                say(f"{error}; looking again")
             away = True
             yield []
         else:
-            yield sorted((r for r in found if r.span_id not in seen), key=lambda r: r.start_unix_ns)
-            seen, looked, away = {r.span_id for r in found}, now, False
+            fresh = [r for r in found if seen.add(r.trace_id, r.span_id)]
+            yield sorted(fresh, key=lambda r: r.start_unix_ns)
+            looked, away = now, False
         stop.wait(TEMPO_INTERVAL)

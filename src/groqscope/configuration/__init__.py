@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from logfire import ScrubbingOptions
 
     from groqscope.configuration.settings import Settings
-    from groqscope.store import OtlpSender
+    from groqscope.delivery import OtlpSender
 
 __all__ = [
     "Configuration",
@@ -203,8 +203,8 @@ def _leave() -> None:
     from groqscope.configuration import pipelines
 
     flush(LEAVE_S - 2)
-    for courier in tuple(pipelines.couriers):
-        courier.close(0)
+    for sender in tuple(pipelines.senders):
+        sender.close(0)
 
 
 def _has_providers() -> bool:

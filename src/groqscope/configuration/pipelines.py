@@ -19,10 +19,11 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from groqscope.configuration import environment
 from groqscope.configuration.errors import ConfigurationError
 from groqscope.configuration.settings import Destination, Settings, Signal
-from groqscope.store import LocalMetricExporter, LocalSpanExporter, OtlpSender
+from groqscope.delivery import OtlpSender
+from groqscope.store import LocalMetricExporter, LocalSpanExporter
 
 if TYPE_CHECKING:
-    from groqscope.store.courier import Courier
+    from groqscope.delivery.retrying import RetryingSender
 
 _LOCAL_DELAY_MS: Final = 1000.0
 """A file costs less than a request to an endpoint, and `groqscope tail` looks at it."""
@@ -30,7 +31,7 @@ _GRPC: Final = "opentelemetry.exporter.otlp.proto.grpc"
 _HTTP: Final = "opentelemetry.exporter.otlp.proto.http"
 _CREDENTIALS: Final = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_{}CREDENTIAL_PROVIDER"
 
-couriers: Final["WeakSet[Courier]"] = WeakSet()
+senders: Final["WeakSet[RetryingSender]"] = WeakSet()
 """Those that have batches on their way."""
 
 
@@ -96,39 +97,39 @@ class _BatchProcessor(BatchSpanProcessor):
 
 def _span_exporter(destination: Destination) -> SpanExporter:
     make = _official(destination, "trace_exporter", "OTLPSpanExporter")
-    courier = _courier(destination, "traces")
-    if courier is None:
+    sender = _retrying_sender(destination, "traces")
+    if sender is None:
         return make(**_arguments(destination))
-    from groqscope.store.spooling import SpoolingSpanExporter
+    from groqscope.delivery.exporters import SpoolingSpanExporter
 
-    return SpoolingSpanExporter(courier)
+    return SpoolingSpanExporter(sender)
 
 
 def _metric_exporter(destination: Destination) -> MetricExporter:
     make = _official(destination, "metric_exporter", "OTLPMetricExporter")
-    courier = _courier(destination, "metrics")
-    if courier is None:
+    sender = _retrying_sender(destination, "metrics")
+    if sender is None:
         return make(**_arguments(destination))
-    from groqscope.store.spooling import SpoolingMetricExporter
+    from groqscope.delivery.exporters import SpoolingMetricExporter
 
     # It knows the variables for temporality and aggregation; nothing is sent by it.
     official: MetricExporter = make(endpoint=destination.endpoint)
-    exporter = SpoolingMetricExporter(courier, official._preferred_temporality, official._preferred_aggregation)  # noqa: SLF001 - there is no getter
+    exporter = SpoolingMetricExporter(sender, official._preferred_temporality, official._preferred_aggregation)  # noqa: SLF001 - there is no getter
     official.shutdown()
     return exporter
 
 
-def _courier(destination: Destination, signal: Signal) -> "Courier | None":
+def _retrying_sender(destination: Destination, signal: Signal) -> "RetryingSender | None":
     """Make what survives an outage; gRPC and credential providers are left to the official exporters."""
     variables = (_CREDENTIALS.format(""), _CREDENTIALS.format(f"{signal.upper()}_"))
     if destination.protocol == "grpc" or environment.text(*variables) is not None:
         return None
-    from groqscope.store.courier import Courier
-    from groqscope.store.spool import Spool, spool_for
+    from groqscope.delivery.retrying import RetryingSender
+    from groqscope.delivery.spool import Spool, spool_for
 
-    courier = Courier(sender_for(destination, signal), Spool(spool_for(destination.endpoint), signal))
-    couriers.add(courier)
-    return courier
+    sender = RetryingSender(sender_for(destination, signal), Spool(spool_for(destination.endpoint), signal))
+    senders.add(sender)
+    return sender
 
 
 def sender_for(destination: Destination, signal: Signal) -> OtlpSender:

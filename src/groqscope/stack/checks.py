@@ -9,9 +9,12 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from groqscope._exchange import AnswerTooLongError, exchange
+from groqscope._visible import visible
 from groqscope.stack.link import Link
 from groqscope.stack.probe import SERIES, SERVICE, Probe
 
@@ -30,7 +33,8 @@ _NO_TLS: Final = "it does not speak TLS"
 _NO_HTTP: Final = "something listens there that does not speak HTTP"
 _POLL_S: Final = 0.5
 _ANSWER_S: Final = 5.0
-"""How long to wait for one answer."""
+"""How long to wait for one answer, to its last byte."""
+_ANSWER_BYTES: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ def _tempo(tools: _Tools, addresses: Addresses, probe: Probe) -> Link:
         if ready
         else "a Tempo that just started is ready after 15 s: try again"
     )
-    state = "is ready" if ready else f"is not ready ({answer.text.strip()[:80]})"
+    state = "is ready" if ready else f"is not ready ({visible(answer.text.strip(), limit=80)})"
     return Link(name, "broken", f"Tempo {state}, but the span did not arrive within {tools.patience_s:g} s", remedy)
 
 
@@ -235,8 +239,9 @@ def _value(tools: _Tools, base: str, query: str) -> float | None:
     if answer is None or answer.status_code != 200:  # noqa: PLR2004 - HTTP
         return None
     try:
-        return float(answer.json()["data"]["result"][0]["value"][1])
-    except (ValueError, KeyError, IndexError, TypeError):
+        value = float(answer.json()["data"]["result"][0]["value"][1])
+        return value if isfinite(value) else None
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -250,15 +255,18 @@ def _ask(tools: _Tools, method: str, url: str, **options: Any) -> "tuple[httpx.R
     import httpx
 
     try:
-        return tools.client.request(method, url, **options), ""
+        request = tools.client.build_request(method, url, **options)
+        return exchange(tools.client, request, seconds=_ANSWER_S, max_bytes=_ANSWER_BYTES), ""
     except httpx.ConnectError as error:
         return None, _unconnected(error)
     except httpx.TimeoutException:
         return None, f"no answer within {_ANSWER_S:g} s"
+    except AnswerTooLongError as error:
+        return None, str(error)
     except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
         return None, _NO_HTTP
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return None, f"{type(error).__name__}: {error}"
+        return None, visible(f"{type(error).__name__}: {error}", limit=200)
 
 
 def _unconnected(error: BaseException) -> str:

@@ -1,6 +1,6 @@
-"""Local OTLP JSON files: write, rotate, read, follow, push.
+"""Local OTLP JSON files: write, rotate, read, follow.
 
-Reading needs neither the OpenTelemetry SDK nor an HTTP client, so what does is imported only when asked for.
+Reading does not need the OpenTelemetry SDK, so what does is imported only when asked for.
 """
 
 from typing import TYPE_CHECKING
@@ -16,17 +16,12 @@ from groqscope.store.report import ReadReport, ReadWarning
 
 if TYPE_CHECKING:
     from groqscope.store.exporters import LocalMetricExporter, LocalSpanExporter
-    from groqscope.store.push import Push, PushReport
-    from groqscope.store.sender import OtlpSender
 
 __all__ = [
     "HOME_VARIABLE",
     "Follower",
     "LocalMetricExporter",
     "LocalSpanExporter",
-    "OtlpSender",
-    "Push",
-    "PushReport",
     "ReadReport",
     "ReadWarning",
     "SeenIds",
@@ -45,8 +40,5 @@ __getattr__, __dir__ = _lazy.attach(
     {
         "LocalMetricExporter": "exporters",
         "LocalSpanExporter": "exporters",
-        "OtlpSender": "sender",
-        "Push": "push",
-        "PushReport": "push",
     },
 )

@@ -28,6 +28,8 @@ _OWN_NAMES: Final = [
 ]
 _OWN: Final = re.compile(f'"(?:{"|".join(map(re.escape, _OWN_NAMES))})"'.encode())
 """Names that only a span with a record has: by them it is known when a limit or a processor took its mark away."""
+_LATEST_VERSION: Final = 1000
+"""A greater one is damaged rather than newer."""
 _LONGEST_NS: Final = 366 * 86_400 * 10**9
 """A request that took longer has a start or an end that is damaged."""
 
@@ -71,11 +73,11 @@ class RecordDecoder:
             yield from self._records(document, warn)
             return
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            found = split(document)
+            found, skipped = split(document)
             if not found:
                 warn(_unreadable(error, complete=complete))
                 return
-        if not complete:
+        if skipped:
             warn(f"{_TORN}; what stands whole beside it was read")
         for one in found:
             try:
@@ -134,7 +136,7 @@ class RecordDecoder:
         nested = otlp.kind_of(span) == otlp.KIND_INTERNAL
         failed = otlp.failed(span)
         version = attributes.get(semconv.RECORD)
-        if isinstance(version, int | float) and version > semconv.RECORD_VERSION and not isinstance(version, bool):
+        if _is_newer(version):
             warn(
                 f"{semconv.RECORD} is {version!r:.20}, and this version reads up to {semconv.RECORD_VERSION}: only "
                 "what the GenAI conventions name was read; update groqscope"
@@ -161,7 +163,7 @@ def decode_traces(data: bytes, *, source: str = "-", report: ReadReport | None =
     try:
         return list(decoder._records(data, lambda reason: report.warn(source, None, reason)))  # noqa: SLF001 - ours
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        if not split(data):
+        if not split(data)[0]:
             raise ValueError(_unreadable(error, complete=True)) from error
         return list(decoder.decode(data, source, None))
 
@@ -173,6 +175,12 @@ def _unreadable(error: Exception, *, complete: bool) -> str:
     if not complete and (isinstance(error, UnicodeDecodeError) or "truncated" in str(error)):
         return f"{_TORN}; skipped"
     return f"not JSON: {error}"
+
+
+def _is_newer(version: object) -> bool:
+    if isinstance(version, bool) or not isinstance(version, int | float):
+        return False
+    return float(version).is_integer() and semconv.RECORD_VERSION < version <= _LATEST_VERSION
 
 
 def _time(value: Any) -> int | None:

@@ -90,25 +90,27 @@ def documents(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterat
     yield from _assembled(_unwrapped(_lines(opened, warn)))
 
 
-def split(data: bytes) -> list[bytes]:
+def split(data: bytes) -> tuple[list[bytes], bool]:
     """Take apart what msgspec refuses as one document, and mend what other writers of JSON allow themselves.
 
     That is: several documents in one line, `NaN`, halves of surrogate pairs, texts that were cut inside a character,
-    numbers beyond a double. Nothing when there is no document in it.
+    numbers beyond a double. Returned too is whether something before a document had to be passed over.
     """
     text = data.decode("utf-8", "replace").strip(_AROUND_TEXT)
     found: list[bytes] = []
+    skipped = False
     at = 0
     while at < len(text):
         try:
             value, end = _tolerant.raw_decode(text, at)
         except (ValueError, RecursionError):
             # Before a document may stand another one that was cut off.
+            skipped = True
             at = next((match.start() for match in _TOP_TEXT.finditer(text, at + 1)), len(text))
             continue
         found.append(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
         at = len(text) - len(text[end:].lstrip(_AROUND_TEXT + ","))
-    return found
+    return found, skipped
 
 
 class _Blocks(io.RawIOBase):
@@ -148,11 +150,11 @@ def _gunzipped(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Itera
             return
         data = inflate.unconsumed_tail or (inflate.unused_data if inflate.eof else b"") or file.read(BUFFER)
         if inflate.eof and data:
-            data = data.lstrip(b"\0") or file.read(BUFFER)
+            data = data.lstrip(b"\0") or file.read(BUFFER).lstrip(b"\0")
             if data and not data.startswith(_GZIP[: len(data)]):
                 warn(None, "something that is not gzip follows the compressed part; read up to there")
                 return
-            inflate = zlib.decompressobj(31)
+            inflate = zlib.decompressobj(31) if data else inflate
     if not inflate.eof:
         warn(None, "the compressed file is damaged or cut off: it has no end; read up to there")
 
@@ -262,7 +264,7 @@ def _assembled(lines: Iterator[tuple[int, bytes]]) -> Iterator[Document]:
         line = given.lstrip(_AROUND) if given[:1] in _STARTS else given
         if begun:
             if _TOP.match(line) and begun[0][:1] == b"{" and given[:1] == b"{":
-                yield first, b"".join(begun), False  # it was cut off, and its writer began anew
+                yield first, b"".join(begun).rstrip(), False  # it was cut off, and its writer began anew
                 begun, depth, size = [], 0, 0
             else:
                 depth += _deeper(line)
@@ -284,7 +286,7 @@ def _assembled(lines: Iterator[tuple[int, bytes]]) -> Iterator[Document]:
         else:
             begun, first, size = [line], number, len(line)
     if begun:
-        yield first, b"".join(begun), False
+        yield first, b"".join(begun).rstrip(), False
 
 
 _STARTS: Final = frozenset(_AROUND[at : at + 1] for at in range(len(_AROUND)))
@@ -298,7 +300,7 @@ def _looks_whole(line: bytes) -> bool:
 def _may_go_on(line: bytes) -> bool:
     """Whether nothing is wrong with it but that it has no end."""
     try:
-        msgspec.json.decode(line, type=msgspec.Raw)
+        msgspec.json.decode(line.rstrip(), type=msgspec.Raw)
     except msgspec.DecodeError as error:
         return "truncated" in str(error)
     return True

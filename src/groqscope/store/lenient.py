@@ -191,7 +191,7 @@ def _mended(raw: msgspec.Raw | bytes) -> msgspec.Raw | bytes:
     try:
         _decode(raw)
     except (msgspec.DecodeError, UnicodeError):
-        return next(iter(split(bytes(raw))), b"[]")
+        return next(iter(split(bytes(raw))[0]), b"[]")
     return raw
 
 

@@ -108,11 +108,16 @@ class SegmentWriter:
         if self._fd is None:
             self._open(len(data))
         assert self._fd is not None
-        while data:
-            # A regular file takes all of it in one call unless the disk is full, and then the rest raises.
-            written = os.write(self._fd, data)
-            self._size += written
-            data = data[written:]
+        before = self._size
+        try:
+            while data:
+                # A regular file takes all of it in one call unless the disk is full, and then the rest raises.
+                written = os.write(self._fd, data)
+                self._size += written
+                data = data[written:]
+        except OSError:
+            self._take_back(before)
+            raise
 
     def _open(self, room: int) -> None:
         make_private(self.directory)
@@ -121,6 +126,15 @@ class SegmentWriter:
         path = self.directory / f"{self._stem}.{self._number:04d}.jsonl"
         self._fd = os.open(path, _FLAGS, 0o600)
         self._path, self._size = path, 0
+
+    def _take_back(self, size: int) -> None:
+        """Leave neither half a line nor an empty file."""
+        assert self._fd is not None
+        with suppress(OSError):
+            if size:
+                os.ftruncate(self._fd, size)
+            elif self._path is not None:
+                self._path.unlink()
 
     def _close(self) -> None:
         if self._fd is not None:

@@ -16,13 +16,14 @@ from typing import Any, Final
 
 import msgspec
 
+from groqscope.delivery.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
+from groqscope.delivery.spool import locked
+from groqscope.delivery.transcode import Signal, key_of, signal_of
 from groqscope.store.directory import home, make_private
+from groqscope.store.once import SeenIds
 from groqscope.store.otlp import spans_of
 from groqscope.store.report import ReadReport
-from groqscope.store.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
 from groqscope.store.sources import name_of, read_documents, sources
-from groqscope.store.spool import locked
-from groqscope.store.transcode import Signal, key_of, signal_of
 
 GIVE_UP_AFTER: Final = 60.0
 """Seconds without success."""
@@ -44,6 +45,8 @@ class PushReport:
     """Spans, and collections of metrics or log records, that the endpoint took."""
     before: int = 0
     """Lines that an earlier push had sent."""
+    repeats: int = 0
+    """Spans left out because this push had sent them already."""
     rejected: int = 0
     """Parts of lines that the endpoint did not take."""
     refused_lines: int = 0
@@ -63,10 +66,13 @@ class _Batch:
     lines: list[bytes] = field(default_factory=list[bytes])
     numbers: list[int] = field(default_factory=list[int])
     size: int = 0
+    last: int = 0
+    """The last line that needs no sending any more when these are sent."""
 
     def add(self, line: bytes, number: int) -> None:
         self.lines.append(line)
         self.numbers.append(number)
+        self.last = number
         self.size += len(line)
 
     def line(self) -> bytes:
@@ -127,6 +133,7 @@ class Push:
         self._wait = wait
         self._on_progress = on_progress
         self._reached = False
+        self._seen = SeenIds()
         self._ledger = home() / "push" / f"{hashlib.sha256(endpoint.encode()).hexdigest()[:16]}.json"
         self._done: dict[str, int] = {}
 
@@ -169,9 +176,31 @@ class Push:
                 self._send(batch)
                 batch = None
             batch = batch or _Batch(key, name_of(path), signal)
-            batch.add(line, number)
+            unsent = self._unsent(line) if signal == "traces" else line
+            batch.last = number
+            if unsent is not None:
+                batch.add(unsent, number)
         if batch is not None:
             self._send(batch)
+
+    def _unsent(self, line: bytes) -> bytes | None:
+        """Return a line without the spans that this push has sent before, from another file for example.
+
+        `None` when nothing is left of it.
+        """
+        ids = [(str(span.trace_id).lower(), str(span.span_id).lower()) for span, _ in spans_of(line, lambda _: None)]
+        new = [self._seen.add(*pair) for pair in ids]
+        if all(new):
+            return line
+        self.report.repeats += len(new) - sum(new)
+        if not any(new):
+            return None
+        document = msgspec.json.decode(line)
+        keep = iter(new)
+        for resource_spans in document.get("resourceSpans") or ():
+            for scope_spans in resource_spans.get("scopeSpans") or ():
+                scope_spans["spans"] = [span for span in scope_spans.get("spans") or () if next(keep, True)]
+        return msgspec.json.encode(document)
 
     def _signal_of(self, line: bytes, name: str, number: int, *, complete: bool) -> Signal | None:
         try:
@@ -185,6 +214,9 @@ class Push:
         return signal
 
     def _send(self, batch: _Batch) -> None:
+        if not batch.lines:
+            self._remember(batch.key, batch.last)
+            return
         match self._delivery(batch):
             case Delivered(rejected, message):
                 self.report.sent_lines += len(batch.lines)
@@ -203,7 +235,7 @@ class Push:
                     alone.add(line, number)
                     self._send(alone)
                 return
-        self._remember(batch.key, batch.numbers[-1])
+        self._remember(batch.key, batch.last)
         self._on_progress(self.report)
 
     def _delivery(self, batch: _Batch) -> Delivery:

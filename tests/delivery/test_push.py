@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan
 from support.collector import Answer, Collector, collector
 from support.full_records import full_record
 from support.spans import span_of
 
 from groqscope.configuration import ConfigurationError, otlp_sender
-from groqscope.store import LocalMetricExporter, LocalSpanExporter, Push, PushReport
+from groqscope.delivery import Push, PushReport
+from groqscope.store import LocalMetricExporter, LocalSpanExporter
 
 
 @pytest.fixture(name="endpoint")
@@ -28,9 +30,13 @@ def _endpoint() -> Iterator[Collector]:
 def _store(tmp_path: Path) -> Path:
     exporter = LocalSpanExporter(tmp_path / "store")
     for name in "abc":
-        exporter.export([span_of(replace(full_record(), model=name))])
+        exporter.export([_span(name)])
     exporter.shutdown()
     return tmp_path / "store"
+
+
+def _span(name: str) -> ReadableSpan:
+    return span_of(replace(full_record(), model=name, span_id=name.encode().hex().zfill(16)))
 
 
 def _push(endpoint: Collector, *paths: Path, **given: Any) -> PushReport:
@@ -52,7 +58,7 @@ def test_every_line_is_sent_once(endpoint: Collector, store: Path) -> None:
     (path,) = store.iterdir()
     packed = store / "packed.jsonl.gz"
     extra = LocalSpanExporter(store.parent / "extra")
-    extra.export([span_of(replace(full_record(), model="d"))])
+    extra.export([_span("d")])
     (addition,) = (store.parent / "extra").iterdir()
     packed.write_bytes(gzip.compress(path.read_bytes() + addition.read_bytes()))
     path.unlink()
@@ -203,3 +209,16 @@ def test_sender_needs_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:1/base")
 
     assert otlp_sender("metrics").endpoint == "http://h:1/base/v1/metrics"
+
+
+def test_a_span_in_two_files_is_sent_once(endpoint: Collector, store: Path, tmp_path: Path) -> None:
+    """A store and a copy of it: each span goes out once; a line of known and new spans loses the known ones."""
+    copy = LocalSpanExporter(tmp_path / "copy")
+    copy.export([_span("a"), _span("d")])
+    copy.export([_span("b")])
+    copy.shutdown()
+    report = _push(endpoint, store, tmp_path / "copy")
+
+    assert _names(endpoint) == ["a", "b", "c", "d"]
+    assert (report.sent, report.repeats, report.sent_lines) == (4, 2, 4)
+    assert _push(endpoint, store, tmp_path / "copy").before == 5

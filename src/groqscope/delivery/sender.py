@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import msgspec
 
+from groqscope._exchange import exchange
 from groqscope._version import __version__
+from groqscope._visible import visible
+from groqscope.delivery.transcode import Signal, to_protobuf
 from groqscope.store.address import without_password
-from groqscope.store.transcode import Signal, to_protobuf
 
 if TYPE_CHECKING:
     import httpx
@@ -39,7 +41,8 @@ _COMPRESS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "deflate": zlib.compress,
 }
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
-_MAX_ANSWER: Final = 64 * 1024
+_MAX_ANSWER: Final = 1024 * 1024
+_MAX_MESSAGE: Final = 500
 _MAX_RETRY_AFTER: Final = 3600.0
 
 
@@ -119,19 +122,14 @@ class OtlpSender:
 
     def send(self, payload: bytes) -> Delivery:
         """Send one export request, encoded as the protocol says."""
-        deadline = time.monotonic() + self._timeout
         try:
             client = self._connected()
             body = self._compress(payload) if self._compress else payload
             request = client.build_request("POST", self.endpoint, headers=self._headers, content=body)
-            response = client.send(request, stream=True)
-            try:
-                answer = _read(response, deadline)
-            finally:
-                response.close()
+            response = exchange(client, request, seconds=self._timeout, max_bytes=_MAX_ANSWER)
         except Exception as error:  # noqa: BLE001 - whatever it is, the data can be sent later
             return Unavailable(_reason(error))
-        return self._outcome(response, answer)
+        return self._outcome(response, response.content)
 
     @property
     def name(self) -> str:
@@ -185,23 +183,12 @@ class OtlpSender:
         if self.protocol == "http/json":
             said: dict[str, Any] = msgspec.json.decode(answer).get("partialSuccess") or {}
             rejected = next((int(v) for k, v in said.items() if k.startswith("rejected")), 0)
-            return Delivered(rejected, str(said.get("errorMessage", "")))
+            return Delivered(rejected, visible(str(said.get("errorMessage", "")), limit=_MAX_MESSAGE))
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
         # The same fields by number in the answers of all signals.
         partial = ExportTraceServiceResponse.FromString(answer).partial_success
-        return Delivered(partial.rejected_spans, partial.error_message)
-
-
-def _read(response: "httpx.Response", deadline: float) -> bytes:
-    answer = b""
-    for chunk in response.iter_bytes():
-        answer += chunk
-        if len(answer) > _MAX_ANSWER:
-            break
-        if time.monotonic() > deadline:
-            raise TimeoutError("the answer took too long")
-    return answer
+        return Delivered(partial.rejected_spans, visible(partial.error_message, limit=_MAX_MESSAGE))
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -219,5 +206,5 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error).strip()
+    text = visible(str(error).strip(), limit=_MAX_MESSAGE)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

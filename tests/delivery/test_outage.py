@@ -31,12 +31,12 @@ from support.processes import WHOLE
 from support.scope import STREAM, Wire, groq_client, sse
 from support.spans import span_of
 
+from groqscope.delivery.exporters import SpoolingMetricExporter, SpoolingSpanExporter
+from groqscope.delivery.retrying import RetryingSender
+from groqscope.delivery.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
+from groqscope.delivery.spool import Spool, spool_for
 from groqscope.instrument import instrument, record_of
 from groqscope.store import read_records
-from groqscope.store.courier import Courier
-from groqscope.store.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
-from groqscope.store.spool import Spool, spool_for
-from groqscope.store.spooling import SpoolingMetricExporter, SpoolingSpanExporter
 
 PAUSE = 0.02
 
@@ -59,7 +59,7 @@ def _exporter(endpoint: Collector, tmp_path: Path) -> Iterator[Make]:
     ) -> SpoolingSpanExporter:
         sender = OtlpSender(f"{endpoint.url}/v1/traces", "traces", protocol=protocol, timeout=timeout)  # pyright: ignore[reportArgumentType] - it is one
         spool = Spool(tmp_path / "spool", "traces", max_bytes=max_bytes)
-        made.append(SpoolingSpanExporter(Courier(sender, spool, first_pause=pause, longest_pause=2 * pause)))
+        made.append(SpoolingSpanExporter(RetryingSender(sender, spool, first_pause=pause, longest_pause=2 * pause)))
         return made[-1]
 
     yield make
@@ -74,7 +74,7 @@ def _answer_of(endpoint: Collector) -> Delivery:
 
 def _send(exporter: SpoolingSpanExporter, *names: str) -> None:
     for name in names:
-        exporter.export([span_of(replace(full_record(), model=name))])
+        exporter.export([span_of(replace(full_record(), model=name, span_id=name.encode().hex().zfill(16)))])
 
 
 def _settle(exporter: SpoolingSpanExporter) -> None:
@@ -97,7 +97,7 @@ def test_healthy_endpoint_leaves_nothing_on_disk(endpoint: Collector, exporter: 
     assert sending.force_flush()
     assert _names(endpoint) == ["a", "b", "c"]
     assert not (tmp_path / "spool").exists()
-    assert sending.courier.counts.delivered == 3
+    assert sending.sender.counts.delivered == 3
 
 
 def _refuse(endpoint: Collector) -> None:
@@ -187,7 +187,7 @@ def test_hanging_endpoint_is_given_up_after_its_time(endpoint: Collector, export
     hold.set()
 
     assert sending.force_flush()
-    assert sending.courier.counts.delivered == 1
+    assert sending.sender.counts.delivered == 1
 
 
 def test_lost_answer_means_twice(endpoint: Collector, exporter: Make) -> None:
@@ -256,7 +256,7 @@ def test_partial_success_is_counted_and_not_repeated(
 
     assert sending.force_flush()
     assert len(endpoint.requests) == 1
-    counts = sending.courier.counts
+    counts = sending.sender.counts
     assert (counts.delivered, counts.rejected) == (1, 1)
     assert "too old" in caplog.text
 
@@ -271,7 +271,7 @@ def test_refusal_is_final(
 
     assert sending.force_flush()
     assert len(endpoint.requests) == 2
-    assert sending.courier.counts.refused == 2
+    assert sending.sender.counts.refused == 2
     assert caplog.text.count("HTTP 401") == 1
     assert list(read_records([tmp_path])) == []
 
@@ -311,7 +311,7 @@ def test_spool_is_bounded(endpoint: Collector, exporter: Make, tmp_path: Path) -
     kept = [str(r.model) for r in read_records([tmp_path / "spool"])]
 
     assert 300_000 < sum(p.stat().st_size for p in (tmp_path / "spool").glob("*.jsonl")) <= 400_000
-    assert sending.courier.spool.dropped == 12 - len(kept) > 0
+    assert sending.sender.spool.dropped == 12 - len(kept) > 0
     assert sorted(kept) == list("abcdefghijkl")[-len(kept) :]
 
 
@@ -334,13 +334,13 @@ def test_spool_that_another_process_sends_from_is_left_to_it(
         other.stdout.readline()
         endpoint.default = Answer()
         _send(sending, "b")
-        with sending.courier.spool.only_one() as alone:
+        with sending.sender.spool.only_one() as alone:
             assert not alone
         other.kill()
     endpoint.wait_until(lambda: sorted(_names(endpoint)) == ["a", "b"])
 
 
-def test_two_couriers_do_not_send_the_same(endpoint: Collector, exporter: Make) -> None:
+def test_two_senders_do_not_send_the_same(endpoint: Collector, exporter: Make) -> None:
     """Of those that share a spool one sends at a time, so that what waited is sent once."""
     endpoint.default = Answer(503)
     first, second = exporter(), exporter()
@@ -365,7 +365,7 @@ def test_disk_that_cannot_be_written_is_said_once(
         _send(sending, "a", "b")
         sending.force_flush(500)
 
-    assert sending.courier.spool.dropped == 2
+    assert sending.sender.spool.dropped == 2
     assert caplog.text.count("cannot keep telemetry") == 1
 
 
@@ -378,12 +378,12 @@ def test_sender_that_fails_in_an_unknown_way_costs_nothing(
         raise RuntimeError("nobody foresaw this")
 
     sending = exporter()
-    monkeypatch.setattr(sending.courier.sender, "_connected", fail)
+    monkeypatch.setattr(sending.sender.otlp, "_connected", fail)
     with caplog.at_level(logging.WARNING):
         _send(sending, "a")
         sending.force_flush(300)
 
-    assert len(sending.courier.spool.waiting()) == 1
+    assert len(sending.sender.spool.waiting()) == 1
     assert caplog.text.count("nobody foresaw this") == 1
 
 
@@ -392,10 +392,10 @@ def test_fork_while_a_batch_is_spooled(endpoint: Collector, exporter: Make) -> N
     """A child forked while its parent writes to the spool can write to it, too: the parent's lock is not its own."""
     endpoint.down()
     sending = exporter()
-    with sending.courier.spool._lock:
+    with sending.sender.spool._lock:
         child = os.fork()
         if child == 0:
-            writing = threading.Thread(target=sending.courier.spool.append, args=(b"{}", 1), daemon=True)
+            writing = threading.Thread(target=sending.sender.spool.append, args=(b"{}", 1), daemon=True)
             writing.start()
             writing.join(5)
             os._exit(1 if writing.is_alive() else 0)
@@ -432,7 +432,7 @@ def test_metrics_wait_too(endpoint: Collector, tmp_path: Path) -> None:
     data = reader.get_metrics_data()
     assert data is not None
     sender = OtlpSender(f"{endpoint.url}/v1/metrics", "metrics")
-    exporter = SpoolingMetricExporter(Courier(sender, Spool(tmp_path, "metrics"), first_pause=PAUSE))
+    exporter = SpoolingMetricExporter(RetryingSender(sender, Spool(tmp_path, "metrics"), first_pause=PAUSE))
     exporter.export(data)
     exporter.force_flush()
     endpoint.answers.append(Answer(503))
@@ -488,7 +488,7 @@ def test_an_outage_in_the_middle_of_a_run(endpoint: Collector, exporter: Make, f
     provider.shutdown()
 
     names = endpoint.span_names()
-    by_disk = sending.courier.counts.spooled
+    by_disk = sending.sender.counts.spooled
     figure(
         "outage in the middle of a run",
         f"{expected} spans, {by_disk} by way of the disk, {expected - len(set(names))} lost",
@@ -544,7 +544,7 @@ def test_ten_minutes_outage(endpoint: Collector, exporter: Make, figure: Figure)
         _recover(endpoint)
         begin(endpoint)
         minutes(2)
-    waiting = sending.courier.counts.spooled
+    waiting = sending.sender.counts.spooled
     hold.set()
     _recover(endpoint)
     minutes(1)
@@ -573,5 +573,5 @@ def test_ten_minutes_outage(endpoint: Collector, exporter: Make, figure: Figure)
     assert [arrived[span] for span in twice] == [2]
     assert twice == [format(last.get_span_context().span_id, "016x")]
     assert waiting >= 9 * MINUTE
-    assert sending.courier.spool.dropped == sending.courier.counts.refused == 0
+    assert sending.sender.spool.dropped == sending.sender.counts.refused == 0
     assert max(took) < TIMEOUT_S

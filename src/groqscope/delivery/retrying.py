@@ -20,8 +20,8 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from groqscope import _fork
 from groqscope._diagnostics import log_failure_once
-from groqscope.store.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
-from groqscope.store.spool import Spool, items_of
+from groqscope.delivery.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
+from groqscope.delivery.spool import Spool, items_of
 
 _logger = logging.getLogger("groqscope.store")
 
@@ -64,18 +64,18 @@ class Counts:
     """Parts of delivered batches that the endpoint did not take; lost."""
 
 
-class Courier:
+class RetryingSender:
     """One endpoint's thread, its batch on the way and its spool."""
 
     def __init__(
         self,
-        sender: OtlpSender,
+        otlp: OtlpSender,
         spool: Spool,
         *,
         first_pause: float = FIRST_PAUSE,
         longest_pause: float = LONGEST_PAUSE,
     ) -> None:
-        self.sender = sender
+        self.otlp = otlp
         self.spool = spool
         self.counts = Counts()
         self._pauses = first_pause, longest_pause
@@ -158,7 +158,7 @@ class Courier:
     def _running(self) -> bool:
         """Whether the thread runs; it is started here, which cannot be done when the interpreter is ending."""
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._work, name="groqscope-courier", daemon=True)
+            self._thread = threading.Thread(target=self._work, name="groqscope-sender", daemon=True)
             try:
                 self._thread.start()
             except RuntimeError:
@@ -173,7 +173,7 @@ class Courier:
                     self._send_spooled()
                 except Exception as error:  # noqa: BLE001 - the next batch may fare better
                     log_failure_once(_logger, "groqscope's sender failed and goes on", error)
-            self.sender.close()
+            self.otlp.close()
 
     def _wait(self) -> bool:
         """Wait for something to do; `False` when it is over."""
@@ -192,7 +192,7 @@ class Courier:
         if batch is None:
             return
         payload = batch.payload()
-        delivery = Refused("it cannot be encoded") if payload is None else self.sender.send(payload)
+        delivery = Refused("it cannot be encoded") if payload is None else self.otlp.send(payload)
         if self._batch is not batch:
             return  # `close` lost patience and put it on disk
         self._note(delivery, batch.items)
@@ -230,7 +230,7 @@ class Courier:
                 line = path.read_bytes()
             except OSError:
                 continue  # somebody made room
-            delivery = self.sender.send_line(line)
+            delivery = self.otlp.send_line(line)
             self._note(delivery, items_of(path))
             if isinstance(delivery, Unavailable):
                 return
@@ -240,7 +240,7 @@ class Courier:
         match delivery:
             case Delivered(rejected, message):
                 if self._failures:
-                    _logger.info("%s is back; groqscope sends what waited.", self.sender.name)
+                    _logger.info("%s is back; groqscope sends what waited.", self.otlp.name)
                     self._look_at = 0.0
                 self._failures, self._resume_at = 0, 0.0
                 self.counts.delivered += items - rejected
@@ -254,7 +254,7 @@ class Courier:
         if not self._failures:
             _logger.warning(
                 "%s does not take telemetry: %s. It waits in %s until the endpoint is back.",
-                self.sender.name,
+                self.otlp.name,
                 reason,
                 self.spool.directory,
             )
@@ -270,7 +270,7 @@ class Courier:
         before = getattr(self.counts, what)
         setattr(self.counts, what, before + items)
         if not before:
-            _logger.warning("%s %s telemetry for good: %s. It is lost.", self.sender.name, what, reason)
+            _logger.warning("%s %s telemetry for good: %s. It is lost.", self.otlp.name, what, reason)
 
     def _keep(self, batch: Batch) -> None:
         line = batch.line()

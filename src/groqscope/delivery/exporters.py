@@ -16,9 +16,9 @@ from opentelemetry.sdk.metrics.view import Aggregation
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from groqscope.store.courier import Courier
+from groqscope.delivery.retrying import RetryingSender
+from groqscope.delivery.sender import HttpProtocol
 from groqscope.store.exporters import encode_metric_line, encode_span_line
-from groqscope.store.sender import HttpProtocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class _Spans:
             return self.line()
         try:
             return encode_spans(self.spans).SerializeToString()
-        except Exception:  # noqa: BLE001 - whatever it is, the courier counts it as lost
+        except Exception:  # noqa: BLE001 - whatever it is, the sender counts it as lost
             return None
 
     def line(self) -> bytes | None:
@@ -61,51 +61,51 @@ class _Metrics:
 
 
 class SpoolingSpanExporter(SpanExporter):
-    """Hands each batch of spans to a courier; never waits for the endpoint."""
+    """Hands each batch of spans to a sender; never waits for the endpoint."""
 
-    def __init__(self, courier: Courier) -> None:
-        self.courier = courier
-        courier.start()
+    def __init__(self, sender: RetryingSender) -> None:
+        self.sender = sender
+        sender.start()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Take a batch over: it is on its way or on disk when this returns."""
         if spans:
-            self.courier.submit(_Spans(tuple(spans), self.courier.sender.protocol))
+            self.sender.submit(_Spans(tuple(spans), self.sender.otlp.protocol))
         return SpanExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what can be sent now; whether nothing is left."""
-        return self.courier.flush(timeout_millis / 1000)
+        return self.sender.flush(timeout_millis / 1000)
 
     def shutdown(self, timeout_millis: float = 10_000) -> None:
         """Send what can be sent within the time, and leave the rest on disk."""
-        self.courier.close(timeout_millis / 1000)
+        self.sender.close(timeout_millis / 1000)
 
 
 class SpoolingMetricExporter(MetricExporter):
-    """Hands each collection of metrics to a courier; never waits for the endpoint."""
+    """Hands each collection of metrics to a sender; never waits for the endpoint."""
 
     def __init__(
         self,
-        courier: Courier,
+        sender: RetryingSender,
         preferred_temporality: dict[type, AggregationTemporality] | None = None,
         preferred_aggregation: dict[type, Aggregation] | None = None,
     ) -> None:
         super().__init__(preferred_temporality, preferred_aggregation)
-        self.courier = courier
-        courier.start()
+        self.sender = sender
+        sender.start()
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         """Take a collection over: it is on its way or on disk when this returns."""
         del timeout_millis, kwargs
-        self.courier.submit(_Metrics(metrics_data, self.courier.sender.protocol))
+        self.sender.submit(_Metrics(metrics_data, self.sender.otlp.protocol))
         return MetricExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Send what can be sent now; whether nothing is left."""
-        return self.courier.flush(timeout_millis / 1000)
+        return self.sender.flush(timeout_millis / 1000)
 
     def shutdown(self, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         """Send what can be sent within the time, and leave the rest on disk."""
         del kwargs
-        self.courier.close(timeout_millis / 1000)
+        self.sender.close(timeout_millis / 1000)

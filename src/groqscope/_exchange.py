@@ -1,0 +1,108 @@
+"""One HTTP exchange that ends in time and in size, whatever the other side does.
+
+httpx's timeout is for each read: who sends a byte now and then keeps it waiting for ever. Here every read has what is
+left of the time of the whole exchange, from the connection to the last byte of the body.
+"""
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import httpx
+
+_now: Final = threading.local()
+"""The moment by which the exchange of this thread has to end."""
+
+
+class AnswerTooLongError(Exception):
+    """The answer takes too long or has too many bytes."""
+
+
+def exchange(client: "httpx.Client", request: "httpx.Request", *, seconds: float, max_bytes: int) -> "httpx.Response":
+    """Send a request and return the response with its body; a redirect is not followed.
+
+    Raises:
+        AnswerTooLongError: it took longer than `seconds`, or has more than `max_bytes` (unpacked).
+        httpx.HTTPError: the exchange failed.
+    """
+    import httpx
+
+    _bound(client)
+    deadline = _now.deadline = time.monotonic() + seconds
+    try:
+        response = client.send(request, stream=True, follow_redirects=False)
+        try:
+            body = bytearray()
+            for block in response.iter_bytes():
+                body += block
+                if len(body) > max_bytes:
+                    raise AnswerTooLongError(f"its answer has more than {max_bytes >> 20:,} MiB")
+                if time.monotonic() > deadline:
+                    raise AnswerTooLongError(f"its answer took longer than {seconds:g} s")
+        finally:
+            response.close()
+    except httpx.TimeoutException:
+        if time.monotonic() < deadline:
+            raise  # another of the client's timeouts
+        raise AnswerTooLongError(f"its answer took longer than {seconds:g} s") from None
+    finally:
+        _now.deadline = None
+    headers = [(name, value) for name, value in response.headers.multi_items() if name not in _OF_THE_TRANSFER]
+    return httpx.Response(response.status_code, headers=headers, content=bytes(body), request=request)
+
+
+_OF_THE_TRANSFER: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+def _bound(client: "httpx.Client") -> None:
+    """Have the connections of a client end by the moment.
+
+    httpx passes no network backend on to httpcore, so that it is put in place where httpcore keeps it. Where that place
+    is another one, in a later version, each read has the client's own timeout.
+    """
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - see above
+        pool: Any = getattr(transport, "_pool", None)
+        backend = getattr(pool, "_network_backend", None)
+        if backend is not None and not isinstance(backend, _Backend):
+            pool._network_backend = _Backend(backend)  # noqa: SLF001 - see above
+
+
+def _left(timeout: float | None) -> float | None:
+    deadline = getattr(_now, "deadline", None)
+    if deadline is None:
+        return timeout
+    left = max(0.001, deadline - time.monotonic())
+    return left if timeout is None else min(left, timeout)
+
+
+class _Backend:
+    """httpcore's network backend, its timeouts cut to what is left."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> "_Stream":
+        return _Stream(self._backend.connect_tcp(host, port, timeout=_left(timeout), **options))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+
+class _Stream:
+    """httpcore's network stream, its timeouts cut to what is left."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, timeout=_left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout=_left(timeout))
+
+    def start_tls(self, ssl_context: Any, server_hostname: str | None, timeout: float | None = None) -> "_Stream":
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout=_left(timeout)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -1,0 +1,43 @@
+"""Text from outside, so that it is only seen: the one place that decides what may reach a terminal, a log or a page."""
+
+from typing import Final
+
+_HIDDEN: Final = frozenset(
+    code
+    for first, last in (
+        (0x00, 0x1F),
+        (0x7F, 0x9F),
+        (0xAD, 0xAD),
+        (0x61C, 0x61C),
+        (0x180E, 0x180E),
+        (0x200B, 0x200F),
+        (0x2028, 0x202E),
+        (0x2060, 0x206F),
+        (0xD800, 0xDFFF),
+        (0xFEFF, 0xFEFF),
+        (0xFFF9, 0xFFFB),
+        (0xE0000, 0xE007F),
+    )
+    for code in range(first, last + 1)
+)
+"""Controls, invisible marks, changes of direction and lone surrogates."""
+
+
+def visible(text: str, *, limit: int | None = None) -> str:
+    r"""Return text from outside so that it is only seen: controls become `\x1b`, too much of it is cut."""
+    if limit is not None and len(text) > limit:
+        text = text[: max(1, limit - 1)] + "…"
+    if text.isprintable() and text.isascii():
+        return text
+    return "".join(_escaped(ord(char)) if ord(char) in _HIDDEN else char for char in text)
+
+
+def visible_lines(text: str) -> str:
+    """Return text of our own, which may hold text from outside, with its lines as they are."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def _escaped(code: int) -> str:
+    if code < 0x100:  # noqa: PLR2004 - two digits suffice
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004 - as above
