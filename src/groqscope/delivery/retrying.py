@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
+from enum import Enum, auto
 from importlib import import_module
 from typing import Final, Protocol
 
@@ -62,6 +63,43 @@ class Counts:
     """The endpoint will never take them; lost."""
     rejected: int = 0
     """Parts of delivered batches that the endpoint did not take; lost."""
+
+
+class _Doing(Enum):
+    """What the thread does."""
+
+    WAITING = auto()
+    """For a batch, or for the time to look into the spool; sending a batch counts as `_batch`."""
+    LOOKING = auto()
+    """Into the spool."""
+    DRAINING = auto()
+    """Sending what is in the spool; what is new meanwhile goes behind."""
+
+
+class _Backoff:
+    """How long the endpoint is left alone after failures: as it asks, else twice as long each time."""
+
+    def __init__(self, first: float, longest: float) -> None:
+        self._first, self._longest = first, longest
+        self.failures = 0
+        """In a row."""
+        self.until = 0.0
+        """Before this, by the monotonic clock, nothing is sent."""
+
+    def failed(self, retry_after: float | None) -> None:
+        """Leave the endpoint alone for a while."""
+        pause = min(self._longest, self._first * 2**self.failures) if retry_after is None else retry_after
+        self.failures = min(self.failures + 1, 30)
+        self.until = time.monotonic() + pause
+
+    def succeeded(self) -> None:
+        """Leave it alone no longer."""
+        self.failures, self.until = 0, 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether something may be sent now."""
+        return self.until <= time.monotonic()
 
 
 class RetryingSender:
@@ -127,14 +165,9 @@ class RetryingSender:
         """On its way."""
         self._slow: Batch | None = None
         """One for which others have waited long enough."""
-        self._looking = False
-        """Into the spool."""
-        self._draining = False
-        """Sending from it; what is new meanwhile goes behind."""
+        self._doing = _Doing.WAITING
         self._closed = False
-        self._failures = 0
-        self._resume_at = 0.0
-        """Before this the endpoint is left alone."""
+        self._backoff = _Backoff(*self._pauses)
         self._look_at: float | None = 0.0
         """When to look into the spool; `None` when nothing waits there."""
         self._thread: threading.Thread | None = None
@@ -142,18 +175,22 @@ class RetryingSender:
     def _wait_for_the_one_before(self) -> None:
         """Give a batch on its way a moment, once."""
         before = self._batch
-        if before is None or before is self._slow or self._failures:
+        if before is None or before is self._slow or self._backoff.failures:
             return
         if not self._changed.wait_for(lambda: self._batch is not before, PATIENCE):
             self._slow = before
 
     def _is_free(self) -> bool:
-        return self._batch is None and not self._draining and self._resume_at <= time.monotonic() and not self._closed
+        return self._batch is None and self._doing is not _Doing.DRAINING and self._backoff.over and not self._closed
 
     def _is_idle(self) -> bool:
         """Whether nothing happens now, and nothing is about to."""
-        later = self._look_at is None or max(self._look_at, self._resume_at) > time.monotonic()
-        return self._thread is None or (self._batch is None and not self._looking and later)
+        busy = self._batch is not None or self._doing is not _Doing.WAITING
+        return self._thread is None or not (busy or self._is_time_to_look())
+
+    def _is_time_to_look(self) -> bool:
+        """Whether something may wait in the spool, and the endpoint may have it now."""
+        return self._look_at is not None and max(self._look_at, self._backoff.until) <= time.monotonic()
 
     def _running(self) -> bool:
         """Whether the thread runs; it is started here, which cannot be done when the interpreter is ending."""
@@ -181,10 +218,11 @@ class RetryingSender:
             while not self._closed:
                 if self._batch is not None:
                     return True
-                left = None if self._look_at is None else max(self._look_at, self._resume_at) - time.monotonic()
-                if left is not None and left <= 0:
+                if self._is_time_to_look():
                     return True
-                self._changed.wait(left)
+                self._changed.wait(
+                    None if self._look_at is None else max(self._look_at, self._backoff.until) - time.monotonic()
+                )
             return False
 
     def _send_batch(self) -> None:
@@ -205,21 +243,21 @@ class RetryingSender:
 
     def _send_spooled(self) -> None:
         with self._changed:
-            if self._look_at is None or max(self._look_at, self._resume_at) > time.monotonic() or self._closed:
+            if self._closed or not self._is_time_to_look():
                 return
-            self._looking, self._look_at = True, None
+            self._doing, self._look_at = _Doing.LOOKING, None
         try:
             if self.spool.waiting():
                 with self.spool.only_one() as alone:
                     if alone:
-                        self._draining = True
+                        self._doing = _Doing.DRAINING
                         self._drain()
                     else:
                         # Another process sends; it may overlook what came after it looked.
                         self._look_at = time.monotonic() + self._pauses[0]
         finally:
             with self._changed:
-                self._looking = self._draining = False
+                self._doing = _Doing.WAITING
                 self._changed.notify_all()
 
     def _drain(self) -> None:
@@ -239,10 +277,10 @@ class RetryingSender:
     def _note(self, delivery: Delivery, items: int) -> None:
         match delivery:
             case Delivered(rejected, message):
-                if self._failures:
+                if self._backoff.failures:
                     _logger.info("%s is back; groqscope sends what waited.", self.otlp.name)
                     self._look_at = 0.0
-                self._failures, self._resume_at = 0, 0.0
+                self._backoff.succeeded()
                 self.counts.delivered += items - rejected
                 self._lost("rejected", rejected, message)
             case Refused(reason):
@@ -251,17 +289,14 @@ class RetryingSender:
                 self._pause(reason, retry_after)
 
     def _pause(self, reason: str, retry_after: float | None) -> None:
-        if not self._failures:
+        if not self._backoff.failures:
             _logger.warning(
                 "%s does not take telemetry: %s. It waits in %s until the endpoint is back.",
                 self.otlp.name,
                 reason,
                 self.spool.directory,
             )
-        first, longest = self._pauses
-        pause = min(longest, first * 2**self._failures) if retry_after is None else retry_after
-        self._failures = min(self._failures + 1, 30)
-        self._resume_at = time.monotonic() + pause
+        self._backoff.failed(retry_after)
         self._look_at = 0.0
 
     def _lost(self, what: str, items: int, reason: str) -> None:

@@ -291,9 +291,14 @@ def _assembled(lines: Iterator[tuple[int, bytes]]) -> Iterator[Document]:
 
 _STARTS: Final = frozenset(_AROUND[at : at + 1] for at in range(len(_AROUND)))
 _OPENING: Final = frozenset({b"{", b"["})
+_LONG: Final = 4096
+"""Bytes of a line that no writer would have broken off there to indent."""
 
 
 def _looks_whole(line: bytes) -> bool:
+    """Whether it is a document, most likely: its brackets are closed, or it is longer than lines that are wrapped."""
+    if len(line) > _LONG:
+        return line.rstrip().endswith((b"}", b"]"))
     return line.count(b"{") == line.count(b"}") and line.count(b"[") == line.count(b"]")
 
 
