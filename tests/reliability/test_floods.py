@@ -1,8 +1,11 @@
 """Floods: memory, attributes and series stay bounded, what is over is counted, and the caller gets all of it."""
 
 import json
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -250,3 +253,55 @@ def test_a_hundred_thousand_names(exported: Exported, where: str, figure: Figure
     assert total == requests
     assert other.count == requests - MAX_VALUES
     assert all(len(seen) <= MAX_VALUES for seen in metrics._values.values())
+
+
+REQUESTS = """
+import json, resource, sys
+import httpx
+from groq import Groq
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+import groqscope
+from groqscope.telemetry import worker
+from support.scope import ASK, COMPLETION
+
+class ToBytes(SpanExporter):
+    def export(self, spans):
+        encode_spans(spans).SerializeToString()
+        return SpanExportResult.SUCCESS
+
+tracers, reader = TracerProvider(), InMemoryMetricReader()
+tracers.add_span_processor(BatchSpanProcessor(ToBytes()))
+groqscope.instrument(tracer_provider=tracers, meter_provider=MeterProvider([reader]))
+answer = lambda request: httpx.Response(200, json=COMPLETION)
+client = Groq(api_key="k", base_url="http://groq.test", http_client=httpx.Client(transport=httpx.MockTransport(answer)))
+told, waiting = [], 0
+for step in range(10):
+    for _ in range(int(sys.argv[1]) // 10):
+        client.chat.completions.create(**ASK)
+        waiting = max(waiting, len(worker._jobs))
+    told.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+groqscope.flush()
+points = [p for r in reader.get_metrics_data().resource_metrics for s in r.scope_metrics for m in s.metrics
+          if m.name == "gen_ai.client.operation.duration" for p in m.data.data_points]
+print(json.dumps({"kib": told, "waiting": waiting, "measured": sum(p.count for p in points)}))
+"""
+
+
+def test_a_hundred_thousand_requests(figure: Figure) -> None:
+    """Made as fast as they are answered, they leave nothing behind, and each is measured."""
+    pytest.importorskip("resource", reason="Windows tells no peak of memory")
+    done = subprocess.run(
+        [sys.executable, "-c", REQUESTS, "100000"], cwd=Path(__file__).parents[1], check=True, capture_output=True
+    )
+    told = json.loads(done.stdout)
+    after_a_tenth, after_all = told["kib"][0] / 1024, told["kib"][-1] / 1024
+    figure("100,000 requests in a loop", f"{after_a_tenth:.0f} MiB after 10,000 of them, {after_all:.0f} MiB after all")
+
+    assert told["measured"] == 100_000
+    assert told["waiting"] <= 1_100
+    assert after_all - after_a_tenth < 12
