@@ -122,7 +122,7 @@ class Telemetry:
     def give_up(self, begun: Begun) -> None:
         """End the span of a request whose end could not be told."""
         if begun.span.is_recording():
-            begun.span.end()
+            guarded(begun.span.end)
         self.metrics.ended(begun.in_flight)
 
     def _measure(self, record: RequestRecord, gaps: list[int], context: Context, left: frozenset[str]) -> None:
