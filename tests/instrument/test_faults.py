@@ -150,7 +150,7 @@ def test_a_failing_hook(
 
 @each_mode
 @pytest.mark.parametrize(
-    "method", ["prepared", "answered", "asked", "returned", "read", "chunk", "used", "last_byte", "closing", "end"]
+    "method", ["prepared", "answered", "asked", "returned", "received", "chunk", "used", "last_byte", "closing", "end"]
 )
 def test_a_failing_timeline(
     method: str, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any, caplog: Any

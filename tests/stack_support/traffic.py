@@ -212,7 +212,7 @@ class _Teller:
     def _facts(self) -> None:
         tokens = 12_000 if "8b" not in self.story.model.name else 30_000
         left = max(0, int(tokens * self.story.headroom))
-        self.timeline.response.update(
+        self.timeline.identified(
             request_id=f"req_{self.id}",
             region=self.rng.choice(("us-east-1", "us-west-1")),
             rate_limits=RateLimits(
@@ -263,7 +263,7 @@ class _Teller:
         line.used(self.t, self._usage(tokens, queue, prefill))
         if self.story.tool:
             line.tool_delta(None, 0, 0, f"call_{rng.getrandbits(48):012x}", "lookup_order", '{"order": 1}')
-        line.finish_reasons[0] = "tool_calls" if self.story.tool else "stop"
+        line.choice_finished(0, "tool_calls" if self.story.tool else "stop")
         self._after(0.0006)
 
     def _stream(self, queue: float, prefill: float, network: float) -> None:
@@ -274,7 +274,7 @@ class _Teller:
         line.answered(self.t, 200, unseen=False)
         self._identity()
         self._turn()
-        line.read(self.t, 320)
+        line.received(320)
         line.chunk(self.t, Channel.NONE)
         self._turn()
         tokens = self.rng.randint(30, 480)
@@ -299,7 +299,7 @@ class _Teller:
             # Groq flushes a few tokens at a time: most chunks come with the one before.
             if index % 4 == 0:
                 self._after(4 / model.tokens_per_second, 0.5)
-            line.read(self.t, 220)
+            line.received(220)
             line.chunk(self.t, Channel.REASONING if index < reasoning else Channel.CONTENT)
             if index % 4 == 3:
                 self._turn()
@@ -307,7 +307,7 @@ class _Teller:
     def _break(self) -> None:
         line, ending = self.timeline, self.story.ending
         if ending == "stream_error":
-            self.timeline.response["stream_error"] = "over_capacity"
+            self.timeline.identified(stream_error="over_capacity")
             self.error, self.outcome = "over_capacity", "error"
         elif ending == "closed":
             line.closing(self.t)
@@ -321,7 +321,7 @@ class _Teller:
         if self.story.tool:
             # Groq sends a tool call whole, after the pause in which it is generated.
             self._after(28 / self.story.model.tokens_per_second, 0.3)
-            line.read(self.t, 480)
+            line.received(480)
             line.chunk(self.t, Channel.TOOL)
             name = rng.choice(("lookup_order", "search_documents", "refund"))
             line.tool_delta(
@@ -329,9 +329,9 @@ class _Teller:
             )
             self._turn()
         self._after(2 / self.story.model.tokens_per_second)
-        line.read(self.t, 600)
+        line.received(600)
         line.chunk(self.t, Channel.NONE)
-        line.finish_reasons[0] = "tool_calls" if self.story.tool else "stop"
+        line.choice_finished(0, "tool_calls" if self.story.tool else "stop")
         line.used(self.t, self._usage(tokens, queue, prefill))
         line.done = True
         self._turn()
@@ -387,7 +387,7 @@ class Process:
         facts = RequestFacts(operation=record.operation, model=record.model)
         begun = self.telemetry.begin(facts, record.start_unix_ns)
         begun.span.set_attributes(more or {})
-        ids = {"trace_id": facts.get("trace_id"), "span_id": facts.get("span_id")}
+        ids = {name: begun.identity.get(name) for name in ("trace_id", "span_id")}
         ended = replace(record, **ids, service=self.service, nested=False)
         self.telemetry.end(begun, ended, [])
         return ended
@@ -499,7 +499,7 @@ def send(post: Post, *, end_unix_s: float | None = None, minutes: float = 60, se
         start_unix_ns = int(at * 1e9)
         begun = process.telemetry.begin(facts, start_unix_ns)
         begun.url = "https://api.groq.com/openai/v1/chat/completions"
-        record, gaps = tell(story, start_unix_ns, rng, facts)
+        record, gaps = tell(story, start_unix_ns, rng, {**facts, **begun.identity})
         sent.records.append(record)
 
         def end() -> None:

@@ -53,9 +53,6 @@ class Story:
         facts: RequestFacts = {
             "model": "llama-3.3-70b-versatile",
             "stream": True,
-            "trace_id": f"{seed:032x}",
-            "span_id": f"{seed:016x}",
-            "service": "shop",
             "server_address": "api.groq.com",
             "server_port": 443,
             "messages": 3,
@@ -65,6 +62,7 @@ class Story:
         self.now = 5_000_000_000
         self.random = Random(seed)
         self.timeline = Timeline(self.now, start_unix_ns, facts)
+        self.timeline.traced({"trace_id": f"{seed:032x}", "span_id": f"{seed:016x}", "service": "shop"})
         self.answer: ResponseFacts = {
             "request_id": f"req_01k9zq7m{seed:04d}fzv8a2t6p4x1c3d",
             "response_id": f"chatcmpl-5f0c2c1e-{seed:04d}",
@@ -119,7 +117,7 @@ class Story:
     def chunk(self, gap: float, channel: int = Channel.CONTENT, *, consume: float = 0.02) -> None:
         """Bring a chunk after `gap`; the caller keeps it for `consume`."""
         t = self.after(gap)
-        self.timeline.read(t, 212)
+        self.timeline.received(212)
         self.timeline.chunk(t, channel)
         self.timeline.returned(self.after(0.01))
         self.timeline.asked(self.after(consume))
@@ -147,13 +145,13 @@ class Story:
         self.timeline.chunk(t, Channel.NONE)
         self.timeline.used(t, usage)
         if reason:
-            self.timeline.finish_reasons[0] = reason
+            self.timeline.choice_finished(0, reason)
 
     def end(
         self, outcome: Outcome = "completed", *, error: str | None = None, cost: float | None = None
     ) -> RequestRecord:
         """End the request."""
-        self.timeline.response = self.answer
+        self.timeline.identified(**self.answer)
         _, settled = self.timeline.end(self.after(0.4), outcome)
         return self.timeline.record(None, settled, error, cost)
 
@@ -234,7 +232,7 @@ def cold(**request: object) -> RequestRecord:
     story.timeline.answered(story.after(0.1), 200, unseen=False)
     story.timeline.last_byte(story.after(0.3))
     story.timeline.used(story.now, usage(88, 24, 0.0011, 0.0042, 0.0312))
-    story.timeline.finish_reasons[0] = "stop"
+    story.timeline.choice_finished(0, "stop")
     story.answer["response_size"] = 1_012
     return story.end(cost=0.000006)
 
@@ -257,7 +255,6 @@ def broken(**request: object) -> RequestRecord:
     story.issue()
     story.headers(102)
     story.text(41, 3.0)
-    story.timeline.finish_reasons.clear()
     story.answer["stream_error"] = "over capacity, please try again"
     return story.end("error", error="capacity_exceeded")
 
@@ -332,7 +329,7 @@ def compound(**request: object) -> RequestRecord:
             ModelUsage(model="openai/gpt-oss-120b", input_tokens=1_600, output_tokens=98),
         ),
     )
-    story.timeline.finish_reasons[0] = "stop"
+    story.timeline.choice_finished(0, "stop")
     story.timeline.last_byte(story.now)
     return story.end()
 

@@ -29,7 +29,7 @@ _channels = st.integers(0, Channel.CONTENT | Channel.REASONING | Channel.TOOL)
 _observation = st.one_of(
     st.tuples(st.sampled_from(_PLAIN), _times),
     st.tuples(st.just("chunk"), _times, _channels),
-    st.tuples(st.just("read"), _times, st.integers(0, 4_096)),
+    st.tuples(st.just("received"), _times, st.integers(0, 4_096)),
     st.tuples(st.just("attempt_failed"), _times),
     st.tuples(st.just("answered"), _times, st.booleans()),
     st.tuples(st.just("used"), _times, st.builds(Usage, queue_time=_seconds, prompt_time=_seconds)),
@@ -43,6 +43,8 @@ def _tell(timeline: Timeline, observation: tuple[Any, ...]) -> None:
         timeline.attempt_failed(t, status=503, error_type="503", retry_after=None)
     elif name == "answered":
         timeline.answered(t, 200, unseen=rest[0])
+    elif name == "received":
+        timeline.received(rest[0])
     elif name == "tool_delta":
         timeline.tool_delta(t, 0, 0, None, "f", "{}")
     else:

@@ -277,11 +277,11 @@ def test_left_after_the_answer_was_complete() -> None:
     """A caller who leaves after every choice gave its finish reason has had the whole answer."""
     for outcome in ("closed", "abandoned"):
         seen = _sent(stream=True, choice_count=2).answered(40).chunk(50)
-        seen.timeline.finish_reasons[1] = "length"
+        seen.timeline.choice_finished(1, "length")
 
         assert seen.end(60, outcome).outcome == outcome
 
-        seen.timeline.finish_reasons[0] = "stop"
+        seen.timeline.choice_finished(0, "stop")
         record = seen.end(60, outcome)
 
         assert record.outcome == "completed"
@@ -292,7 +292,7 @@ def test_cancelled_stays_cancelled() -> None:
     """A cancellation or an error is one even when the answer was complete."""
     for outcome in ("cancelled", "error", "truncated"):
         seen = _sent(stream=True).answered(40).chunk(50)
-        seen.timeline.finish_reasons[0] = "stop"
+        seen.timeline.choice_finished(0, "stop")
 
         assert seen.end(60, outcome).outcome == outcome
 

@@ -112,15 +112,17 @@ def models_of(breakdown: Any) -> tuple[ModelUsage, ...]:
 
 
 def chunk_observer(timeline: Timeline, content: Any = None) -> Callable[..., None]:
-    """Give the function that tells the timeline what a chunk carries.
+    """Return the function that tells the timeline what a chunk carries.
 
     Its arguments: the chunk; when the read that brought it was done; `valid=False` for a chunk that the SDK built
     without validation, so that nothing about its parts is certain.
     """
     arrived = timeline.chunk
+    first = True
 
     def observe(chunk: Any, t: int, *, valid: bool = True) -> None:
-        if valid and timeline.chunks and chunk.x_groq is None and chunk.usage is None and len(chunk.choices) == 1:
+        nonlocal first
+        if valid and not first and chunk.x_groq is None and chunk.usage is None and len(chunk.choices) == 1:
             # Nearly every chunk: one choice with a piece of text, or of reasoning, and nothing else.
             choice = chunk.choices[0]
             delta = choice.delta
@@ -130,14 +132,14 @@ def chunk_observer(timeline: Timeline, content: Any = None) -> Callable[..., Non
                 if content is not None:
                     _keep(content, choice.index, delta)
                 return
-        _observe_any(timeline, chunk, t, content)
+        _observe_any(timeline, chunk, t, content, first=first)
+        first = False
 
     return observe
 
 
-def _observe_any(timeline: Timeline, chunk: Any, t: int, content: Any) -> None:
+def _observe_any(timeline: Timeline, chunk: Any, t: int, content: Any, *, first: bool) -> None:
     choices = _list(getattr(chunk, "choices", None))
-    first = timeline.chunks == 0
     channel = Channel.NONE
     for choice in choices:
         delta = getattr(choice, "delta", None)
@@ -157,14 +159,13 @@ def _observe_any(timeline: Timeline, chunk: Any, t: int, content: Any) -> None:
 
 def observe_identity(timeline: Timeline, answer: Any) -> None:
     """Note the ids and names of an answer. Compound systems give each chunk its own id: the first one counts."""
-    response = timeline.response
-    response["response_id"] = _str(getattr(answer, "id", None))
-    response["response_model"] = _str(getattr(answer, "model", None))
-    response["system_fingerprint"] = _str(getattr(answer, "system_fingerprint", None))
-    response["created"] = _int(getattr(answer, "created", None))
-    tier = _str(getattr(answer, "service_tier", None))
-    if tier is not None:
-        response["response_service_tier"] = tier
+    timeline.identified(
+        response_id=_str(getattr(answer, "id", None)),
+        response_model=_str(getattr(answer, "model", None)),
+        system_fingerprint=_str(getattr(answer, "system_fingerprint", None)),
+        created=_int(getattr(answer, "created", None)),
+        response_service_tier=_str(getattr(answer, "service_tier", None)),
+    )
 
 
 def observe_completion(timeline: Timeline, completion: Any, t: int, content: Any = None) -> None:
@@ -185,14 +186,12 @@ def observe_other(timeline: Timeline, answer: Any, t: int) -> None:
         )
         if found != Usage():
             timeline.used(t, found)
-    timeline.response["response_model"] = _str(getattr(answer, "model", None))
-    seconds = _float(getattr(answer, "duration", None))
-    if seconds is not None:
-        timeline.response["audio_seconds"] = seconds
     x_groq = getattr(answer, "x_groq", None)
-    identity = x_groq.get("id") if isinstance(x_groq, Mapping) else getattr(x_groq, "id", None)
-    if isinstance(identity, str):
-        timeline.response["request_id"] = identity[:512]
+    timeline.identified(
+        response_model=_str(getattr(answer, "model", None)),
+        audio_seconds=_float(getattr(answer, "duration", None)),
+        request_id=_str(x_groq.get("id") if isinstance(x_groq, Mapping) else getattr(x_groq, "id", None)),
+    )
 
 
 def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, content: Any) -> None:
@@ -219,8 +218,8 @@ def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, c
     if content is not None:
         _keep(content, index, part)
     reason = _str(getattr(choice, "finish_reason", None))
-    if reason is not None and (index in timeline.finish_reasons or len(timeline.finish_reasons) < 128):  # noqa: PLR2004 - bound
-        timeline.finish_reasons[index] = reason
+    if reason is not None:
+        timeline.choice_finished(index, reason)
         if content is not None:
             content.finished(index, reason)
 
@@ -232,13 +231,14 @@ def _observe_groq(timeline: Timeline, answer: Any, t: int) -> None:
     breakdown = getattr(x_groq, "usage_breakdown", None) or getattr(answer, "usage_breakdown", None)
     if usage is not None:
         timeline.used(t, usage, models_of(breakdown))
-    request_id = _str(getattr(x_groq, "id", None))
-    if request_id is not None and request_id != "stub":
-        timeline.response["request_id"] = request_id
-    error = _str(getattr(x_groq, "error", None))
-    if error is not None:
+    if x_groq is None:
+        return
+    request_id, error = _str(getattr(x_groq, "id", None)), _str(getattr(x_groq, "error", None))
+    timeline.identified(
+        request_id=None if request_id == "stub" else request_id,
         # Free text may repeat what was asked; a code cannot.
-        timeline.response["stream_error"] = error if is_code(error) else "_OTHER"
+        stream_error=error if error is None or is_code(error) else "_OTHER",
+    )
 
 
 def _keep(content: Any, index: int, part: Any) -> None:

@@ -26,7 +26,7 @@ class RateLimitHeaders(TypedDict):
 
 
 def parse_duration(text: str) -> float | None:
-    """Read a duration as seconds; `None` when it is not one."""
+    """Return a duration in seconds; `None` when it is not one."""
     text = text.strip()
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
@@ -37,7 +37,7 @@ def parse_duration(text: str) -> float | None:
 
 
 def rate_limits(headers: Mapping[str, str]) -> RateLimitHeaders:
-    """Read the six `x-ratelimit-*` headers; what is missing or malformed stays `None`."""
+    """Return the six `x-ratelimit-*` headers; what is missing or malformed stays `None`."""
 
     def whole(name: str) -> int | None:
         value = headers.get(f"x-ratelimit-{name}")
@@ -58,7 +58,7 @@ def rate_limits(headers: Mapping[str, str]) -> RateLimitHeaders:
 
 
 def retry_after(headers: Mapping[str, str], now_unix: float) -> float | None:
-    """Read `retry-after-ms` or `retry-after` (seconds or a date) as seconds from now, as the SDK does."""
+    """Return `retry-after-ms` or `retry-after` (seconds or a date) in seconds from now, as the SDK does."""
     milliseconds = headers.get("retry-after-ms")
     if milliseconds is not None and (value := _finite(milliseconds)) is not None:
         return value / 1000

@@ -18,6 +18,7 @@ from groq.types.chat import ChatCompletion
 from groqscope.fastpath import decode_completion, warm_up
 from groqscope.instrument import records
 from groqscope.instrument.facts import (
+    chunk_observer,
     error_type_of,
     is_code,
     observe_completion,
@@ -30,7 +31,7 @@ from groqscope.instrument.headers import rate_limits, retry_after
 from groqscope.instrument.lifecycle import OpenRequest
 from groqscope.instrument.scope import Scope
 from groqscope.telemetry import Begun, Content, disown, price
-from groqscope.timeline import Outcome, RateLimits, RequestRecord, Timeline
+from groqscope.timeline import Outcome, RateLimits, RequestRecord, ResponseFacts, Timeline
 
 if TYPE_CHECKING:
     from groq._models import FinalRequestOptions
@@ -51,6 +52,7 @@ class Recorder(OpenRequest):
     __slots__ = (
         "_chained",
         "_headers",
+        "_operation",
         "_outcome",
         "_record",
         "_url",
@@ -72,7 +74,7 @@ class Recorder(OpenRequest):
         body = body if isinstance(body, Mapping) else {}
         if isinstance(options.extra_json, Mapping):
             body = {**body, **options.extra_json}
-        operation = operation_of(options.method, options.url)
+        operation = self._operation = operation_of(options.method, options.url)
         request = request_facts(operation, body, base_url, stream=stream)
         self.telemetry = telemetry = scope.telemetry
         self.now = scope.now
@@ -91,6 +93,7 @@ class Recorder(OpenRequest):
         self.error_type: str | None = None
         # Last: a span that has begun is one that will end.
         self.begun: Begun = telemetry.begin(request, start_unix, method=options.method.upper())
+        self.timeline.traced(self.begun.identity)
         self.opened()
 
     # -- attempts
@@ -99,11 +102,9 @@ class Recorder(OpenRequest):
     def prepared(self, request: httpx.Request, *, asynchronous: bool) -> None:
         """An attempt begins: ask the transport to tell its steps. A trace callback that is there is called first."""
         t = self.now()
-        self.timeline.prepared(t)
-        self._url = request.url
         size = request.headers.get("content-length")
-        if size is not None and size.isdecimal():
-            self.timeline.request["request_size"] = int(size)
+        self.timeline.prepared(t, int(size) if size is not None and size.isdecimal() else None)
+        self._url = request.url
         self._chained = request.extensions.get("trace")
         request.extensions["trace"] = self._atrace if asynchronous else self._trace
         request.extensions[RECORDER_EXTENSION] = self
@@ -153,8 +154,7 @@ class Recorder(OpenRequest):
         self.timeline.answered(t, response.status_code, unseen=True)
         if response.is_closed:
             # Its body is read; a transport without trace events has not said so.
-            self.timeline.last_byte(t)
-            self.timeline.response["response_size"] = len(response.content)
+            self.timeline.last_byte(t, len(response.content))
         self._headers = (response.status_code, response.headers.raw, time.time())
 
     # -- the end of the call
@@ -192,7 +192,7 @@ class Recorder(OpenRequest):
 
     def body(self, content: bytes, t: int) -> None:
         """Read an answer that the SDK has not parsed (yet) from its bytes."""
-        if self.timeline.request.get("operation") == "chat":
+        if self._operation == "chat":
             completion = decode_completion(content)
             if completion is None:
                 completion = construct_type(value=json.loads(content), type_=ChatCompletion)
@@ -201,10 +201,39 @@ class Recorder(OpenRequest):
             self._observe(json.loads(content, object_hook=lambda fields: SimpleNamespace(**fields)), t)
 
     def _observe(self, result: Any, t: int) -> None:
-        if self.timeline.request.get("operation") == "chat":
+        if self._operation == "chat":
             observe_completion(self.timeline, result, t, self.content)
         else:
             observe_other(self.timeline, result, t)
+
+    # -- a body that is read bit by bit
+
+    @hook("observe_chunks")
+    def chunk_observer(self) -> Callable[..., None]:
+        """Return the function that is told each chunk."""
+        return chunk_observer(self.timeline, self.content)
+
+    def exhausted(self, size: int | None = None) -> None:
+        """The body has been read to its end; it has `size` bytes, where it is not a stream of events."""
+        self._exhausted(size)
+        self.finish("completed" if self.timeline.done or not self.timeline.streaming else "truncated")
+
+    @hook("last_byte")
+    def _exhausted(self, size: int | None) -> None:
+        self.timeline.last_byte(self.now(), size)
+
+    @hook("closing")
+    def closing(self) -> None:
+        """The caller closes the stream, or what its bytes are read from."""
+        self.timeline.closing(self.now())
+
+    @hook("bytes.closed")
+    def response_closed(self) -> None:
+        """The response of a stream of ours is closed; it may be by the caller, or by the end of its body."""
+        # While the stream is asked for more, it is the end of the body that closes the response.
+        if self.open and self.timeline.held_by_caller:
+            self.closing()
+            self.finish("closed")
 
     @hook("parsed")
     def parsed(self, answer: Any) -> None:
@@ -256,37 +285,38 @@ class Recorder(OpenRequest):
     def record(self) -> RequestRecord:
         """The record; as of now while the request runs, made when first asked for once it has ended."""
         if self._record is None:
-            self._read_headers()
+            headers = self._told_by_headers()
             if self._outcome is None:
-                return self.timeline.record(self.now())
-            self._record = self.timeline.record(outcome=self._outcome, error_type=self.error_type, cost=self._cost())
+                return self.timeline.record(self.now(), headers=headers)
+            self._record = self.timeline.record(
+                outcome=self._outcome, error_type=self.error_type, cost=self._cost(), headers=headers
+            )
             self._headers = None
         return self._record
 
     def _cost(self) -> float | None:
         timeline = self.timeline
-        if timeline.usage is None or timeline.request.get("operation") != "chat":
+        if timeline.usage is None or self._operation != "chat":
             return None
-        models = (timeline.response.get("response_model"), timeline.request.get("model"))
-        return price(models, timeline.usage, timeline.usage_models)
+        return price(timeline.models, timeline.usage, timeline.usage_models)
 
-    def _read_headers(self) -> None:
-        """Read what the answer's headers tell, which nobody needs before the record."""
+    def _told_by_headers(self) -> ResponseFacts:
+        """Return what the answer's headers tell, which nobody needs before the record."""
         found = self._headers  # once: another thread may make the record at the same time
         if found is None:
-            return
+            return {}
         status, raw, now_unix = found
         headers = {
             k.decode("ascii", "replace").lower(): v[:_MAX_HEADER].decode("ascii", "replace")
             for k, v in raw[:_MAX_HEADERS]
         }
-        facts = self.timeline.response
-        facts["request_id"] = facts.get("request_id") or headers.get("x-request-id")
-        facts["region"] = headers.get("x-groq-region")
-        if any(name.startswith("x-ratelimit-") for name in headers):
-            facts["rate_limits"] = RateLimits(**rate_limits(headers))
-        if status >= 400:  # noqa: PLR2004 - an error
-            facts["retry_after"] = retry_after(headers, now_unix)
+        limited = any(name.startswith("x-ratelimit-") for name in headers)
+        return ResponseFacts(
+            request_id=headers.get("x-request-id"),
+            region=headers.get("x-groq-region"),
+            rate_limits=RateLimits(**rate_limits(headers)) if limited else None,
+            retry_after=retry_after(headers, now_unix) if status >= 400 else None,  # noqa: PLR2004 - an error
+        )
 
 
 begin = hook("begin")(Recorder)

@@ -20,7 +20,7 @@ from groqscope.telemetry.content import Content, ContentPolicy
 from groqscope.telemetry.cost import warm_up
 from groqscope.telemetry.metrics import MetricAttributes, Metrics
 from groqscope.telemetry.spans import children, emit, guarded, write
-from groqscope.timeline import RequestFacts, RequestRecord
+from groqscope.timeline import RequestFacts, RequestRecord, SpanFacts
 
 logger = logging.getLogger("groqscope")
 
@@ -32,6 +32,8 @@ class Begun:
     span: Span
     context: Context
     """With the span current; for spans inside the call and for exemplars."""
+    identity: SpanFacts
+    """What the record has to know of the span."""
     around: Around | None
     """Somebody else's inference around it."""
     in_flight: MetricAttributes
@@ -59,7 +61,7 @@ class Telemetry:
         self.content = content or ContentPolicy.from_environment()
 
     def begin(self, request: RequestFacts, start_unix_ns: int, *, method: str = "POST") -> Begun:
-        """Begin the span of a request, and write its identity into `request`."""
+        """Begin the span of a request."""
         warm_up()
         worker.start()
         context = otel_context.get_current()
@@ -86,13 +88,12 @@ class Telemetry:
         else:
             context = trace.set_span_in_context(span, context)
         identity = span.get_span_context()
+        facts = SpanFacts(nested=nested, service=_service(span) if span.is_recording() else None)
         if identity.is_valid:
-            request["trace_id"] = format(identity.trace_id, "032x")
-            request["span_id"] = format(identity.span_id, "016x")
-        request["nested"] = nested
-        request["service"] = _service(span) if span.is_recording() else None
+            facts["trace_id"] = format(identity.trace_id, "032x")
+            facts["span_id"] = format(identity.span_id, "016x")
         self.metrics.started(in_flight)
-        return Begun(span, context, outer, in_flight, method)
+        return Begun(span, context, facts, outer, in_flight, method)
 
     def end(self, begun: Begun, record: RequestRecord, gaps: list[int], content: Content | None = None) -> None:
         """Write the record on its span and end it, its children before it; metrics follow behind the request.

@@ -13,7 +13,7 @@ from groqscope.timeline.record import (
     Usage,
     UsageDelta,
 )
-from groqscope.timeline.timeline import Channel, RequestFacts, ResponseFacts, Timeline
+from groqscope.timeline.timeline import Channel, RequestFacts, ResponseFacts, SpanFacts, Timeline
 
 __all__ = [
     "PHASE_NAMES",
@@ -27,6 +27,7 @@ __all__ = [
     "RequestFacts",
     "RequestRecord",
     "ResponseFacts",
+    "SpanFacts",
     "Timeline",
     "ToolCall",
     "Usage",

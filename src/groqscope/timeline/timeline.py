@@ -33,7 +33,7 @@ When did a chunk arrive?
 """
 
 from dataclasses import fields, replace
-from typing import Any, Final, TypedDict
+from typing import Any, Final, TypedDict, Unpack
 
 from groqscope.timeline.packing import fit
 from groqscope.timeline.record import (
@@ -57,6 +57,7 @@ _FIRST_ERROR_STATUS: Final = 400
 _UNSEEN: Final = ("pool_wait", "connect", "tls", "send")
 
 MAX_ATTEMPTS = 16
+MAX_CHOICES = 128
 MAX_USAGE_DELTAS = 16
 TIMELINE_ROOM = 192
 GAPS_ROOM = 128
@@ -77,10 +78,6 @@ class RequestFacts(TypedDict, total=False):
     """What is known of a request when it is sent: fields of `RequestRecord` of the same names."""
 
     operation: str
-    nested: bool
-    service: str | None
-    trace_id: str | None
-    span_id: str | None
     model: str | None
     stream: bool
     server_address: str | None
@@ -102,6 +99,15 @@ class RequestFacts(TypedDict, total=False):
     request_size: int | None
 
 
+class SpanFacts(TypedDict, total=False):
+    """What is known of the span that a record is on: fields of `RequestRecord` of the same names."""
+
+    nested: bool
+    service: str | None
+    trace_id: str | None
+    span_id: str | None
+
+
 class ResponseFacts(TypedDict, total=False):
     """What an answer tells about itself: fields of `RequestRecord` of the same names."""
 
@@ -116,7 +122,7 @@ class ResponseFacts(TypedDict, total=False):
     created: int | None
     response_size: int | None
     audio_seconds: float | None
-    rate_limits: RateLimits
+    rate_limits: RateLimits | None
 
 
 class _Attempt:
@@ -162,11 +168,17 @@ class Timeline:
     """One request, observed. Every time is monotonic nanoseconds."""
 
     __slots__ = (
+        "_asked",
         "_attempts",
         "_attempts_dropped",
+        "_bytes",
         "_channels",
+        "_chunks",
         "_consumed",
+        "_content_chunks",
+        "_done",
         "_entered",
+        "_finish_reasons",
         "_first_read_tokens",
         "_gap_max",
         "_gaps",
@@ -180,42 +192,36 @@ class Timeline:
         "_previous_read",
         "_read_first_chunk",
         "_read_tokens",
+        "_reads",
+        "_request",
+        "_response",
         "_resume",
         "_spent",
         "_stage",
         "_start",
         "_times",
+        "_tools",
         "_ttfc",
         "_ttfot",
         "_ttfrt",
         "_ttft",
         "_unseen",
+        "_usage",
+        "_usage_deltas",
+        "_usage_deltas_dropped",
+        "_usage_models",
         "_wait_start",
-        "asked_ns",
-        "bytes",
-        "chunks",
-        "content_chunks",
-        "done",
-        "finish_reasons",
-        "reads",
-        "request",
-        "response",
         "start_unix_ns",
         "streaming",
-        "tools",
-        "usage",
-        "usage_deltas",
-        "usage_deltas_dropped",
-        "usage_models",
     )
 
     def __init__(self, start_ns: int, start_unix_ns: int, request: RequestFacts) -> None:
         """Begin at the issue of the call; `start_unix_ns` is the same moment on the wall clock."""
         self._start = self._mark = start_ns
         self.start_unix_ns = start_unix_ns
-        self.request = request
+        self._request: dict[str, Any] = {**request}
         self.streaming = bool(request.get("stream"))
-        self.response: ResponseFacts = {}
+        self._response: dict[str, Any] = {}
         self._stage = self._resume = PREPARE
         self._spent = [0] * _STAGES
         self._entered = 1 << PREPARE
@@ -223,9 +229,9 @@ class Timeline:
         self._attempts_dropped = 0
         self._unseen = False
         self._wait_start: int | None = None
-        self.asked_ns = start_ns
-        self.done = False
-        self.bytes = self.reads = self.chunks = self.content_chunks = 0
+        self._asked = start_ns
+        self._done = False
+        self._bytes = self._reads = self._chunks = self._content_chunks = 0
         self._channels = Channel.NONE
         """What chunks have carried so far."""
         self._ttfc: Arrival | None = None
@@ -250,12 +256,12 @@ class Timeline:
         self._gap_max = 0
         self._gaps_excluded = 0
         self._times = StrideSample(TIMELINE_ROOM)
-        self.tools = ToolAssembly()
-        self.finish_reasons: dict[int, str] = {}
-        self.usage: Usage | None = None
-        self.usage_deltas: list[UsageDelta] = []
-        self.usage_deltas_dropped = 0
-        self.usage_models: tuple[ModelUsage, ...] = ()
+        self._tools = ToolAssembly()
+        self._finish_reasons: dict[int, str] = {}
+        self._usage: Usage | None = None
+        self._usage_deltas: list[UsageDelta] = []
+        self._usage_deltas_dropped = 0
+        self._usage_models: tuple[ModelUsage, ...] = ()
 
     # -- stages
 
@@ -279,10 +285,22 @@ class Timeline:
             self._spent[stage] = 0
             self._entered &= ~(1 << stage)
 
+    # -- what it is
+
+    def traced(self, span: SpanFacts) -> None:
+        """The span that carries the record has begun."""
+        self._request.update(span)
+
+    def identified(self, **told: Unpack[ResponseFacts]) -> None:
+        """The answer tells something about itself; what is `None` is not told."""
+        self._response.update(_told(told))
+
     # -- attempts
 
-    def prepared(self, t: int) -> None:
-        """The SDK is about to send an attempt."""
+    def prepared(self, t: int, request_size: int | None = None) -> None:
+        """The SDK is about to send an attempt with a body of `request_size` bytes."""
+        if request_size is not None:
+            self._request["request_size"] = request_size
         t = max(t, self._mark)
         if self._attempts:
             self._enter(RETRY, t)
@@ -338,10 +356,12 @@ class Timeline:
         t = max(t, self._mark)
         self._current(t).headers = t
 
-    def last_byte(self, t: int) -> None:
-        """The body of the answer is read."""
+    def last_byte(self, t: int, size: int | None = None) -> None:
+        """The body of the answer is read; `size` bytes, where it is not a stream of events."""
+        if size is not None:
+            self._response["response_size"] = size
         if self._stage in (WAIT, RECEIVE) or (self._stage == CONSUME and self._resume in (WAIT, RECEIVE)):
-            if t - self.asked_ns >= max(self._consumed, _WAITED_NS):
+            if t - self._asked >= max(self._consumed, _WAITED_NS):
                 # The SDK waited for the end: whatever the caller did since the last chunk did not delay it.
                 self._consumed, self._observed = 0, t
             self._enter(FINISH, t)
@@ -401,11 +421,11 @@ class Timeline:
                 self._mark = t
             self._entered |= 1 << CONSUME
             self._stage = self._resume
-        self.asked_ns = t
+        self._asked = t
 
-    def read(self, t: int, size: int) -> None:  # noqa: ARG002 - every observation has its time
+    def received(self, size: int) -> None:
         """A read brought `size` bytes."""
-        self.bytes += size
+        self._bytes += size
 
     def closing(self, t: int) -> None:
         """The caller closes the stream."""
@@ -419,7 +439,7 @@ class Timeline:
 
         `left`: it goes to the caller at once, at that moment (as `returned`); a call less for nearly every chunk.
         """
-        self.chunks += 1
+        self._chunks += 1
         if t != self._last_read:
             t = self._arrived(t)
         self._last_chunk = t
@@ -429,7 +449,7 @@ class Timeline:
         else:
             times.add((t - self._start) // 1000)
         if channel:
-            self.content_chunks += 1
+            self._content_chunks += 1
             if channel & ~self._channels:
                 self._first_token(t, channel)
         if left is not None:
@@ -456,14 +476,14 @@ class Timeline:
             self._ttfc = t, late
         else:
             self._previous_read = previous, previous_late
-            if self.content_chunks > self._read_tokens:
+            if self._content_chunks > self._read_tokens:
                 self._last_token = previous, previous_late
-                self._first_read_tokens = self._first_read_tokens or self.content_chunks
+                self._first_read_tokens = self._first_read_tokens or self._content_chunks
             self._gap(known_between((previous, previous_late), (t, late)))
-        self.reads += 1
+        self._reads += 1
         self._last_read, self._last_late = t, late
         self._consumed = 0
-        self._read_first_chunk, self._read_tokens = self.chunks, self.content_chunks
+        self._read_first_chunk, self._read_tokens = self._chunks, self._content_chunks
         return t
 
     def _gap(self, gap: int | None) -> None:
@@ -500,36 +520,45 @@ class Timeline:
     ) -> None:
         """A fragment of a tool call, in the chunk observed last (`t` is its time, `None` when not streamed)."""
         if t is None:
-            self.tools.add(choice, index, call_id, name, arguments, start=None, came=None)
+            self._tools.add(choice, index, call_id, name, arguments, start=None, came=None)
             return
         came = self._not_before(t), self._last_late
         # What came before it: the read before, or, in the same read, a chunk; before the first, the request went out.
-        start = came if self.chunks > self._read_first_chunk else self._previous_read
+        start = came if self._chunks > self._read_first_chunk else self._previous_read
         if start is None:
             start = (self._start if self._wait_start is None else self._wait_start), 0
-        self.tools.add(choice, index, call_id, name, arguments, start=start, came=came)
+        self._tools.add(choice, index, call_id, name, arguments, start=start, came=came)
 
     def tool_executed(self, t: int | None, index: int, type_: str, *, has_output: bool) -> None:
         """A tool that Groq runs is announced, or comes with its output, in the chunk observed last."""
         came = None if t is None else (self._not_before(t), self._last_late)
-        self.tools.executed(index, type_, came, has_output=has_output)
+        self._tools.executed(index, type_, came, has_output=has_output)
+
+    def choice_finished(self, index: int, reason: str) -> None:
+        """A choice is complete."""
+        if index in self._finish_reasons or len(self._finish_reasons) < MAX_CHOICES:
+            self._finish_reasons[index] = reason
+
+    def stream_done(self) -> None:
+        """The stream said that it is complete (`[DONE]`)."""
+        self._done = True
 
     def used(self, t: int, usage: Usage, models: tuple[ModelUsage, ...] = ()) -> None:
         """Usage came, in the chunk observed last or in the body: a total, so the delta is what it adds."""
         if models:
-            self.usage_models = models
+            self._usage_models = models
         t = self._not_before(t)
-        index, previous = max(0, self.chunks - 1), self.usage
+        index, previous = max(0, self._chunks - 1), self._usage
         if previous is not None:
             usage = _merged(previous, usage)
-        self.usage = usage
+        self._usage = usage
         if not self.streaming or previous == usage:
             return
         delta = usage if previous is None else _difference(previous, usage)
-        if len(self.usage_deltas) >= MAX_USAGE_DELTAS:
-            self.usage_deltas_dropped += 1
+        if len(self._usage_deltas) >= MAX_USAGE_DELTAS:
+            self._usage_deltas_dropped += 1
             return
-        self.usage_deltas.append(UsageDelta(chunk_index=index, time_ns=t - self._start, usage=delta))
+        self._usage_deltas.append(UsageDelta(chunk_index=index, time_ns=t - self._start, usage=delta))
 
     def _not_before(self, t: int) -> int:
         """A time that is not before the chunk it belongs to."""
@@ -541,7 +570,7 @@ class Timeline:
         """Settle when and how it ended: the caller's last turn does not count, a finished answer is complete."""
         if self._stage != CONSUME:
             self._advance(t)
-        if outcome in ("closed", "abandoned") and len(self.finish_reasons) >= (self.request.get("choice_count") or 1):
+        if outcome in ("closed", "abandoned") and len(self._finish_reasons) >= (self._request.get("choice_count") or 1):
             outcome = "completed"
         return self._mark, outcome
 
@@ -551,8 +580,12 @@ class Timeline:
         outcome: Outcome | None = None,
         error_type: str | None = None,
         cost: float | None = None,
+        headers: ResponseFacts | None = None,
     ) -> RequestRecord:
-        """Make the record of what is known, up to `t` (while it runs) or to the moment `end` settled."""
+        """Return the record of what is known, up to `t` (while it runs) or to the moment that `end` settled.
+
+        `headers`: what the answer's headers tell; where its body tells the same, the body counts.
+        """
         running = 0
         if t is not None and t > self._mark:
             running = t - self._mark
@@ -564,9 +597,8 @@ class Timeline:
         generation = self._generation(end)
         times_us, stride = fit(tuple(self._times.values), self._times.stride)
         gaps = self._gaps.values
-        streamed = self.streaming and (self.chunks > 0 or self.bytes > 0)
-        request: Any = self.request
-        response: Any = self.response
+        streamed = self.streaming and (self._chunks > 0 or self._bytes > 0)
+        response: Any = {**_told(headers or {}), **self._response}
         last = self._attempts[-1] if self._attempts else None
         return RequestRecord(
             start_unix_ns=self.start_unix_ns,
@@ -574,17 +606,17 @@ class Timeline:
             outcome=outcome,
             error_type=error_type,
             status=last.status if last else None,
-            finish_reasons=tuple(self.finish_reasons[i] for i in sorted(self.finish_reasons)),
-            usage=self.usage or Usage(),
-            usage_deltas=tuple(self.usage_deltas),
-            usage_deltas_dropped=self.usage_deltas_dropped,
-            usage_models=self.usage_models,
+            finish_reasons=tuple(self._finish_reasons[i] for i in sorted(self._finish_reasons)),
+            usage=self._usage or Usage(),
+            usage_deltas=tuple(self._usage_deltas),
+            usage_deltas_dropped=self._usage_deltas_dropped,
+            usage_models=self._usage_models,
             output_tokens_estimate=self._estimate(outcome),
             cost=cost,
-            chunks=self.chunks if streamed else None,
-            content_chunks=self.content_chunks if streamed else None,
-            reads=self.reads if streamed else None,
-            stream_bytes=self.bytes if streamed else None,
+            chunks=self._chunks if streamed else None,
+            content_chunks=self._content_chunks if streamed else None,
+            reads=self._reads if streamed else None,
+            stream_bytes=self._bytes if streamed else None,
             ttfc_ns=self._known_since_issue(self._ttfc) if self.streaming else None,
             ttft_ns=self._known_since_issue(self._ttft),
             ttfrt_ns=self._known_since_issue(self._ttfrt),
@@ -597,19 +629,19 @@ class Timeline:
             icl_p50_ns=quantile(gaps, 0.5) if gaps else None,
             icl_p99_ns=quantile(gaps, 0.99) if gaps else None,
             icl_max_ns=self._gap_max if gaps else None,
-            icl_excluded=self._gaps_excluded if self.reads > 1 else None,
+            icl_excluded=self._gaps_excluded if self._reads > 1 else None,
             timeline_us=times_us,
             timeline_stride=stride,
-            tool_calls=self.tools.calls(self._start),
-            tool_calls_dropped=self.tools.dropped,
-            executed_tools=self.tools.executed_tools(self._start),
-            attempts=tuple(self._attempt(a, end, error_type) for a in self._attempts),
+            tool_calls=self._tools.calls(self._start),
+            tool_calls_dropped=self._tools.dropped,
+            executed_tools=self._tools.executed_tools(self._start),
+            attempts=tuple(self._attempt(a, end, error_type, response.get("retry_after")) for a in self._attempts),
             attempts_dropped=self._attempts_dropped,
             connection_reused=last.reused if last else None,
             phases=phases,
             phases_clamped=clamped,
             phases_unseen=_UNSEEN if self._unseen else (),
-            **request,
+            **self._request,
             **response,
         )
 
@@ -627,6 +659,26 @@ class Timeline:
     def attempts(self) -> int:
         """HTTP attempts so far."""
         return len(self._attempts) + self._attempts_dropped
+
+    @property
+    def done(self) -> bool:
+        """Whether the stream said that it is complete."""
+        return self._done
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage that came last."""
+        return self._usage
+
+    @property
+    def usage_models(self) -> tuple[ModelUsage, ...]:
+        """The usage of each model of a compound system."""
+        return self._usage_models
+
+    @property
+    def models(self) -> tuple[str | None, str | None]:
+        """The model that answered, as the answer names it, and the model that was asked for."""
+        return self._response.get("response_model"), self._request.get("model")
 
     @property
     def gaps(self) -> list[int]:
@@ -647,14 +699,14 @@ class Timeline:
         Nothing where Groq reports how long it took, or where the arrivals do not tell.
         """
         first, last = self._ttft, self._last_token
-        if reported_generation_ns(self.usage, end - self._start) is not None:
+        if reported_generation_ns(self._usage, end - self._start) is not None:
             return None
-        if self._last_read is not None and self.content_chunks > self._read_tokens:
+        if self._last_read is not None and self._content_chunks > self._read_tokens:
             last = self._last_read, self._last_late
         if first is None or last is None or last[0] <= first[0]:
             return None
         length = known_between(first, last)
-        return None if length is None else (length, self.content_chunks - self._first_read_tokens)
+        return None if length is None else (length, self._content_chunks - self._first_read_tokens)
 
     def _caller_delay(self, consumed: int, end: int) -> int:
         """Return how much sooner the request would have ended, had the caller never held control.
@@ -665,7 +717,7 @@ class Timeline:
         the first of the two is certain.
         """
         after = self._consumed
-        last, first, usage = self._last_read, self._ttfc, self.usage
+        last, first, usage = self._last_read, self._ttfc, self._usage
         generation = reported_generation_ns(usage, end - self._start)
         if last is None or first is None or usage is None or generation is None:
             return after
@@ -679,11 +731,11 @@ class Timeline:
     def _estimate(self, outcome: Outcome | None) -> int | None:
         # In recorded traffic a content or reasoning chunk is one output token; tool calls come whole, so they do not
         # count.
-        if not self.streaming or self.usage is not None or outcome is None or not self.content_chunks:
+        if not self.streaming or self._usage is not None or outcome is None or not self._content_chunks:
             return None
-        return None if self.tools.anything else self.content_chunks
+        return None if self._tools.anything else self._content_chunks
 
-    def _attempt(self, attempt: _Attempt, end: int, error_type: str | None) -> Attempt:
+    def _attempt(self, attempt: _Attempt, end: int, error_type: str | None, retry_after: float | None) -> Attempt:
         stop = attempt.end if attempt.end is not None else attempt.headers if attempt.headers is not None else end
         last = attempt is self._attempts[-1]
         open_end = last and attempt.end is None
@@ -694,7 +746,7 @@ class Timeline:
             duration_ns=max(0, stop - attempt.start),
             status=attempt.status,
             error_type=attempt.error_type or failed,
-            retry_after=attempt.retry_after if attempt.end is not None else self.response.get("retry_after"),
+            retry_after=attempt.retry_after if attempt.end is not None else retry_after,
             backoff_ns=attempt.backoff,
             connection_reused=attempt.reused,
             connect_ns=None if attempt.connect is None else max(0, connect_end - attempt.connect),
@@ -712,7 +764,7 @@ class Timeline:
                 lengths[name] = spent[stage]
         if entered >> WAIT & 1 or spent[WAIT]:
             left = spent[WAIT]
-            usage = self.usage or Usage()
+            usage = self._usage or Usage()
             reported = [("queue", usage.queue_time), ("prefill", usage.prompt_time)]
             if not self.streaming:
                 reported.append(("generate", usage.completion_time))
@@ -725,6 +777,10 @@ class Timeline:
                 left -= lengths[name]
             lengths["network"] = left
         return Phases(**{name: lengths[name] for name in PHASE_NAMES if name in lengths}), clamped
+
+
+def _told(facts: ResponseFacts) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _first(*times: int | None) -> int:

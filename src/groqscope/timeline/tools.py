@@ -153,11 +153,6 @@ class ToolAssembly:
         return len(self._beyond)
 
     @property
-    def anything_executed(self) -> bool:
-        """Whether Groq ran a tool."""
-        return bool(self._executed)
-
-    @property
     def anything(self) -> bool:
         """Whether a tool call came."""
         return bool(self._order)

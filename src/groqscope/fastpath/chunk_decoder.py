@@ -1,0 +1,176 @@
+"""Bytes of a stream to chunks: whether an event is a chunk, an error or the end is decided here and nowhere else.
+
+For any bytes and any cutting of them the chunks and the errors are those of the SDK's own stream.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from groq import APIError
+from groq._streaming import ServerSentEvent
+from httpx import Request
+
+from groqscope.fastpath.chunk_template import ChunkTemplate, learn_template
+from groqscope.fastpath.decode import decode_chunk
+from groqscope.fastpath.sse import SSEDecoder
+
+_DONE: Final = "[DONE]"
+_DONE_BYTES: Final = b"[DONE]"
+
+
+class ChunkDecoder:
+    """Push decoder: bytes go in by `feed`; chunks that are complete come out of `feed` and `take`, one at a time."""
+
+    __slots__ = (
+        "_construct",
+        "_events",
+        "_fast",
+        "_learned_field",
+        "_learns",
+        "_misses",
+        "_report",
+        "_request",
+        "_template",
+        "done",
+        "pending",
+        "text_field",
+        "valid",
+    )
+
+    def __init__(
+        self,
+        construct: Callable[..., Any],
+        request: Request,
+        report: Callable[[Exception], None],
+        *,
+        fast: bool = True,
+        learns: bool = True,
+    ) -> None:
+        """Decode a stream.
+
+        Args:
+            construct: the SDK's construction of a chunk from `data=`, for what is not decoded faster.
+            request: what the errors of the stream belong to.
+            report: is told of failures of the faster ways; the chunk is constructed then.
+            fast: decode chunks instead of constructing them.
+            learns: build chunks from a template too; they have a text and nothing else that one would look at.
+        """
+        self._construct = construct
+        self._request = request
+        self._report = report
+        self._fast = fast
+        self._learns = fast and learns
+        self._template: ChunkTemplate | None = None
+        self._learned_field = ""
+        self._misses = 0
+        """Chunks in a row that did not fit the template."""
+        self._events = SSEDecoder()
+        self.pending: list[bytes | ServerSentEvent] = []
+        """Events that came and were not taken yet, the next one last."""
+        self.text_field: str | None = None
+        """The field of the delta that holds the text of the chunk given last, where a template built it."""
+        self.valid = False
+        """Whether the chunk given last was validated, so that its parts are of the types they are declared to be."""
+        self.done = False
+        """`[DONE]` came; what follows is read, so that the connection can be used again, and ignored."""
+
+    def feed(self, data: bytes) -> Any:
+        """Take what a read brought and return the first chunk in it, or `None` when it completes none.
+
+        Raises:
+            groq.APIError: the stream carries an error.
+            ValueError: an event is not JSON, or not UTF-8 (as the SDK).
+        """
+        if self._template is not None and data.startswith(b"data: ") and data.endswith(b"\n\n") and self._events.idle:
+            chunk = self._repeated(self._template, data, 6, len(data) - 2)
+            if chunk is not None:
+                return chunk
+        events = self._events.feed(data)
+        if self.done:
+            # As the SDK: what follows [DONE] is decoded and ignored.
+            for event in events:
+                if isinstance(event, bytes):
+                    (b"data: " + event).decode("utf-8")
+            return None
+        if len(events) > 1:
+            events.reverse()
+        self.pending = events
+        return self.take()
+
+    def take(self) -> Any:
+        """Return the next chunk that was read, or `None` when more bytes are needed. Raises as `feed`."""
+        if not self.pending:
+            return None
+        event = self.pending.pop()
+        if isinstance(event, bytes):
+            chunk = self._decoded(event) if self._fast else None
+            if chunk is not None:
+                return chunk
+            if event.startswith(_DONE_BYTES):
+                return self._end()
+            event = ServerSentEvent(data=(b"data: " + event).decode("utf-8")[6:])
+        elif event.data.startswith(_DONE):
+            return self._end()
+        self.text_field, self.valid = None, False
+        return self._constructed(event)
+
+    def rest(self) -> Any:
+        """Take the end of the bytes and return the first chunk that it completes, or `None`. Raises as `feed`."""
+        if not self.done:
+            self.pending = self._events.end()[::-1]
+        return self.take()
+
+    def _end(self) -> None:
+        self.done = True
+        self.pending = []
+        self._template = None
+
+    def _repeated(self, template: ChunkTemplate, data: bytes, begin: int, end: int) -> Any:
+        """Return the chunk of a payload, from `begin` to `end`, that fits the template."""
+        try:
+            chunk = template(data, begin, end)
+        except Exception as error:  # noqa: BLE001 - a shortcut that fails is none
+            self._report(error)
+            return None
+        if chunk is not None:
+            self._misses = 0
+            self.text_field = self._learned_field
+        return chunk
+
+    def _decoded(self, payload: bytes) -> Any:
+        if self._template is not None:
+            chunk = self._repeated(self._template, payload, 0, len(payload))
+            if chunk is not None:
+                return chunk
+        chunk = decode_chunk(payload)
+        if chunk is not None:
+            self.text_field, self.valid = None, True
+            if self._learns:
+                self._learn(chunk, payload)
+        return chunk
+
+    def _learn(self, chunk: Any, payload: bytes) -> None:
+        """Expect the next chunks to be like this one. The more have come that were not, the more seldom."""
+        self._misses += 1
+        if self._misses & (self._misses - 1):
+            return
+        try:
+            found = learn_template(chunk, payload)
+        except Exception as error:  # noqa: BLE001 - a shortcut that fails is none
+            self._report(error)
+            return
+        if found is not None:
+            self._learned_field, self._template = found
+
+    def _constructed(self, event: ServerSentEvent) -> Any:
+        """Return what the SDK makes of an event."""
+        data = event.json()
+        error = data.get("error") if isinstance(data, dict) else None
+        if error and event.event in (None, "error"):
+            message = error.get("message") if isinstance(error, dict) else None
+            if not message or not isinstance(message, str):
+                message = "An error occurred during streaming"
+            raise APIError(message=message, request=self._request, body=error)
+        if event.event is not None:
+            data = {"data": data, "event": event.event}
+        return self._construct(data=data)
