@@ -178,7 +178,7 @@ def test_project_budgets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "deep")
     budgets, goodput = project_budgets()
 
-    assert [b.expression for b in budgets] == ["ttfc.p95 < 400ms", "goodput >= 95%"]
+    assert [b.expression for b in budgets] == ["first: ttfc.p95 < 400ms", "goodput >= 95%"]
     assert budgets[0].source == "[tool.groqscope.budgets] in pyproject.toml"
     assert goodput.expression == "ttft:400 duration:3000"
 

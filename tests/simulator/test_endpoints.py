@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import groq
+import httpx
 import pytest
 from groq import Groq
 
@@ -105,3 +106,12 @@ def test_an_unknown_url_is_refused_in_groqs_words(client: Groq, method: str, pat
     """Another path, or another method: 404 `unknown_url`."""
     with pytest.raises(groq.NotFoundError, match=f"Unknown request URL: {method.upper()} {path}"):
         getattr(client, method)(path, cast_to=object)
+
+
+def test_the_root_says_what_this_is(sim: Simulator) -> None:
+    """Who opens the address in a browser learns what to do with it; other paths stay unknown."""
+    answer = httpx.get(f"{sim.base_url}/")
+
+    assert answer.status_code == 200
+    assert f"base_url={sim.base_url}" in answer.json()["message"]
+    assert httpx.get(f"{sim.base_url}/other", headers={"authorization": "Bearer test"}).status_code == 404

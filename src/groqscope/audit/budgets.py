@@ -12,7 +12,7 @@ requests cannot support makes a budget inconclusive, never ok.
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -319,7 +319,7 @@ def parse_table(table: Mapping[str, Any], source: str) -> tuple[list[Budget], Go
                 budgets.append(parse_budget(f"goodput >= {at_least}", source))
         elif isinstance(value, str):
             try:
-                budgets.append(parse_budget(value, source))
+                budgets.append(replace(parse_budget(value, source), expression=f"{name}: {value}"))
             except ExpressionError as error:
                 raise ExpressionError(f"{source}: {name}: {error.message}", error.text, error.position) from None
         else:

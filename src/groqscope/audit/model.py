@@ -190,7 +190,7 @@ class BudgetResult:
     """One budget, measured."""
 
     expression: str
-    """As it was written."""
+    """As it was written, behind its name where it has one."""
     source: str
     """Where it was written: `--budget`, `--goodput` or a file's name."""
     measured: float | None

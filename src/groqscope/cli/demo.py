@@ -51,7 +51,7 @@ def demo(
         failed = _perform(stage)
         taken = time.monotonic() - begin
     _close()
-    print(f"\nDone in {taken:.1f} s. This is what `groqscope audit` makes of it:\n", flush=True)
+    print(f"\nDone in {taken:.1f} s. This is what `groqscope audit` begins with:\n", flush=True)
     worth_a_look = _audit(directory)
     _say_what_next(directory, worth_a_look)
     if failed:
@@ -154,33 +154,28 @@ def _play(stage: "Stage", scene: "Scene", progress: "Progress") -> None:
 
 
 def _audit(directory: Path) -> str | None:
-    """Show what `groqscope audit` shows: all requests, then the slowest; give the ID of another one worth a look."""
+    """Show the most telling part of `groqscope audit`; return the ID of a request worth a look."""
     from groqscope.audit import load
     from groqscope.audit.reports import TerminalRenderer
     from groqscope.cli.output import look
 
     records = load(directory)
     by_length = sorted(records, key=lambda record: record.duration_ns)
-    renderer = TerminalRenderer(look())
-    print(renderer.render(records.overview(why=False)))
-    if by_length and by_length[-1].span_id is not None:
-        print("The slowest one:\n")
-        print(renderer.render(records.request(by_length[-1].span_id)))
-    with_tools = [record for record in by_length[:-1] if record.tool_calls]
-    return with_tools[0].request_id if with_tools else None
+    print(TerminalRenderer(look()).brief(records.overview(why=False)))
+    return by_length[-1].request_id if by_length else None
 
 
 def _say_what_next(directory: Path, worth_a_look: str | None) -> None:
     command, where = _command(), shlex.quote(str(directory))
     suggestions = (
-        ("the table again", f"{command} audit {where}"),
-        ("one request", f"{command} audit {where} {worth_a_look or 'ID'}"),
+        ("all of the report", f"{command} audit {where}"),
+        ("the slowest one", f"{command} audit {where} {worth_a_look or 'ID'}"),
         ("why some were slow", f"{command} audit {where} --why"),
         ("a page to pass on", f"{command} audit {where} --html groq.html"),
         ("all of it in Grafana", f"{command} push {where} --endpoint http://127.0.0.1:4318"),
     )
     width = max(len(what) for what, _ in suggestions)
-    print(f"The files are in {directory}. Next:\n")
+    print(f"The files are in {directory}; delete them when you like. Next:\n")
     for what, line in suggestions:
         print(f"    {what:<{width}}  {line}")
     print("\nIn a program of yours, before its first request:\n")

@@ -24,6 +24,8 @@ EXTRAS: Final = {
 }
 OTHERS: Final = ("opentelemetry-instrumentation-groq", "openinference-instrumentation-groq", "openlit", "langfuse")
 """Packages that can observe Groq's SDK too."""
+UNSEEN: Final = ("openai", "litellm")
+"""Packages that can ask Groq without its SDK."""
 _VARIABLES: Final = ("OTEL_", "GROQ", "LOGFIRE_")
 _SECRET: Final = ("KEY", "TOKEN", "HEADERS", "SECRET", "PASSWORD")
 _HARMLESS: Final = frozenset({"OTEL_EXPORTER_OTLP_CLIENT_KEY"})
@@ -101,6 +103,10 @@ def _instrumentation() -> Iterator[Finding]:
         named = ", ".join(f"{name} {version}" for name, version in others.items())
         detail = f"{named} can observe Groq too: where it is switched on, a call has two spans"
         yield Finding("instrumentation", "others", "note", detail, "switch on one of them")
+    unseen = [name for name, version in versions(UNSEEN).items() if version is not None]
+    if unseen:
+        detail = f"{' and '.join(unseen)} can ask Groq without its SDK: such requests are not seen"
+        yield Finding("instrumentation", "not seen", "note", detail, "ask Groq with the package groq")
 
 
 def _trial() -> Finding:

@@ -1,12 +1,39 @@
 """The entry point for `opentelemetry-instrument`."""
 
+import atexit
 import logging
+import sys
 from collections.abc import Collection
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
-from groqscope.instrument import instrument, uninstrument
+from groqscope.instrument import instrument, on_record, uninstrument
+from groqscope.timeline import RequestRecord
+
+_OTHER_CLIENTS = ("openai", "litellm")
+"""Packages that can ask Groq without its SDK."""
+
+
+def _say_what_is_not_seen() -> None:
+    """Tell, at the end of a program without a single observed request, that its other clients are not observed."""
+    seen = False
+
+    def note(_record: RequestRecord) -> None:
+        nonlocal seen
+        seen = True
+        remove()
+
+    def at_exit() -> None:
+        others = [name for name in _OTHER_CLIENTS if name in sys.modules]
+        if others and not seen:
+            logging.getLogger("groqscope").warning(
+                "groqscope: no request of the package groq was made. What %s asks of Groq is not seen.",
+                " and ".join(others),
+            )
+
+    remove = on_record(note)
+    atexit.register(at_exit)
 
 
 class GroqInstrumentor(BaseInstrumentor):
@@ -31,6 +58,7 @@ class GroqInstrumentor(BaseInstrumentor):
                 logging.getLogger("groqscope").error("groqscope: %s. Groq is not observed.", error)  # noqa: TRY400
                 return
         instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
+        _say_what_is_not_seen()
 
     def _uninstrument(self, **_kwargs: Any) -> None:
         uninstrument()

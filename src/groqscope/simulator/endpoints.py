@@ -29,7 +29,10 @@ def _json(payload: Mapping[str, Any]) -> Response:
 
 
 def unknown(received: Received) -> Reply:
-    """Refuse a path or method that Groq does not have."""
+    """Refuse a path or method that Groq does not have; say what this is to who looks with a browser."""
+    if (received.method, received.path) == ("GET", "/"):
+        here = f"http://{received.headers.get('host', '127.0.0.1')}"
+        return _json({"message": f"This is groqscope's simulator of Groq. Use it with base_url={here}"})
     message = (
         f"Unknown request URL: {received.method} {received.path}. Please check the URL for typos, "
         "or see the docs at https://console.groq.com/docs/"

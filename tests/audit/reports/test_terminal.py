@@ -168,7 +168,7 @@ def test_hostile_names_are_only_text() -> None:
     """Markup of rich and escape sequences in a tool's name are shown as they are."""
     text = TerminalRenderer(Look(width=160, colour=True)).render(one(report_samples.huge()))
 
-    assert "<script>alert(0)" in text
+    assert "<script>" in text
     assert "\x1b[31m[bold]" not in text
 
 

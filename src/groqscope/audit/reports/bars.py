@@ -42,16 +42,6 @@ def tail(start: float, end: float, width: int, *, unicode: bool = True) -> str:
     return ("░" if unicode else ".") * max(0, cells)
 
 
-def anchored(length: float, width: int, *, unicode: bool = True) -> str:
-    """Draw a length without a position, at the right edge; empty when it does not fit."""
-    if length > 1:
-        return ""
-    cells = round(length * width)
-    if not cells:
-        return "▕" if unicode and length > 0 else ""
-    return ("▒" if unicode else "%") * cells
-
-
 def strip(counts: Sequence[int], *, unicode: bool = True) -> str:
     """Draw counts as heights; a count above 0 is always visible."""
     levels = _DENSITY if unicode else _DENSITY_ASCII

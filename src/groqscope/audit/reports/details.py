@@ -85,9 +85,6 @@ def footnotes(record: RequestRecord, fall: Waterfall, unit: DurationUnit) -> Ite
     if record.first_token_read_ns is not None:
         late = unit.full(record.first_token_read_ns)
         yield f"first token -: at most {late}; it may have arrived while your own code held control"
-    gaps = gap_count(record)
-    if 0 < gaps < P99_NEEDS:
-        yield f"gaps p99 -: fewer than {P99_NEEDS} gaps"
     if any(row.length_ns is None for row in fall.group("tool")):
         yield "tool calls -: without a stream nobody sees a call arrive"
     if any(row.length_ns is None for row in fall.group("executed")):
@@ -123,11 +120,11 @@ def facts(record: RequestRecord, unit: DurationUnit) -> list[Fact]:
 
 def _firsts(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
     if record.stream:
-        yield f"chunk {unit.text(record.ttfc_ns)}"
-        yield f"token {unit.text(record.ttft_ns)}"
+        yield f"first chunk {unit.text(record.ttfc_ns)}"
+        yield f"first token {unit.text(record.ttft_ns)}"
     if record.ttfrt_ns is not None:
-        yield f"reasoning {unit.text(record.ttfrt_ns)}"
-        yield f"answer {unit.text(record.ttfot_ns)}"
+        yield f"first reasoning {unit.text(record.ttfrt_ns)}"
+        yield f"first answer {unit.text(record.ttfot_ns)}"
     if record.last_chunk_ns is not None:
         yield f"last chunk {unit.text(record.last_chunk_ns)}"
 
@@ -137,7 +134,8 @@ def _gaps(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
     if record.icl_p50_ns is not None:
         yield f"n={n:,}"
         yield f"p50 {unit.text(record.icl_p50_ns)}"
-        yield f"p99 {unit.text(record.icl_p99_ns if n >= P99_NEEDS else None)}"
+        if n >= P99_NEEDS:
+            yield f"p99 {unit.text(record.icl_p99_ns)}"
         yield f"max {unit.text(record.icl_max_ns)}"
     if record.icl_excluded:
         yield f"{count(record.icl_excluded, 'gap')} not observed: your own code held control"
@@ -250,7 +248,7 @@ def _ids(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
 
 
 _MAKERS: Final[tuple[tuple[str, Callable[[RequestRecord, DurationUnit], Iterator[str]]], ...]] = (
-    ("first", _firsts),
+    ("arrivals", _firsts),
     ("gaps", _gaps),
     ("tokens", _tokens),
     ("usage deltas", _deltas),

@@ -11,7 +11,7 @@ from groqscope.audit.formatting import UNKNOWN, DurationUnit, count, share, visi
 from groqscope.audit.model import Entry, Verdict
 from groqscope.audit.reports import tables
 from groqscope.audit.reports.details import UNFINISHED, facts, footnotes, headline, record_id
-from groqscope.audit.reports.waterfall import Figure, Row, density, figures, phase_label, waterfall
+from groqscope.audit.reports.waterfall import Figure, Row, density, figures, phase_label, rest_row, waterfall
 from groqscope.timeline import RequestRecord
 
 DENSITY_BINS: Final = 120
@@ -23,7 +23,7 @@ GROUPS: Final = {
     "attempt": ("attempts", "with the back-off the SDK slept"),
     "tool": ("tool calls", "from the last thing you saw to the complete call"),
     "executed": ("Groq's tools", "run on Groq's side"),
-    "server": ("server", "reported by Groq: lengths without a position"),
+    "server": ("server", "as Groq reports it; it does not say when"),
 }
 LEGEND: Final = "Hatched: a length without a position, or time in which nothing was asked."
 _STYLES: Final = {"model": "cut", "outcome": "cut", "id": "mono"}
@@ -119,8 +119,7 @@ def detail_data(record: RequestRecord, verdict: Verdict, unit: DurationUnit) -> 
     fall, total = waterfall(record), record.duration_ns
     rows = list(zip(fall.rows, figures(fall, unit), strict=True))
     if fall.residual_ns is not None:
-        row = Row(group="server", name="elsewhere", length_ns=fall.residual_ns, note="derived: client less server")
-        rows.append((row, Figure(unit.text(fall.residual_ns))))
+        rows.append((rest_row(fall.residual_ns), Figure(unit.text(fall.residual_ns))))
     # The server's block comes last, as in the terminal.
     rows.sort(key=lambda pair: pair[0].group == "server")
     unfinished = f"{UNFINISHED} " if record.outcome is None else ""

@@ -116,10 +116,11 @@ class Page:
 
 
 def shorten(text: str, limit: int, mark: str = "…") -> str:
-    """Cut text to `limit` cells, with a mark where something is missing."""
+    """Return text cut in its middle to `limit` cells: names and error codes differ at their ends."""
     if cell_len(text) <= limit:
         return text
-    return set_cell_size(text, max(0, limit - 1)).rstrip() + mark
+    room = max(0, limit - cell_len(mark))
+    return set_cell_size(text, (room + 1) // 2) + mark + set_cell_size(text[::-1], room // 2)[::-1]
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:

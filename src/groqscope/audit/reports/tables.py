@@ -202,7 +202,7 @@ def totals(audit: Audit, most: int | None = None) -> Table:
         Column(title="requests", right=False, keep=9, shrink=12),
         Column(title="n", keep=9),
         Column(title="failed", keep=8),
-        Column(title="dropped", keep=6),
+        Column(title="left early", keep=6),
         Column(title="retries", keep=6),
         Column(title="tokens in", keep=7),
         Column(title="cached", keep=3),
@@ -217,9 +217,10 @@ def totals(audit: Audit, most: int | None = None) -> Table:
     whole = audit.total
     notes: list[str] = []
     if whole.usage_unknown:
-        notes.append(f"tokens without {count(whole.usage_unknown, 'request')} that brought no usage")
-    if whole.cost_unknown:
-        notes.append(f"cost without {count(whole.cost_unknown, 'request')} whose price is not known")
+        notes.append(f"tokens and cost without {count(whole.usage_unknown, 'request')} that brought no usage")
+    unpriced = whole.cost_unknown - whole.usage_unknown
+    if unpriced > 0:
+        notes.append(f"cost without {count(unpriced, 'request')} whose price is not known")
     if whole.error_types:
         types = (f"{visible(name, limit=40)} {number:,}" for name, number in whole.error_types[:5])
         notes.append(f"failed: {', '.join(types)}")
@@ -371,7 +372,7 @@ def requests(
         Column(title="model", right=False, keep=8, shrink=14),
         Column(title="outcome", right=False, keep=9, shrink=11),
         Column(title="total", keep=10),
-        Column(title="first chunk", short="first", keep=9),
+        Column(title="first chunk", short="1st chunk", keep=9),
         Column(title="in", keep=5),
         Column(title="out", keep=8),
         Column(title="tokens/s", short="tok/s", keep=6),
@@ -388,6 +389,14 @@ def requests(
     return Table(columns=columns, rows=tuple(rows))
 
 
+def _tokens_out(record: RequestRecord) -> Cell:
+    """Return the output tokens; where usage never came, the estimate, marked as one."""
+    estimate = record.output_tokens_estimate
+    if record.usage.output_tokens is None and estimate is not None:
+        return Cell(f"~{estimate:,}", "faint", estimate)
+    return Cell(count(record.usage.output_tokens), "", record.usage.output_tokens)
+
+
 def _request(entry: Entry, unit: DurationUnit, time: slice, mark: str) -> tuple[Cell, ...]:
     record = entry.record
     calls, retries = len(record.tool_calls) + record.tool_calls_dropped, record.retries
@@ -398,7 +407,7 @@ def _request(entry: Entry, unit: DurationUnit, time: slice, mark: str) -> tuple[
         Cell(unit.text(record.duration_ns), "strong" if entry.verdict.slow else "", record.duration_ns),
         Cell(unit.text(record.ttfc_ns), "", record.ttfc_ns),
         Cell(count(record.usage.input_tokens), "", record.usage.input_tokens),
-        Cell(count(record.usage.output_tokens), "", record.usage.output_tokens),
+        _tokens_out(record),
         Cell(rate(record.output_token_throughput), "", record.output_token_throughput),
         Cell(f"{calls:,}" if calls else "", "", calls),
         Cell(f"{retries:,}" if retries else "", "", retries),

@@ -42,6 +42,16 @@ class TerminalRenderer:
         """Return a report, or one section of an overview, as text."""
         return self.page(report, section).text()
 
+    def brief(self, audit: Audit) -> str:
+        """Return what a first look needs of an overview: where the time went, and the requests."""
+        page = Page(self.look)
+        page.prose(audit.sentence, style=STRONG)
+        page.blank()
+        _phases(page, audit.models, small=False)
+        page.blank()
+        _requests(page, audit, tables.overview_unit(audit, self.look.unit))
+        return page.text()
+
     def page(self, report: Report, section: Section = "all") -> Page:
         """Return the page that `render` writes, for a picture."""
         page = Page(self.look)
@@ -193,8 +203,8 @@ def _without_repetition(table: Table) -> Table:
     return replace(table, rows=tuple(rows))
 
 
-def _phases(page: Page, every: Sequence[ModelSummary]) -> None:
-    """Draw the phases of each model as one stacked bar: names inside, colour by share."""
+def _phases(page: Page, every: Sequence[ModelSummary], *, small: bool = True) -> None:
+    """Draw the phases of each model as one stacked bar: names inside, colour by share; the `small` ones below it."""
     models = every[:MAX_MODELS]
     names = [page.clean(model_name(model), max(12, page.look.width // 4)) for model in models]
     label = max(map(cell_len, names), default=0)
@@ -212,7 +222,7 @@ def _phases(page: Page, every: Sequence[ModelSummary]) -> None:
         if not model.phases:
             bar, folded = [(pad("no phases: spans of another library", width)[:width], FAINT)], ""
         page.add(pad(name, label + 2), *bar, (" | ", FAINT), pad(total, figure, right=True))
-        if folded:
+        if folded and small:
             page.prose(folded, indent=label + 2, label=" " * (label + 2), style=FAINT)
     if len(every) > MAX_MODELS:
         page.add((f"and {count(len(every) - MAX_MODELS, 'model')} more", FAINT))

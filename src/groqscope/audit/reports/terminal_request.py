@@ -7,11 +7,11 @@ from rich.cells import cell_len
 from groqscope.audit.fields import FAILED
 from groqscope.audit.formatting import count, share
 from groqscope.audit.model import Verdict
-from groqscope.audit.reports.bars import anchored, bar, ruler, share_style, strip, tail
+from groqscope.audit.reports.bars import bar, ruler, share_style, strip, tail
 from groqscope.audit.reports.details import UNFINISHED, ending, facts, footnotes, headline, record_id
 from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, Piece, pad
 from groqscope.audit.reports.tables import request_unit
-from groqscope.audit.reports.waterfall import Figure, Row, Waterfall, density, figures, waterfall
+from groqscope.audit.reports.waterfall import Figure, Row, Waterfall, density, figures, rest_row, waterfall
 from groqscope.timeline import RequestRecord
 
 _ROOMY: Final = 136
@@ -124,24 +124,16 @@ class _Drawing:
         rows = self.fall.group("server")
         if not rows:
             return
-        self._heading("server", "reported by Groq: lengths without a position")
+        self._heading("server", "as Groq reports it; it does not say when, so nothing is drawn")
         for row in rows:
             self._bar(row)
         if self.fall.residual_ns is not None:
-            self._bar(
-                Row(
-                    group="server",
-                    name="elsewhere",
-                    length_ns=self.fall.residual_ns,
-                    note="derived: client less server",
-                ),
-                drawn=False,
-            )
+            self._bar(rest_row(self.fall.residual_ns))
 
     def _tools(self) -> None:
         rows = self.fall.group("tool")
         if rows:
-            self._heading("tool calls", "from the last thing you saw to the complete call")
+            self._heading("tool calls", "from the chunk before a call to the complete call")
         for row in rows[:_MAX_TOOLS]:
             self._bar(row)
         missing = len(rows) - _MAX_TOOLS
@@ -165,12 +157,12 @@ class _Drawing:
             ((pad(part, 8, right=True)), FAINT if style == FAINT else style),
         )
 
-    def _bar(self, row: Row, *, with_share: bool = False, drawn: bool = True) -> None:
+    def _bar(self, row: Row, *, with_share: bool = False) -> None:
         total = self.fall.total_ns
         length = row.length_ns
         part = length / total if total and length is not None else 0.0
         style = share_style(part) if with_share else (BAD if row.failed else FAINT if row.group == "server" else "")
-        cells = self._cells(row, part) if drawn and total and length is not None else (0, "")
+        cells = self._cells(row) if total and length is not None else (0, "")
         note = self.page.clean(self._note(row))
         aside = note if cell_len(note) <= self.side else ""
         picture, below = (
@@ -187,13 +179,10 @@ class _Drawing:
         if below:
             self.page.prose(below, indent=self.label + 2, style=FAINT)
 
-    def _cells(self, row: Row, part: float) -> tuple[int, str]:
+    def _cells(self, row: Row) -> tuple[int, str]:
         total, unicode = self.fall.total_ns, self.look.unicode
         if row.start_ns is None:
-            if row.group != "server":
-                return 0, ""
-            text = anchored(part, self.width, unicode=unicode)
-            return self.width - len(text), text
+            return 0, ""
         begin, end = row.start_ns / total, (row.start_ns + (row.length_ns or 0)) / total
         first, text = bar(begin, end, self.width, unicode=unicode)
         if row.tail_ns:

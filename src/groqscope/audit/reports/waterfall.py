@@ -184,6 +184,11 @@ def _server_rows(record: RequestRecord) -> list[Row]:
     return rows
 
 
+def rest_row(length_ns: int) -> Row:
+    """Return the row of what the server's report leaves of the request."""
+    return Row(group="server", name="the rest", length_ns=length_ns, note="of the request, which Groq does not report")
+
+
 def _server_note(record: RequestRecord, name: str, value: float) -> str:
     if name == "completion":
         # One speed in one report: what the facts below say, if Groq's own figure is where it is from.

@@ -62,7 +62,7 @@
     make(grid, "text", { class: "t", x: width, y: 13, "text-anchor": "end" }, "share");
 
     let y = 22, group = "client";
-    const cut = (text, room) => (text.length * 7.2 > room ? text.slice(0, Math.max(1, Math.floor(room / 7.2) - 1)) + "…" : text);
+    const cut = (text, room) => (text.length * 7.2 > room ? text.slice(0, Math.max(1, Math.ceil((room / 7.2 - 1) / 2))) + "…" + text.slice(text.length - Math.max(0, Math.floor((room / 7.2 - 1) / 2))) : text);
     function row(entry, indent = 0) {
       const label = [entry.name, entry.text === "-" ? "length not known" : entry.text + " " + data.unit, entry.share,
         entry.start === null ? "" : "from " + entry.from + " " + data.unit, entry.note].filter(Boolean).join(", ");
@@ -70,12 +70,11 @@
       make(g, "title", {}, label);
       make(g, "rect", { class: "hit", x: -6, y, width: width + 12, height: line, rx: 4 });
       make(g, "text", { x: indent, y: y + 15, class: entry.failed ? "bad" : indent ? "note" : "" }, cut(entry.name, left - indent - 6));
-      if (entry.length !== null && detail.total) {
-        const drawn = entry.start !== null ? x(entry.start) : indent ? x(entry.at) : Math.max(left, left + span - (entry.length / detail.total) * span);
+      if (entry.length !== null && detail.total && (entry.start !== null || indent)) {
+        const drawn = x(entry.start !== null ? entry.start : entry.at);
         const size = Math.max(1.5, Math.min(entry.length / detail.total, 1) * span);
         const style = entry.start === null ? "length" : entry.failed ? "bar-failed" : entry.tone || "plain";
-        const fit = entry.start === null && entry.length > detail.total ? 0 : 1;
-        if (fit) make(g, "rect", { class: style, x: Math.min(drawn, left + span - 1.5), y: y + (indent ? 7 : 4), width: Math.min(size, left + span - Math.min(drawn, left + span - 1.5)), height: indent ? 8 : 14, rx: 2 });
+        make(g, "rect", { class: style, x: Math.min(drawn, left + span - 1.5), y: y + (indent ? 7 : 4), width: Math.min(size, left + span - Math.min(drawn, left + span - 1.5)), height: indent ? 8 : 14, rx: 2 });
         let end = drawn + size;
         if (entry.tail) {
           const tail = Math.min((entry.tail / detail.total) * span, left + span - end);
