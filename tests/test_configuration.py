@@ -25,6 +25,7 @@ from support.collector import Collector, collector
 from support.programs import Done, Programs
 
 from groqscope.configuration import ConfigurationError, configure, settings
+from groqscope.configuration.environment import Environment
 from groqscope.configuration.settings import Settings
 from groqscope.store import read_records
 
@@ -59,6 +60,10 @@ def _run() -> Iterator[Run]:
             return done
 
         yield run
+
+
+def _warnings(done: Done) -> list[str]:
+    return [line for line in done.stderr.splitlines() if not line.startswith("INFO httpx")]
 
 
 def _stored(kind: str = "traces") -> list[dict[str, Any]]:
@@ -168,63 +173,331 @@ def test_grpc_endpoint_needs_no_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (f"{BASE}PROTOCOL", "carrier-pigeon", "expected one of grpc, http/json, http/protobuf"),
         (f"{BASE}TRACES_PROTOCOL", "http", "expected one of"),
-        (f"{BASE}ENDPOINT", "collector:4318", "not a URL of an OTLP endpoint"),
         (f"{BASE}ENDPOINT", "http://", "not a URL"),
         (f"{BASE}ENDPOINT", "http://host:port", "not a URL"),
+        (f"{BASE}ENDPOINT", "ftp://user:hunter2@host", "not a URL"),
         (f"{BASE}METRICS_ENDPOINT", "ftp://host", "not a URL"),
-        (f"{BASE}HEADERS", "a=1,nonsense", "entry 2 of 2"),
-        (f"{BASE}HEADERS", "two words=1", "entry 1 of 1"),
-        (f"{BASE}HEADERS", "a=%0d%0ab", "URL-encode"),
+        (f"{BASE}HEADERS", "a=1,sk-secret", "entry 2 of 2"),
+        (f"{BASE}HEADERS", "api-key: sk-secret", "entry 1 of 1"),
+        (f"{BASE}HEADERS", "two words=sk-secret", "entry 1 of 1"),
+        (f"{BASE}HEADERS", "a=%0d%0ab", "that no HTTP header can have"),
         (f"{BASE}TIMEOUT", "soon", "expected a number above 0"),
         (f"{BASE}TIMEOUT", "nan", "expected a number above 0"),
+        (f"{BASE}TIMEOUT", "0", "expected a number above 0"),
+        (f"{BASE}TIMEOUT", "10000", "taken for milliseconds: 10 s"),
+        (f"{BASE}TRACES_TIMEOUT", "inf", "expected a number above 0"),
         (f"{BASE}COMPRESSION", "zip", "expected one of deflate, gzip, none"),
         (f"{BASE}CERTIFICATE", "/no/such/file", "no such file"),
+        (f"{BASE}CERTIFICATE", __file__, "not a certificate"),
+        (f"{BASE}CLIENT_CERTIFICATE", __file__, "not a certificate"),
+        (f"{BASE}INSECURE", "yes", "expected one of false, true"),
         (f"{BASE}METRICS_TEMPORALITY_PREFERENCE", "sometimes", "expected one of"),
-        ("OTEL_TRACES_EXPORTER", "zipkin", "expected otlp, console or none, not 'zipkin'"),
+        (f"{BASE}METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "exponential", "expected one of"),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "'zipkin' is not installed"),
+        ("OTEL_TRACES_EXPORTER", "otlp,zipkin", "'zipkin' is not installed"),
+        ("OTEL_METRICS_EXPORTER", "prometheus", "'prometheus' is not installed"),
         ("OTEL_TRACES_EXPORTER", "none,otlp", "none goes with nothing else"),
-        ("OTEL_BSP_SCHEDULE_DELAY", "often", "expected a number above 0"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "5s", "expected a number above 0"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "1e300", "expected a number above 0"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "-5", "expected a number above 0"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "expected a whole number of at least 1"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "1.5", "expected a whole number of at least 1"),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", "100", "a batch larger than the queue"),
-        ("OTEL_METRIC_EXPORT_INTERVAL", "-1", "expected a number above 0"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "9999", "larger than the queue, 2048, and cut to it"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0", "expected a number above 0"),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", "1m", "expected a number above 0"),
         ("OTEL_SPAN_EVENT_COUNT_LIMIT", "many", "expected a whole number of at least 0"),
-        ("OTEL_TRACES_SAMPLER", "coin", "expected one of"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "-1", "expected a whole number of at least 0"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "x", "expected a whole number of at least 0"),
+        ("OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote", "is not installed"),
+        ("OTEL_TRACES_SAMPLER_ARG", "10%", "expected a number of at least 0"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5", "expected a share from 0 to 1"),
         ("OTEL_METRICS_EXEMPLAR_FILTER", "some", "expected one of"),
+        ("OTEL_PYTHON_ID_GENERATOR", "xray", "is not installed"),
+        ("OTEL_PYTHON_TRACER_PROVIDER", "theirs", "is not installed"),
+        ("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "moon,otel", "'moon' is not installed"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team=a,broken", "'broken' is not of the form key=value"),
+        ("OTEL_SDK_DISABLED", "yes", "expected one of false, true"),
+        ("OTEL_CONFIG_FILE", "/no/such/file", "the other OTEL_* variables are used instead"),
     ],
 )
-def test_wrong_variable(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
-    """A setting that cannot be used is one error, at `configure()`, that names the variable and what is expected."""
-    monkeypatch.setenv(f"{BASE}ENDPOINT", "http://localhost:4318")
-    monkeypatch.setenv(name, value)
+def test_variable_that_cannot_be_used(run: Run, endpoint: Collector, name: str, value: str, words: str) -> None:
+    """One warning names the variable and its value, unless it may be a secret; everything else works."""
+    environment = {f"{BASE}ENDPOINT": endpoint.url, name: value}
+    if name == "OTEL_TRACES_SAMPLER_ARG":
+        environment["OTEL_TRACES_SAMPLER"] = "traceidratio"
+    if name == f"{BASE}ENDPOINT":
+        environment[f"{BASE}TRACES_ENDPOINT"] = f"{endpoint.url}/v1/traces"
+    done = run(
+        """
+        where = groqscope.configure()
+        trace.get_tracer("t").start_span("s").end()
+        metrics.get_meter("m").create_counter("c").add(1)
+        print(len(where.problems), groqscope.flush(10))
+        """,
+        **environment,
+    )
+    (warning,) = _warnings(done)
 
-    with pytest.raises(ConfigurationError) as caught:
-        configure()
-    message = str(caught.value)
-    assert words in message
-    assert "\n" not in message
-    if not name.endswith("HEADERS"):
-        assert value in message
-    assert name in message or "BATCH_SIZE" in message
+    assert warning.startswith("WARNING groqscope ")
+    assert words in warning
+    assert name in warning
+    assert value.replace("user:hunter2@", "***@") in warning or name.endswith("HEADERS")
+    assert "sk-" not in done.stderr
+    assert done.stdout.startswith("1 True")
+    assert endpoint.span_names() == ["s"]
 
 
-def test_header_that_is_wrong_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A malformed list of headers may be a pasted key: the message does not show it."""
-    monkeypatch.setenv(f"{BASE}ENDPOINT", "http://localhost:4318")
-    monkeypatch.setenv(f"{BASE}HEADERS", "sk-secret")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (f"{BASE}COMPRESSION", "GZIP"),
+        (f"{BASE}COMPRESSION", " deflate "),
+        (f"{BASE}PROTOCOL", "HTTP/JSON"),
+        (f"{BASE}METRICS_TEMPORALITY_PREFERENCE", "Delta"),
+        (f"{BASE}METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "BASE2_exponential_bucket_histogram"),
+        (f"{BASE}HEADERS", '"api-key=abc"'),
+        (f"{BASE}CERTIFICATE", " "),
+        ("OTEL_TRACES_EXPORTER", "otlp_proto_http"),
+        ("OTEL_TRACES_EXPORTER", " OTLP , otlp_proto_http "),
+        ("OTEL_LOGS_EXPORTER", "otlp_proto_http"),
+        ("OTEL_TRACES_SAMPLER", "ParentBased_Always_On"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "5000.0"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", ""),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", '"60000"'),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team=caf%C3%A9,url=http://x/?a=b,"),
+        ("OTEL_PYTHON_ID_GENERATOR", "random"),
+        ("OTEL_SDK_DISABLED", "False"),
+        ("OTEL_CONFIG_FILE", ""),
+    ],
+)
+def test_variable_in_another_spelling(run: Run, endpoint: Collector, name: str, value: str) -> None:
+    """Case, blanks, quotes, empty values and the names of registered exporters are all right, without a word."""
+    done = run(
+        """
+        groqscope.configure()
+        trace.get_tracer("t").start_span("s").end()
+        print(groqscope.flush(10))
+        """,
+        **{f"{BASE}ENDPOINT": endpoint.url, name: value},
+    )
 
-    with pytest.raises(ConfigurationError) as caught:
-        configure()
-    assert "secret'" not in str(caught.value)
-    assert "sk-" not in str(caught.value)
+    assert (done.stdout, _warnings(done)) == ("True\n", [])
+    traces = [request for request in endpoint.requests if request.path == "/v1/traces"]
+    assert len(traces) == 1
+    if name.endswith("HEADERS"):
+        assert traces[0].headers["api-key"] == "abc"
 
 
-def test_password_in_a_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor does a message show the password of a URL."""
-    monkeypatch.setenv(f"{BASE}ENDPOINT", "ftp://user:hunter2@host")
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ("{url}/otlp/", "/otlp/v1/traces"),
+        ("{url}/otlp?token=1", "/otlp/v1/traces?token=1"),
+        ("{bare}", "/v1/traces"),
+        ('"{url}"', "/v1/traces"),
+    ],
+)
+def test_base_endpoint(run: Run, endpoint: Collector, value: str, path: str) -> None:
+    """The path of the signal goes before the query; without a scheme it is HTTP, which is said."""
+    given = value.format(url=endpoint.url, bare=endpoint.url.removeprefix("http://"))
+    done = run(
+        "groqscope.configure(); trace.get_tracer('t').start_span('s').end(); groqscope.flush(10)",
+        **{f"{BASE}ENDPOINT": given, "OTEL_METRICS_EXPORTER": "none"},
+    )
 
-    with pytest.raises(ConfigurationError) as caught:
-        configure()
-    assert "hunter2" not in str(caught.value)
+    assert [request.path for request in endpoint.requests] == [path]
+    assert ("taken for http://" in done.stderr) == ("{bare}" in value)
+
+
+@pytest.fixture(name="afresh")
+def _afresh(tmp_path: Path) -> Run:
+    """Run a program in a process of its own, with the packages in `packages` installed."""
+    (tmp_path / "packages").mkdir(exist_ok=True)
+
+    def run(code: str, **environment: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-c", "import groqscope, os, sys\nfrom opentelemetry import metrics, trace\n" + code],
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "packages"), **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+_PACKAGE = """
+import random
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, InMemoryMetricReader
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+class Spans(ConsoleSpanExporter):
+    def __init__(self):
+        super().__init__(formatter=lambda span: f"theirs {span.name} {span.context.span_id}\\n")
+class Reader(InMemoryMetricReader):
+    def collect(self, timeout_millis=10_000):
+        print("their reader")
+        super().collect(timeout_millis)
+class Ids(RandomIdGenerator):
+    def generate_span_id(self):
+        return 77
+class Propagator(TraceContextTextMapPropagator):
+    def inject(self, carrier, *_, **__):
+        carrier["theirs"] = "yes"
+def sampler(argument):
+    return ALWAYS_OFF if argument == "off" else ALWAYS_ON
+def broken(*_):
+    raise RuntimeError("out of order")
+"""
+_POINTS = """
+[opentelemetry_traces_exporter]
+theirs = theirs:Spans
+broken = theirs:broken
+missing = theirs.missing:Spans
+[opentelemetry_metrics_exporter]
+theirs = theirs:Reader
+[opentelemetry_traces_sampler]
+theirs = theirs:sampler
+broken = theirs:broken
+[opentelemetry_id_generator]
+theirs = theirs:Ids
+[opentelemetry_propagator]
+theirs = theirs:Propagator
+"""
+
+
+@pytest.fixture(name="package")
+def _package(tmp_path: Path) -> None:
+    """Install a package that registers one of everything."""
+    information = tmp_path / "packages" / "theirs-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(_POINTS)
+    (tmp_path / "packages" / "theirs.py").write_text(_PACKAGE)
+
+
+@pytest.mark.usefixtures("package")
+def test_registered_components(afresh: Run, endpoint: Collector) -> None:
+    """What a package registered is used: exporters, a metric reader, an id generator, a propagator, a sampler."""
+    done = afresh(
+        """
+groqscope.configure()
+from opentelemetry.propagate import inject
+carrier = {}
+with trace.get_tracer("t").start_as_current_span("s"):
+    inject(carrier)
+metrics.get_meter("m").create_counter("c").add(1)
+print(carrier)
+groqscope.flush(10)
+""",
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
+        OTEL_TRACES_EXPORTER="otlp,theirs",
+        OTEL_METRICS_EXPORTER="theirs",
+        OTEL_PYTHON_ID_GENERATOR="theirs",
+        OTEL_PROPAGATORS="theirs,b3",
+        OTEL_TRACES_SAMPLER="theirs",
+        OTEL_TRACES_SAMPLER_ARG="on",
+    )
+
+    assert "{'theirs': 'yes'}" in done.stdout
+    assert "theirs s 77" in done.stdout
+    assert "their reader" in done.stdout
+    assert [span.name for span in endpoint.spans()] == ["s"]
+    assert done.stderr.splitlines() == [
+        (
+            "OTEL_PROPAGATORS=theirs,b3: 'b3' is not installed (there is no entry point of that name in"
+            " opentelemetry_propagator); it is not used"
+        )
+    ]
+
+
+@pytest.mark.usefixtures("package")
+def test_registered_components_that_fail(afresh: Run, endpoint: Collector) -> None:
+    """A sampler and exporters that cannot be made or imported are said, each once, and the rest works."""
+    done = afresh(
+        "groqscope.configure(); trace.get_tracer('t').start_span('s').end(); print(groqscope.flush(10))",
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
+        OTEL_TRACES_EXPORTER="broken,missing,otlp",
+        OTEL_TRACES_SAMPLER="broken",
+    )
+
+    assert done.stdout == "True\n"
+    assert endpoint.span_names() == ["s"]
+    assert sorted(line.partition(":")[0] for line in done.stderr.splitlines()) == [
+        "OTEL_TRACES_EXPORTER=broken",
+        "OTEL_TRACES_EXPORTER=broken,missing,otlp",
+        "OTEL_TRACES_SAMPLER=broken",
+    ]
+    assert done.stderr.count("RuntimeError: out of order") == 2
+
+
+@pytest.mark.usefixtures("package")
+def test_registered_sampler_gets_its_argument(afresh: Run, endpoint: Collector) -> None:
+    """The argument of the variable reaches the sampler, as it is."""
+    afresh(
+        "groqscope.configure(); trace.get_tracer('t').start_span('s').end(); print(groqscope.flush(10))",
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
+        OTEL_TRACES_SAMPLER="theirs",
+        OTEL_TRACES_SAMPLER_ARG="off",
+    )
+
+    assert endpoint.span_names() == []
+
+
+def test_no_home_directory(run: Run, endpoint: Collector) -> None:
+    """Without a home directory (a function in a cloud) an endpoint works, and without one there is one warning."""
+    code = """
+        from pathlib import Path
+        def none():
+            raise RuntimeError("Could not determine home directory.")
+        Path.home = none
+        print(groqscope.configure().status)
+        trace.get_tracer("t").start_span("s").end()
+        print(groqscope.flush(10))
+    """
+    nowhere = {"GROQSCOPE_HOME": "", "XDG_STATE_HOME": "", "LOCALAPPDATA": ""}
+    sent = run(code, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url, **nowhere)
+    kept = run(code, **nowhere)
+
+    assert (sent.stdout, _warnings(sent)) == ("configured\nTrue\n", [])
+    assert endpoint.span_names() == ["s"]
+    assert kept.stdout == "configured\nTrue\n"
+    assert kept.stderr.count("\n") == 1
+    assert "no home directory" in kept.stderr
+
+
+def test_chosen_home_that_cannot_be_written_is_a_warning(run: Run, tmp_path: Path) -> None:
+    """`GROQSCOPE_HOME` is a variable as the others are: the program runs."""
+    (tmp_path / "file").touch()
+    done = run(
+        "print(groqscope.configure().status); trace.get_tracer('t').start_span('s').end(); groqscope.flush()",
+        GROQSCOPE_HOME=str(tmp_path / "file"),
+    )
+
+    assert done.stdout == "configured\n"
+    assert done.stderr.count("cannot write to") == 1
+
+
+def test_environment_is_left_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is hidden from the SDK while it is set up is there again afterwards."""
+    for name, value in {"OTEL_BSP_SCHEDULE_DELAY": "5s", "OTEL_TRACES_SAMPLER": "coin", f"{BASE}HEADERS": "x"}.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    environment = Environment()
+    environment.milliseconds("OTEL_BSP_SCHEDULE_DELAY")
+    with environment.presented(hidden=[f"{BASE}HEADERS"]):
+        inside = dict(os.environ)
+
+    assert dict(os.environ) == before
+    assert inside.keys() == before.keys() - {"OTEL_BSP_SCHEDULE_DELAY", f"{BASE}HEADERS"}
 
 
 @pytest.mark.parametrize(
@@ -264,7 +537,7 @@ def test_grpc_without_its_exporter_names_the_extra(run: Run) -> None:
     )
 
     assert "pip install 'groqscope[grpc]'" in done.stdout
-    assert "OTEL_EXPORTER_OTLP_PROTOCOL=grpc" in done.stdout
+    assert "protocol='grpc'" in done.stdout
 
 
 def test_default_directory_that_cannot_be_written_is_a_warning(run: Run, tmp_path: Path) -> None:
@@ -278,6 +551,105 @@ def test_default_directory_that_cannot_be_written_is_a_warning(run: Run, tmp_pat
 
     assert done.stderr.count("cannot write to") == 1
     assert "Set GROQSCOPE_HOME" in done.stderr
+
+
+_FILE = """
+file_format: "1.0"
+resource:
+  attributes:
+    - {{name: service.name, value: from-file}}
+tracer_provider:
+  processors:
+    - batch:
+        exporter:
+          {exporter}: {{endpoint: "{sink}/file/v1/traces"}}
+"""
+
+
+@pytest.fixture(name="by_file")
+def _by_file(run: Run, endpoint: Collector, tmp_path: Path) -> Callable[..., Done]:
+    """Configure a program by a file that names the endpoint, beside variables that name another."""
+
+    def by_file(text: str, arguments: str = "") -> Done:
+        (tmp_path / "otel.yaml").write_text(text)
+        return run(
+            f"""
+            where = groqscope.configure({arguments})
+            print(where.status, where.service_name, where.config_file is not None, len(where.problems))
+            trace.get_tracer("t").start_span("s").end()
+            print(groqscope.flush(10), groqscope.shutdown(), groqscope.shutdown())
+            """,
+            OTEL_CONFIG_FILE=str(tmp_path / "otel.yaml"),
+            OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
+            OTEL_TRACES_SAMPLER="always_off",
+        )
+
+    return by_file
+
+
+def test_configuration_file(by_file: Callable[..., Done], endpoint: Collector) -> None:
+    """What the file of `OTEL_CONFIG_FILE` says is set up, and no variable beside it counts."""
+    done = by_file(_FILE.format(exporter="otlp_http", sink=endpoint.url))
+
+    assert done.stdout == "configured from-file True 0\nTrue True True\n"
+    assert [request.path for request in endpoint.requests] == ["/file/v1/traces"]
+    assert _warnings(done) == []
+    assert _stored_spans() == []
+
+
+def test_configuration_file_goes_before_arguments(by_file: Callable[..., Done], endpoint: Collector) -> None:
+    """Arguments beside a file change nothing, which is said; wrong ones are refused as ever."""
+    done = by_file(_FILE.format(exporter="otlp_http", sink=endpoint.url), "service_name='mine'")
+
+    assert done.stdout.startswith("configured from-file True 0")
+    assert len(_warnings(done)) == 1
+    assert "these settings change nothing" in done.stderr
+    with pytest.raises(ConfigurationError, match="protocol='smtp'"):
+        configure(protocol="smtp")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (_FILE.format(exporter="otlp_carrier_pigeon", sink="http://x"), "otlp_carrier_pigeon"),
+        (_FILE.format(exporter="otlp_http", sink="${env:SINK}"), "write ${NAME}"),
+        ('file_format: "9.0"\n', "9.0"),
+        ("file_format: [", "otel.yaml"),
+    ],
+)
+def test_configuration_file_that_cannot_be_used(
+    by_file: Callable[..., Done], endpoint: Collector, text: str, words: str
+) -> None:
+    """What the installed version cannot do is one sentence, and the variables are used."""
+    done = by_file(text)
+    (warning,) = _warnings(done)
+
+    assert warning.startswith("WARNING groqscope OTEL_CONFIG_FILE=")
+    assert warning.endswith("the other OTEL_* variables are used instead")
+    assert words in warning
+    assert done.stdout.startswith("configured unknown_service:python False 1\n")
+    assert {request.path for request in endpoint.requests} <= {"/v1/metrics"}
+
+
+def test_configuration_file_that_disables(by_file: Callable[..., Done]) -> None:
+    """A file may switch OpenTelemetry off."""
+    assert by_file('file_format: "1.0"\ndisabled: true\n').stdout.startswith("disabled None False 0")
+
+
+def test_configuration_file_without_its_package(run: Run, endpoint: Collector) -> None:
+    """Without the package for it, the warning names what to install."""
+    done = run(
+        """
+        sys.modules["opentelemetry.configuration"] = None
+        groqscope.configure()
+        trace.get_tracer("t").start_span("s").end()
+        """,
+        OTEL_CONFIG_FILE="otel.yaml",
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
+    )
+
+    assert "pip install opentelemetry-configuration" in done.stderr
+    assert endpoint.span_names() == ["s"]
 
 
 # What a configured process does

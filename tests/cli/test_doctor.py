@@ -101,7 +101,7 @@ def test_a_collector_that_refuses(answer: int, remedy: str, collector: tuple[str
     ("settings", "said"),
     [
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}, "refused"),
-        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier-pigeon", "OTEL_TRACES_EXPORTER": "otlp"}, "carrier-pigeon"),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "carrier-pigeon"}, "carrier-pigeon"),
         ({"OTEL_SDK_DISABLED": "true"}, "OTEL_SDK_DISABLED"),
         ({"OTEL_TRACES_EXPORTER": "none"}, "thrown away"),
         ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "groq"}, "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"),

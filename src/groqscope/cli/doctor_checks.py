@@ -205,9 +205,16 @@ def _telemetry() -> Iterator[Finding]:
     except ConfigurationError as error:
         yield Finding("telemetry", "configuration", "broken", str(error), "mend that setting")
         return
+    for problem in where.problems:
+        yield Finding("telemetry", "setting", "broken", problem, "mend or unset that variable")
     if where.status == "disabled":
-        remedy = "unset OTEL_SDK_DISABLED"
-        yield Finding("telemetry", "configuration", "broken", "OTEL_SDK_DISABLED is set: nothing is recorded", remedy)
+        variable = "OTEL_CONFIG_FILE" if os.environ.get("OTEL_CONFIG_FILE") else "OTEL_SDK_DISABLED"
+        detail = f"{variable} switches OpenTelemetry off: nothing is recorded"
+        yield Finding("telemetry", "configuration", "broken", detail, f"unset {variable}")
+        return
+    if where.config_file is not None:
+        yield Finding("telemetry", "spans", "ok", f"as {where.config_file} says (OTEL_CONFIG_FILE)")
+        yield Finding("test", "span", "unknown", "not tried, since the exporters are not groqscope's")
         return
     if where.status == "existing":
         detail = "the providers of this process were set by somebody else; groqscope writes to them and adds nothing"

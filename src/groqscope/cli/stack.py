@@ -89,7 +89,7 @@ def check(
     Exit status 1 when one is.
     """
     from groqscope.audit import AuditError
-    from groqscope.configuration import ConfigurationError, environment
+    from groqscope.configuration.environment import Environment
     from groqscope.stack import Addresses
     from groqscope.stack import check as links_of
     from groqscope.store.address import is_http
@@ -100,10 +100,7 @@ def check(
         if not is_http(url):
             raise AuditError(f"--{option} {url!r} is no address: write for example http://127.0.0.1:{port}")
     certificate = os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None
-    try:
-        headers = environment.headers("OTEL_EXPORTER_OTLP_HEADERS")
-    except ConfigurationError as error:
-        raise AuditError(str(error)) from error
+    headers = Environment().headers("OTEL_EXPORTER_OTLP_HEADERS")
     addresses = Addresses(collector, tempo, prometheus, grafana, headers, certificate)
     links: list[Link] = []
     for link in links_of(addresses, patience_s=timeout):

@@ -1,7 +1,7 @@
 """`configure()`: providers, processors and exporters from logfire and the `OTEL_*` variables.
 
     Configuration        where telemetry goes
-    ConfigurationError   a ValueError: a setting that cannot be used, by name and value
+    ConfigurationError   a ValueError: an argument that cannot be used, by name and value
 
 What an application or logfire set before stays. Nothing is sent to logfire's cloud unless a logfire token is present.
 """
@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +23,7 @@ from groqscope.configuration.signals import LEAVE_S, before_termination, on_sigt
 if TYPE_CHECKING:
     from logfire import ScrubbingOptions
 
+    from groqscope.configuration.environment import Environment
     from groqscope.configuration.settings import Settings
     from groqscope.delivery import OtlpSender
 
@@ -47,7 +49,8 @@ class Configuration:
     """Where telemetry goes."""
 
     status: Literal["configured", "existing", "disabled"]
-    """`existing`: the application's own providers are used and nothing was added. `disabled`: OTEL_SDK_DISABLED."""
+    """`existing`: the application's own providers are used and nothing was added. `disabled`: by
+    `OTEL_SDK_DISABLED`, or by the configuration file."""
     service_name: str | None = None
     endpoint: str | None = None
     """Where spans are sent over OTLP; `None` when they are not."""
@@ -55,9 +58,13 @@ class Configuration:
     directory: Path | None = None
     """The local store; `None` when nothing is written to it."""
     exporters: tuple[str, ...] = ()
-    """Of spans: `otlp`, `local`, `console`, `none`."""
+    """Of spans: `otlp`, `local`, `console`, `none`, or the name under which a package registered one."""
     logfire: bool = False
     """Whether a logfire token is present, so that telemetry goes to logfire's cloud too."""
+    config_file: Path | None = None
+    """The file of declarative configuration that was used in place of everything else (`OTEL_CONFIG_FILE`)."""
+    problems: tuple[str, ...] = ()
+    """A sentence for each variable that could not be used as it was."""
 
 
 def configure(
@@ -73,7 +80,7 @@ def configure(
 
     All settings come from the `OTEL_*` variables; an argument goes before its variable. Without an endpoint telemetry
     goes to the local store. Where providers are set already they stay and nothing is added; a second call changes
-    nothing.
+    nothing. A variable that cannot be used is logged once and passed over.
 
     Args:
         service_name: `OTEL_SERVICE_NAME`.
@@ -86,7 +93,7 @@ def configure(
         scrubbing: Options of logfire's scrubber; attributes of fixed form stay as they are.
 
     Raises:
-        ConfigurationError: a setting cannot be used.
+        ConfigurationError: an argument cannot be used.
     """
     global _current  # noqa: PLW0603 - providers are process-wide, and so is this
     arguments = (service_name, endpoint, protocol, headers, directory, scrubbing)
@@ -100,13 +107,25 @@ def configure(
                 )
             return _current
         from groqscope.configuration import settings
+        from groqscope.configuration.environment import Environment
 
         if endpoint is not None and directory is not None:
             raise ConfigurationError(f"endpoint={endpoint!r} and directory={str(directory)!r}: give one of them")
-        if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        environment = Environment()
+        if environment.boolean("OTEL_SDK_DISABLED"):
             return Configuration("disabled")
-        settings = settings.read(endpoint=endpoint, protocol=protocol, headers=headers, directory=directory)
-        if _has_providers():
+        with_file = environment.text("OTEL_CONFIG_FILE") is not None
+        read = partial(settings.read, endpoint=endpoint, protocol=protocol, headers=headers, directory=directory)
+        if with_file:
+            read(environment=Environment({}))  # the arguments must be right all the same
+            if not _has_providers(environment) and (told := _by_file(environment)) is not None:
+                if any(a is not None for a in arguments):
+                    sentence = "OTEL_CONFIG_FILE is set: the file is used, and these settings change nothing."
+                    log_once(_logger, logging.WARNING, sentence)
+                _current = told if told.status == "configured" else None
+                return told
+        chosen = read(environment=environment)
+        if _has_providers(environment):
             level = logging.WARNING if any(a is not None for a in arguments) else logging.INFO
             log_once(
                 _logger,
@@ -114,8 +133,9 @@ def configure(
                 "OpenTelemetry providers are set already: groqscope uses them as they are and adds nothing.",
             )
             return Configuration("existing")
-        _check_directory(settings)
-        _current = _set_up(settings, service_name, scrubbing)
+        _check_directory(chosen)
+        with environment.presented():
+            _current = _set_up(chosen, service_name, scrubbing)
         return _current
 
 
@@ -129,7 +149,7 @@ def otlp_sender(
     """Make what sends one signal to the endpoint that arguments and variables name; `groqscope push` uses it.
 
     Raises:
-        ConfigurationError: a setting cannot be used, there is no endpoint, or the protocol is gRPC.
+        ConfigurationError: an argument cannot be used, there is no endpoint, or the protocol is gRPC.
     """
     from groqscope.configuration import pipelines, settings
 
@@ -154,16 +174,20 @@ def shutdown(timeout: float = 30.0) -> bool:
 
     Afterwards `configure()` may be called again.
     """
-    global _current  # noqa: PLW0603 - as in configure
+    global _current
     with _lock:
         if _current is None:
             return True
-        import logfire
-
         from groqscope.telemetry import worker
 
         worker.drain()
-        _current = None
+        by_file, _current = _current.config_file is not None, None
+        if by_file:
+            from groqscope.configuration import declarative
+
+            return declarative.shutdown(timeout)
+        import logfire
+
         return logfire.shutdown(int(timeout * 1000))
 
 
@@ -188,7 +212,29 @@ def _set_up(
         directory=settings.directory,
         exporters=settings.traces.exporters,
         logfire=with_logfire,
+        problems=tuple(settings.environment.problems),
     )
+
+
+def _by_file(environment: "Environment") -> Configuration | None:
+    """Set up by declarative configuration; `None` when the file cannot be used."""
+    environment.only_installed("OTEL_PROPAGATORS", "opentelemetry_propagator", known=("none",))
+    with environment.presented():
+        from groqscope.configuration import declarative
+
+        told = declarative.configure(environment)
+        if told is None:
+            return None
+        if not told:
+            return Configuration("disabled", problems=tuple(environment.problems))
+        on_sigterm(_leave)
+        _, path = environment.text(declarative.VARIABLE) or ("", "")
+        return Configuration(
+            "configured",
+            service_name=declarative.service_name(),
+            config_file=Path(path),
+            problems=tuple(environment.problems),
+        )
 
 
 def _flushed(provider: Any, seconds: float) -> bool:
@@ -207,11 +253,12 @@ def _leave() -> None:
         sender.close(0)
 
 
-def _has_providers() -> bool:
+def _has_providers(environment: "Environment") -> bool:
     """Whether somebody else set a tracer provider; one that we set and shut down is ours to fill again."""
-    from opentelemetry import trace
+    with environment.presented():
+        from opentelemetry import trace
 
-    provider: Any = trace.get_tracer_provider()
+        provider: Any = trace.get_tracer_provider()
     return not isinstance(provider, trace.ProxyTracerProvider) and provider is not _provider
 
 
@@ -228,6 +275,6 @@ def _check_directory(settings: "Settings") -> None:
         if settings.own_directory:
             raise ConfigurationError(
                 f"{settings.directory}: the local store cannot be written there: {error.strerror or error}; "
-                "give another directory, with GROQSCOPE_HOME or configure(directory=...)"
+                "give another directory"
             ) from error
         say_not_written(settings.directory, error)

@@ -1,13 +1,12 @@
 """Providers by logfire, with our exporters instead of its own."""
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 import logfire
 from logfire import AdvancedOptions, MetricsOptions, SamplingOptions, ScrubbingOptions
 from opentelemetry import trace
+from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 
 from groqscope import semconv
@@ -30,7 +29,7 @@ def configure(
     processors = pipelines.span_processors(settings)
     readers = pipelines.metric_readers(settings)
     logs = pipelines.log_processors(settings)
-    with _without_endpoints():
+    with settings.environment.presented(hidden=_ENDPOINTS):  # logfire would add exporters beside ours
         instance = logfire.configure(
             send_to_logfire=_send_to_logfire(),
             service_name=service_name,
@@ -38,15 +37,22 @@ def configure(
             additional_span_processors=processors,
             metrics=MetricsOptions(additional_readers=readers, views=_views()),
             scrubbing=scrubbing_options(scrubbing),
-            sampling=_sampling(),
+            sampling=_sampling(settings),
             # Baggage may hold what identifies a person.
             add_baggage_to_attributes=False,
             distributed_tracing=None if os.environ.get("LOGFIRE_DISTRIBUTED_TRACING") else True,
-            advanced=AdvancedOptions(log_record_processors=logs, emit_configuration_span=False),
+            advanced=_advanced(settings, logs),
         )
     resource: Any = getattr(trace.get_tracer_provider(), "resource", None)
     name = resource.attributes.get(semconv.SERVICE_NAME) if resource is not None else service_name
     return bool(instance.config.token), name
+
+
+def _advanced(settings: Settings, logs: list[LogRecordProcessor]) -> AdvancedOptions:
+    options = AdvancedOptions(log_record_processors=logs, emit_configuration_span=False)
+    if settings.id_generator is not None:
+        options.id_generator = settings.id_generator
+    return options
 
 
 def _send_to_logfire() -> Literal[False, "if-token-present"]:
@@ -55,9 +61,11 @@ def _send_to_logfire() -> Literal[False, "if-token-present"]:
     return False if said in {"false", "0", "f", "no", "n", "off"} else "if-token-present"
 
 
-def _sampling() -> SamplingOptions | None:
-    """Leave `OTEL_TRACES_SAMPLER` to the SDK; logfire knows only its argument."""
-    return SamplingOptions(head=1.0) if os.environ.get("OTEL_TRACES_SAMPLER", "").strip() else None
+def _sampling(settings: Settings) -> SamplingOptions | None:
+    """Leave `OTEL_TRACES_SAMPLER` to the SDK, which logfire knows only the argument of."""
+    if settings.sampler is not None:
+        return SamplingOptions(head=settings.sampler)
+    return SamplingOptions(head=1.0) if settings.environment.text("OTEL_TRACES_SAMPLER") else None
 
 
 def _views() -> list[View]:
@@ -67,13 +75,3 @@ def _views() -> list[View]:
         for view in MetricsOptions.DEFAULT_VIEWS
         if not isinstance(view._aggregation, ExponentialBucketHistogramAggregation)  # noqa: SLF001 - views have no getter
     ]
-
-
-@contextmanager
-def _without_endpoints() -> Generator[None]:
-    """Hide the endpoints while logfire sets up: it would add exporters beside ours, by HTTP whatever the protocol."""
-    hidden = {name: os.environ.pop(name) for name in _ENDPOINTS if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)

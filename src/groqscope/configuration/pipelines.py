@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from opentelemetry.sdk._logs import LogRecordProcessor
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs.export import (
+    BatchLogRecordProcessor,
+    ConsoleLogRecordExporter,
+    LogRecordExporter,
+    SimpleLogRecordProcessor,
+)
 from opentelemetry.sdk.metrics.export import (
     ConsoleMetricExporter,
     MetricExporter,
@@ -16,9 +21,9 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor, SpanExporter
 
-from groqscope.configuration import environment
+from groqscope.configuration.environment import Environment
 from groqscope.configuration.errors import ConfigurationError
-from groqscope.configuration.settings import Destination, Settings, Signal
+from groqscope.configuration.settings import GRPC, Destination, Settings, Signal, SignalSettings
 from groqscope.delivery import OtlpSender
 from groqscope.store import LocalMetricExporter, LocalSpanExporter
 
@@ -27,7 +32,6 @@ if TYPE_CHECKING:
 
 _LOCAL_DELAY_MS: Final = 1000.0
 """A file costs less than a request to an endpoint, and `groqscope tail` looks at it."""
-_GRPC: Final = "opentelemetry.exporter.otlp.proto.grpc"
 _HTTP: Final = "opentelemetry.exporter.otlp.proto.http"
 _CREDENTIALS: Final = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_{}CREDENTIAL_PROVIDER"
 
@@ -41,12 +45,14 @@ def span_processors(settings: Settings) -> list[SpanProcessor]:
     for exporter in settings.traces.exporters:
         if exporter == "console":
             processors.append(SimpleSpanProcessor(ConsoleSpanExporter()))
-        elif exporter == "local":
-            delay = None if environment.text("OTEL_BSP_SCHEDULE_DELAY") else _LOCAL_DELAY_MS
+        elif exporter == "local" and settings.directory is not None:
+            delay = None if settings.environment.text("OTEL_BSP_SCHEDULE_DELAY") else _LOCAL_DELAY_MS
             local = LocalSpanExporter(settings.directory)
             processors.append(BatchSpanProcessor(local, schedule_delay_millis=delay))
         elif exporter == "otlp" and settings.traces.destination is not None:
-            processors.append(_BatchProcessor(_span_exporter(settings.traces.destination)))
+            processors.append(_BatchProcessor(_span_exporter(settings.environment, settings.traces.destination)))
+        elif (made := _registered(settings, "traces", exporter, SpanExporter)) is not None:
+            processors.append(BatchSpanProcessor(made))
     return processors
 
 
@@ -56,10 +62,13 @@ def metric_readers(settings: Settings) -> list[MetricReader]:
     for exporter in settings.metrics.exporters:
         if exporter == "console":
             readers.append(PeriodicExportingMetricReader(ConsoleMetricExporter()))
-        elif exporter == "local":
+        elif exporter == "local" and settings.directory is not None:
             readers.append(PeriodicExportingMetricReader(LocalMetricExporter(settings.directory)))
         elif exporter == "otlp" and settings.metrics.destination is not None:
-            readers.append(PeriodicExportingMetricReader(_metric_exporter(settings.metrics.destination)))
+            made = _metric_exporter(settings.environment, settings.metrics.destination)
+            readers.append(PeriodicExportingMetricReader(made))
+        elif (made := _registered(settings, "metrics", exporter, (MetricExporter, MetricReader))) is not None:
+            readers.append(made if isinstance(made, MetricReader) else PeriodicExportingMetricReader(made))
     return readers
 
 
@@ -71,14 +80,31 @@ def log_processors(settings: Settings) -> list[LogRecordProcessor]:
     processors: list[LogRecordProcessor] = []
     for exporter in settings.logs.exporters:
         if exporter == "console":
-            from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter
-
             processors.append(SimpleLogRecordProcessor(ConsoleLogRecordExporter()))
         elif exporter == "otlp" and settings.logs.destination is not None:
             destination = settings.logs.destination
             make = _official(destination, "_log_exporter", "OTLPLogExporter")
             processors.append(BatchLogRecordProcessor(make(**_arguments(destination))))
+        elif (made := _registered(settings, "logs", exporter, LogRecordExporter)) is not None:
+            processors.append(BatchLogRecordProcessor(made))
     return processors
+
+
+def _registered(settings: Settings, signal: Signal, name: str, kind: type | tuple[type, ...]) -> Any:
+    """Make an exporter that a package registered; `None`, said once, when that fails."""
+    of_signal: SignalSettings = getattr(settings, signal)
+    factory = of_signal.registered.get(name)
+    if factory is None:
+        return None
+    try:
+        made = factory()
+        if isinstance(made, kind):
+            return made
+        why = f"{type(made).__name__} is no exporter of {signal}"
+    except Exception as error:  # noqa: BLE001 - somebody else's package may fail in any way
+        why = f"it cannot be made ({type(error).__name__}: {error})"
+    settings.environment.note(f"OTEL_{signal.upper()}_EXPORTER", name, f"{why}; it is not used")
+    return None
 
 
 class _BatchProcessor(BatchSpanProcessor):
@@ -95,9 +121,9 @@ class _BatchProcessor(BatchSpanProcessor):
         return self._flush_exporter(left) and exported
 
 
-def _span_exporter(destination: Destination) -> SpanExporter:
+def _span_exporter(environment: Environment, destination: Destination) -> SpanExporter:
     make = _official(destination, "trace_exporter", "OTLPSpanExporter")
-    sender = _retrying_sender(destination, "traces")
+    sender = _retrying_sender(environment, destination, "traces")
     if sender is None:
         return make(**_arguments(destination))
     from groqscope.delivery.exporters import SpoolingSpanExporter
@@ -105,29 +131,36 @@ def _span_exporter(destination: Destination) -> SpanExporter:
     return SpoolingSpanExporter(sender)
 
 
-def _metric_exporter(destination: Destination) -> MetricExporter:
+def _metric_exporter(environment: Environment, destination: Destination) -> MetricExporter:
     make = _official(destination, "metric_exporter", "OTLPMetricExporter")
-    sender = _retrying_sender(destination, "metrics")
+    sender = _retrying_sender(environment, destination, "metrics")
     if sender is None:
         return make(**_arguments(destination))
     from groqscope.delivery.exporters import SpoolingMetricExporter
 
     # It knows the variables for temporality and aggregation; nothing is sent by it.
-    official: MetricExporter = make(endpoint=destination.endpoint)
+    official: MetricExporter = make(**_arguments(destination))
     exporter = SpoolingMetricExporter(sender, official._preferred_temporality, official._preferred_aggregation)  # noqa: SLF001 - there is no getter
     official.shutdown()
     return exporter
 
 
-def _retrying_sender(destination: Destination, signal: Signal) -> "RetryingSender | None":
-    """Make what survives an outage; gRPC and credential providers are left to the official exporters."""
+def _retrying_sender(environment: Environment, destination: Destination, signal: Signal) -> "RetryingSender | None":
+    """Make what survives an outage; gRPC and credential providers are left to the official exporters.
+
+    So is all, where there is no home directory to keep anything in.
+    """
     variables = (_CREDENTIALS.format(""), _CREDENTIALS.format(f"{signal.upper()}_"))
     if destination.protocol == "grpc" or environment.text(*variables) is not None:
         return None
     from groqscope.delivery.retrying import RetryingSender
     from groqscope.delivery.spool import Spool, spool_for
 
-    sender = RetryingSender(sender_for(destination, signal), Spool(spool_for(destination.endpoint), signal))
+    try:
+        directory = spool_for(destination.endpoint)
+    except (OSError, RuntimeError):
+        return None
+    sender = RetryingSender(sender_for(destination, signal), Spool(directory, signal))
     senders.add(sender)
     return sender
 
@@ -154,16 +187,31 @@ def sender_for(destination: Destination, signal: Signal) -> OtlpSender:
 
 
 def _official(destination: Destination, module: str, name: str) -> Any:
-    package = _GRPC if destination.protocol == "grpc" else _HTTP
+    package = GRPC if destination.protocol == "grpc" else _HTTP
     try:
         return getattr(importlib.import_module(f"{package}.{module}"), name)
     except ImportError as error:
         raise ConfigurationError(
-            f"OTEL_EXPORTER_OTLP_PROTOCOL={destination.protocol}: the exporter for it is not installed;"
+            f"protocol={destination.protocol!r}: the exporter for it is not installed;"
             " run: pip install 'groqscope[grpc]', or use http/protobuf"
         ) from error
 
 
 def _arguments(destination: Destination) -> dict[str, Any]:
-    """Give what the official exporters take; certificates and compression they read from the environment themselves."""
-    return {"endpoint": destination.endpoint, "headers": dict(destination.headers), "timeout": destination.timeout}
+    """Return what the official exporters take; certificates they read from the environment themselves."""
+    compression: Any
+    if destination.protocol == "grpc":
+        from grpc import Compression as GrpcCompression
+
+        kinds = {"gzip": GrpcCompression.Gzip, "deflate": GrpcCompression.Deflate}
+        compression = kinds.get(destination.compression, GrpcCompression.NoCompression)
+    else:
+        from opentelemetry.exporter.otlp.proto.http import Compression
+
+        compression = Compression(destination.compression)
+    return {
+        "endpoint": destination.endpoint,
+        "headers": dict(destination.headers),
+        "timeout": destination.timeout,
+        "compression": compression,
+    }

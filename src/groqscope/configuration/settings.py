@@ -1,23 +1,34 @@
 """All settings of one `configure()`, from arguments and `OTEL_*` variables, checked before anything is built."""
 
-from collections.abc import Mapping
+import importlib
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
+from urllib.parse import urlsplit
 
-from groqscope.configuration import environment
+from groqscope._diagnostics import log_once
+from groqscope.configuration.environment import Environment, check_headers, check_url
 from groqscope.configuration.errors import ConfigurationError
 from groqscope.store import HOME_VARIABLE, store_directory
 
+_logger = logging.getLogger("groqscope")
+
 Signal = Literal["traces", "metrics", "logs"]
 Protocol = Literal["http/protobuf", "http/json", "grpc"]
-Exporter = Literal["otlp", "console", "none", "local"]
 
+GRPC: Final = "opentelemetry.exporter.otlp.proto.grpc"
 PROTOCOLS: Final = ("http/protobuf", "http/json", "grpc")
-_EXPORTERS: Final = ("otlp", "console", "none")
+_EXPORTERS: Final = frozenset({"otlp", "otlp_proto_http", "console", "none"})
+"""Those that need no registration."""
+_PROTOCOL_OF: Final[Mapping[str, Protocol]] = {"otlp_proto_http": "http/protobuf", "otlp_proto_grpc": "grpc"}
+"""Names by which OpenTelemetry's Python packages register an exporter with its protocol."""
 _DEFAULT_ENDPOINTS: Final[Mapping[str, str]] = {"grpc": "http://localhost:4317"}
 _DEFAULT_HTTP_ENDPOINT: Final = "http://localhost:4318"
+_DEFAULT_TIMEOUT_S: Final = 10.0
+_DEFAULT_BATCH: Final = 512
+_DEFAULT_QUEUE: Final = 2048
 _SAMPLERS: Final = frozenset(
     {
         "always_on",
@@ -28,33 +39,35 @@ _SAMPLERS: Final = frozenset(
         "parentbased_traceidratio",
     }
 )
-_WHOLE_ABOVE_ZERO: Final = (
-    "OTEL_BSP_MAX_QUEUE_SIZE",
-    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-    "OTEL_BSP_EXPORT_TIMEOUT",
-    "OTEL_BLRP_MAX_QUEUE_SIZE",
-    "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
-    "OTEL_BLRP_EXPORT_TIMEOUT",
-)
-_ABOVE_ZERO: Final = (
+_DURATIONS: Final = (
     "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_BSP_EXPORT_TIMEOUT",
     "OTEL_BLRP_SCHEDULE_DELAY",
+    "OTEL_BLRP_EXPORT_TIMEOUT",
     "OTEL_METRIC_EXPORT_INTERVAL",
     "OTEL_METRIC_EXPORT_TIMEOUT",
 )
 _LIMITS: Final = tuple(
-    f"OTEL_{name}"
+    f"OTEL_{name}_LIMIT"
     for name in (
-        "ATTRIBUTE_COUNT_LIMIT",
-        "ATTRIBUTE_VALUE_LENGTH_LIMIT",
-        "SPAN_ATTRIBUTE_COUNT_LIMIT",
-        "SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-        "SPAN_EVENT_COUNT_LIMIT",
-        "SPAN_LINK_COUNT_LIMIT",
-        "EVENT_ATTRIBUTE_COUNT_LIMIT",
-        "LINK_ATTRIBUTE_COUNT_LIMIT",
+        "ATTRIBUTE_COUNT",
+        "ATTRIBUTE_VALUE_LENGTH",
+        "SPAN_ATTRIBUTE_COUNT",
+        "SPAN_ATTRIBUTE_VALUE_LENGTH",
+        "SPAN_EVENT_COUNT",
+        "SPAN_LINK_COUNT",
+        "EVENT_ATTRIBUTE_COUNT",
+        "LINK_ATTRIBUTE_COUNT",
+        "LOGRECORD_ATTRIBUTE_COUNT",
+        "LOGRECORD_ATTRIBUTE_VALUE_LENGTH",
     )
 )
+_PROVIDERS: Final = {
+    "OTEL_PYTHON_TRACER_PROVIDER": "opentelemetry_tracer_provider",
+    "OTEL_PYTHON_METER_PROVIDER": "opentelemetry_meter_provider",
+    "OTEL_PYTHON_LOGGER_PROVIDER": "opentelemetry_logger_provider",
+}
+"""What the API loads by itself, and raises about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,7 @@ class Destination:
     """For HTTP the whole URL, path included."""
     protocol: Protocol
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    timeout: float = 10.0
+    timeout: float = _DEFAULT_TIMEOUT_S
     """Seconds for one request."""
     compression: str = "none"
     certificate: str | None = None
@@ -77,9 +90,12 @@ class Destination:
 class SignalSettings:
     """What happens to one signal."""
 
-    exporters: tuple[Exporter, ...]
+    exporters: tuple[str, ...]
+    """`otlp`, `console`, `none`, `local`, or the name of a registered one."""
     destination: Destination | None = None
     """Set when `otlp` is among the exporters."""
+    registered: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The classes of exporters that packages registered, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +108,11 @@ class Settings:
     directory: Path | None
     """The local store; set when a signal goes there."""
     own_directory: bool
-    """Whether the user named it; else it is the default place, and one that cannot be written is no mistake."""
+    """Whether an argument named it: then one that cannot be written is an error."""
+    environment: Environment
+    sampler: Any = None
+    """One that a package registered; the SDK's own are left to the SDK."""
+    id_generator: Any = None
 
 
 def read(
@@ -101,165 +121,229 @@ def read(
     protocol: str | None,
     headers: Mapping[str, str] | None,
     directory: Path | str | None,
+    environment: Environment | None = None,
 ) -> Settings:
     """Read and check all settings; an argument goes before the variables.
 
     Raises:
-        ConfigurationError: a setting cannot be used.
+        ConfigurationError: an argument cannot be used.
     """
-    _check_sdk_settings()
+    environment = environment or Environment()
+    _check_what_the_sdk_reads(environment)
     arguments = (endpoint, protocol, headers, directory)
-    traces, metrics, logs = (_signal(signal, *arguments) for signal in ("traces", "metrics", "logs"))
+    with environment.presented():  # components may import what reads the variables
+        traces, metrics, logs = (_signal(environment, signal, *arguments) for signal in ("traces", "metrics", "logs"))
+        sampler, id_generator = _sampler(environment), _id_generator(environment)
     local = "local" in traces.exporters or "local" in metrics.exporters
     return Settings(
         traces=traces,
         metrics=metrics,
         logs=logs,
         directory=_directory(directory) if local else None,
-        own_directory=directory is not None or environment.text(HOME_VARIABLE) is not None,
+        own_directory=directory is not None,
+        environment=environment,
+        sampler=sampler,
+        id_generator=id_generator,
     )
 
 
 def destination(
     signal: Signal, *, endpoint: str | None, protocol: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Destination:
-    """Give where one signal would go, by arguments and variables, whatever exporter they choose.
+    """Return where one signal would go, by arguments and variables, whatever exporter they choose.
 
     Raises:
-        ConfigurationError: a setting cannot be used, or there is no endpoint.
+        ConfigurationError: an argument cannot be used, or there is no endpoint.
     """
-    if endpoint is None and environment.text(_name(signal, "ENDPOINT"), _name(None, "ENDPOINT")) is None:
+    environment = Environment()
+    found = _destination(environment, signal, endpoint, protocol, headers)
+    if endpoint is None and not _has_endpoint(environment, signal):
         raise ConfigurationError("no endpoint: give one (http://127.0.0.1:4318), or set OTEL_EXPORTER_OTLP_ENDPOINT")
-    return _destination(signal, endpoint, protocol, headers)
+    return found
 
 
 def _signal(
+    environment: Environment,
     signal: Signal,
     endpoint: str | None,
     protocol: str | None,
     headers: Mapping[str, str] | None,
     directory: Path | str | None,
 ) -> SignalSettings:
-    exporters = _exporters(signal)
-    given = endpoint is not None or (
-        directory is None and environment.text(_name(signal, "ENDPOINT"), _name(None, "ENDPOINT")) is not None
-    )
+    name = f"OTEL_{signal.upper()}_EXPORTER"
+    components = environment.components(name, f"opentelemetry_{signal}_exporter", known=_EXPORTERS)
+    chosen = [_PROTOCOL_OF.get(component, component) for component, _ in components]
+    registered = {component: loaded for component, loaded in components if loaded is not None}
+    if "none" in chosen and len(chosen) > 1:
+        environment.note(name, ",".join(chosen), "none goes with nothing else; it is not used")
+        chosen = [exporter for exporter in chosen if exporter != "none"]
+    for exporter in chosen:
+        if exporter in PROTOCOLS:
+            protocol = protocol or exporter
+    exporters = tuple(dict.fromkeys("otlp" if exporter in PROTOCOLS else exporter for exporter in chosen))
+    found = _destination(environment, signal, endpoint, protocol, headers)
     if not exporters:
-        fallback: Exporter = "none" if signal == "logs" else "local"
-        exporters = ("otlp",) if given else (fallback,)
-    if "otlp" not in exporters:
-        return SignalSettings(exporters)
-    return SignalSettings(exporters, _destination(signal, endpoint, protocol, headers))
+        given = endpoint is not None or (directory is None and _has_endpoint(environment, signal))
+        exporters = ("otlp",) if given else ("none" if signal == "logs" else "local",)
+    return SignalSettings(exporters, found if "otlp" in exporters else None, registered)
 
 
 def _destination(
-    signal: Signal, endpoint: str | None, protocol: str | None, headers: Mapping[str, str] | None
+    environment: Environment,
+    signal: Signal,
+    endpoint: str | None,
+    protocol: str | None,
+    headers: Mapping[str, str] | None,
 ) -> Destination:
-    chosen = _protocol(signal, protocol)
-    names = [_name(signal, "HEADERS"), _name(None, "HEADERS")]
-    compressions = (_name(signal, "COMPRESSION"), _name(None, "COMPRESSION"))
+    def names(what: str) -> tuple[str, str]:
+        return _name(signal, what), _name(None, what)
+
+    chosen = _protocol(environment, signal, protocol)
+    authority, certificate, key = environment.certificates(
+        names("CERTIFICATE"), names("CLIENT_CERTIFICATE"), names("CLIENT_KEY")
+    )
+    for name in names("INSECURE"):
+        environment.boolean(name)
     return Destination(
-        endpoint=_endpoint(signal, endpoint, chosen),
+        endpoint=_endpoint(environment, signal, endpoint, chosen),
         protocol=chosen,
-        headers=environment.headers(*names) | environment.check_headers(headers or {}),
-        timeout=environment.number(_name(signal, "TIMEOUT"), _name(None, "TIMEOUT"), above=0) or 10.0,
-        compression=environment.choice(compressions, ("none", "gzip", "deflate")) or "none",
-        certificate=_file(signal, "CERTIFICATE"),
-        client_key=_file(signal, "CLIENT_KEY"),
-        client_certificate=_file(signal, "CLIENT_CERTIFICATE"),
+        headers=environment.headers(*names("HEADERS")) | check_headers(headers or {}),
+        timeout=environment.seconds(*names("TIMEOUT")) or _DEFAULT_TIMEOUT_S,
+        compression=environment.choice(names("COMPRESSION"), ("none", "gzip", "deflate")) or "none",
+        certificate=authority,
+        client_key=key,
+        client_certificate=certificate,
     )
 
 
-def _exporters(signal: Signal) -> tuple[Exporter, ...]:
-    name = f"OTEL_{signal.upper()}_EXPORTER"
-    found = environment.text(name)
-    if found is None:
-        return ()
-    chosen = tuple(part.strip().lower() for part in found[1].split(",") if part.strip())
-    for one in chosen:
-        if one not in _EXPORTERS:
-            raise ConfigurationError(f"{name}={found[1]}: expected otlp, console or none, not {one!r}")
-    if "none" in chosen and len(chosen) > 1:
-        raise ConfigurationError(f"{name}={found[1]}: none goes with nothing else")
-    return cast("tuple[Exporter, ...]", chosen)
-
-
-def _protocol(signal: Signal, given: str | None) -> Protocol:
+def _protocol(environment: Environment, signal: Signal, given: str | None) -> Protocol:
     if given is not None and given not in PROTOCOLS:
         raise ConfigurationError(f"protocol={given!r}: expected one of {', '.join(PROTOCOLS)}")
-    chosen = given or environment.choice((_name(signal, "PROTOCOL"), _name(None, "PROTOCOL")), PROTOCOLS)
+    names = _name(signal, "PROTOCOL"), _name(None, "PROTOCOL")
+    chosen = given or environment.choice(names, PROTOCOLS)
+    if given is None and chosen == "grpc" and not _has_grpc():
+        for name in filter(environment.text, names):
+            why = "the exporter for it is not installed: pip install 'groqscope[grpc]'; http/protobuf is used"
+            environment.note(name, chosen, why)
+            environment.replace(name, None)
+        chosen = None
     return cast("Protocol", chosen or "http/protobuf")
 
 
-def _endpoint(signal: Signal, given: str | None, protocol: Protocol) -> str:
+def _has_grpc() -> bool:
+    try:
+        importlib.import_module(f"{GRPC}.trace_exporter")
+    except ImportError:
+        return False
+    return True
+
+
+def _endpoint(environment: Environment, signal: Signal, given: str | None, protocol: Protocol) -> str:
     bare = protocol == "grpc"
-    own = environment.text(_name(signal, "ENDPOINT"))
-    if given is None and own is not None:
-        return environment.check_url(*own, bare=bare)
     if given is not None:
+        check_url("endpoint", given, bare=bare)
         # Some copy the address of one signal; a variable means what OpenTelemetry says it means.
-        given = given.rstrip("/").removesuffix("/v1/traces").removesuffix("/v1/metrics").removesuffix("/v1/logs")
-    base = ("endpoint", given) if given is not None else environment.text(_name(None, "ENDPOINT"))
-    name, value = base or ("endpoint", _DEFAULT_ENDPOINTS.get(protocol, _DEFAULT_HTTP_ENDPOINT))
-    environment.check_url(name, value, bare=bare)
-    return value if bare else f"{value.rstrip('/')}/v1/{signal}"
+        base = given.rstrip("/").removesuffix("/v1/traces").removesuffix("/v1/metrics").removesuffix("/v1/logs")
+    else:
+        own = environment.url(_name(signal, "ENDPOINT"), bare=bare)
+        if own is not None:
+            return own
+        base = environment.url(_name(None, "ENDPOINT"), bare=bare)
+        base = base or _DEFAULT_ENDPOINTS.get(protocol, _DEFAULT_HTTP_ENDPOINT)
+    if bare:
+        return base
+    parts = urlsplit(base)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/v1/{signal}", fragment="").geturl()
 
 
-def _file(signal: Signal, what: str) -> str | None:
-    found = environment.text(_name(signal, what), _name(None, what))
-    if found is None:
-        return None
-    name, value = found
-    if not Path(value).is_file():
-        raise ConfigurationError(f"{name}={value}: no such file")
-    return value
+def _has_endpoint(environment: Environment, signal: Signal) -> bool:
+    return environment.text(_name(signal, "ENDPOINT"), _name(None, "ENDPOINT")) is not None
 
 
 def _name(signal: Signal | None, what: str) -> str:
     return f"OTEL_EXPORTER_OTLP_{signal.upper()}_{what}" if signal else f"OTEL_EXPORTER_OTLP_{what}"
 
 
-def _directory(given: Path | str | None) -> Path:
-    if given is not None:
-        return Path(given).expanduser()
+def _directory(given: Path | str | None) -> Path | None:
+    """Return the local store; `None` where there is no home directory, and nothing can be stored."""
     try:
-        return store_directory()
-    except OSError as error:
-        raise ConfigurationError(str(error)) from error
+        return Path(given).expanduser() if given is not None else store_directory()
+    except (OSError, RuntimeError) as error:
+        if given is not None:
+            raise ConfigurationError(f"directory={str(given)!r}: {error}") from error
+        log_once(
+            _logger,
+            logging.WARNING,
+            "groqscope cannot keep telemetry: %s. Set %s to a directory that can be written.",
+            error,
+            HOME_VARIABLE,
+        )
+        return None
 
 
-def _check_sdk_settings() -> None:
-    """Check what the SDK reads by itself, where it would pass over a mistake in a log line or raise without a name."""
-    for name in _WHOLE_ABOVE_ZERO:
-        environment.number(name, at_least=1, whole=True)
-    for name in _ABOVE_ZERO:
-        environment.number(name, above=0)
+def _check_what_the_sdk_reads(environment: Environment) -> None:
+    for name in _DURATIONS:
+        environment.milliseconds(name)
     for name in _LIMITS:
-        environment.number(name, whole=True)
+        environment.count(name)
     for kind in ("BSP", "BLRP"):
-        batch = environment.number(f"OTEL_{kind}_MAX_EXPORT_BATCH_SIZE", at_least=1, whole=True) or 512
-        queue = environment.number(f"OTEL_{kind}_MAX_QUEUE_SIZE", at_least=1, whole=True) or 2048
-        if batch > queue:
-            raise ConfigurationError(
-                f"OTEL_{kind}_MAX_EXPORT_BATCH_SIZE={batch:g}: a batch larger than the queue,"
-                f" OTEL_{kind}_MAX_QUEUE_SIZE={queue:g}"
-            )
-    _check_sampler()
+        _check_batches(environment, f"OTEL_{kind}_MAX_EXPORT_BATCH_SIZE", f"OTEL_{kind}_MAX_QUEUE_SIZE")
     environment.choice(("OTEL_METRICS_EXEMPLAR_FILTER",), ("always_on", "always_off", "trace_based"))
     environment.choice((_name("metrics", "TEMPORALITY_PREFERENCE"),), ("cumulative", "delta", "lowmemory"))
     environment.choice(
         (_name("metrics", "DEFAULT_HISTOGRAM_AGGREGATION"),),
         ("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
     )
+    environment.pairs("OTEL_RESOURCE_ATTRIBUTES")
+    environment.only_installed("OTEL_PROPAGATORS", "opentelemetry_propagator", known=("none",))
+    detectors = "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"
+    environment.only_installed(detectors, "opentelemetry_resource_detector", known=("*",))
+    for name, group in _PROVIDERS.items():
+        environment.only_installed(name, group)
 
 
-def _check_sampler() -> None:
-    found = environment.text("OTEL_TRACES_SAMPLER")
-    if found is None:
+def _check_batches(environment: Environment, batch_name: str, queue_name: str) -> None:
+    batch, queue = environment.count(batch_name, at_least=1), environment.count(queue_name, at_least=1)
+    if (batch or _DEFAULT_BATCH) <= (queue or _DEFAULT_QUEUE):
         return
-    name, value = found
-    if value.lower() not in _SAMPLERS and not entry_points(group="opentelemetry_traces_sampler", name=value):
-        raise ConfigurationError(f"{name}={value}: expected one of {', '.join(sorted(_SAMPLERS))}")
-    ratio = environment.number("OTEL_TRACES_SAMPLER_ARG") if value.lower().endswith("traceidratio") else None
-    if ratio is not None and ratio > 1:
-        raise ConfigurationError(f"OTEL_TRACES_SAMPLER_ARG={ratio:g}: expected a share from 0 to 1")
+    if batch is not None:
+        environment.note(batch_name, str(batch), f"larger than the queue, {queue or _DEFAULT_QUEUE}, and cut to it")
+    environment.replace(batch_name, str(queue or _DEFAULT_QUEUE))
+
+
+def _sampler(environment: Environment) -> Any:
+    """Return the sampler that a package registered; see that the SDK can use its own."""
+    name, argument = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
+    chosen = environment.components(name, "opentelemetry_traces_sampler", known=_SAMPLERS)
+    value = environment.text(argument)
+    component, factory = chosen[0] if chosen else (None, None)
+    if factory is None:
+        environment.replace(name, component)
+        if component is None or not component.endswith("traceidratio"):
+            # logfire would sample by it, whatever the sampler.
+            environment.replace(argument, None)
+        else:
+            share = environment.number(argument)
+            if share is not None and share > 1:
+                environment.refuse(argument, "expected a share from 0 to 1")
+                share = None
+            environment.replace(argument, f"{1 if share is None else share}")
+        return None
+    environment.replace(name, None)
+    environment.replace(argument, None)
+    return _made(environment, name, cast("str", component), lambda: factory(value[1] if value else None))
+
+
+def _id_generator(environment: Environment) -> Any:
+    name = "OTEL_PYTHON_ID_GENERATOR"
+    chosen = environment.components(name, "opentelemetry_id_generator")
+    return _made(environment, name, *chosen[0]) if chosen else None
+
+
+def _made(environment: Environment, name: str, component: str, make: Callable[[], Any]) -> Any:
+    """Return what a package's factory makes; `None`, said once, when it fails."""
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - somebody else's package may fail in any way
+        environment.note(name, component, f"it cannot be made ({type(error).__name__}: {error}); it is not used")
+        return None
