@@ -187,9 +187,11 @@ def test_texts_that_are_none(text: bytes) -> None:
     """A text cut inside a character, half a surrogate pair or a control character costs that text at most."""
     line = encode_span_line([span_of(replace(ordinary_record(), region="HERE"))])
     assert line is not None
-    (record,) = decode_traces(line.replace(b"HERE", text))
+    report = ReadReport()
+    (record,) = decode_traces(line.replace(b"HERE", text), report=report)
 
     assert record.region is not None
+    assert "was replaced" in str(report.warnings[0])
     assert replace(record, region=None) == replace(ordinary_record(), region=None)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from groqscope import codec, semconv
 from groqscope.codec import Warn
 from groqscope.store import otlp
-from groqscope.store.documents import split
+from groqscope.store.documents import TORN, split
 from groqscope.store.foreign import foreign_record, record_of_conventions
 from groqscope.store.messages import Span
 from groqscope.store.report import ReadReport
@@ -73,12 +73,12 @@ class RecordDecoder:
             yield from self._records(document, warn)
             return
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            found, skipped = split(document)
+            found, said = split(document)
             if not found:
                 warn(_unreadable(error, complete=complete))
                 return
-        if skipped:
-            warn(f"{_TORN}; what stands whole beside it was read")
+        for reason in said:
+            warn(reason)
         for one in found:
             try:
                 yield from self._records(one, warn)
@@ -164,16 +164,13 @@ def decode_traces(data: bytes, *, source: str = "-", report: ReadReport | None =
         return list(decoder._records(data, lambda reason: report.warn(source, None, reason)))  # noqa: SLF001 - ours
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if not split(data)[0]:
-            raise ValueError(_unreadable(error, complete=True)) from error
+            raise msgspec.DecodeError(_unreadable(error, complete=True)) from error
         return list(decoder.decode(data, source, None))
-
-
-_TORN: Final = "torn: its writer was cut off here"
 
 
 def _unreadable(error: Exception, *, complete: bool) -> str:
     if not complete and (isinstance(error, UnicodeDecodeError) or "truncated" in str(error)):
-        return f"{_TORN}; skipped"
+        return f"{TORN}; skipped"
     return f"not JSON: {error}"
 
 

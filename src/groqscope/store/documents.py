@@ -51,6 +51,8 @@ _AROUND_TEXT: Final = " \t\r\n\x00\x1e\ufeff"
 _LONGEST_NUMBER: Final = 400
 """Digits; a longer number is left a text, which is no value of any field."""
 
+TORN: Final = "torn: its writer was cut off here"
+
 Document = tuple[int, bytes, bool]
 """The line (or message) it begins at, its bytes, and whether it has an end."""
 
@@ -90,27 +92,30 @@ def documents(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterat
     yield from _assembled(_unwrapped(_lines(opened, warn)))
 
 
-def split(data: bytes) -> tuple[list[bytes], bool]:
+def split(data: bytes) -> tuple[list[bytes], list[str]]:
     """Take apart what msgspec refuses as one document, and mend what other writers of JSON allow themselves.
 
     That is: several documents in one line, `NaN`, halves of surrogate pairs, texts that were cut inside a character,
-    numbers beyond a double. Returned too is whether something before a document had to be passed over.
+    numbers beyond a double. Returned too is what to say about it.
     """
     text = data.decode("utf-8", "replace").strip(_AROUND_TEXT)
     found: list[bytes] = []
-    skipped = False
+    said: list[str] = []
     at = 0
     while at < len(text):
         try:
             value, end = _tolerant.raw_decode(text, at)
         except (ValueError, RecursionError):
             # Before a document may stand another one that was cut off.
-            skipped = True
+            said.append(f"{TORN}; what stands whole beside it was read")
             at = next((match.start() for match in _TOP_TEXT.finditer(text, at + 1)), len(text))
             continue
-        found.append(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        written = json.dumps(value, ensure_ascii=False)
+        if _has_broken_text(text[at:end], written):
+            said.append("a text that is not UTF-8, or not as JSON has it: what cannot be read of it was replaced")
+        found.append(written.encode("utf-8", "replace"))
         at = len(text) - len(text[end:].lstrip(_AROUND_TEXT + ","))
-    return found, skipped
+    return found, list(dict.fromkeys(said))
 
 
 class _Blocks(io.RawIOBase):
@@ -308,6 +313,8 @@ def _may_go_on(line: bytes) -> bool:
         msgspec.json.decode(line.rstrip(), type=msgspec.Raw)
     except msgspec.DecodeError as error:
         return "truncated" in str(error)
+    except RecursionError:
+        return False
     return True
 
 
@@ -316,6 +323,16 @@ def _deeper(line: bytes) -> int:
     if b'"' in line:
         line = _STRING.sub(b"", line)
     return line.count(b"{") + line.count(b"[") - line.count(b"}") - line.count(b"]")
+
+
+def _has_broken_text(given: str, written: str) -> bool:
+    """Whether texts had to be mended; numbers that had to be are said where their fields are read."""
+    try:
+        json.loads(given)
+        written.encode()
+    except (ValueError, RecursionError):
+        return True
+    return "\ufffd" in given
 
 
 def _number(text: str) -> Any:

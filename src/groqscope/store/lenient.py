@@ -39,7 +39,9 @@ def spans(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
 
     Raises:
         msgspec.DecodeError: the document is not JSON.
+        UnicodeDecodeError: it is not UTF-8.
     """
+    document.decode()  # what is not UTF-8 is refused before the first span, so that none is read twice
     if _SNAKE_CASE.search(document):
         document = _SNAKE_CASE.sub(_camel_case, document)
     for place, raw in _resource_spans(document, warn):
@@ -62,7 +64,7 @@ def spans(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
 def attributes(raw: msgspec.Raw | bytes, place: str, warn: Warn) -> dict[str, Any]:
     """Return the attributes by name."""
     found: dict[str, Any] = {}
-    for number, one in enumerate(_list(_mended(raw), place, warn)):
+    for number, one in enumerate(_list(_mended(raw, place, warn), place, warn)):
         attribute = _object(one, f"{place}[{number}]", warn)
         if not attribute:
             continue
@@ -83,7 +85,7 @@ def attributes(raw: msgspec.Raw | bytes, place: str, warn: Warn) -> dict[str, An
 def events(raw: msgspec.Raw | bytes, warn: Warn) -> list[EventRead]:
     """Return the events of a span."""
     found: list[EventRead] = []
-    for number, one in enumerate(_list(_mended(raw), "events", warn)):
+    for number, one in enumerate(_list(_mended(raw, "events", warn), "events", warn)):
         place = f"events[{number}]"
         event = _object(one, place, warn)
         name = _text(event, "name", place, warn)
@@ -186,11 +188,12 @@ def _field(fields: _Object, name: str, place: str, warn: Warn, convert: Any) -> 
     return converted
 
 
-def _mended(raw: msgspec.Raw | bytes) -> msgspec.Raw | bytes:
+def _mended(raw: msgspec.Raw | bytes, place: str, warn: Warn) -> msgspec.Raw | bytes:
     """Mend texts that no strict reader takes: what a limit of bytes cut inside a character, for example."""
     try:
         _decode(raw)
     except (msgspec.DecodeError, UnicodeError):
+        warn(f"{place}: a text that is not UTF-8, or not as JSON has it: what cannot be read of it was replaced")
         return next(iter(split(bytes(raw))[0]), b"[]")
     return raw
 
