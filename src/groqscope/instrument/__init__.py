@@ -74,7 +74,7 @@ def instrument(
     Calling it again changes nothing: a client that is observed already is left as it is.
 
     Args:
-        client: a `groq.Groq` or `groq.AsyncGroq`.
+        client: a `groq.Groq` or `groq.AsyncGroq`, or an instance of a subclass.
         tracer_provider: where spans go; the global provider when not given.
         meter_provider: where metrics go; the global provider when not given.
         fast_path: build chunks and completions by pydantic-core (equal objects, a tenth of the CPU time) and, where no
@@ -85,16 +85,14 @@ def instrument(
         fast_decode: the former name of `fast_path`, for this release.
 
     Raises:
-        TypeError: `client` is something else.
+        TypeError: `client` is something else, a mock or a proxy of one included; the message says what to do.
     """
-    from groq import AsyncGroq, Groq
-
-    from groqscope.instrument import parameters, seam
+    from groqscope.instrument import clients, parameters, seam
     from groqscope.instrument.scope import Scope
-    from groqscope.telemetry import Telemetry
+    from groqscope.telemetry import shared_telemetry
 
-    if client is not None and not isinstance(client, (Groq, AsyncGroq)):
-        raise TypeError(f"instrument() takes a groq.Groq or groq.AsyncGroq client, got {type(client).__name__}")
+    if client is not None and not clients.is_client(client):
+        raise TypeError(clients.refusal(client))
     if fast_decode is not None:
         warnings.warn("instrument(fast_decode=…) is called fast_path now", DeprecationWarning, stacklevel=2)
         fast_path = fast_decode
@@ -102,23 +100,17 @@ def instrument(
         targets = seam.CLIENTS if client is None else (type(client),)
         if all(seam.is_instrumented(t) for t in targets):
             return client
-        telemetry = Telemetry(tracer_provider, meter_provider, phase_spans=phase_spans, content=content)
+        telemetry = shared_telemetry(tracer_provider, meter_provider, phase_spans=phase_spans, content=content)
+        if client is not None:
+            clients.observe(client, telemetry, fast_path=fast_path)
+            return client
         scope = Scope(telemetry, fast_path=fast_path)
-        if client is None:
-            for cls in seam.CLIENTS:
-                if not seam.is_instrumented(cls):
-                    seam.install(cls, scope)
-            if fast_path:
-                parameters.install(scope)
-        else:
-            original = type(client)
-            observed = type(
-                original.__name__, (original,), {"__module__": original.__module__, "__doc__": original.__doc__}
-            )
-            observed.__qualname__ = original.__qualname__
-            seam.install(observed, scope)
-            client.__class__ = observed  # pyright: ignore[reportAttributeAccessIssue] - a subclass of its own
-    return client
+        for cls in seam.CLIENTS:
+            if not seam.is_instrumented(cls):
+                seam.install(cls, scope)
+        if fast_path:
+            parameters.install(scope)
+    return None
 
 
 def uninstrument(client: Any = None) -> None:

@@ -14,7 +14,8 @@ from sys import exc_info
 from typing import Any, Final, get_args, get_origin
 
 import httpx
-from groq import AsyncGroq, AsyncStream, Groq, Stream
+from groq import AsyncStream, Stream
+from groq._client import AsyncGroq, Groq
 from groq._constants import RAW_RESPONSE_HEADER
 from groq.types.chat import ChatCompletion
 from opentelemetry import context as otel_context
@@ -27,6 +28,8 @@ from groqscope.instrument.recorder import RECORDER_EXTENSION, Recorder, begin
 from groqscope.instrument.scope import Scope
 from groqscope.instrument.streams import InstrumentedAsyncStream, InstrumentedStream
 
+# As they are defined: a test that patches `groq.Groq` replaces a name of the package.
+CLIENTS: Final = (Groq, AsyncGroq)
 _current: ContextVar[Recorder | None] = ContextVar("groqscope_recorder", default=None)
 _MARK: Final = "_groqscope_scope"
 _HOOKED: Final = ("request", "_prepare_request", "_sleep_for_retry", "_process_response", "_process_response_data")
@@ -58,8 +61,11 @@ def remove(cls: type) -> None:
 
 
 def is_instrumented(target: Any) -> bool:
-    """Whether a class or a client is observed."""
-    return getattr(target, _MARK, None) is not None
+    """Whether a class or a client is observed; a mock, which has every attribute, is not."""
+    try:
+        return type(getattr(target, _MARK, None)) is Scope
+    except Exception:  # noqa: BLE001 - a strict fake may raise what it likes for a name it does not know
+        return False
 
 
 def _begin(client: Any, options: Any, scope: Scope, kwargs: Mapping[str, Any]) -> Recorder | None:
@@ -267,8 +273,6 @@ _WRAPPERS: Final[Mapping[tuple[str, bool], Callable[[Callable[..., Any], Scope],
     ("_process_response", True): _wrap_process_async,
     ("_process_response_data", False): _wrap_data,
 }
-
-CLIENTS: Final = (Groq, AsyncGroq)
 
 
 def recorder_of(target: Any) -> Recorder | None:

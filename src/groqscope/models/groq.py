@@ -7,6 +7,7 @@
 Requests, messages, tools and settings are pydantic-ai's; each request of the client is a record, a span and metrics.
 """
 
+import logging
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["GroqModel", "GroqModelName", "GroqModelSettings", "GroqStreamedResponse"]
 
 
+logger = logging.getLogger("groqscope")
+_said = False
+
+
 class GroqModel(_PydanticAIModel):
     """pydantic-ai's `GroqModel` over an instrumented client."""
 
@@ -55,7 +60,8 @@ class GroqModel(_PydanticAIModel):
             model_name: as Groq names it.
             provider: pydantic-ai's name of one, or a provider; the next three are not looked at then.
             api_key: `GROQ_API_KEY` when not given.
-            groq_client: used as it is, and instrumented.
+            groq_client: used as it is, and instrumented. One that is no client of Groq's SDK (a mock, a proxy, a class
+                of your own) is used all the same, and not observed.
             http_client: for a client made here; without it pydantic-ai's own, which it closes.
             profile: pydantic-ai's, by the model's name when not given.
             settings: defaults for every request.
@@ -70,15 +76,33 @@ class GroqModel(_PydanticAIModel):
 
     @property
     def client(self) -> AsyncGroq:
-        """The provider's client, instrumented."""
+        """The provider's client, instrumented if it is one of Groq's SDK."""
         client = super().client
-        return client if is_instrumented(client) else instrument(client)
+        if not is_instrumented(client):
+            try:
+                instrument(client)
+            except Exception:  # noqa: BLE001 - whatever it is, pydantic-ai can use it
+                _say_unobserved(client)
+        return client
 
     async def _process_streamed_response(
         self, response: AsyncStream[ChatCompletionChunk], model_request_parameters: "ModelRequestParameters"
     ) -> GroqStreamedResponse:
         theirs = await super()._process_streamed_response(response, model_request_parameters)
         return GroqStreamedResponse(**{f.name: getattr(theirs, f.name) for f in fields(theirs) if f.init})
+
+
+def _say_unobserved(client: object) -> None:
+    global _said  # noqa: PLW0603 - once per process
+    if not _said:
+        _said = True
+        logger.warning(
+            "GroqModel uses a client of %s.%s as it is; its requests are not observed. groqscope observes "
+            "instances of groq.AsyncGroq and its subclasses: where this one wraps such a client, call "
+            "groqscope.instrument() on that. This is logged once.",
+            type(client).__module__,
+            type(client).__qualname__,
+        )
 
 
 def _provider(

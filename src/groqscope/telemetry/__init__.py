@@ -5,6 +5,16 @@ from groqscope.telemetry.content import Content, ContentPolicy
 from groqscope.telemetry.cost import price
 from groqscope.telemetry.run_scope import run
 from groqscope.telemetry.spans import disown
-from groqscope.telemetry.telemetry import Begun, Telemetry
+from groqscope.telemetry.telemetry import Begun, Telemetry, shared_telemetry
 
-__all__ = ["Begun", "Content", "ContentPolicy", "Telemetry", "disown", "price", "run", "worker"]
+__all__ = [
+    "Begun",
+    "Content",
+    "ContentPolicy",
+    "Telemetry",
+    "disown",
+    "price",
+    "run",
+    "shared_telemetry",
+    "worker",
+]

@@ -10,12 +10,14 @@ same callback empties the worker's queue first, so that a collection misses no r
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 
 from groqscope import _fork, semconv
+from groqscope._version import __version__
 from groqscope.semconv import Metric
 from groqscope.telemetry.background import worker
 from groqscope.timeline import RateLimits, RequestRecord
@@ -225,3 +227,17 @@ def _forked() -> None:
 
 
 _fork.register(after_in_child=_forked)
+
+
+_shared: "weakref.WeakKeyDictionary[MeterProvider, Metrics]" = weakref.WeakKeyDictionary()
+
+
+def shared_metrics(provider: MeterProvider) -> Metrics:
+    """Return the metrics of a provider, made once: it keeps its instruments, and what they hold, while it lives."""
+    with suppress(TypeError):  # not hashable
+        if (known := _shared.get(provider)) is not None:
+            return known
+    made = Metrics(provider.get_meter(semconv.SCOPE, __version__, schema_url=semconv.SCHEMA_URL))
+    with suppress(TypeError):  # or without weak references
+        _shared[provider] = made
+    return made

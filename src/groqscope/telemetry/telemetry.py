@@ -1,8 +1,9 @@
 """Telemetry: begins a request's span and metrics, and ends them with its record."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from opentelemetry import context as otel_context
 from opentelemetry import metrics, trace
@@ -18,7 +19,7 @@ from groqscope.telemetry.around import INFERENCE, Around, around
 from groqscope.telemetry.background import worker
 from groqscope.telemetry.content import Content, ContentPolicy
 from groqscope.telemetry.cost import warm_up
-from groqscope.telemetry.metrics import MetricAttributes, Metrics
+from groqscope.telemetry.metrics import MetricAttributes, shared_metrics
 from groqscope.telemetry.spans import children, emit, guarded, write
 from groqscope.timeline import RequestFacts, RequestRecord, SpanFacts
 
@@ -53,10 +54,9 @@ class Telemetry:
         phase_spans: bool = True,
         content: ContentPolicy | None = None,
     ) -> None:
+        self._providers = tracer_provider, meter_provider
         self._tracer = trace.get_tracer(semconv.SCOPE, __version__, tracer_provider, schema_url=semconv.SCHEMA_URL)
-        self.metrics = Metrics(
-            metrics.get_meter(semconv.SCOPE, __version__, meter_provider, schema_url=semconv.SCHEMA_URL)
-        )
+        self.metrics = shared_metrics(metrics.get_meter_provider() if meter_provider is None else meter_provider)
         self._phase_spans = phase_spans
         self.content = content or ContentPolicy.from_environment()
 
@@ -132,6 +132,30 @@ class Telemetry:
         except Exception as error:  # noqa: BLE001 - nobody is there to catch it
             log_failure_once(logger, "groqscope could not record the metrics of a request", error)
             self.metrics.internal_error("telemetry")
+
+
+_shared: WeakValueDictionary[tuple[Any, ...], Telemetry] = WeakValueDictionary()
+
+
+def shared_telemetry(
+    tracer_provider: TracerProvider | None,
+    meter_provider: MeterProvider | None,
+    *,
+    phase_spans: bool,
+    content: ContentPolicy | None,
+) -> Telemetry:
+    """Return the telemetry of two providers (the global ones when not given), made once for as long as it is used."""
+    providers = (
+        trace.get_tracer_provider() if tracer_provider is None else tracer_provider,
+        metrics.get_meter_provider() if meter_provider is None else meter_provider,
+    )
+    policy = content or ContentPolicy.from_environment()
+    # By identity: what others made need not be hashable. The telemetry holds it all, so no id is used again.
+    key = (*map(id, providers), phase_spans, replace(policy, scrub=None), id(policy.scrub))
+    shared = _shared.get(key)
+    if shared is None:
+        shared = _shared[key] = Telemetry(*providers, phase_spans=phase_spans, content=policy)
+    return shared
 
 
 def _at_creation(request: RequestFacts, operation: str, *, nested: bool) -> Attributes:
