@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from support.observed import Observed, at
 from support.traffic import MS, failed, request, retried, with_tool
 
 from groqscope.audit.baseline import Baseline
@@ -284,3 +285,16 @@ def test_attempts_that_failed_without_a_status():
     record = replace(record, attempts=(broken, *record.attempts))
 
     assert "(900 ms, one ConnectError)" in judge(record, {}).sentence
+
+
+def test_retries_below_the_sdk():
+    """Three exchanges of a transport in one attempt of the SDK's are named as retries, never as sending."""
+    seen = Observed().tell(prepared=1, connecting=2, sending=3, sent=4)
+    for start in (1_020, 2_030):
+        seen.timeline.headers(at(start - 1_000), 429)
+        seen.tell(sending=start, sent=start + 1)
+    record = seen.tell(headers=2_040).answered(2_041).end(2_041)
+    verdict = judge(record, Baseline().of(record))
+
+    assert [cause.code for cause in verdict.causes] == ["retries"]
+    assert "two 429s, 2.00 s of back-off" in verdict.sentence

@@ -17,6 +17,7 @@ import pytest
 from groq import DefaultAioHttpClient
 from support.both import Mode, both, each_mode
 from support.scope import ASK, STREAM, Exported, Pieces, Wire, groq_client, http_client, sse
+from support.transports import Retrying
 
 from groqscope.simulator import Answer, Connection, Delays, Failure, Hang, Response, Simulator
 
@@ -212,14 +213,54 @@ def test_a_trace_callback_of_the_wrong_kind(mode: Mode, sim: Simulator, exported
 
 @each_mode
 def test_redirects(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """A redirect is one request; the wait for the first answer is part of sending."""
+    """A redirect is one request of two attempts, neither of which failed."""
     sim.play([Response(b"", status=307, headers={"location": "/openai/v1/chat/completions"}), TEXT])
     client = exported.client(mode, sim.base_url, http={"follow_redirects": True})
     stream(mode, client)
     record, _ = exported.only()
 
-    assert (record.outcome, record.status, len(record.attempts)) == ("completed", 200, 1)
+    assert (record.outcome, record.status, record.retries) == ("completed", 200, 0)
+    assert [(a.status, a.error_type) for a in record.attempts] == [(307, None), (200, None)]
     assert record.phases.total() == record.duration_ns
+
+
+@each_mode
+def test_retries_below_the_sdk(mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """What a transport tries again is attempts of the request, each with its span; the SDK's own come on top."""
+    sim.play([Failure(429, retry_after=1), Failure(503), TEXT])
+    stream(mode, exported.client(mode, sim.base_url, http={"transport": Retrying(mode, 0.02, verify=False)}))
+    record, span = exported.only()
+
+    assert [(a.status, a.error_type, a.retry_after) for a in record.attempts] == [
+        (429, "429", 1.0),
+        (503, "503", None),
+        (200, None, None),
+    ]
+    assert (record.retries, record.phases.total()) == (2, record.duration_ns)
+    assert (record.phases.retry or 0) >= sum(a.backoff_ns or 0 for a in record.attempts) >= 40_000_000
+    assert [s.attributes["http.response.status_code"] for s in exported.children(span) if s.name == "POST"] == [
+        429,
+        503,
+        200,
+    ]
+
+
+@each_mode
+def test_a_request_that_is_sent_once_more_by_hand(mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """What somebody does with the request of an answer, after it ended, is not the record's."""
+    sim.play([TEXT, TEXT])
+    client = exported.client(mode, sim.base_url)
+    resend(mode, client)
+    record, _ = exported.only()
+
+    assert [a.status for a in record.attempts] == [200]
+
+
+@both
+async def resend(client: Any) -> Any:
+    async with client:
+        raw = await client.chat.completions.with_raw_response.create(**ASK)
+        await client._client.send(raw.http_response.request)
 
 
 @each_mode

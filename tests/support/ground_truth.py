@@ -32,6 +32,7 @@ from groqscope.simulator import (
     Hang,
     Playable,
     Reset,
+    Response,
     Served,
     Simulator,
     ToolCall,
@@ -42,6 +43,7 @@ from groqscope.simulator import (
 from groqscope.timeline import Phases
 from support.both import MODES, Both, Mode, both
 from support.scope import ASK, STREAM, Exported
+from support.transports import Renewing, Retrying
 
 TOLERANCE_S: Final = 0.005
 TOLERANCE_SHARE: Final = 0.05
@@ -138,6 +140,7 @@ class Scenario:
     slow_send: float = 0.0
     slow_close: float = 0.0
     modes: tuple[Mode, ...] = MODES
+    transport: Callable[[Mode], Any] | None = None
 
     def __str__(self) -> str:
         return self.name.replace(" ", "_")
@@ -662,6 +665,59 @@ SCENARIOS: Final = [
         lambda t: {"retry": t.before_last_attempt()},
         check=lambda r, _: [a.status for a in r.attempts] == [None, 200],
     ),
+    # exchanges below the SDK
+    Scenario(
+        "429 twice, retried by the transport",
+        ask,
+        [Failure(429), Failure(429), Answer("a", usage=NO_TIMES)],
+        lambda t: {"retry": t.before_last_attempt()},
+        check=lambda r, _: (
+            [a.status for a in r.attempts] == [429, 429, 200]
+            and r.retries == 2
+            and all(49_000_000 < (a.backoff_ns or 0) < 70_000_000 for a in r.attempts[:-1])
+        ),
+        transport=lambda mode: Retrying(mode, 0.05),
+    ),
+    Scenario(
+        "503 that is slow itself, retried by the transport",
+        read,
+        [Failure(503, delays=Delays(before_headers=0.05)), streamed(delays=Delays(before_first=0.05))],
+        lambda t: {"retry": t.before_last_attempt(), "network": t.until_event(0)},
+        check=lambda r, _: [a.error_type for a in r.attempts] == ["503", None],
+        transport=lambda mode: Retrying(mode, 0.03),
+    ),
+    Scenario(
+        "reset, retried by the transport",
+        ask,
+        [Reset(delay=0.02), Answer("a", usage=NO_TIMES)],
+        lambda t: {"retry": t.before_last_attempt()},
+        check=lambda r, _: [a.status for a in r.attempts] == [None, 200] and r.attempts[0].error_type is not None,
+        transport=lambda mode: Retrying(mode, 0.05),
+    ),
+    Scenario(
+        "redirected",
+        ask,
+        [
+            Response(
+                status=307, headers={"location": "/openai/v1/chat/completions"}, delays=Delays(before_headers=0.05)
+            ),
+            Answer("a", usage=NO_TIMES, delays=Delays(before_headers=0.05)),
+        ],
+        lambda t: {"network": t.before_last_attempt() + t.until_end()},
+        check=lambda r, _: [a.status for a in r.attempts] == [307, 200] and r.retries == 0,
+        client={"http": {"follow_redirects": True}},
+    ),
+    Scenario(
+        "credentials renewed",
+        ask,
+        [
+            Failure(401, delays=Delays(before_headers=0.05)),
+            Answer("a", usage=NO_TIMES, delays=Delays(before_headers=0.05)),
+        ],
+        lambda t: {"network": t.before_last_attempt() + t.until_end()},
+        check=lambda r, _: [a.status for a in r.attempts] == [401, 200] and r.retries == 0,
+        client={"http": {"auth": Renewing()}},
+    ),
     # errors at every stage
     Scenario(
         "nobody there",
@@ -863,6 +919,8 @@ class Bench:
         http = dict(options.pop("http", {}))
         if scenario.secure and scenario.trusted:
             http["verify"] = simulator.client_tls
+        if scenario.transport is not None:
+            http["transport"] = scenario.transport(mode)
         client = exported.client(mode, simulator.base_url, http=http, **options)
         client._platform = "Linux"  # else an async client asks for it in a thread, once, which takes its time
         if scenario.slow_connect or scenario.slow_send or scenario.slow_close:

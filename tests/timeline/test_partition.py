@@ -16,7 +16,6 @@ _PLAIN = (
     "securing",
     "sending",
     "sent",
-    "headers",
     "last_byte",
     "backed_off",
     "returned",
@@ -34,6 +33,9 @@ _observation = st.one_of(
     st.tuples(st.just("answered"), _times, st.booleans()),
     st.tuples(st.just("used"), _times, st.builds(Usage, queue_time=_seconds, prompt_time=_seconds)),
     st.tuples(st.just("tool_delta"), _times),
+    st.tuples(st.just("headers"), _times, st.sampled_from([None, 101, 200, 307, 401, 429, 503])),
+    st.tuples(st.just("broke"), _times, st.just("ReadError")),
+    st.tuples(st.just("challenged"), _times),
 )
 
 
@@ -45,6 +47,8 @@ def _tell(timeline: Timeline, observation: tuple[Any, ...]) -> None:
         timeline.answered(t, 200, unseen=rest[0])
     elif name == "received":
         timeline.received(rest[0])
+    elif name == "challenged":
+        timeline.challenged()
     elif name == "tool_delta":
         timeline.tool_delta(t, 0, 0, None, "f", "{}")
     else:

@@ -172,13 +172,78 @@ def test_proxy_that_speaks_tls() -> None:
     assert (phases["connect"], phases["tls"], phases["send"]) == (7, 5, 1)
 
 
-def test_redirect_is_part_of_send() -> None:
-    """A redirect sends the request again: the wait before the last sending is part of it."""
-    seen = Observed().tell(prepared=1, sending=2, sent=3, headers=20)
-    seen.tell(sending=21).tell(sent=22, headers=50)
-    phases = in_ms(seen.answered(51).tell(last_byte=51).end(51).phases)
+def _exchanged(status: int | None, **then: float) -> Observed:
+    """A request that was sent and answered, and what the transport did then, without coming back to the SDK."""
+    seen = Observed().tell(prepared=1, connecting=2, securing=4, sending=7, sent=8)
+    seen.timeline.headers(at(20), status)
+    return seen.tell(last_byte=21, **then)
 
-    assert phases == {"prepare": 1, "pool_wait": 1, "send": 20, "network": 29, "finish": 0}
+
+def test_a_redirect_sends_again() -> None:
+    """A redirect is an attempt of its own that did not fail: its wait is the network's, and each sending is sending."""
+    seen = _exchanged(307, sending=30).tell(sent=32, headers=50)
+    record = seen.answered(51).tell(last_byte=51).end(51)
+
+    assert in_ms(record.phases) == {
+        "prepare": 1, "pool_wait": 1, "connect": 2, "tls": 3, "send": 3, "network": 41, "finish": 0,
+    }  # fmt: skip
+    assert [(a.status, a.error_type, a.backoff_ns) for a in record.attempts] == [(307, None, None), (200, None, None)]
+    assert (record.retries, record.connection_reused) == (0, True)
+
+
+def test_a_redirect_to_another_host() -> None:
+    """The second host's connection, its proxy's CONNECT included, leaves the first one's phases as they are."""
+    seen = _exchanged(302, connecting=30).tell(sending=32, sent=33, headers=34).tell(securing=35).tell(sending=40)
+    record = seen.tell(sent=41, headers=50).answered(51).end(51)
+
+    assert in_ms(record.phases) == {
+        "prepare": 1, "pool_wait": 1, "connect": 7, "tls": 8, "send": 2, "network": 32,
+    }  # fmt: skip
+    assert [a.status for a in record.attempts] == [302, 200]
+
+
+def test_a_transport_that_tries_again() -> None:
+    """A failure that the transport makes up for is a retry with its back-off, none of it sending."""
+    seen = _exchanged(429, connecting=121).tell(sending=122, sent=123, headers=150)
+    record = seen.answered(151).end(151)
+
+    assert in_ms(record.phases) == {"prepare": 1, "retry": 120, "connect": 1, "send": 1, "network": 28}
+    first, last = record.attempts
+    assert (first.status, first.error_type, first.backoff_ns, first.duration_ns) == (429, "429", 100 * MS, 20 * MS)
+    assert (last.status, last.start_ns, record.retries) == (200, 121 * MS, 1)
+
+
+def test_a_transport_that_connects_again() -> None:
+    """A connection that could not be made, and the pause before the next, are a retry too."""
+    seen = Observed().tell(prepared=1, connecting=2)
+    seen.timeline.broke(at(10), "ConnectError")
+    record = seen.tell(connecting=30, sending=31, sent=32, headers=40).answered(40).end(40)
+
+    assert in_ms(record.phases) == {"prepare": 1, "retry": 29, "connect": 1, "send": 1, "network": 8}
+    assert [(a.status, a.error_type) for a in record.attempts] == [(None, "ConnectError"), (200, None)]
+
+
+def test_credentials_renewed() -> None:
+    """An answer that asks for credentials is no failure where the next request has them, else it is one."""
+    seen = _exchanged(401)
+    seen.timeline.challenged()
+    renewed = seen.tell(sending=30, sent=31, headers=50).answered(51).end(51)
+    repeated = _exchanged(401, sending=30).tell(sent=31, headers=50).answered(51).end(51)
+
+    assert (renewed.retries, renewed.phases.retry, renewed.attempts[0].error_type) == (0, None, None)
+    assert (repeated.retries, repeated.phases.retry, repeated.attempts[0].error_type) == (1, 29 * MS, "401")
+
+
+def test_a_failure_after_a_redirect() -> None:
+    """A failure makes a retry of everything before it, and the SDK's own retry of what its transport tried."""
+    seen = _exchanged(307, sending=30).tell(sent=31)
+    seen.timeline.headers(at(40), 503)
+    seen.tell(sending=60, sent=61).failed(70, None, "ReadError").tell(backed_off=80, prepared=81)
+    record = seen.tell(sending=82, sent=83, headers=90).answered(90).end(90)
+
+    assert in_ms(record.phases) == {"prepare": 1, "retry": 80, "pool_wait": 1, "send": 1, "network": 7}
+    assert [a.status for a in record.attempts] == [307, 503, None, 200]
+    assert record.retries == 2
 
 
 def test_transport_that_shows_nothing() -> None:

@@ -50,11 +50,13 @@ class Recorder(OpenRequest):
     """Observes one request."""
 
     __slots__ = (
+        "_asked_by",
         "_chained",
         "_headers",
         "_operation",
         "_outcome",
         "_record",
+        "_sent_headers",
         "_url",
         "adopted",
         "begun",
@@ -85,6 +87,9 @@ class Recorder(OpenRequest):
         self.watched = False
         """The response's byte stream is observed."""
         self._chained: Trace | None = None
+        self._asked_by: tuple[httpx.Headers, tuple[str | None, ...]] | None = None
+        """A request's headers, which an auth flow changes in place, and the credentials that its answer refused."""
+        self._sent_headers: httpx.Headers | None = None
         self._url: httpx.URL | None = None
         self._headers: tuple[int, list[tuple[bytes, bytes]], float] | None = None
         """Status, headers and time of the answer."""
@@ -105,26 +110,52 @@ class Recorder(OpenRequest):
         size = request.headers.get("content-length")
         self.timeline.prepared(t, int(size) if size is not None and size.isdecimal() else None)
         self._url = request.url
+        self._sent_headers, self._asked_by = request.headers, None
         self._chained = request.extensions.get("trace")
         request.extensions["trace"] = self._atrace if asynchronous else self._trace
         request.extensions[RECORDER_EXTENSION] = self
 
     def _trace(self, name: str, info: Mapping[str, Any]) -> Any:
         chained = None if self._chained is None else self._chained(name, info)
-        self._traced(name)
+        self._traced(name, info)
         return chained
 
     async def _atrace(self, name: str, info: Mapping[str, Any]) -> None:
         if self._chained is not None:
             chained: Awaitable[Any] = self._chained(name, info)
             await chained
-        self._traced(name)
+        self._traced(name, info)
 
     @hook("trace")
-    def _traced(self, name: str) -> None:
-        step = _STEPS.get(name[name.find(".") + 1 :])
+    def _traced(self, name: str, info: Mapping[str, Any]) -> None:
+        if not self.open:
+            # Somebody sends the request once more, of his own accord.
+            return
+        event = name[name.find(".") + 1 :]
+        step = _STEPS.get(event)
         if step is not None:
+            if self._asked_by is not None and event in _BEGINNINGS:
+                headers, refused = self._asked_by
+                self._asked_by = None
+                if _credentials(headers) != refused:
+                    self.timeline.challenged()
             step(self.timeline, self.now())
+        elif event == _HEADERS:
+            self._headers_came(info.get("return_value"))
+        elif event.endswith(".failed"):
+            self.timeline.broke(self.now(), _transport_error_type(info.get("exception")))
+
+    def _headers_came(self, told: Any) -> None:
+        """Note what a transport received: `(status, headers)`, in HTTP/1.1 with the version and the reason between."""
+        t = self.now()
+        fields: Any = told if isinstance(told, tuple) else ()
+        status = next((field for field in fields if type(field) is int), None)
+        asked = None
+        if status is not None and status >= _FIRST_ERROR_STATUS:
+            asked = retry_after(httpx.Headers(fields[-1]), time.time())
+        self.timeline.headers(t, status, asked)
+        if status in _CHALLENGES and self._sent_headers is not None:
+            self._asked_by = self._sent_headers, _credentials(self._sent_headers)
 
     @hook("attempt_failed")
     def attempt_failed(self, response: httpx.Response | None, error: BaseException | None) -> None:
@@ -315,12 +346,22 @@ class Recorder(OpenRequest):
             request_id=headers.get("x-request-id"),
             region=headers.get("x-groq-region"),
             rate_limits=RateLimits(**rate_limits(headers)) if limited else None,
-            retry_after=retry_after(headers, now_unix) if status >= 400 else None,  # noqa: PLR2004 - an error
+            retry_after=retry_after(headers, now_unix) if status >= _FIRST_ERROR_STATUS else None,
         )
 
 
 begin = hook("begin")(Recorder)
 """Begin to observe a request; `None` when that fails, and the request goes on without."""
+
+
+def _credentials(headers: httpx.Headers) -> tuple[str | None, ...]:
+    return headers.get("authorization"), headers.get("proxy-authorization")
+
+
+def _transport_error_type(error: object) -> str:
+    """Name what broke a step as `error_type_of` names it to the SDK; httpcore's classes have the names of httpx's."""
+    name = type(error).__name__
+    return "timeout" if name.endswith("Timeout") else name
 
 
 def _status_error_type(response: httpx.Response) -> str:
@@ -341,6 +382,9 @@ _STEPS: Final[Mapping[str, Callable[[Timeline, int], None]]] = {
     "start_tls.started": Timeline.securing,
     "send_request_headers.started": Timeline.sending,
     "send_request_body.complete": Timeline.sent,
-    "receive_response_headers.complete": Timeline.headers,
     "receive_response_body.complete": Timeline.last_byte,
 }
+_HEADERS: Final = "receive_response_headers.complete"
+_BEGINNINGS: Final = frozenset({"connect_tcp.started", "connect_unix_socket.started", "send_request_headers.started"})
+_FIRST_ERROR_STATUS: Final = 400
+_CHALLENGES: Final = frozenset({401, 407})

@@ -64,12 +64,15 @@ class Phases:
 PHASE_NAMES: tuple[str, ...] = tuple(f.name for f in fields(Phases))
 
 
+_REDIRECTS = range(300, 400)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One HTTP attempt inside the call; the SDK retries by itself."""
+    """One HTTP exchange inside the call: the SDK retries by itself, and a transport below it may too."""
 
     start_ns: int
-    """When the SDK began this attempt, since issue."""
+    """When the SDK (or the transport, for a further exchange of its own) began this attempt, since issue."""
     duration_ns: int | None = None
     """From its begin to its failure; for the attempt that answered, to the response headers. `None` in a record that
     was read back from a damaged file."""
@@ -79,13 +82,18 @@ class Attempt:
     retry_after: float | None = None
     """Seconds, as the `retry-after` header asked."""
     backoff_ns: int | None = None
-    """How long the SDK then slept; `None` when nothing followed."""
+    """How long it was then waited for the next attempt; `None` when nothing followed."""
     connection_reused: bool | None = None
     connect_ns: int | None = None
     tls_ns: int | None = None
     send_ns: int | None = None
     wait_ns: int | None = None
     """Request sent to response headers."""
+
+    @property
+    def moved_on(self) -> bool:
+        """Whether it did not fail, but its answer asked for another request: a redirect, or one with credentials."""
+        return self.error_type is None and (self.status in (401, 407) or self.status in _REDIRECTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,8 +313,9 @@ class RequestRecord:
 
     @property
     def retries(self) -> int:
-        """HTTP attempts beyond the first."""
-        return max(0, len(self.attempts) + self.attempts_dropped - 1)
+        """Attempts that failed and were followed by another; redirects and requests for credentials are none."""
+        attempts = len(self.attempts) + self.attempts_dropped
+        return max(0, attempts - 1 - sum(attempt.moved_on for attempt in self.attempts))
 
     @property
     def stream_start_ns(self) -> int | None:

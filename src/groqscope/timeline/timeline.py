@@ -12,10 +12,13 @@ Rules
            ▲                                                                         └───last byte──→ FINISH ←──┘
            └─ prepared again: everything since the first `prepared` becomes RETRY, and POOL_WAIT begins anew
 
+    A transport may do so below the SDK: it connects or sends again within one attempt of the SDK's. What it did before
+    is then an attempt of its own. If that failed, everything so far, the back-off included, becomes RETRY; if it was a
+    redirect or a request for credentials, its wait stays WAIT, and what follows is CONNECT or SEND as it happens.
+
     While the caller holds control (`returned` … `asked`) the stage is CONSUME, and the one before it is taken up again.
-    A proxy's CONNECT repeats send and wait before TLS: they become part of CONNECT. A redirect repeats send: the wait
-    before it becomes part of SEND. A transport without trace events stays in POOL_WAIT until it answers: that time
-    becomes WAIT, and the record says that the others were not seen.
+    A proxy's CONNECT repeats send and wait before TLS: they become part of CONNECT. A transport without trace events
+    stays in POOL_WAIT until it answers: that time becomes WAIT, and the record says that the others were not seen.
 
     WAIT is split when the record is made, into what Groq reports (queue, prompt, and, not streamed, completion) and the
     rest.
@@ -54,7 +57,11 @@ from groqscope.timeline.tools import Arrival, ToolAssembly, known_between
 PREPARE, RETRY, POOL_WAIT, CONNECT, TLS, SEND, WAIT, RECEIVE, CONSUME, FINISH = range(10)
 _STAGES: Final = 10
 _FIRST_ERROR_STATUS: Final = 400
+_NOTHING: Final = (0,) * _STAGES
 _UNSEEN: Final = ("pool_wait", "connect", "tls", "send")
+
+OTHER: Final = "_OTHER"
+"""The type of an error that nothing is known of."""
 
 MAX_ATTEMPTS = 16
 MAX_CHOICES = 128
@@ -130,10 +137,14 @@ class _Attempt:
 
     __slots__ = (
         "backoff",
+        "before",
+        "challenged",
         "connect",
         "end",
         "error_type",
+        "failure",
         "headers",
+        "last",
         "retry_after",
         "send",
         "sent",
@@ -142,8 +153,16 @@ class _Attempt:
         "tls",
     )
 
-    def __init__(self, start: int) -> None:
+    def __init__(self, start: int, before: tuple[int, ...] = _NOTHING) -> None:
         self.start = start
+        self.before = before
+        """What redirects and requests for credentials before it have spent, by stage."""
+        self.last = start
+        """When the transport last told something of it."""
+        self.failure: str | None = None
+        """What broke it, as the transport tells."""
+        self.challenged = False
+        """It was answered by a request for credentials, which the next one has."""
         self.connect: int | None = None
         self.tls: int | None = None
         self.send: int | None = None
@@ -158,6 +177,17 @@ class _Attempt:
     @property
     def traced(self) -> bool:
         return self.connect is not None or self.send is not None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the transport cannot connect or send once more without beginning anew."""
+        return self.send is not None or self.failure is not None
+
+    @property
+    def moved_on(self) -> bool:
+        """Whether its answer asked for another request: a redirect, or one with credentials."""
+        redirected = self.status is not None and 300 <= self.status < _FIRST_ERROR_STATUS  # noqa: PLR2004 - redirects
+        return self.failure is None and (redirected or self.challenged)
 
     @property
     def reused(self) -> bool | None:
@@ -278,12 +308,13 @@ class Timeline:
             self._stage = stage
         self._entered |= 1 << stage
 
-    def _fold(self, stages: tuple[int, ...], into: int) -> None:
-        """Let time already spent in `stages` count as `into`."""
+    def _fold(self, stages: tuple[int, ...], into: int, kept: tuple[int, ...] = _NOTHING) -> None:
+        """Let time already spent in `stages` count as `into`, but for what is `kept`."""
         for stage in stages:
-            self._spent[into] += self._spent[stage]
-            self._spent[stage] = 0
-            self._entered &= ~(1 << stage)
+            self._spent[into] += self._spent[stage] - kept[stage]
+            self._spent[stage] = kept[stage]
+            if not kept[stage]:
+                self._entered &= ~(1 << stage)
 
     # -- what it is
 
@@ -303,20 +334,45 @@ class Timeline:
             self._request["request_size"] = request_size
         t = max(t, self._mark)
         if self._attempts:
-            self._enter(RETRY, t)
-            self._fold((POOL_WAIT, CONNECT, TLS, SEND, WAIT, FINISH), RETRY)
-            self._unseen = False
+            self._retry(t)
         self._enter(POOL_WAIT, t)
+        self._begin(_Attempt(t))
+
+    def _retry(self, t: int) -> None:
+        """Let everything since the first attempt began count as RETRY, up to the one that begins."""
+        self._enter(RETRY, t)
+        self._fold((POOL_WAIT, CONNECT, TLS, SEND, WAIT, FINISH), RETRY)
+        self._unseen = False
+
+    def _begin(self, attempt: _Attempt) -> None:
         if len(self._attempts) >= MAX_ATTEMPTS:
             del self._attempts[-1]
             self._attempts_dropped += 1
-        self._attempts.append(_Attempt(t))
+        self._attempts.append(attempt)
+
+    def _exchange(self, t: int) -> _Attempt:
+        """Return the attempt that a connection or a request belongs to: a new one where the last had got that far."""
+        last = self._current(t)
+        if not last.begun:
+            return last
+        last.end = min(last.last, t)
+        if last.moved_on:
+            self._advance(t)
+            self._fold((FINISH,), WAIT)
+            attempt = _Attempt(t, tuple(self._spent))
+        else:
+            last.error_type = last.failure or (OTHER if last.status is None else str(last.status))
+            last.backoff = t - last.end
+            self._retry(t)
+            attempt = _Attempt(t)
+        self._begin(attempt)
+        return attempt
 
     def connecting(self, t: int) -> None:
         """A TCP connection is being made for the current attempt (`connect_tcp.started`)."""
         t = max(t, self._mark)
-        attempt = self._current(t)
-        if attempt.connect is None and attempt.send is None:
+        attempt = self._exchange(t)
+        if attempt.connect is None:
             attempt.connect = t
             self._enter(CONNECT, t)
 
@@ -327,34 +383,45 @@ class Timeline:
         if attempt.connect is None:
             attempt.connect = t
         self._advance(t)
-        self._fold((TLS, SEND, WAIT), CONNECT)
+        self._fold((TLS, SEND, WAIT), CONNECT, attempt.before)
         self._entered |= 1 << CONNECT
-        attempt.tls, attempt.send, attempt.sent = t, None, None
+        # What a proxy's CONNECT was answered is not the answer.
+        attempt.tls, attempt.send, attempt.sent, attempt.headers, attempt.status = t, None, None, None, None
         self._enter(TLS, t)
 
     def sending(self, t: int) -> None:
         """The request's headers go out (`send_request_headers.started`)."""
         t = max(t, self._mark)
-        attempt = self._current(t)
-        if attempt.send is None:
-            attempt.send = t
-            self._enter(SEND, t)
+        attempt = self._exchange(t)
+        attempt.send = t
+        self._enter(SEND, t)
 
     def sent(self, t: int) -> None:
         """The request's body is out (`send_request_body.complete`)."""
         t = max(t, self._mark)
         attempt = self._current(t)
         attempt.sent = self._wait_start = t
-        self._advance(t)
-        if self._stage == WAIT:
-            self._fold((WAIT,), SEND)
-            self._entered |= 1 << SEND
         self._enter(WAIT, t)
 
-    def headers(self, t: int) -> None:
+    def headers(self, t: int, status: int | None = None, retry_after: float | None = None) -> None:
         """The answer's headers came (`receive_response_headers.complete`)."""
         t = max(t, self._mark)
-        self._current(t).headers = t
+        attempt = self._current(t)
+        attempt.headers = attempt.last = t
+        # A server may answer before it has read the request, which then cannot be written to its end.
+        attempt.failure = None
+        attempt.status, attempt.retry_after = status, retry_after
+
+    def broke(self, t: int, error_type: str) -> None:
+        """A step of the transport failed (`….failed`), which it may make up for by beginning anew."""
+        t = max(t, self._mark)
+        attempt = self._current(t)
+        attempt.failure, attempt.last = error_type, t
+
+    def challenged(self) -> None:
+        """The answer asked for credentials, and the request is about to be sent again with them."""
+        if self._attempts:
+            self._attempts[-1].challenged = True
 
     def last_byte(self, t: int, size: int | None = None) -> None:
         """The body of the answer is read; `size` bytes, where it is not a stream of events."""
@@ -365,13 +432,17 @@ class Timeline:
                 # The SDK waited for the end: whatever the caller did since the last chunk did not delay it.
                 self._consumed, self._observed = 0, t
             self._enter(FINISH, t)
+            if self._attempts:
+                self._attempts[-1].last = self._mark
 
     def attempt_failed(self, t: int, *, status: int | None, error_type: str | None, retry_after: float | None) -> None:
         """The current attempt failed; the SDK may try again."""
         t = max(t, self._mark)
         attempt = self._current(t)
         attempt.end = t
-        attempt.status, attempt.error_type, attempt.retry_after = status, error_type, retry_after
+        attempt.error_type = error_type
+        if status is not None:
+            attempt.status, attempt.retry_after = status, retry_after
 
     def backed_off(self, t: int) -> None:
         """The SDK has slept since the attempt failed."""
@@ -383,7 +454,8 @@ class Timeline:
         """The attempt brought a response; `unseen`: its transport shows no phases, so they are part of the wait."""
         t = max(t, self._mark)
         attempt = self._current(t)
-        attempt.status = status
+        if status is not None:
+            attempt.status = status
         if attempt.headers is None:
             attempt.headers = t
         if self._last_read is None:

@@ -113,7 +113,10 @@ class _Drawing:
         rows = self.fall.group("attempt")
         if rows:
             self._heading(
-                "attempts", f"{self.record.retries} of {self.record.retries + 1} failed" if self.record.retries else ""
+                "attempts",
+                f"{self.record.retries} of {len(self.record.attempts) + self.record.attempts_dropped} failed"
+                if self.record.retries
+                else "",
             )
         for row in rows:
             self._bar(row)

@@ -164,6 +164,8 @@ def _attempt_note(attempt: Attempt) -> str:
     status = str(attempt.status) if attempt.status is not None else ""
     error = attempt.error_type or ""
     words = [" ".join(word for word in (status, error if error != status else "") if word) or "no answer"]
+    if attempt.moved_on:
+        words.append("sent again with credentials" if attempt.status in (401, 407) else "redirected")
     if attempt.retry_after is not None:
         words.append(f"retry-after {attempt.retry_after:g} s")
     return ", ".join(words)
