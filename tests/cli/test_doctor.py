@@ -185,3 +185,14 @@ def test_shown_to_people() -> None:
 
     assert "What is installed\n  ok      groq " in done.stdout
     assert done.stdout.endswith("\nAll is well.\n")
+
+
+def test_packages_that_ask_groq_without_its_sdk_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where openai or litellm are installed, the doctor says that what they ask is not seen."""
+    from groqscope.cli import doctor_checks
+
+    monkeypatch.setattr(doctor_checks, "_version", lambda name: "1.0" if name in ("openai", "litellm") else None)
+    (found,) = [finding for finding in doctor_checks._instrumentation() if finding.name == "not seen"]
+
+    assert (found.state, found.part) == ("note", "instrumentation")
+    assert found.detail == "openai and litellm can ask Groq without its SDK: such requests are not seen"

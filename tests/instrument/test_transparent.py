@@ -5,6 +5,7 @@ import copy
 import gc
 import inspect
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -466,6 +467,38 @@ def test_the_instrumentor(sim: Simulator, exported: Exported) -> None:
 
     assert len(exported.record_spans) == 1
     assert instrumentor.instrumentation_dependencies()
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["nothing asked of groq", "a request of groq"])
+def test_other_clients_are_said_to_be_unseen(
+    sim: Simulator,
+    exported: Exported,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    asked: bool,
+) -> None:
+    """A program that ends with openai loaded and no request of Groq's SDK learns why nothing was observed."""
+    sim.play(TEXT)
+    monkeypatch.setitem(sys.modules, "openai", sys)
+    registered: list[Any] = []
+    monkeypatch.setattr("atexit.register", registered.append)
+    monkeypatch.setattr("atexit.unregister", registered.remove)
+    instrumentor = GroqInstrumentor()
+    try:
+        instrumentor.instrument(**exported.providers)
+        ours = [function for function in registered if getattr(function, "__name__", "") == "say"]
+        if asked:
+            whole("sync", groq_client("sync", sim.base_url))
+        for function in [function for function in ours if function in registered]:
+            function()
+    finally:
+        monkeypatch.undo()
+        instrumentor.uninstrument()
+
+    said = [m for m in caplog.messages if "What openai asks of Groq is not seen" in m]
+    assert len(ours) == 1
+    assert len(said) == (not asked)
 
 
 def test_the_instrumentor_with_a_setting_that_cannot_be_used(

@@ -15,25 +15,29 @@ _OTHER_CLIENTS = ("openai", "litellm")
 """Packages that can ask Groq without its SDK."""
 
 
-def _say_what_is_not_seen() -> None:
-    """Tell, at the end of a program without a single observed request, that its other clients are not observed."""
-    seen = False
+class _Unseen:
+    """Tells, at the end of a program without a single observed request, that its other clients are not observed."""
 
-    def note(_record: RequestRecord) -> None:
-        nonlocal seen
-        seen = True
-        remove()
+    def __init__(self) -> None:
+        self._forget = on_record(self._seen)
+        atexit.register(self.say)
 
-    def at_exit() -> None:
+    def _seen(self, _record: RequestRecord) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Tell nothing."""
+        self._forget()
+        atexit.unregister(self.say)
+
+    def say(self) -> None:
+        """Tell it, if such clients are in use."""
         others = [name for name in _OTHER_CLIENTS if name in sys.modules]
-        if others and not seen:
+        if others:
             logging.getLogger("groqscope").warning(
                 "groqscope: no request of the package groq was made. What %s asks of Groq is not seen.",
                 " and ".join(others),
             )
-
-    remove = on_record(note)
-    atexit.register(at_exit)
 
 
 class GroqInstrumentor(BaseInstrumentor):
@@ -42,6 +46,8 @@ class GroqInstrumentor(BaseInstrumentor):
     Where nobody has set providers, it configures groqscope's own, so that no distribution is needed. A setting that
     cannot be used is an error in the log: raised, it would keep the agent from its other instrumentations.
     """
+
+    _unseen: _Unseen | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Name what is instrumented."""
@@ -58,7 +64,9 @@ class GroqInstrumentor(BaseInstrumentor):
                 logging.getLogger("groqscope").error("groqscope: %s. Groq is not observed.", error)  # noqa: TRY400
                 return
         instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
-        _say_what_is_not_seen()
+        self._unseen = _Unseen()
 
     def _uninstrument(self, **_kwargs: Any) -> None:
+        if self._unseen is not None:
+            self._unseen.forget()
         uninstrument()
