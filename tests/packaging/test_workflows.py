@@ -39,3 +39,31 @@ def test_the_gate_waits_for_all() -> None:
     jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]
 
     assert set(jobs["gate"]["needs"]) == set(jobs) - {"gate"}
+
+
+@pytest.mark.parametrize("name", ["ci.yml", "release.yml"])
+def test_actions_are_pinned_by_commit(name: str) -> None:
+    """A tag can be moved to other code; a commit cannot. Its version stands beside it."""
+    used = re.findall(r"uses: (.*)", (ROOT / ".github" / "workflows" / name).read_text("utf-8"))
+
+    assert used
+    assert [line for line in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v\d+(\.\d+)+", line)] == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda w: w.name)
+def test_permissions_are_minimal(workflow: Path) -> None:
+    """Each workflow may read the repository; only publishing may do one thing more."""
+    told = yaml.safe_load(workflow.read_text("utf-8"))
+    more = {name: job["permissions"] for name, job in told["jobs"].items() if "permissions" in job}
+
+    assert told["permissions"] == {"contents": "read"}
+    assert more in ({}, {"publish": {"id-token": "write"}})
+
+
+def test_contributing_names_files_that_are_there() -> None:
+    """The files that the walks of docs/contributing.md go through exist."""
+    walks = (ROOT / "docs/contributing.md").read_text("utf-8").partition("## Run one test")[2]
+    named = set(re.findall(r"(?:src|tests|docs)/[\w/]+\.(?:py|md)", walks))
+
+    assert len(named) > 10
+    assert [path for path in sorted(named) if not (ROOT / path).is_file()] == []
