@@ -270,7 +270,7 @@ def is_code(value: Any) -> TypeGuard[str]:
 
 
 def _int(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and -(2**63) < value < 2**63 else None
 
 
 def _float(value: Any) -> float | None:
