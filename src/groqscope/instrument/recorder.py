@@ -246,12 +246,12 @@ class Recorder(OpenRequest):
 
     def exhausted(self, size: int | None = None) -> None:
         """The body has been read to its end; it has `size` bytes, where it is not a stream of events."""
-        self._exhausted(size)
-        self.finish("completed" if self.timeline.done or not self.timeline.streaming else "truncated")
+        self.finish(self._exhausted(size) or "abandoned")
 
     @hook("last_byte")
-    def _exhausted(self, size: int | None) -> None:
+    def _exhausted(self, size: int | None) -> Outcome:
         self.timeline.last_byte(self.now(), size)
+        return "completed" if self.timeline.done or not self.timeline.streaming else "truncated"
 
     @hook("closing")
     def closing(self) -> None:
