@@ -165,8 +165,8 @@ async def stream_output(agent: Agent[None, Any]) -> Any:
 
 @ANYBODY
 async def test_reasoning(on_stage: Stage) -> None:
-    """Reasoning that is streamed is seen before the text it leads to."""
-    on_stage.sim.play(Answer("noon", reasoning="let me see"))
+    """Reasoning that is streamed is seen before the text it leads to; slowly enough that the agent waits for both."""
+    on_stage.sim.play(Answer("noon", reasoning="let me see", delays=Delays(before_first=0.05, per_chunk=0.05)))
 
     assert await run_stream(on_stage.agent(on_stage.model(GPT))) == "noon"
     (record,) = on_stage.exported.records
