@@ -47,6 +47,8 @@ _DEFAULT_VALUES: Final[list[Any]] = [
 ]
 """Of each field when no attribute says more; an outcome that is not written is not known."""
 _GIVEN: Final = [_PLACES[n] for n in ("start_unix_ns", "duration_ns", "trace_id", "span_id", "nested", "service")]
+_TAGS: Final = len(_NESTED) + 1
+"""The bucket that tags are read into, behind those of the record and its groups."""
 _TIMELINE: Final = _PLACES["timeline_us"]
 _STRIDE: Final = _PLACES["timeline_stride"]
 _CHUNKS: Final = _PLACES["chunks"]
@@ -67,6 +69,8 @@ def encode(record: RequestRecord) -> tuple[Attributes, list[EventData]]:
         for attribute in semconv.USAGE_BREAKDOWN:
             attributes[attribute.name] = tuple(getattr(m, attribute.field or "") for m in record.usage_models)
     _derive(record, attributes)
+    for name, value in record.tags:
+        attributes[semconv.TAG_PREFIX + name] = value
     _put(attributes, _DETAILS, record)
     attributes[semconv.SYSTEM] = attributes[semconv.PROVIDER_NAME] = semconv.PROVIDER
     if not record.nested and record.operation in semconv.GENAI_OPERATIONS:
@@ -160,10 +164,10 @@ def decode(
     those that were dropped.
     """
     values = _DEFAULT_VALUES.copy()
-    buckets: tuple[Any, ...] = (values, {}, {}, {})
+    buckets: tuple[Any, ...] = (values, {}, {}, {}, {})
     readers = _READERS
     for name, value in attributes.items():
-        target = readers.get(name)
+        target = readers.get(name) or _tag(name)
         if target is not None:
             bucket, place, convert = target
             try:
@@ -172,6 +176,7 @@ def decode(
                 warn(f"{name}: {error}; left out")
     for number, (field, make) in enumerate(_NESTED.items(), 1):
         values[_PLACES[field]] = make(**buckets[number])
+    values[_PLACES["tags"]] = tuple(sorted(buckets[_TAGS].items()))
     if semconv.TIMELINE in attributes:
         _read_timeline(attributes[semconv.TIMELINE], values, warn)
     if _BREAKDOWN in attributes:
@@ -193,6 +198,11 @@ def _record(values: list[Any]) -> RequestRecord:
     for put, value in zip(_SLOTS, values, strict=True):
         put(record, value)
     return record
+
+
+def _tag(name: str) -> tuple[int, str, Callable[[Any], Any]] | None:
+    """Return how to read an attribute that is a tag, as `_READERS` does for the others."""
+    return (_TAGS, name.removeprefix(semconv.TAG_PREFIX), _to_string) if name.startswith(semconv.TAG_PREFIX) else None
 
 
 def _read_timeline(text: object, values: list[Any], warn: Warn) -> None:

@@ -165,6 +165,10 @@ FIELDS: Final[tuple[Attribute, ...]] = (
     _a("groq.request.id", "string", "request_id", "`req_…` from `x_groq.id` or `x-request-id`: what Groq support asks for"),
     _a("gen_ai.response.id", "string", "response_id", "`chatcmpl-…`"),
     _a("groq.region", "string", "region", "Header `x-groq-region`"),
+    _a(RUN_NAME, "string", "run", "Name of the `groqscope.run(...)` around it"),
+    _a(AGENT_NAME, "string", "agent", "The agent that asked, as the span around says"),
+    _a(CONVERSATION_ID, "string", "conversation", "Given by the application: `groqscope.run(conversation=…)`, the span around, or allowed baggage"),
+    _a(USER_ID, "string", "user", "Given by the application, like the conversation"),
     # the request
     _a(REQUEST_MODEL, "string", "model", "The model asked for, exactly"),
     _a("gen_ai.request.stream", "boolean", "stream", "`true` for a streamed request, else absent"),

@@ -65,6 +65,17 @@ def test_any_attribute_may_be_damaged(data: st.DataObject, *, bare: bool) -> Non
         attribute["value"] = {next(iter(attribute["value"])): damage}
     (record,), warnings = _read(document)
 
+    if attribute["key"] == semconv.RECORD and record.phases != _RECORD.phases:
+        # What reads as a later version is read by the names of the conventions alone, and says so.
+        assert (record.span_id, record.model, len(warnings)) == (_RECORD.span_id, _RECORD.model, 1)
+        return
+    if attribute["key"].startswith(semconv.TAG_PREFIX):
+        name = attribute["key"].removeprefix(semconv.TAG_PREFIX)
+        others = tuple(tag for tag in _RECORD.tags if tag[0] != name)
+        assert replace(record, tags=others) == replace(_RECORD, tags=others)
+        kept = dict(record.tags).get(name, damage)
+        assert kept is damage or kept == damage  # NaN is not equal to itself
+        return
     path = _FIELDS.get(attribute["key"], "usage_models" if "breakdown" in attribute["key"] else None)
     expected = _RECORD if path is None else _without(_RECORD, path)
     found = record if path is None else _without(record, path)

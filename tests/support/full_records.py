@@ -36,6 +36,11 @@ def full_record() -> RequestRecord:
         trace_id="0af7651916cd43dd8448eb211c80319c",
         span_id="b7ad6b7169203331",
         service="shop",
+        run="answer",
+        agent="planner",
+        conversation="c-4711",
+        user="u-17",
+        tags=(("feature", "search"), ("tenant", "acme")),
         request_id="req_01jkmz5v8cfa2v6t1ne6m4k7wd",
         response_id="chatcmpl-2f6ed1c1-0b1c-4d6e-a6b8-1e4f0f1f5f1c",
         region="us-west-1",
@@ -163,6 +168,11 @@ def busy_record() -> RequestRecord:
     full = full_record()
     return replace(
         full,
+        run=None,
+        agent=None,
+        conversation=None,
+        user=None,
+        tags=(),
         top_p=None,
         frequency_penalty=None,
         presence_penalty=None,

@@ -36,11 +36,18 @@ def _of_type(annotation: Any, name: str) -> st.SearchStrategy[Any]:
     return _LENGTHS if annotation is int and name.endswith("_ns") else _BY_TYPE[annotation]
 
 
+def _tags(tags: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """As a request carries them: sorted by name."""
+    return tuple(sorted(tags.items()))
+
+
 def of(record: type) -> st.SearchStrategy[Any]:
     """Records of one class, every field of it drawn."""
     hints = get_type_hints(record)
     phases = record.__name__ == "Phases"
     drawn = {f.name: st.none() | _LENGTHS if phases else _of_type(hints[f.name], f.name) for f in fields(record)}
+    if "tags" in drawn:
+        drawn["tags"] = st.dictionaries(st.text(max_size=8), st.text(max_size=24), max_size=3).map(_tags)
     return st.builds(record, **drawn)
 
 

@@ -102,6 +102,10 @@ def _tool_names(record: RequestRecord) -> Value:
     return tuple(call.name or "" for call in record.tool_calls)
 
 
+def _tags(record: RequestRecord) -> Value:
+    return tuple(f"{name}={value}" for name, value in record.tags)
+
+
 def _failed(record: RequestRecord) -> Value:
     return record.outcome in FAILED
 
@@ -157,6 +161,7 @@ _OWN: Final = (
     ),
     Field("trace_id", "text", "1", "Trace, 32 hex digits", attrgetter("trace_id"), ("trace",)),
     Field("span_id", "text", "1", "Span, 16 hex digits", attrgetter("span_id"), ("span",)),
+    Field("tags", "texts", "1", "Tags as name=value; one by itself is `tag.NAME`", _tags),
     Field("service", "text", "1", "`service.name` of the resource", attrgetter("service")),
     Field("nested", "flag", "1", "Inside somebody else's inference span", attrgetter("nested")),
 )
@@ -171,6 +176,14 @@ BY_NAME: Final[dict[str, Field]] = {name: f for f in FIELDS for name in (f.name,
 """Every name and alias."""
 
 
+TAG: Final = "tag."
+"""Before a tag's name: `tag.feature`."""
+
+
+def _tag(tag: str) -> Field:
+    return Field(TAG + tag, "text", "1", f"The tag {tag!r} of `groqscope.run(tags=…)`", lambda r: dict(r.tags).get(tag))
+
+
 class UnknownField(AuditError):
     """A name that is not in the vocabulary."""
 
@@ -181,6 +194,8 @@ def find(name: str) -> Field:
     Raises:
         UnknownField: there is none; the message names the closest ones.
     """
+    if name.lower().startswith(TAG):
+        return _tag(name[len(TAG) :])
     found = BY_NAME.get(name.lower())
     if found is None and name.lower() in PHASES:
         found = BY_NAME[f"phase.{name.lower()}"]

@@ -7,10 +7,12 @@ flight and the gauges are kept here and read by the meter when it collects, whic
 same callback empties the worker's queue first, so that a collection misses no request that has ended.
 """
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any, Final
 
 from opentelemetry.context import Context
@@ -25,6 +27,15 @@ from groqscope.timeline import RateLimits, RequestRecord
 MAX_VALUES = 128
 """Distinct values of an attribute that is a name (model, tool, server, error); later ones become `_OTHER`."""
 OTHER = "_OTHER"
+
+LABELS_VARIABLE: Final = "GROQSCOPE_METRIC_ATTRIBUTES"
+"""Names, separated by commas, of attributes that are written on metrics only when asked for."""
+_LABELS: Final[dict[str, Callable[[RequestRecord], str | None]]] = {
+    semconv.RUN_NAME: attrgetter("run"),
+    semconv.AGENT_NAME: attrgetter("agent"),
+    semconv.CONVERSATION_ID: attrgetter("conversation"),
+    semconv.USER_ID: attrgetter("user"),
+}
 
 MetricAttributes = dict[str, str | int]
 _Key = tuple[tuple[str, str | int], ...]
@@ -56,6 +67,7 @@ class Metrics:
         """What the counters have still to be told."""
         self._values: dict[str, set[str]] = {}
         self._lock = threading.Lock()
+        self._labels = _labels()
         self._histograms: dict[str, Any] = {}
         self._counters: dict[str, Any] = {}
         _all.add(self)
@@ -196,6 +208,10 @@ class Metrics:
             attributes[semconv.SERVER_ADDRESS] = self._bounded(semconv.SERVER_ADDRESS, record.server_address)
             if record.server_port is not None:
                 attributes[semconv.SERVER_PORT] = record.server_port
+        for name, get in self._labels.items():
+            value = get(record)
+            if value is not None:
+                attributes[name] = self._bounded(name, value)
         return attributes
 
     def forked(self) -> None:
@@ -219,6 +235,18 @@ class Metrics:
 
 def _key(attributes: MetricAttributes) -> _Key:
     return tuple(sorted(attributes.items()))
+
+
+def _labels() -> dict[str, Callable[[RequestRecord], str | None]]:
+    """Return how to read each attribute that was asked for: each value is a time series of its own, so none is else."""
+    asked = [name.strip() for name in os.environ.get(LABELS_VARIABLE, "").split(",")]
+    tags = [name for name in asked if name.startswith(semconv.TAG_PREFIX)]
+    return {name: _LABELS[name] for name in asked if name in _LABELS} | {name: _tag(name) for name in tags}
+
+
+def _tag(name: str) -> Callable[[RequestRecord], str | None]:
+    tag = name.removeprefix(semconv.TAG_PREFIX)
+    return lambda record: dict(record.tags).get(tag)
 
 
 def _forked() -> None:

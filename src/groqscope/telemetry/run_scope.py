@@ -2,26 +2,29 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping
 from contextvars import Token
 from dataclasses import dataclass
 from functools import wraps
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
+from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
-from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode, TracerProvider
 
 from groqscope import semconv
 from groqscope._diagnostics import log_failure_once
 from groqscope._version import __version__
+from groqscope.timeline import SpanFacts
 
 logger = logging.getLogger("groqscope")
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
+BAGGAGE_VARIABLE: Final = "GROQSCOPE_BAGGAGE"
 _KEY: Final = otel_context.create_key("groqscope-run")
 _MAX_TAGS: Final = 32
 _MAX_LENGTH: Final = 256
@@ -53,6 +56,47 @@ def current_run(context: Context | None = None) -> RunContext | None:
     """Return what the innermost run around says; `None` outside of any."""
     found = otel_context.get_value(_KEY, context)
     return found if isinstance(found, RunContext) else None
+
+
+def allowed_baggage() -> frozenset[str]:
+    """Return the names of baggage entries that may be recorded: `GROQSCOPE_BAGGAGE`, separated by commas."""
+    return frozenset(name.strip() for name in os.environ.get(BAGGAGE_VARIABLE, "").split(",") if name.strip())
+
+
+def facts_around(context: Context, outer: Span, allowed: Collection[str] = ()) -> SpanFacts:
+    """Return what a request learns from around it.
+
+    `groqscope.run(...)` first, then the span that is current (`outer`; frameworks write the agent and the conversation
+    on it), then those baggage entries that are allowed: baggage may come from another service, and who calls that.
+    """
+    facts: SpanFacts = {}
+    around = current_run(context)
+    if around is not None:
+        facts = {"run": around.name, "conversation": around.conversation, "user": around.user, "tags": around.tags}
+    attributes: Any = getattr(outer, "attributes", None) or {}
+    found = {name: attributes.get(name) for name in _FROM_SPANS}
+    tags: dict[str, str] = {}
+    for name in allowed:
+        value = baggage.get_baggage(name, context)
+        if value is not None and name not in _FROM_SPANS:
+            tags[name] = _text(value)
+        elif value is not None and not isinstance(found[name], str):
+            found[name] = _text(value)
+    for name, field in _FROM_SPANS.items():
+        value = found[name]
+        if isinstance(value, str) and facts.get(field) is None:
+            facts[field] = value[:_MAX_LENGTH]
+    if tags:
+        facts["tags"] = tuple(sorted({**tags, **dict(facts.get("tags", ()))}.items())[:_MAX_TAGS])
+    return facts
+
+
+_FROM_SPANS: Final[Mapping[str, Literal["agent", "conversation", "user"]]] = {
+    semconv.AGENT_NAME: "agent",
+    semconv.CONVERSATION_ID: "conversation",
+    semconv.SESSION_ID: "conversation",
+    semconv.USER_ID: "user",
+}
 
 
 class RunScope:

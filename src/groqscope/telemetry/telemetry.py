@@ -20,6 +20,7 @@ from groqscope.telemetry.background import worker
 from groqscope.telemetry.content import Content, ContentPolicy
 from groqscope.telemetry.cost import warm_up
 from groqscope.telemetry.metrics import MetricAttributes, shared_metrics
+from groqscope.telemetry.run_scope import allowed_baggage, facts_around
 from groqscope.telemetry.spans import children, emit, guarded, write
 from groqscope.timeline import RequestFacts, RequestRecord, SpanFacts
 
@@ -58,6 +59,7 @@ class Telemetry:
         self._tracer = trace.get_tracer(semconv.SCOPE, __version__, tracer_provider, schema_url=semconv.SCHEMA_URL)
         self.metrics = shared_metrics(metrics.get_meter_provider() if meter_provider is None else meter_provider)
         self._phase_spans = phase_spans
+        self._baggage = allowed_baggage()
         self.content = content or ContentPolicy.from_environment()
 
     def begin(self, request: RequestFacts, start_unix_ns: int, *, method: str = "POST") -> Begun:
@@ -72,6 +74,7 @@ class Telemetry:
             context = trace.set_span_in_context(outer.span, context)
             # At once: theirs may end before ours does. Who reads both counts it as ours.
             outer.span.set_attribute(semconv.REQUESTS, _total(outer.span, semconv.REQUESTS, 1))
+        facts = facts_around(context, trace.get_current_span(context), self._baggage)
         model = request.get("model")
         in_flight = self.metrics.in_flight(operation, model)
         name = semconv.SPAN_NESTED if nested else operation
@@ -88,7 +91,8 @@ class Telemetry:
         else:
             context = trace.set_span_in_context(span, context)
         identity = span.get_span_context()
-        facts = SpanFacts(nested=nested, service=_service(span) if span.is_recording() else None)
+        facts["nested"] = nested
+        facts["service"] = _service(span) if span.is_recording() else None
         if identity.is_valid:
             facts["trace_id"] = format(identity.trace_id, "032x")
             facts["span_id"] = format(identity.span_id, "016x")

@@ -189,6 +189,14 @@ class RequestRecord:
     """Inside somebody else's inference span, which tokens and cost are counted by."""
     service: str | None = None
     """`service.name` of the resource."""
+    run: str | None = None
+    """Name of the `groqscope.run(...)` around it."""
+    agent: str | None = None
+    """Name of the agent that asked, as its framework says."""
+    conversation: str | None = None
+    user: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+    """Names and values, sorted by name."""
     request_id: str | None = None
     """`req_…`, what Groq support asks for."""
     response_id: str | None = None

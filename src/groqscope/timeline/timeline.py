@@ -111,6 +111,11 @@ class SpanFacts(TypedDict, total=False):
 
     nested: bool
     service: str | None
+    run: str | None
+    agent: str | None
+    conversation: str | None
+    user: str | None
+    tags: tuple[tuple[str, str], ...]
     trace_id: str | None
     span_id: str | None
 

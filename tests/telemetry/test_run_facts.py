@@ -1,0 +1,146 @@
+"""What a request learns from the run, the agent and the baggage around it, read back as its record."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+
+import httpx
+import pytest
+from opentelemetry import baggage
+from opentelemetry import context as otel_context
+from support.scope import ASK, COMPLETION, Exported, Wire, http_client
+
+import groqscope
+from groqscope.telemetry.metrics import LABELS_VARIABLE, MAX_VALUES, OTHER
+from groqscope.telemetry.run_scope import BAGGAGE_VARIABLE
+
+RUN = {"conversation": "c-1", "user": "u-1", "tags": {"feature": "search"}}
+WHOLE = ("answer", None, "c-1", "u-1", {"feature": "search"})
+
+
+def around(record):
+    return record.run, record.agent, record.conversation, record.user, dict(record.tags)
+
+
+def client(exported, mode="sync"):
+    wire = Wire(lambda _: httpx.Response(200, json=COMPLETION))
+    return exported.client(mode, http_client=http_client(mode, transport=wire))
+
+
+@pytest.fixture
+def with_baggage():
+    """Baggage as a caller's traceparent would have brought it."""
+    context = otel_context.get_current()
+    for name, value in {"session.id": "s-1", "user.id": "u-2", "tenant": "acme", "secret": "x"}.items():
+        context = baggage.set_baggage(name, value, context)
+    token = otel_context.attach(context)
+    yield
+    otel_context.detach(token)
+
+
+def test_run():
+    """A request inside a run carries its name, conversation, user and tags; one outside carries nothing."""
+    exported = Exported()
+    groq = client(exported)
+    with groqscope.run("answer", tracer_provider=exported.tracer_provider, **RUN):
+        groq.chat.completions.create(**ASK)
+    groq.chat.completions.create(**ASK)
+
+    inside, outside = exported.records
+    assert around(inside) == WHOLE
+    assert around(outside) == (None, None, None, None, {})
+
+
+async def test_tasks():
+    """Tasks that were begun inside a run are inside it; the run is their parent."""
+    exported = Exported()
+    groq = client(exported, "async")
+    async with groqscope.run("answer", tracer_provider=exported.tracer_provider, **RUN):
+        await asyncio.gather(*(groq.chat.completions.create(**ASK) for _ in range(3)))
+
+    assert [around(record) for record in exported.records] == [WHOLE] * 3
+    run = next(span for span in exported.spans if span.name == "run answer")
+    assert {span.parent.span_id for span in exported.record_spans} == {run.context.span_id}
+
+
+def test_threads():
+    """Threads are inside a run where the context is carried over."""
+    exported = Exported()
+    groq = client(exported)
+    with groqscope.run("answer", tracer_provider=exported.tracer_provider, **RUN), ThreadPoolExecutor() as pool:
+        pool.submit(copy_context().run, lambda: groq.chat.completions.create(**ASK)).result()
+
+    assert [around(record) for record in exported.records] == [WHOLE]
+
+
+def test_agent():
+    """The span that is current names the agent, the conversation and the user, as frameworks write them."""
+    exported = Exported()
+    groq = client(exported)
+    attributes = {"gen_ai.agent.name": "planner", "session.id": "s-1", "user.id": "u-2"}
+    tracer = exported.tracer_provider.get_tracer("framework")
+    with tracer.start_as_current_span("invoke_agent planner", attributes=attributes):
+        groq.chat.completions.create(**ASK)
+
+    assert [around(record) for record in exported.records] == [(None, "planner", "s-1", "u-2", {})]
+
+
+def test_run_before_agent():
+    """What the program itself says goes before what the framework says."""
+    exported = Exported()
+    groq = client(exported)
+    tracer = exported.tracer_provider.get_tracer("framework")
+    attributes = {"gen_ai.agent.name": "planner", "gen_ai.conversation.id": "theirs"}
+    with (
+        groqscope.run("answer", conversation="mine", tracer_provider=exported.tracer_provider),
+        tracer.start_as_current_span("invoke_agent planner", attributes=attributes),
+    ):
+        groq.chat.completions.create(**ASK)
+
+    assert [around(record) for record in exported.records] == [("answer", "planner", "mine", None, {})]
+
+
+@pytest.mark.usefixtures("with_baggage")
+def test_baggage(monkeypatch):
+    """Baggage is recorded by name only: it may come from anywhere."""
+    monkeypatch.setenv(BAGGAGE_VARIABLE, "session.id, tenant,absent")
+    exported = Exported()
+    client(exported).chat.completions.create(**ASK)
+
+    assert [around(record) for record in exported.records] == [(None, None, "s-1", None, {"tenant": "acme"})]
+
+
+@pytest.mark.usefixtures("with_baggage")
+def test_no_baggage():
+    """None of it is recorded unless it is allowed."""
+    exported = Exported()
+    client(exported).chat.completions.create(**ASK)
+
+    assert [around(record) for record in exported.records] == [(None, None, None, None, {})]
+
+
+def test_no_metric_labels():
+    """Users, conversations and tags are no labels of metrics: each value would be a time series."""
+    exported = Exported()
+    groq = client(exported)
+    with groqscope.run("answer", tracer_provider=exported.tracer_provider, **RUN):
+        groq.chat.completions.create(**ASK)
+
+    labels = {key for points in exported.metrics().values() for point in points for key in point.attributes}
+    assert not labels & {"user.id", "gen_ai.conversation.id", "groqscope.run.name", "groqscope.tag.feature"}
+
+
+def test_metric_labels_asked_for(monkeypatch):
+    """Labels that are asked for by name are there, at most so many values of each."""
+    monkeypatch.setenv(LABELS_VARIABLE, "groqscope.tag.feature,gen_ai.agent.name,nonsense")
+    exported = Exported()
+    groq = client(exported)
+    for number in range(MAX_VALUES + 5):
+        with groqscope.run("answer", tags={"feature": f"f{number}"}, tracer_provider=exported.tracer_provider):
+            groq.chat.completions.create(**ASK)
+
+    points = exported.metrics()["gen_ai.client.operation.duration"]
+    values = [point.attributes["groqscope.tag.feature"] for point in points]
+    assert len(values) == MAX_VALUES + 1
+    assert OTHER in values
+    assert all("gen_ai.agent.name" not in point.attributes for point in points)
