@@ -23,7 +23,7 @@ from groqscope.simulator import Answer, Failure, Playable, Simulator
 from groqscope.store import decode_traces, read_records
 from groqscope.store.exporters import encode_span_line
 from groqscope.telemetry import telemetry
-from groqscope.telemetry.around import around
+from groqscope.telemetry.outer_inference import find_outer_inference
 from groqscope.timeline import RequestRecord
 
 TEXT = Answer(["a", "b"])
@@ -261,11 +261,11 @@ def test_what_looking_costs(mode: Mode, beside: Any, sim: Simulator, figure: Fig
     def timed(context: Any) -> Any:
         began = time.perf_counter()
         for _ in range(1_000):
-            found = around(context)
+            found = find_outer_inference(context)
         took.append((time.perf_counter() - began) / 1_000)
         return found
 
-    monkeypatch.setattr(telemetry, "around", timed)
+    monkeypatch.setattr(telemetry, "find_outer_inference", timed)
     beside.on(OpenLLMetry())
     play(whole, mode, sim)
     beside.off()

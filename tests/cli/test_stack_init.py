@@ -43,7 +43,7 @@ def test_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changed = tmp_path / "stack" / "tempo" / "tempo.yaml"
     changed.write_text("mine: true\n")
     assert run(["stack", "init", str(tmp_path)]) == 2
-    assert "tempo.yaml is there already and differs" in capsys.readouterr().err
+    assert "tempo.yaml exists and differs" in capsys.readouterr().err
     assert changed.read_text() == "mine: true\n"
     assert run(["stack", "init", str(tmp_path), "--force"]) == 0
     assert changed.read_text() != "mine: true\n"

@@ -183,7 +183,7 @@ def test_a_bad_recording_is_named_and_the_others_are_served(tmp_path: Path, cont
 
 def test_nothing_to_replay_is_an_error(tmp_path: Path) -> None:
     """An empty directory, or none: an error that names it, before anything listens."""
-    with pytest.raises(RecordingError, match="no recording"):
+    with pytest.raises(RecordingError, match="contains no usable recording"):
         Simulator(replay=tmp_path)
     with pytest.raises(RecordingError, match="no such directory"):
         Simulator(replay=tmp_path / "missing")

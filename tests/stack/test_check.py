@@ -183,7 +183,7 @@ def test_behind_a_broken_collector_nothing_is_guessed(fake: Fake):
 @pytest.mark.parametrize(
     ("status", "words", "remedy"),
     [
-        (401, "wants to know who asks", "OTEL_EXPORTER_OTLP_HEADERS"),
+        (401, "requires authentication", "OTEL_EXPORTER_OTLP_HEADERS"),
         (404, "answers HTTP 404", "is this the collector's OTLP port?"),
         (503, "answers HTTP 503", "docker compose logs otel-collector"),
     ],
@@ -239,7 +239,7 @@ def test_a_name_that_no_machine_has():
     client = httpx.Client(transport=httpx.MockTransport(nowhere))
     link = next(iter(check(Addresses(), client=client, sleep=lambda _: None)))
 
-    assert "no machine has that name" in link.detail
+    assert "the host name does not resolve" in link.detail
 
 
 def test_the_port_of_grpc_is_recognised(fake: Fake):
@@ -265,7 +265,7 @@ def test_nothing_is_said_of_a_prometheus_that_is_away(fake: Fake):
     link = fake.links()["metrics of Groq requests"]
 
     assert link.state == "unknown"
-    assert link.detail == "not tried, since Prometheus at http://127.0.0.1:9090 gives no answer: nothing listens there"
+    assert link.detail == "not tried, since Prometheus at http://127.0.0.1:9090 does not respond: nothing listens there"
 
 
 def test_headers_are_sent(fake: Fake):

@@ -237,7 +237,7 @@ def test_a_secured_collector_asks_who_is_there(tmp_path: Path):
     assert [link.state for link in told.values()] == ["broken", "broken", "broken", "ok"]
     assert f"use https://127.0.0.1:{running.http}" in (told["no TLS"].remedy or "")
     assert "not trusted" in told["no authority"].detail
-    assert "wants to know who asks" in told["no token"].detail
+    assert "requires authentication" in told["no token"].detail
 
 
 def _trust(file: Path) -> Any:

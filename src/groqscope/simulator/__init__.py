@@ -1,4 +1,4 @@
-r"""A Groq-compatible server that answers by script or from recordings, and tells exactly when it did what.
+r"""A Groq-compatible server that answers from a script or from recordings, and records exactly when it did what.
 
     from groqscope.simulator import Answer, Delays, Failure, Simulator
 
@@ -26,17 +26,18 @@ a mapping from endpoint ("chat/completions", "embeddings", …) to one of these.
     Reset() Close() Hang()                             no answer at all
     Response(b"<html>", status=502, content_type="text/html")
 
-Usage that a script leaves open agrees with the delays: `queue_time` = before_headers, `prompt_time` = before_first,
-`completion_time` = first event to last. What it gives is sent as given, true or not.
+Usage fields that a script does not set follow from the delays: `queue_time` = before_headers, `prompt_time` =
+before_first, `completion_time` = first event to last. Fields that it sets are sent as they are, true or not.
 
 **Below HTTP.** `Simulator(connections=[Connection(accept_delay=.1, tls_delay=.1, reset=False), …])`, per connection,
 the last one repeats. `Simulator(tls=True)` makes a certificate; `httpx.Client(verify=sim.client_tls)` trusts it.
-`with Proxy(delay=.05) as proxy: httpx.Client(proxy=proxy.url)` puts a slow proxy between: a late tunnel is the way to a
-slow connect, which the kernel of one machine does not offer. A body larger than the kernel's buffers (8 MB, say) and an
-`accept_delay` make a slow send.
+`with Proxy(delay=.05) as proxy: httpx.Client(proxy=proxy.url)` adds a slow proxy: a connect to loopback is always fast,
+so only a delayed tunnel makes a slow connect. A body larger than the kernel's buffers (8 MB, say) and an `accept_delay`
+make a slow send.
 
-**Replay.** `Simulator(replay=directory_or_recordings, pace=Pace(chunk=0.002))`; `Pace()` is as Groq reported. The
-recording with the same model, stream flag and messages answers, several in turn; else the nearest of that model.
+**Replay.** `Simulator(replay=directory_or_recordings, pace=Pace(chunk=0.002))`; `Pace()` takes the times that
+Groq reported. The recording with the same model, stream flag and messages answers, several of them in turn; if there is
+none, the most similar one of that model.
 
 **Ground truth.** `sim.served`, a list of `Served`: monotonic nanoseconds of accept, headers, body, each write and the
 end. `sim.settle()` waits until nothing is being served, then returns it.

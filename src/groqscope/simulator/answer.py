@@ -1,4 +1,4 @@
-"""Scripted answers into plans: the bytes of a stream or of a whole completion, with their times."""
+"""Turns scripted answers into plans: the bytes of a stream or of a whole completion, and when each is sent."""
 
 import json
 import time
@@ -15,8 +15,8 @@ from groqscope.simulator.usage import agree, count_prompt
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """What all events of one answer share."""
+class _Shared:
+    """What is the same in all events of one answer."""
 
     answer: Answer
     received: Received
@@ -36,11 +36,11 @@ class _Frame:
 
 
 def plan_answer(answer: Answer, received: Received, headers: dict[str, str]) -> Plan:
-    """Make the answer in the way the request asks for."""
+    """Make the plan of an answer, streamed or whole, as the request asks."""
     # `x_groq.id` equals the header, as recorded
-    frame = _Frame(answer, received, answer.request_id or headers.get("x-request-id") or request_id())
-    headers["x-request-id"] = frame.request_id
-    return _plan_stream(frame, headers) if received.stream else _plan_whole(frame, headers)
+    shared = _Shared(answer, received, answer.request_id or headers.get("x-request-id") or request_id())
+    headers["x-request-id"] = shared.request_id
+    return _plan_stream(shared, headers) if received.stream else _plan_whole(shared, headers)
 
 
 def dump(payload: Mapping[str, Any]) -> bytes:
@@ -52,21 +52,21 @@ def dump(payload: Mapping[str, Any]) -> bytes:
 
 
 def event(data: bytes, name: str | None = None) -> bytes:
-    """Frame one server-sent event."""
+    """Format one server-sent event."""
     return (f"event: {name}\n".encode() if name else b"") + b"data: " + data + b"\n\n"
 
 
 # --- streams
 
 
-def _plan_stream(frame: _Frame, headers: dict[str, str]) -> Plan:
-    answer = frame.answer
-    chunks = chunks_of(answer, _choices(frame))
+def _plan_stream(shared: _Shared, headers: dict[str, str]) -> Plan:
+    answer = shared.answer
+    chunks = chunks_of(answer, _choices(shared))
     delays = _delays(answer, chunks)
-    usage = _usage(frame, chunks, sum(delays[1:]))
-    writes = list(map(Write, _encode(frame, chunks, usage), delays, [1] * len(chunks)))
-    if usage and "include_usage" in _places(frame):
-        payload = frame.head | {"choices": [], "usage": usage, "x_groq": {"id": frame.request_id}}
+    usage = _usage(shared, chunks, sum(delays[1:]))
+    writes = list(map(Write, _encode(shared, chunks, usage), delays, [1] * len(chunks)))
+    if usage and "include_usage" in _places(shared):
+        payload = shared.head | {"choices": [], "usage": usage, "x_groq": {"id": shared.request_id}}
         writes.append(Write(event(dump(payload)), 0.0, 1))
     writes = _insert(writes, answer.inserts)
     if answer.ending is None:
@@ -74,7 +74,7 @@ def _plan_stream(frame: _Frame, headers: dict[str, str]) -> Plan:
         writes.append(Write(event(b"[DONE]"), answer.delays.before_done, 1))
     else:
         writes = group(_break_off(writes, answer.ending), answer.events_per_write)
-    writes, packed = _compress(frame, writes)
+    writes, packed = _compress(shared, writes)
     own = {"content-type": "text/event-stream", "cache-control": "no-cache", **packed}
     return Plan(
         headers={**headers, **own, **answer.headers},
@@ -88,29 +88,29 @@ def _plan_stream(frame: _Frame, headers: dict[str, str]) -> Plan:
 _ENDS: dict[type, Ends] = {Cut: "cut", Reset: "reset", Hang: "hang"}
 
 
-def _compress(frame: _Frame, writes: list[Write]) -> tuple[list[Write], dict[str, str]]:
-    if not frame.answer.gzip or "gzip" not in frame.received.headers.get("accept-encoding", ""):
+def _compress(shared: _Shared, writes: list[Write]) -> tuple[list[Write], dict[str, str]]:
+    if not shared.answer.gzip or "gzip" not in shared.received.headers.get("accept-encoding", ""):
         return writes, {}
     return compress(writes), {"content-encoding": "gzip"}
 
 
-def _choices(frame: _Frame) -> int:
-    return frame.answer.choices or int(frame.received.json.get("n") or 1)
+def _choices(shared: _Shared) -> int:
+    return shared.answer.choices or int(shared.received.json.get("n") or 1)
 
 
-def _places(frame: _Frame) -> Sequence[str]:
-    if frame.answer.usage_in is not None:
-        return frame.answer.usage_in
-    options: Any = frame.received.json.get("stream_options")
+def _places(shared: _Shared) -> Sequence[str]:
+    if shared.answer.usage_in is not None:
+        return shared.answer.usage_in
+    options: Any = shared.received.json.get("stream_options")
     asked = isinstance(options, dict) and bool(options.get("include_usage"))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType] - JSON
     return ("x_groq", "include_usage") if asked else ("x_groq",)
 
 
-def _usage(frame: _Frame, chunks: Sequence[Chunk | Raw], generating: float) -> dict[str, Any] | None:
-    answer = frame.answer
+def _usage(shared: _Shared, chunks: Sequence[Chunk | Raw], generating: float) -> dict[str, Any] | None:
+    answer = shared.answer
     if answer.usage is None:
         return None
-    prompt = count_prompt(frame.received.body)
+    prompt = count_prompt(shared.received.body)
     return agree(answer.usage, chunks=chunks, prompt=prompt, delays=answer.delays, generating=generating)
 
 
@@ -132,7 +132,7 @@ def _insert(writes: list[Write], inserts: Mapping[int, Raw]) -> list[Write]:
     found: list[Write] = []
     for index, write in enumerate(writes):
         raw = inserts.get(index)
-        # inserted bytes ride on the event after them, unless they have a time of their own
+        # inserted bytes are written together with the event after them
         found.append(write if raw is None else Write(raw.data + write.data, raw.delay + write.delay, write.events))
     return found
 
@@ -147,7 +147,7 @@ def _break_off(writes: list[Write], ending: Truncated | Cut | Reset | Hang | Err
     return [*stop_after(writes, ending.after, 0), Write(bytes_, 0.0, 1)]
 
 
-def _encode(frame: _Frame, chunks: Sequence[Chunk | Raw], usage: dict[str, Any] | None) -> list[bytes]:
+def _encode(shared: _Shared, chunks: Sequence[Chunk | Raw], usage: dict[str, Any] | None) -> list[bytes]:
     typed = [index for index, chunk in enumerate(chunks) if isinstance(chunk, Chunk)]
     last = typed[-1] if typed else None
     found: list[bytes] = []
@@ -155,12 +155,12 @@ def _encode(frame: _Frame, chunks: Sequence[Chunk | Raw], usage: dict[str, Any] 
         if isinstance(chunk, Raw):
             found.append(chunk.data)
             continue
-        payload = frame.head | {"choices": [_choice(chunk)]}
-        x_groq: dict[str, Any] = {"id": frame.request_id} if index in (typed[0], last) else {}
+        payload = shared.head | {"choices": [_choice(chunk)]}
+        x_groq: dict[str, Any] = {"id": shared.request_id} if index in (typed[0], last) else {}
         if usage and index == last:
-            if "x_groq" in _places(frame):
+            if "x_groq" in _places(shared):
                 x_groq["usage"] = usage
-            if "top_level" in _places(frame):
+            if "top_level" in _places(shared):
                 payload["usage"] = usage
         if x_groq or chunk.x_groq:
             payload["x_groq"] = x_groq | dict(chunk.x_groq or {})
@@ -192,24 +192,24 @@ def _tool_delta(delta: ToolDelta) -> dict[str, Any]:
 # --- whole answers
 
 
-def _plan_whole(frame: _Frame, headers: dict[str, str]) -> Plan:
-    answer = frame.answer
+def _plan_whole(shared: _Shared, headers: dict[str, str]) -> Plan:
+    answer = shared.answer
     chunks = chunks_of(answer, 1)
-    usage = _usage(frame, chunks, 0.0)
+    usage = _usage(shared, chunks, 0.0)
     message = _message(answer)
     choices = [
         {"index": index, "message": message, "logprobs": None, "finish_reason": finish_reason(answer)}
-        for index in range(_choices(frame))
+        for index in range(_choices(shared))
     ]
-    payload = frame.head | {"choices": choices}
+    payload = shared.head | {"choices": choices}
     if usage:
         payload["usage"] = usage
-    payload |= {"x_groq": {"id": frame.request_id}, "service_tier": answer.service_tier, **answer.fields}
+    payload |= {"x_groq": {"id": shared.request_id}, "service_tier": answer.service_tier, **answer.fields}
     body = dump(payload)
     ending = answer.ending
     partial = ending.partial if isinstance(ending, Cut | Reset | Hang) else len(body)
-    writes, packed = _compress(frame, [Write(body[:partial], answer.delays.before_first)])
-    # with a length told, a client would not wait for the end of the message
+    writes, packed = _compress(shared, [Write(body[:partial], answer.delays.before_first)])
+    # given a content-length, a client would not wait for the end of the message
     length = {} if answer.delays.before_close or packed else {"content-length": str(len(body))}
     headers = {**headers, "content-type": "application/json", **length, **packed, **answer.headers}
     return Plan(

@@ -1,4 +1,4 @@
-"""The ASGI application: reads a request, asks for the reply, plays it."""
+"""The ASGI application: reads a request, chooses the reply and plays it."""
 
 import asyncio
 import logging
@@ -32,17 +32,17 @@ class BodyTooLargeError(Exception):
 
 
 class Endpoint:
-    """One route: an ASGI application, because Starlette's own responses would not tell when they write."""
+    """One route: a bare ASGI application, because Starlette's responses do not expose when they write."""
 
     def __init__(self, builtin: Builtin, *, max_body: int, body_timeout: float, limits: RateLimits) -> None:
-        """Answer with `builtin` what no script answers."""
+        """Make a route that answers with `builtin` where no script does."""
         self._builtin = builtin
         self._max_body = max_body
         self._body_timeout = body_timeout
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request and note what happened when."""
+        """Serve one request and record what happened when."""
         connection: SimulatorProtocol = scope["state"]["connection"]
         hub: Hub = scope["state"]["hub"]
         served = hub.begin(connection.facts, connection.last_read_ns)
@@ -74,14 +74,14 @@ class Endpoint:
         received = served.received = _received(scope, served.index, body)
         reply = refused or _refuse(received) or _scripted(hub, received) or self._builtin(received)
         headers = self._limits.headers(received, counted=not isinstance(reply, Failure))
-        if refused:  # the rest of the body would be taken for the next request
+        if refused:  # the unread rest of the body would be parsed as the next request
             headers["connection"] = "close"
         plan = make_plan(reply, received, headers)
         await play(plan, send, connection, served, served.body_received_ns)
 
 
 def make_plan(reply: Reply, received: Received, headers: dict[str, str]) -> Plan:
-    """Turn a reply into bytes and times."""
+    """Return a reply as a plan of bytes and times."""
     match reply:
         case Answer():
             return plan_answer(reply, received, headers)
@@ -132,7 +132,7 @@ def _received(scope: Scope, index: int, body: bytes) -> Received:
 
 def _refuse(received: Received) -> Failure | None:
     if (received.method, received.path) == ("GET", "/"):
-        return None  # it says what this is
+        return None  # the start page, which says what this server is
     key = received.headers.get("authorization", "").removeprefix("Bearer").strip()
     return None if key else Failure(401)
 
@@ -150,7 +150,7 @@ def _by_method(ways: Mapping[str, Builtin]) -> Builtin:
 
 
 def make_app(hub: Hub, *, max_body: int, body_timeout: float) -> Starlette:
-    """Lay Groq's paths over the endpoints."""
+    """Return the application, with a route for each of Groq's paths."""
     limits = RateLimits()
 
     def endpoint(builtin: Builtin) -> Endpoint:

@@ -1,4 +1,4 @@
-"""One TCP connection of the simulator: uvicorn's HTTP/1.1 protocol, plus what a script does below HTTP."""
+"""One TCP connection of the simulator: uvicorn's HTTP/1.1 protocol, plus what a script does below the HTTP layer."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ from groqscope.simulator.served import ConnectionFacts
 
 
 class SimulatorProtocol(H11Protocol):
-    """Takes a connection as the script says, and notes when bytes came in."""
+    """Accepts a connection as the script says, and records when bytes arrive."""
 
     def __init__(
         self,
@@ -25,11 +25,11 @@ class SimulatorProtocol(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """Give requests a way to their connection: `scope["state"]["connection"]`."""
+        """Make the connection available to its requests, as `scope["state"]["connection"]`."""
         super().__init__(config, server_state, app_state | {"connection": self}, _loop)
         self.hub: Hub = app_state["hub"]
         self.lost: asyncio.Future[None] = self.loop.create_future()
-        """Done once the connection is gone."""
+        """Resolved once the connection is lost."""
         self._sleeper: asyncio.Future[None] | None = None
         self.facts: ConnectionFacts
         self.last_read_ns = 0
@@ -38,8 +38,8 @@ class SimulatorProtocol(H11Protocol):
         self._opening: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn has it
-        """Begin to read, at once or as the script says."""
-        # asyncio does this only for sockets that know their protocol; else a small write may wait 40 ms for an ACK
+        """Start reading, at once or after the script's delays."""
+        # asyncio sets TCP_NODELAY only on sockets with an explicit protocol; without it a small write may wait 40 ms
         accepted = cast("socket.socket", transport.get_extra_info("socket"))
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.facts, plan = self.hub.connect(time.monotonic_ns())
@@ -52,7 +52,7 @@ class SimulatorProtocol(H11Protocol):
         self._opening = self.loop.create_task(self._open_later(transport, plan))
 
     def data_received(self, data: bytes) -> None:
-        """Note the time; bytes that come with the end of the TLS handshake wait for it."""
+        """Record the time; bytes that arrive with the last TLS handshake message are processed after the handshake."""
         self.last_read_ns = time.monotonic_ns()
         if self._opened:
             super().data_received(data)
@@ -61,7 +61,7 @@ class SimulatorProtocol(H11Protocol):
             self._handshake_ended(self.last_read_ns)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake whoever waits to write."""
+        """Wake the task that waits to write."""
         if self._opening is not None:
             self._opening.cancel()
         self.connections.discard(self)
@@ -72,15 +72,15 @@ class SimulatorProtocol(H11Protocol):
             wake(self._sleeper)
 
     def shutdown(self) -> None:
-        """Stop at once, as the server does."""
+        """Close the connection at once when the server stops."""
         self.transport.abort()
 
     def on_lost(self, sleeper: "asyncio.Future[None]") -> None:
-        """Wake this one when the connection is gone; there is one at a time, HTTP/1.1 being what it is."""
+        """Wake this future when the connection is lost; there is only one, as HTTP/1.1 serves one request at a time."""
         self._sleeper = sleeper
 
     def reset(self) -> None:
-        """End the connection with a TCP RST, what is still unsent included."""
+        """End the connection with a TCP RST, and discard what is still unsent."""
         raw = cast("socket.socket", self.transport.get_extra_info("socket"))
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
@@ -108,7 +108,7 @@ class SimulatorProtocol(H11Protocol):
         self.facts.tls_started_ns = time.monotonic_ns()
         try:
             secured = await self.loop.start_tls(transport, self, self.hub.tls, server_side=True)
-        except OSError:  # the client did not trust the certificate, or left; ssl.SSLError is one of these
+        except OSError:  # the client rejected the certificate or disconnected; ssl.SSLError is an OSError
             transport.abort()
             return
         self._handshake_ended(time.monotonic_ns())
@@ -124,6 +124,6 @@ class SimulatorProtocol(H11Protocol):
 
 
 def wake(sleeper: "asyncio.Future[None]") -> None:
-    """Let whoever waits go on, once."""
+    """Resolve the future unless it is done already."""
     if not sleeper.done():
         sleeper.set_result(None)

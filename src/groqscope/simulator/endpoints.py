@@ -1,4 +1,4 @@
-"""Groq's other endpoints: the least that is true to their shapes."""
+"""Groq's other endpoints: minimal answers of the right shape."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def _json(payload: Mapping[str, Any]) -> Response:
 
 
 def unknown(received: Received) -> Reply:
-    """Refuse a path or method that Groq does not have; say what this is to who looks with a browser."""
+    """Answer a path or method that Groq does not have with an error, and `GET /` with what this server is."""
     if (received.method, received.path) == ("GET", "/"):
         here = f"http://{received.headers.get('host', '127.0.0.1')}"
         return _json({"message": f"This is groqscope's simulator of Groq. Use it with base_url={here}"})
@@ -56,7 +56,7 @@ def _one_model(received: Received) -> Reply:
 
 
 def _form_field(received: Received, name: str) -> str | None:
-    """Find a plain field of a multipart form."""
+    """Return a text field of a multipart form; `None` when it is absent."""
     found = re.search(rb'name="' + name.encode() + rb'"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]*)', received.body)
     return found[1].decode() if found else None
 
@@ -66,7 +66,7 @@ def _transcription(received: Received) -> Reply:
     text = "The quick brown fox jumps over the lazy dog."
     if how == "text":
         return Response(text.encode(), content_type="text/plain")
-    # the duration comes with verbose_json only
+    # only verbose_json has a duration
     payload: dict[str, Any] = {"text": text, "x_groq": {"id": request_id()}}
     if how == "verbose_json":
         payload |= {"task": "transcribe", "language": "English", "duration": 2.5, "segments": [_segment(text)]}
@@ -173,4 +173,4 @@ ROUTES: Mapping[str, Mapping[str, Callable[[Received], Reply]]] = {
     "batches/{name}": {"GET": _one_batch},
     "batches/{name}/cancel": {"POST": _cancel_batch},
 }
-"""By path below `/openai/v1/` and method: what answers where no script does; chat always has a script."""
+"""The built-in answers, by path below `/openai/v1/` and method; chat has none, because it always has a script."""

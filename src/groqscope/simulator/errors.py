@@ -11,7 +11,7 @@ _FOR = (
     "{} for model `{{model}}` in organization `org_00000000000000000000000000` service tier `on_demand` "
     "on tokens per minute (TPM): "
 )
-# status: (message, type, code); what Groq leaves out is None
+# status: (message, type, code); None where Groq omits it
 USUAL: dict[int, tuple[str, str, str | None]] = {
     400: ("'messages' : minimum number of items is 1", "invalid_request_error", None),
     401: ("Invalid API Key", "invalid_request_error", "invalid_api_key"),
@@ -44,7 +44,7 @@ USUAL: dict[int, tuple[str, str, str | None]] = {
 
 
 def plan_failure(failure: Failure, received: Received, headers: dict[str, str]) -> Plan:
-    """Make the error answer; 429 tells when to try again."""
+    """Return the plan of an error answer; a 429 has a `retry-after` header."""
     retry_after = 1.0 if failure.retry_after is None and failure.status == 429 else failure.retry_after  # noqa: PLR2004
     if retry_after is not None and retry_after >= 0:
         headers["retry-after"] = f"{retry_after:g}"

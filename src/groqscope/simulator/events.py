@@ -9,16 +9,16 @@ from groqscope.simulator.script import Answer, Chunk, Raw, ToolCall, ToolDelta
 
 
 def split_words(text: str | Sequence[str]) -> list[str]:
-    """Cut text before each word, as tokens are; a sequence stays as it is."""
+    """Split text before each word, as tokens are; return a sequence as it is."""
     return re.findall(r"\s*\S+|\s+$", text) if isinstance(text, str) else list(text)
 
 
 def chunks_of(answer: Answer, choices: int) -> list[Chunk | Raw]:
-    """List an answer's events up to `[DONE]`, without those it inserts."""
+    """Return an answer's events before `[DONE]`, without its `inserts`."""
     if answer.chunks is not None:
         return list(answer.chunks)
     rows = [list(_chunks_of_choice(answer, choice)) for choice in range(choices)]
-    # each row is as long as the others: the choices take turns
+    # all rows have the same length: the choices take turns
     return [chunk for column in zip(*rows, strict=True) for chunk in column]
 
 
@@ -36,7 +36,7 @@ def _chunks_of_choice(answer: Answer, choice: int) -> Iterator[Chunk]:
 
 
 def finish_reason(answer: Answer) -> str:
-    """Tell why the model stopped."""
+    """Return the finish reason of an answer."""
     return answer.finish_reason or ("tool_calls" if answer.tool_calls else "stop")
 
 

@@ -1,4 +1,4 @@
-"""What all connections of one simulator share: the script's position, the ground truth, the counters."""
+"""The state that all connections of one simulator share: the script's position, the ground truth, the counters."""
 
 import itertools
 import ssl
@@ -14,7 +14,7 @@ CHAT = "chat/completions"
 
 
 class Hub:
-    """Decides which reply a request gets, and keeps what was served."""
+    """Chooses the reply to each request, and keeps what was served."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Hub:
         connections: Sequence[Connection],
         tls: ssl.SSLContext | None,
     ) -> None:
-        """Start at the begin of the script."""
+        """Start at the beginning of the script."""
         self.library = library
         self.pace = pace
         self.tls = tls
@@ -41,20 +41,20 @@ class Hub:
         self.play(script)
 
     def play(self, script: Script | None) -> None:
-        """Replace the script; a sequence begins at its first reply."""
+        """Replace the script; a sequence starts with its first reply."""
         plays = script if isinstance(script, Mapping) else {} if script is None else {CHAT: script}
         with self._lock:
             self._plays: dict[str, Playable] = dict(plays)
             self._positions: dict[str, int] = {}
 
     def take(self, connections: Sequence[Connection]) -> None:
-        """Replace how connections are taken, from the next one on."""
+        """Replace how connections are accepted, starting with the next one."""
         with self._lock:
             self._connections = connections
             self._taken = 0
 
     def connect(self, now_ns: int) -> tuple[ConnectionFacts, Connection]:
-        """Register a connection and tell how to take it."""
+        """Register a connection and return how to accept it."""
         with self._lock:
             last = len(self._connections) - 1
             plan = self._connections[min(self._taken, last)] if self._connections else Connection()
@@ -62,7 +62,7 @@ class Hub:
             return ConnectionFacts(next(self._connection_numbers), now_ns), plan
 
     def begin(self, connection: ConnectionFacts, now_ns: int) -> Served:
-        """Register a request whose headers are there."""
+        """Register a request whose headers have arrived."""
         with self.idle:
             self._busy += 1
             first = connection.requests == 0
@@ -90,14 +90,14 @@ class Hub:
             return self.idle.wait_for(lambda: self._busy == 0, timeout)
 
     def reply(self, received: Received) -> Reply | None:
-        """Choose the reply: the script's, else the replay's; `None` leaves it to the endpoint itself."""
+        """Return the script's reply, else the replay's; `None` leaves the answer to the endpoint."""
         if received.endpoint == CHAT and received.method != "POST":
             return None
         found = self._scripted(received)
         if found is not None or received.endpoint != CHAT:
             return found
         if self.library is None:
-            return Answer("Hello from the simulator: no script was given, so this is all there is.")
+            return Answer("Hello from the simulator: it was given no script, so this is its only answer.")
         recording = self.library.find(received)
         return _unknown(received, self.library) if recording is None else Recorded(recording, self.pace)
 

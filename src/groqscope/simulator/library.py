@@ -1,6 +1,6 @@
 """Recorded exchanges: reading them, and finding the one that answers a request.
 
-The form of a file stands in `recordings/README.md`.
+`recordings/README.md` describes the file format.
 """
 
 import json
@@ -28,30 +28,30 @@ class Recording:
 
     name: str
     source: str
-    """Repository, commit and path of the cassette it was taken from."""
+    """Repository, commit and path of the cassette that it was extracted from."""
     request: Mapping[str, Any]
     """The request's JSON body."""
     status: int
     headers: Mapping[str, str]
     body: Mapping[str, Any] | None = None
-    """Not streamed: the answer."""
+    """The response body of a request that is not streamed."""
     sse: tuple[str, ...] = ()
-    """Streamed: the text after `data: ` of each event."""
+    """The text after `data: ` of each event of a stream."""
     event_names: Mapping[int, str] = field(default_factory=dict[int, str])
 
     @property
     def stream(self) -> bool:
-        """Whether a stream was asked for."""
+        """Whether the request asked for a stream."""
         return self.request.get("stream") is True
 
     @property
     def model(self) -> str:
-        """The model asked for."""
+        """The requested model."""
         return str(self.request.get("model"))
 
     @property
     def failed(self) -> bool:
-        """Whether it ended in an error, before or in the stream."""
+        """Whether it ended with an error, as an HTTP status or within the stream."""
         return self.status >= 400 or bool(self.event_names)  # noqa: PLR2004 - HTTP
 
     @property
@@ -65,7 +65,7 @@ class Recording:
 
     @property
     def usage(self) -> Mapping[str, Any] | None:
-        """Usage as reported, wherever it stood."""
+        """The usage that Groq reported, at the top level or in `x_groq`."""
         if self.body is not None:
             return self.body.get("usage")
         for text in reversed(self.sse):
@@ -77,7 +77,7 @@ class Recording:
 
 
 def parse(text: str) -> dict[str, Any] | None:
-    """Read an event's payload; `None` for what is not a JSON object, such as `[DONE]`."""
+    """Return an event's payload; `None` for what is not a JSON object, such as `[DONE]`."""
     try:
         parsed: object = json.loads(text)
     except ValueError:
@@ -89,7 +89,7 @@ def read_recording(path: Path) -> Recording:
     """Read one file.
 
     Raises:
-        RecordingError: it is not JSON, or not of the form the README states.
+        RecordingError: it is not JSON, or not in the format that the README describes.
     """
     try:
         raw: Any = json.loads(path.read_bytes())
@@ -132,10 +132,10 @@ def _text(value: object) -> str:
 
 
 def read_recordings(directory: Path) -> tuple[list[Recording], list[RecordingError]]:
-    """Read all `*.json` files of a directory, in the order of their names; bad ones are told apart, not fatal.
+    """Read all `*.json` files of a directory, sorted by name; return unreadable ones as errors instead of raising.
 
     Raises:
-        RecordingError: there is no such directory, or it holds no recording at all.
+        RecordingError: there is no such directory, or it contains no usable recording.
     """
     if not directory.is_dir():
         raise RecordingError(f"{directory}: no such directory")
@@ -148,12 +148,12 @@ def read_recordings(directory: Path) -> tuple[list[Recording], list[RecordingErr
             errors.append(error)
     if not found:
         because = f": {errors[0]}" if errors else ""
-        raise RecordingError(f"{directory}: no recording (*.json) in it that can be served{because}")
+        raise RecordingError(f"{directory} contains no usable recording (*.json){because}")
     return found, errors
 
 
 def _natural(path: Path) -> tuple[str, int]:
-    # files of one conversation end in rising numbers
+    # the files of one conversation are numbered at the end
     stem, _, number = path.stem.rpartition("_")
     return (stem, int(number)) if number.isdigit() else (path.stem, -1)
 
@@ -161,24 +161,24 @@ def _natural(path: Path) -> tuple[str, int]:
 class Library:
     """Finds the recording that answers a request.
 
-    The one with the same model, stream flag and messages; several of them are a conversation with repeats (a 429, then
-    a 200) and are served in turn, over and over. Else the nearest with the same model and stream flag. The model is
-    never replaced: without one there is no answer.
+    That is the one with the same model, stream flag and messages; several of those (a 429, then a 200) are served in
+    turn, over and over. If there is none, it is the most similar one with the same model and stream flag. A request for
+    a model without recordings gets no answer of another model.
     """
 
     def __init__(self, recordings: Iterable[Recording]) -> None:
-        """Sort the recordings by what was asked."""
+        """Keep the recordings, in the order given."""
         self.recordings: Sequence[Recording] = tuple(recordings)
         self._turns: dict[tuple[str, ...], int] = {}
 
     def find(self, received: Received) -> Recording | None:
-        """Choose the recording to serve next; `None` when the model was never asked in that way."""
+        """Return the recording to serve next; `None` when there is none with that model and stream flag."""
         same = [r for r in self.recordings if r.model == received.model and r.stream == received.stream]
         exact = [r for r in same if r.request.get("messages") == received.messages]
         return self._next(exact or _nearest(same, received))
 
     def models(self) -> list[str]:
-        """Name the models that were asked, each with its ways."""
+        """Return the recorded models, each with "(streamed)" or "(whole)"."""
         return sorted({f"{r.model} ({'streamed' if r.stream else 'whole'})" for r in self.recordings})
 
     def _next(self, candidates: Sequence[Recording]) -> Recording | None:
@@ -191,7 +191,7 @@ class Library:
 
 
 def _nearest(same: Sequence[Recording], received: Received) -> Sequence[Recording]:
-    """Keep those most like the request: tools, length of the conversation, first message; rather good than failed."""
+    """Return those most like the request, by tools, number of messages and first message; successes before errors."""
     asked = _likeness(received.json)
 
     def distance(recording: Recording) -> tuple[bool, int, bool, bool]:

@@ -1,4 +1,4 @@
-"""A plan: the bytes of one answer and when each of them leaves."""
+"""A plan: the bytes of one answer and when each of them is sent."""
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,13 +12,13 @@ Ends = Literal["complete", "cut", "reset", "hang"]
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Bytes that leave together."""
+    """Bytes that are written together."""
 
     data: bytes
     delay: float = 0.0
-    """Seconds since the write before, by the plan."""
+    """Planned seconds since the previous write."""
     events: int = 0
-    """Server-sent events that are complete once these bytes are out."""
+    """Number of server-sent events that these bytes complete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Plan:
     """One answer."""
 
     status: int | None = 200
-    """`None`: no HTTP answer at all, only the end."""
+    """`None`: no HTTP response at all; the connection just ends."""
     headers: Mapping[str, str]
     before_headers: float = 0.0
     writes: Sequence[Write] = ()
@@ -35,7 +35,7 @@ class Plan:
 
 
 def drip(writes: Iterable[Write], how: Drip | None) -> tuple[Write, ...]:
-    """Cut writes into pieces; an event counts as complete with its last piece."""
+    """Split writes into pieces; an event is complete with its last piece."""
     if how is None:
         return tuple(writes)
     pieces: list[Write] = []
@@ -48,14 +48,14 @@ def drip(writes: Iterable[Write], how: Drip | None) -> tuple[Write, ...]:
 
 
 def compress(writes: Iterable[Write]) -> list[Write]:
-    """Compress with gzip, so that each write can be read when it arrives."""
+    """Compress with gzip, flushed after each write so that the client can decode it on arrival."""
     packer = zlib.compressobj(wbits=31)
     packed = [replace(w, data=packer.compress(w.data) + packer.flush(zlib.Z_SYNC_FLUSH)) for w in writes]
     return [*packed, Write(packer.flush())]
 
 
 def group(writes: Sequence[Write], size: int) -> list[Write]:
-    """Put `size` writes into one, which leaves when the last of them would have."""
+    """Join each `size` writes into one, sent when the last of them would have been."""
     if size <= 1:
         return list(writes)
     return [_join(writes[i : i + size]) for i in range(0, len(writes), size)]
@@ -66,7 +66,7 @@ def _join(writes: Sequence[Write]) -> Write:
 
 
 def stop_after(writes: Sequence[Write], events: int | None, partial: int) -> list[Write]:
-    """Keep so many events (`None`: all) and `partial` bytes of the next one."""
+    """Return the first `events` writes (`None`: all) and `partial` bytes of the next one."""
     if events is None or events >= len(writes):
         return list(writes)
     kept = list(writes[:events])

@@ -1,4 +1,4 @@
-"""Plays a plan: each write at its own absolute time, noted in the ground truth."""
+"""Plays a plan: sends each write at its absolute time and records it in the ground truth."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ class ClientLeftError(Exception):
 
 
 async def play(plan: Plan, send: Send, connection: SimulatorProtocol, served: Served, begin_ns: int) -> None:
-    """Write the answer; `begin_ns` is the moment the plan's delays count from."""
+    """Write the answer; the plan's delays count from `begin_ns`."""
     schedule = _Schedule(connection, begin_ns)
     try:
         await schedule.wait(plan.before_headers)
@@ -55,7 +55,7 @@ async def _end(plan: Plan, send: Send, connection: SimulatorProtocol, served: Se
         connection.reset()
     else:
         connection.transport.close()
-    # uvicorn must know that the connection is gone before the application returns
+    # uvicorn must notice the lost connection before the application returns
     await connection.lost
 
 
@@ -64,7 +64,7 @@ def _encode(plan: Plan) -> list[tuple[bytes, bytes]]:
 
 
 class _Schedule:
-    """Deadlines that add up by plan, so that a late write does not delay those after it."""
+    """Absolute deadlines, so that a late write does not delay the ones after it."""
 
     def __init__(self, connection: SimulatorProtocol, begin_ns: int) -> None:
         self._connection = connection
@@ -74,7 +74,7 @@ class _Schedule:
         """Sleep until `delay` seconds after the last deadline.
 
         Raises:
-            ClientLeftError: the connection is gone.
+            ClientLeftError: the connection is lost.
         """
         self._due += delay
         lost = self._connection.lost

@@ -1,4 +1,4 @@
-"""An HTTP proxy on loopback, for tests of what happens before a connection to Groq is there."""
+"""An HTTP proxy on loopback, for tests of how a connection to Groq is established."""
 
 import asyncio
 import socket
@@ -18,27 +18,27 @@ class Passage:
     """One connection through the proxy; monotonic nanoseconds."""
 
     target: str
-    """Host and port that were asked for."""
+    """The requested host and port."""
     accepted_ns: int
     asked_ns: int
-    """When the request's head was there."""
+    """When the head of the request had arrived."""
     answered_ns: int | None = None
-    """When a tunnel was granted, or a plain request sent on."""
+    """When the tunnel was established, or the plain request forwarded."""
 
 
 class Proxy:
-    """Tunnels `CONNECT` and sends plain requests on, both after a delay.
+    """Tunnels `CONNECT` and forwards plain requests, both after a delay.
 
-    `with Proxy(delay=0.05) as proxy: httpx.Client(proxy=proxy.url)`. A plain connection carries one request: the proxy
-    asks for `connection: close`.
+    `with Proxy(delay=0.05) as proxy: httpx.Client(proxy=proxy.url)`. A plain connection serves one request: the proxy
+    sends `connection: close`.
     """
 
     def __init__(self, *, delay: float = 0.0, refuse: int | None = None) -> None:
         """Describe a proxy.
 
         Args:
-            delay: seconds between the request for a passage and the answer.
-            refuse: answer every request for a passage with this status instead.
+            delay: seconds before a request to the proxy is answered.
+            refuse: answer every request with this HTTP status instead.
         """
         self.passages: list[Passage] = []
         """The ground truth, in order of arrival."""
@@ -68,7 +68,7 @@ class Proxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop, and cut what is still open."""
+        """Stop, and close the connections that are still open."""
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
@@ -110,7 +110,7 @@ class Proxy:
                 upstream[1].write(_origin_form(head, target, version))
             await asyncio.gather(_pipe(reader, upstream[1]), _pipe(upstream[0], writer))
         except (OSError, ValueError, asyncio.IncompleteReadError):
-            pass  # the client or the target left: nothing to pass any more
+            pass  # the client or the target disconnected
         finally:
             writer.close()
 

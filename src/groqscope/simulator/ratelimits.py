@@ -1,4 +1,4 @@
-"""Headers that tell the account's headroom, as Groq counts: requests a day, tokens a minute."""
+"""Groq's rate limit headers: requests left today, tokens left this minute."""
 
 import time
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ TOKENS_A_MINUTE = 300_000
 
 @dataclass
 class _Bucket:
-    """What was used, draining evenly; its reset is the time until it is empty."""
+    """A leaky bucket: usage drains evenly, and the reset is the time until it is empty."""
 
     limit: int
     period: float
@@ -22,7 +22,7 @@ class _Bucket:
     seen: float = field(default_factory=time.monotonic)
 
     def take(self, amount: int) -> tuple[int, float]:
-        """Use some; what remains, and the seconds until all of it is back."""
+        """Use an amount; return what remains, and the seconds until the bucket is full again."""
         now = time.monotonic()
         self.used = min(self.limit, max(0.0, self.used - (now - self.seen) * self.limit / self.period) + amount)
         self.seen = now
@@ -30,14 +30,14 @@ class _Bucket:
 
 
 class RateLimits:
-    """Counts per model. Nothing is refused because of it: a script says what is refused."""
+    """Rate limits per model, for the headers only: requests are never rejected because of them, only by a script."""
 
     def __init__(self) -> None:
-        """Begin with full buckets."""
+        """Start with unused limits."""
         self._buckets: dict[str | None, tuple[_Bucket, _Bucket]] = {}
 
     def headers(self, received: Received, *, counted: bool) -> dict[str, str]:
-        """Make the headers every answer has; those of the limits only where the request counted."""
+        """Return the headers of every answer; `counted` requests also have those of the limits."""
         found = {"date": formatdate(usegmt=True), "x-request-id": request_id(), "x-groq-region": "us-west-1"}
         if not counted:
             return found
@@ -53,7 +53,7 @@ class RateLimits:
 
 
 def duration(seconds: float) -> str:
-    """Write a duration as Groq does: `26ms`, `6s`, `1m26.4s`."""
+    """Return a duration as Groq writes it: `26ms`, `6s`, `1m26.4s`."""
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
     minutes, rest = divmod(round(seconds, 3), 60)

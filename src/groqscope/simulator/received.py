@@ -1,4 +1,4 @@
-"""A request as the simulator received it; scripts decide by it."""
+"""A request as the simulator received it, which a script's function gets."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class Received:
     method: str
     path: str
     headers: Mapping[str, str]
-    """Names in lower case; of repeated ones the last."""
+    """Names in lower case; the last value of a repeated one."""
     body: bytes
     path_params: Mapping[str, str]
 
@@ -36,13 +36,13 @@ class Received:
 
     @property
     def model(self) -> str | None:
-        """The model asked for."""
+        """The requested model."""
         model = self.json.get("model")
         return model if isinstance(model, str) else None
 
     @property
     def stream(self) -> bool:
-        """Whether a stream is asked for."""
+        """Whether the request asks for a stream."""
         return self.json.get("stream") is True
 
     @property

@@ -1,4 +1,4 @@
-"""Recordings into plans: the same bytes in the same order, at a chosen pace."""
+"""Turns recordings into plans: the same bytes in the same order, at a chosen pace."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,13 +8,13 @@ from groqscope.simulator.library import Recording, parse
 from groqscope.simulator.plan import Plan, Write
 from groqscope.simulator.script import Pace, Recorded
 
-# where the recording reports no times: an ordinary wait and Groq's usual speed
+# for recordings without reported times: a typical wait and Groq's typical speed
 _USUAL_WAIT = 0.15
 _USUAL_TOKEN = 0.0025
 
 
 def plan_recording(recorded: Recorded, headers: dict[str, str]) -> Plan:
-    """Replay a recording; its own headers win over the simulator's."""
+    """Return the plan of a recording; its headers override the simulator's."""
     recording, pace = recorded.recording, recorded.pace
     headers = {**headers, **recording.headers}
     headers["x-request-id"] = recording.request_id or headers["x-request-id"]
@@ -39,7 +39,7 @@ def _whole(recording: Recording, pace: Pace) -> float:
 
 
 def _streamed(recording: Recording, pace: Pace) -> tuple[float, list[float]]:
-    """Seconds before the headers, and before each event."""
+    """Return the seconds before the headers, and before each event."""
     count = len(recording.sse)
     if pace.chunk is not None:
         return 0.0, [pace.chunk / pace.speed] * count
@@ -51,10 +51,10 @@ def _streamed(recording: Recording, pace: Pace) -> tuple[float, list[float]]:
 
 
 def _tokens(sse: Sequence[str], usage: Mapping[str, Any] | None) -> list[float]:
-    """How many tokens were made before each event.
+    """Return how many tokens were generated before each event.
 
-    A content or reasoning event is one token. The rest of those reported were held back: for the tool call if there is
-    one, else for the last chunk.
+    A content or reasoning event is one token. The remaining reported tokens belong to the tool call if there is one,
+    else to the last chunk.
     """
     deltas = [_delta(parse(text)) for text in sse]
     tokens = [1.0 if d.get("content") or d.get("reasoning") else 0.0 for d in deltas]

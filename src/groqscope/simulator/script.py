@@ -1,6 +1,6 @@
 """The vocabulary of a script: what the simulator answers, when, and how it goes wrong.
 
-Everything is a frozen value; all delays are seconds. A script is one reply (given to every request), a sequence of
+Everything is a frozen value; all delays are seconds. A script is one reply (to every request), a sequence of
 replies (the last one repeats), a function from the request to a reply, or a mapping from endpoint ("chat/completions",
 "embeddings") to one of these.
 
@@ -22,10 +22,10 @@ Place = Literal["x_groq", "top_level", "include_usage"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delays:
-    """When an answer's bytes leave, as delays that add up from the moment the request's body was there.
+    """When an answer's bytes are sent: delays that add up, from the arrival of the request's body.
 
-    Each is waited for against an absolute deadline, so that lateness does not add up. An unstreamed answer knows
-    `before_headers`, `before_first` (headers to body) and `before_close`.
+    Each ends at an absolute deadline, so that lateness does not add up. An unstreamed answer uses `before_headers`,
+    `before_first` (headers to body) and `before_close`.
     """
 
     before_headers: float = 0.0
@@ -35,38 +35,38 @@ class Delays:
     per_chunk: float = 0.0
     """Before each event after the first."""
     at: Mapping[int, float] = field(default_factory=dict[int, float])
-    """Extra, by index of the event; negative ones count from the last before `[DONE]`."""
+    """Additional delays by index of the event; a negative index counts from the last event before `[DONE]`."""
     before_tools: float = 0.0
-    """Extra, before the first event that carries a tool call."""
+    """Additional delay before the first event with a tool call."""
     inside_tools: float = 0.0
-    """Extra, before each later event that carries a tool call."""
+    """Additional delay before each later event with a tool call."""
     before_done: float = 0.0
     """Before `[DONE]`."""
     before_close: float = 0.0
-    """Last byte of the answer to the end of the message."""
+    """Between the last byte of the body and the end of the message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Usage as the server reports it; what is `None` is made to agree with the answer and its delays."""
+    """Usage as the server reports it; fields that are `None` are computed from the answer and its delays."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     queue_time: float | None = None
-    """Agreeing: `Delays.before_headers`."""
+    """`None`: `Delays.before_headers`."""
     prompt_time: float | None = None
-    """Agreeing: `Delays.before_first`."""
+    """`None`: `Delays.before_first`."""
     completion_time: float | None = None
-    """Agreeing: first event to last."""
+    """`None`: from the first event to the last."""
     total_time: float | None = None
-    """Agreeing: prompt + completion, as Groq has it."""
+    """`None`: prompt + completion, as Groq computes it."""
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolDelta:
-    """One fragment of a tool call, as one chunk carries it."""
+    """The fragment of a tool call that one chunk contains."""
 
     index: int = 0
     _: KW_ONLY
@@ -88,16 +88,16 @@ class Chunk:
     finish_reason: str | None = None
     choice: int = 0
     x_groq: Mapping[str, Any] | None = None
-    """Laid over what the answer puts there by itself: `{"error": "…"}`, `{"usage_breakdown": …}`."""
+    """Merged into the event's `x_groq` object: `{"error": "…"}`, `{"usage_breakdown": …}`."""
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Laid over the event's whole payload: `{"choices": []}`, `{"id": …}`."""
+    """Merged into the event's payload: `{"choices": []}`, `{"id": …}`."""
     delay: float = 0.0
-    """Extra, before this event."""
+    """Additional delay before this event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """Bytes put into the stream as they are: invalid JSON, comments, keep-alives, an event of another name."""
+    """Bytes written to the stream as they are: invalid JSON, comments, keep-alives, an event of another name."""
 
     data: bytes
     _: KW_ONLY
@@ -106,13 +106,13 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool call; arguments as text come whole, as a sequence of texts in that many fragments."""
+    """A tool call; arguments given as one text are sent in one fragment, as a sequence in one fragment per element."""
 
     name: str
     arguments: str | Sequence[str] = "{}"
     _: KW_ONLY
     id: str | None = None
-    """`None`: one is made up."""
+    """`None`: a generated one."""
 
     @property
     def fragments(self) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drip:
-    """Every write is cut into pieces of `size` bytes (also inside UTF-8 sequences), `delay` seconds apart."""
+    """Splits every write into pieces of `size` bytes (even inside UTF-8 sequences), `delay` seconds apart."""
 
     size: int
     delay: float = 0.0
@@ -130,17 +130,17 @@ class Drip:
 
 @dataclass(frozen=True, slots=True)
 class Truncated:
-    """The stream ends as a proper HTTP message, but without `[DONE]`, after so many events (`None`: all)."""
+    """The stream ends as a proper HTTP message, but without `[DONE]`, after `after` events (`None`: all)."""
 
     after: int | None = None
     _: KW_ONLY
     partial: int = 0
-    """Bytes of the next event that are sent all the same."""
+    """How many bytes of the next event are still sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The connection is closed in the middle of the message, after so many events (`None`: all)."""
+    """The connection is closed in the middle of the message, after `after` events (`None`: all)."""
 
     after: int | None = None
     _: KW_ONLY
@@ -149,25 +149,25 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The connection is reset (TCP RST): as an ending after so many events, as a reply before the headers."""
+    """The connection is reset (TCP RST): as an ending after `after` events, as a reply before the headers."""
 
     after: int | None = None
     _: KW_ONLY
     partial: int = 0
     delay: float = 0.0
-    """As a reply: seconds after the request's body was there."""
+    """As a reply: seconds after the arrival of the request's body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """As a reply: the connection is closed without a word, `delay` seconds after the request's body was there."""
+    """As a reply: the connection is closed without a response, `delay` seconds after the request's body."""
 
     delay: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Nothing more comes until the client leaves: as an ending after so many events, as a reply before the headers."""
+    """Nothing more is sent until the client disconnects: as an ending after `after` events, or as a reply."""
 
     after: int | None = None
     _: KW_ONLY
@@ -176,7 +176,7 @@ class Hang:
 
 @dataclass(frozen=True, slots=True)
 class ErrorEvent:
-    """The stream breaks off with an error under HTTP 200, after so many events (`None`: all)."""
+    """The stream, under HTTP 200, ends with an error event after `after` events (`None`: all)."""
 
     after: int | None = None
     _: KW_ONLY
@@ -186,7 +186,7 @@ class ErrorEvent:
     failed_generation: str | None = ""
     status_code: int | None = 400
     named: bool = True
-    """With an `event: error` line, as Groq sends it; else the error stands in a plain `data:` line."""
+    """With an `event: error` line, as Groq sends it; if false, the error is in a plain `data:` line."""
 
 
 Ending = Truncated | Cut | Reset | Hang | ErrorEvent
@@ -197,46 +197,46 @@ class Answer:
     """A chat completion, streamed or whole as the request asks."""
 
     content: str | Sequence[str] = ""
-    """Text is cut into words; a sequence is sent as it is, one event each."""
+    """Text is split into words, each an event; a sequence is sent as one event per element."""
     _: KW_ONLY
     reasoning: str | Sequence[str] = ""
     tool_calls: Sequence[ToolCall] = ()
     tools_come: Literal["in turn", "interleaved", "together"] = "in turn"
-    """One call after the other; fragments of all calls by turns; all fragments of one rank in one event."""
+    """One call after the other; fragments of all calls in alternation; the n-th fragments of all calls in one event."""
     chunks: Sequence[Chunk | Raw] | None = None
-    """The events, one by one, instead of those made from the three above; usage goes onto the last `Chunk`."""
+    """The events, one by one, instead of those made from the fields above; the last `Chunk` gets the usage."""
     inserts: Mapping[int, Raw] = field(default_factory=dict[int, Raw])
-    """Raw bytes put before the event of that index; they do not count as events of their own in `at` and `after`."""
+    """Raw bytes to insert before the event of that index; `at` and `after` do not count them as events."""
     executed_tools: Sequence[Mapping[str, Any]] = ()
     finish_reason: str | None = None
     """`None`: `tool_calls` when there are some, else `stop`."""
     choices: int | None = None
-    """`None`: the request's `n`; each choice gets the same."""
+    """`None`: the request's `n`; all choices are the same."""
     usage: Usage | None = field(default_factory=Usage)
-    """`None`: none is sent."""
+    """`None`: no usage is sent."""
     usage_in: Sequence[Place] | None = None
-    """`None`: in `x_groq`, and where the request asks for `include_usage`, there too."""
+    """`None`: in `x_groq`, and also in a chunk of its own if the request sets `include_usage`."""
     delays: Delays = field(default_factory=Delays)
     events_per_write: int = 1
     drip: Drip | None = None
     gzip: bool = False
-    """Compressed, where the client says that it takes that; a stream is flushed at each write."""
+    """Whether to compress, if the client accepts it; a stream is flushed after each write."""
     ending: Ending | None = None
-    """`None`: all events, `[DONE]`, a proper end."""
+    """`None`: all events, then `[DONE]` and the end of the message."""
     model: str | None = None
-    """`None`: as asked."""
+    """`None`: as requested."""
     request_id: str | None = None
     response_id: str | None = None
     system_fingerprint: str | None = "fp_5150906920"
     service_tier: str | None = "on_demand"
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Laid over an unstreamed answer's body."""
+    """Merged into the body of an unstreamed answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error answer with Groq's body for that status; what is given replaces the usual."""
+    """An error answer with Groq's body for that status; fields that are set replace Groq's."""
 
     status: int
     _: KW_ONLY
@@ -245,7 +245,7 @@ class Failure:
     code: str | None = None
     failed_generation: str | None = None
     retry_after: float | None = None
-    """Seconds; 429 sends 1 unless told otherwise, a negative one sends no header."""
+    """Seconds in the `retry-after` header; by default 1 for a 429. A negative value sends no header."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     delays: Delays = field(default_factory=Delays)
 
@@ -265,15 +265,15 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """How a TCP connection is taken: the simulator's `connections`, one per connection, the last one repeats."""
+    """How a TCP connection is accepted: one element of the simulator's `connections`; the last one repeats."""
 
     accept_delay: float = 0.0
-    """Seconds in which nothing is read. The kernel completes the connection by itself: the client's connect is fast,
-    its request waits."""
+    """Seconds before the connection is read. The kernel completes it without the simulator: the client's connect is
+    fast, and its request waits."""
     tls_delay: float = 0.0
     """Seconds before the TLS handshake is answered."""
     reset: bool = False
-    """Reset it instead, after the delays."""
+    """Reset the connection after the delays, instead of serving it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,11 +283,11 @@ class Pace:
     chunk: float | None = None
     """Seconds before each event, the first one included, and before an unstreamed answer.
 
-    `None`: as Groq reported it: queue and prompt time before the first event, completion time spread over the tokens,
-    so that a tool call comes after the silence in which it was made.
+    `None`: the times that Groq reported: queue and prompt time before the first event, completion time spread over the
+    tokens, so that a tool call arrives after the pause in which it was generated.
     """
     speed: float = 1.0
-    """Divides all times of the above."""
+    """Divides all these times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,5 +300,5 @@ class Recorded:
 
 Reply = Answer | Failure | Response | Recorded | Reset | Close | Hang
 Playable = Reply | Sequence[Reply] | Callable[[Received], Reply | None]
-"""A function may return `None`: then the replay answers, where there is one."""
+"""A function may return `None` to leave the answer to the replay, if there is one."""
 Script = Playable | Mapping[str, Playable]

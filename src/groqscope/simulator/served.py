@@ -1,8 +1,8 @@
 """The simulator's ground truth: what it did for each request, and when.
 
 All times are `time.monotonic_ns()`, one clock for all processes of a machine, and are taken just before the bytes are
-handed to the kernel (sent) or just after they came from it (received). So a client never sees a byte before the time
-noted here.
+handed to the kernel (sent) or just after they were read from it (received). So a client never sees a byte before the
+time recorded here.
 """
 
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ class ConnectionFacts:
     index: int
     """Order of arrival at this simulator, from 0."""
     accepted_ns: int
-    """When it reached the simulator; the kernel had completed it before."""
+    """When the simulator accepted it; the kernel had established it before."""
     opened_ns: int | None = None
-    """When reading began: after `accept_delay` and the TLS handshake."""
+    """When reading started: after `accept_delay` and the TLS handshake."""
     tls_started_ns: int | None = None
     tls_done_ns: int | None = None
     requests: int = 0
-    """How many requests came over it so far."""
+    """Number of requests on it so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Written:
     size: int
     """Bytes of the body, without HTTP's chunk framing."""
     events: int
-    """Server-sent events that were complete after it, since the begin of the answer."""
+    """Server-sent events complete after it, counted from the start of the answer."""
 
 
 @dataclass(slots=True)
@@ -49,13 +49,13 @@ class Served:
     first_on_connection: bool
     headers_received_ns: int
     received: Received | None = None
-    """`None` until the body is there."""
+    """`None` until the body has arrived."""
     body_received_ns: int | None = None
     status: int | None = None
     headers_sent_ns: int | None = None
     writes: list[Written] = field(default_factory=list[Written])
     ended_ns: int | None = None
-    """When the end of the message was written, or the connection cut."""
+    """When the end of the message was written, or the connection closed."""
     left: Left | None = None
     """How it ended; `None` while it is served."""
 

@@ -1,4 +1,4 @@
-"""The simulator as an object: a server in a thread of its own, on a port of this machine."""
+"""The simulator as an object: a server in its own thread, on a local port."""
 
 import importlib.util
 import socket
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from groqscope.simulator.uvicorn import UvicornServer
 
 MAX_BODY = 32 * 1024 * 1024
-"""Bytes of a request's body; Groq takes audio of 25 MB."""
+"""Limit of a request's body in bytes; Groq accepts audio of 25 MB."""
 BODY_TIMEOUT = 60.0
 """Seconds for the body to arrive."""
 
@@ -48,22 +48,22 @@ class Simulator:
         max_body: int = MAX_BODY,
         body_timeout: float = BODY_TIMEOUT,
     ) -> None:
-        """Describe a server; it listens from `start` on.
+        """Configure a server; `start` makes it listen.
 
         Args:
-            script: what to answer; see `groqscope.simulator`. What it leaves open, the replay answers.
+            script: what to answer; see `groqscope.simulator`. The replay answers requests that it does not.
             replay: a directory of recordings, or recordings.
-            pace: how fast recordings are replayed; default as Groq reported.
-            connections: how the n-th connection is taken; the last one repeats.
-            tls: True makes a certificate (needs trustme); clients trust it by `client_tls`.
-            host: address to listen on; anything but loopback is open to the network.
-            port: 0 takes a free one.
+            pace: how fast recordings are replayed; by default as Groq reported.
+            connections: how the n-th connection is accepted; the last one repeats.
+            tls: True makes a certificate (needs trustme); pass `client_tls` to clients so that they trust it.
+            host: address to listen on; other addresses than loopback are open to the network.
+            port: 0 chooses a free one.
             keep_alive: seconds an idle connection stays open.
-            max_body: bytes of a request's body that are accepted; more is a 413.
-            body_timeout: seconds a body may take to arrive; longer is a 408.
+            max_body: largest request body in bytes; a larger one gets a 413.
+            body_timeout: seconds for a body to arrive; a slower one gets a 408.
 
         Raises:
-            RecordingError: there is nothing to replay. Single bad files are in `recording_errors` instead.
+            RecordingError: there is nothing to replay. Errors of single files are in `recording_errors` instead.
             MissingExtraError: starlette or uvicorn is missing.
         """
         require_extra()
@@ -97,7 +97,7 @@ class Simulator:
         return self
 
     def stop(self) -> None:
-        """Stop listening and cut what is still open."""
+        """Stop listening and close open connections."""
         if self._server is not None and self._thread is not None:
             self._server.stop()
             self._thread.join()
@@ -107,12 +107,12 @@ class Simulator:
         """Serve in this thread until Ctrl+C.
 
         Args:
-            announce: gets the address once it is listened on.
-            on_served: gets each request when it is done; it is not kept in `served`.
+            announce: called with the address once the server listens.
+            on_served: called with each request when it is done; it is not kept in `served`.
 
         Raises:
             OSError: the port is taken, or the address is not this machine's.
-            KeyboardInterrupt: by Ctrl+C, after everything was closed.
+            KeyboardInterrupt: on Ctrl+C, after everything was closed.
         """
 
         def done(served: Served) -> None:
@@ -123,7 +123,7 @@ class Simulator:
         listener = self._listen()
         self._hub.on_served = done
         server = self._make_server()
-        # Not before uvicorn handles Ctrl+C: it would hit imports, or an event loop that is half made.
+        # Only once uvicorn handles Ctrl+C; earlier it would interrupt imports or a half-built event loop.
         server.on_ready = lambda: announce(self.base_url)
         server.run([listener])
 
@@ -153,27 +153,27 @@ class Simulator:
         """Wait until no request is being served, and return `served`.
 
         Raises:
-            TimeoutError: one still is after `timeout` seconds.
+            TimeoutError: a request is still being served after `timeout` seconds.
         """
         if not self._hub.settle(timeout):
             raise TimeoutError(f"the simulator is still serving a request after {timeout:g} s")
         return self.served
 
     def forget(self) -> None:
-        """Drop what was served so far from `served`, for a simulator that many tests share."""
+        """Remove finished requests from `served`, for a simulator that many tests share."""
         self._hub.forget()
 
     @property
     def recordings(self) -> Sequence[Recording]:
-        """What is replayed."""
+        """The recordings that are replayed."""
         return () if self._hub.library is None else self._hub.library.recordings
 
     def play(self, script: Script | None) -> None:
-        """Replace the script, from the next request on."""
+        """Replace the script, starting with the next request."""
         self._hub.play(script)
 
     def take(self, connections: Sequence[Connection]) -> None:
-        """Replace how connections are taken, from the next one on."""
+        """Replace how connections are accepted, starting with the next one."""
         self._hub.take(connections)
 
     def _listen(self) -> socket.socket:
@@ -207,10 +207,10 @@ class Simulator:
 
 
 def require_extra() -> None:
-    """See to it that starlette and uvicorn are there.
+    """Check that starlette and uvicorn are installed.
 
     Raises:
-        MissingExtraError: they are not; the message has the command that installs them.
+        MissingExtraError: they are not; the message contains the command that installs them.
     """
     for package in ("starlette", "uvicorn"):
         if importlib.util.find_spec(package) is None:

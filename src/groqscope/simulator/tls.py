@@ -1,11 +1,11 @@
-"""A certificate for 127.0.0.1, made when it is needed; for tests."""
+"""A certificate for 127.0.0.1, made on demand, for tests."""
 
 import ssl
 from typing import NamedTuple
 
 
 class LocalTls(NamedTuple):
-    """Both ends of a TLS connection that trust each other."""
+    """The contexts of a TLS server and of a client that trusts it."""
 
     server: ssl.SSLContext
     client: ssl.SSLContext

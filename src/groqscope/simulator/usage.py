@@ -1,4 +1,4 @@
-"""Usage as Groq sends it, and the times that agree with an answer's delays."""
+"""Usage as Groq sends it, with times that match an answer's delays."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +9,9 @@ from groqscope.simulator.script import Chunk, Delays, Raw, Usage
 def agree(
     usage: Usage, *, chunks: Sequence[Chunk | Raw], prompt: int, delays: Delays, generating: float
 ) -> dict[str, Any]:
-    """Fill in what the script left open; `generating` is the time from the first event to the last, in seconds."""
+    """Return usage with the unset fields filled in; `generating` is the time from first event to last, in seconds."""
     reasoning = sum(isinstance(c, Chunk) and bool(c.reasoning) for c in chunks)
-    # as recorded: a content or reasoning chunk is a token, and there is one more for the end
+    # as in the recordings: each content or reasoning chunk is a token, and the end is one more
     tokens = 1 + sum(isinstance(c, Chunk) and bool(c.reasoning or c.content or c.tool_calls) for c in chunks)
     return usage_json(
         usage,
@@ -34,7 +34,7 @@ def usage_json(
     completion_time: float,
     reasoning_tokens: int | None,
 ) -> dict[str, Any]:
-    """Build Groq's usage object, its keys in Groq's order; details only where there are some."""
+    """Return Groq's usage object, its keys in Groq's order; details only if there are any."""
     total = prompt_time + completion_time if usage.total_time is None else usage.total_time
     found: dict[str, Any] = {
         "queue_time": queue_time,
@@ -53,5 +53,5 @@ def usage_json(
 
 
 def count_prompt(body: bytes) -> int:
-    """Guess the prompt's tokens from the request's size: four bytes each."""
+    """Estimate the prompt's tokens from the request's size: four bytes each."""
     return max(1, len(body) // 4)

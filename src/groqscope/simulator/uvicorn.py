@@ -1,4 +1,4 @@
-"""uvicorn, started in a thread and stopped at once."""
+"""uvicorn, running in a thread, which stops without waiting for open streams."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ _HEADERS = 256 * 1024
 
 
 class UvicornServer(Server):
-    """Says when it is ready, and stops without waiting for streams."""
+    """Signals when it is ready, and stops without waiting for open streams."""
 
     def __init__(self, hub: Hub, *, keep_alive: float, max_body: int, body_timeout: float) -> None:
         """Configure a server that adds nothing to the answers."""
@@ -37,7 +37,7 @@ class UvicornServer(Server):
             h11_max_incomplete_event_size=_HEADERS,
         )
         super().__init__(config)
-        # uvicorn declares whole seconds, but hands them to the event loop, which takes fractions
+        # uvicorn declares an int, but passes it to the event loop, which accepts fractions
         config.timeout_keep_alive = keep_alive  # pyright: ignore[reportAttributeAccessIssue]
         self.ready = threading.Event()
         self.on_ready: Callable[[], None] | None = None
@@ -46,7 +46,7 @@ class UvicornServer(Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
+        """Listen, then set `ready` and call `on_ready`."""
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.ready.set()
@@ -54,11 +54,11 @@ class UvicornServer(Server):
             self.on_ready()
 
     async def main_loop(self) -> None:
-        """Wait for the end instead of looking for it ten times a second."""
+        """Wait for `stop` instead of polling ten times a second."""
         await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cut every connection: nobody waits for a stream that a test left open."""
+        """Close every connection, also those of streams that a test left open."""
         for listening in [*self.servers, *(sockets or [])]:
             listening.close()
         for connection in list(self.server_state.connections):

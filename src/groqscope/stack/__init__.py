@@ -1,4 +1,4 @@
-"""The bundled services, seen from outside: is every link between them whole?"""
+"""The bundled services: write their files, and check every connection between them as a client would."""
 
 from groqscope.stack.checks import Addresses, check
 from groqscope.stack.files import StackFilesError, write_stack

@@ -1,7 +1,7 @@
-"""Send a test span and a test metric the way an application does, and look for them at the other end.
+"""Send a test span and a test metric as an application would, and check that they arrive.
 
-Each link is judged by itself, so that the first broken one is named: application to collector, collector to Tempo,
-collector to Prometheus, Grafana to both, dashboards.
+Each link is checked separately, so that the report names the first broken one: application to collector, collector to
+Tempo, collector to Prometheus, Grafana to both, dashboards.
 """
 
 import socket
@@ -30,25 +30,25 @@ _REQUESTS: Final = (
 _SENT: Final = "application -> collector"
 _UNTRUSTED: Final = "its certificate is not trusted"
 _NO_TLS: Final = "it does not speak TLS"
-_NO_HTTP: Final = "something listens there that does not speak HTTP"
+_NO_HTTP: Final = "the server there does not speak HTTP"
 _POLL_S: Final = 0.5
 _ANSWER_S: Final = 5.0
-"""How long to wait for one answer, to its last byte."""
+"""Time limit for one response, up to its last byte."""
 _ANSWER_BYTES: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the services are, as seen from here."""
+    """The URLs of the services, as this machine reaches them."""
 
     collector: str = "http://127.0.0.1:4318"
     tempo: str = "http://127.0.0.1:3200"
     prometheus: str = "http://127.0.0.1:9090"
     grafana: str = "http://127.0.0.1:3000"
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What the collector asks for, from OTEL_EXPORTER_OTLP_HEADERS."""
+    """Headers for the collector, from OTEL_EXPORTER_OTLP_HEADERS."""
     certificate: str | None = None
-    """A file with the authority that the collector's certificate is of, from OTEL_EXPORTER_OTLP_CERTIFICATE."""
+    """A file with the certificate authority of the collector, from OTEL_EXPORTER_OTLP_CERTIFICATE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,14 @@ def check(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Link]:
-    """Yield the links one by one, as they are judged.
+    """Check the links one by one, and yield each result as it is known.
 
     Args:
         addresses: the services.
-        patience_s: how long a span or a metric may take to its end.
-        client: to send with; by default one that uses no proxy.
+        patience_s: how many seconds a span or a metric may take to arrive.
+        client: the HTTP client; by default one that uses no proxy.
         clock: Unix seconds.
-        sleep: waits between two looks.
+        sleep: called between two polls.
     """
     import httpx
 
@@ -96,14 +96,14 @@ def _after(name: str, broken: Link) -> Link:
 
 
 def _trust(trusted: ssl.SSLContext, certificate: str | None) -> Link | None:
-    """Trust an authority; give the link that is broken when its file cannot be read."""
+    """Trust a certificate authority; return the broken link if its file cannot be read."""
     if certificate is None:
         return None
     try:
         trusted.load_verify_locations(certificate)
     except OSError as error:
         detail = f"OTEL_EXPORTER_OTLP_CERTIFICATE {certificate}: {error.strerror or error}"
-        return Link(_SENT, "broken", detail, "name a PEM file with the authority's certificate")
+        return Link(_SENT, "broken", detail, "set it to a PEM file with the authority's certificate")
     return None
 
 
@@ -115,24 +115,24 @@ def _send(tools: _Tools, addresses: Addresses, probe: Probe) -> Link:
             return Link(name, "broken", f"{base}: {problem}", _remedy(base, problem))
         if answer.status_code in {401, 403}:
             remedy = "set OTEL_EXPORTER_OTLP_HEADERS, for example authorization=Bearer%20..."
-            return Link(name, "broken", f"{base} wants to know who asks (HTTP {answer.status_code})", remedy)
+            return Link(name, "broken", f"{base} requires authentication (HTTP {answer.status_code})", remedy)
         if "HTTPS server" in answer.text:
             return Link(name, "broken", f"{base} speaks TLS", f"use {base.replace('http:', 'https:')}")
         if answer.status_code >= 300:  # noqa: PLR2004 - not a success
             remedy = "is this the collector's OTLP port? docker compose logs otel-collector"
             return Link(name, "broken", f"{base}/v1/{signal} answers HTTP {answer.status_code}", remedy)
-    return Link(name, "ok", f"{base} took a test span and a test metric")
+    return Link(name, "ok", f"{base} accepted a test span and a test metric")
 
 
 def _remedy(base: str, problem: str) -> str:
-    """Say what to do about a collector that gives no answer."""
+    """Return what to do about a collector that does not respond."""
     if problem == _UNTRUSTED:
-        return "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of its authority"
+        return "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of its certificate authority"
     if problem == _NO_TLS:
         return f"use {base.replace('https:', 'http:')}"
     if urlsplit(base).port == 4317:  # noqa: PLR2004 - the port of OTLP over gRPC
         return f"use the HTTP port: {base.replace('4317', '4318')}"
-    if problem == _NO_HTTP:  # a TLS server may hang up before its words are read
+    if problem == _NO_HTTP:  # a TLS server may close before its alert is read
         return f"if it speaks TLS, use {base.replace('http:', 'https:')}"
     return "docker compose up -d"
 
@@ -151,13 +151,9 @@ def _tempo(tools: _Tools, addresses: Addresses, probe: Probe) -> Link:
 
     took = _wait(tools, arrived)
     if took is not None:
-        return Link(name, "ok", f"the span came back out of Tempo after {took:.1f} s")
+        return Link(name, "ok", f"Tempo returned the span after {took:.1f} s")
     ready = answer.status_code == 200  # noqa: PLR2004 - HTTP
-    remedy = (
-        "docker compose logs otel-collector tempo"
-        if ready
-        else "a Tempo that just started is ready after 15 s: try again"
-    )
+    remedy = "docker compose logs otel-collector tempo" if ready else "Tempo needs about 15 s to start: try again"
     state = "is ready" if ready else f"is not ready ({visible(answer.text.strip(), limit=80)})"
     return Link(name, "broken", f"Tempo {state}, but the span did not arrive within {tools.patience_s:g} s", remedy)
 
@@ -185,16 +181,16 @@ def _prometheus(tools: _Tools, addresses: Addresses, probe: Probe) -> Link:
 
 
 def _groq_metrics(tools: _Tools, addresses: Addresses) -> Link:
-    """Tell whether any request to Groq was measured; none is no broken link."""
+    """Report whether any request to Groq was measured; having none is not an error."""
     name, base = "metrics of Groq requests", addresses.prometheus.rstrip("/")
     answer, problem = _ask(tools, "GET", f"{base}/-/ready")
     if answer is None:
-        return Link(name, "unknown", f"not tried, since Prometheus at {base} gives no answer: {problem}")
+        return Link(name, "unknown", f"not tried, since Prometheus at {base} does not respond: {problem}")
     value = _value(tools, base, _REQUESTS)
     if value is None:
         remedy = "run an application with groqscope, or docker compose --profile demo up -d"
-        return Link(name, "unknown", "none in Prometheus within a day", remedy)
-    return Link(name, "ok", f"{int(value)} series of requests in Prometheus within a day")
+        return Link(name, "unknown", "no series in Prometheus in the last day", remedy)
+    return Link(name, "ok", f"{int(value)} series of requests in Prometheus in the last day")
 
 
 def _grafana(tools: _Tools, addresses: Addresses) -> Iterator[Link]:
@@ -216,7 +212,7 @@ def _grafana(tools: _Tools, addresses: Addresses) -> Iterator[Link]:
 
 
 def _source(tools: _Tools, base: str, kind: str, uid: str, query: dict[str, Any] | None) -> Link:
-    """Ask a data source through Grafana: by its query API, Tempo by the echo of its proxy."""
+    """Query a data source through Grafana: Prometheus by the query API, Tempo by the proxy's echo endpoint."""
     name = f"Grafana -> {kind}"
     if query is None:
         answer, problem = _ask(tools, "GET", f"{base}/api/datasources/proxy/uid/{uid}/api/echo")
@@ -251,7 +247,7 @@ def _status(tools: _Tools, url: str) -> int | None:
 
 
 def _ask(tools: _Tools, method: str, url: str, **options: Any) -> "tuple[httpx.Response | None, str]":
-    """Ask, and give the answer or why there is none."""
+    """Send a request; return the response, or `None` and the reason why there is none."""
     import httpx
 
     try:
@@ -270,18 +266,18 @@ def _ask(tools: _Tools, method: str, url: str, **options: Any) -> "tuple[httpx.R
 
 
 def _unconnected(error: BaseException) -> str:
-    """Say why there is no connection, from the first cause of the exception."""
+    """Return why the connection failed, from the exception's root cause."""
     while before := error.__cause__ or error.__context__:
         error = before
     if isinstance(error, ssl.SSLCertVerificationError):
         return _UNTRUSTED
     if isinstance(error, ssl.SSLError):
         return _NO_TLS
-    return "no machine has that name" if isinstance(error, socket.gaierror) else "nothing listens there"
+    return "the host name does not resolve" if isinstance(error, socket.gaierror) else "nothing listens there"
 
 
 def _wait(tools: _Tools, arrived: Callable[[], bool]) -> float | None:
-    """Look until it is there, and tell how long that took; `None` when patience ran out."""
+    """Poll until it has arrived; return how long that took, or `None` on timeout."""
     begin = tools.clock()
     while not arrived():
         if tools.clock() - begin >= tools.patience_s:

@@ -1,4 +1,4 @@
-"""The bundled services' files, as the wheel carries them, written to a directory of the user's."""
+"""Write the files of the bundled services, which the wheel contains, to a directory that the user names."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ _CHECKOUT: Final = Path(groqscope.__file__).parents[2]
 _WANTED: Final = ("docker-compose.yml", "stack", "dashboards/json")
 _DOCKERFILE: Final = Path("stack/demo/Dockerfile")
 _DEMO_IMAGE: Final = f"""\
-# The demo's simulated Groq and its application, of the groqscope that wrote this file.
+# The demo's simulated Groq and its application, from the version of groqscope that wrote this file.
 ARG PYTHON_IMAGE=python:3.13-slim
 FROM ${{PYTHON_IMAGE}}
 
@@ -23,7 +23,7 @@ USER 65534:65534
 ENV HOME=/tmp PYTHONUNBUFFERED=1
 CMD ["python", "/demo/simulated_groq.py", "--host", "0.0.0.0"]
 """
-"""In place of the checkout's Dockerfile, which needs the checkout."""
+"""Replaces the checkout's Dockerfile, which needs the source tree."""
 
 
 class StackFilesError(Exception):
@@ -31,10 +31,10 @@ class StackFilesError(Exception):
 
 
 def write_stack(directory: Path, *, force: bool = False) -> list[Path]:
-    """Write the compose file, the configuration and the dashboards; give the files, relative to the directory.
+    """Write the compose file, the configuration and the dashboards; return their paths relative to the directory.
 
     Raises:
-        StackFilesError: a file is there already and is another one (unless `force`), or the package lacks its files.
+        StackFilesError: a file exists with other content (unless `force`), or the package lacks its files.
         OSError: the directory cannot be written.
     """
     contents = dict(_contents())
@@ -43,7 +43,7 @@ def write_stack(directory: Path, *, force: bool = False) -> list[Path]:
             target = directory / path
             if target.exists() and (not target.is_file() or target.read_bytes() != content):
                 raise StackFilesError(
-                    f"{target} is there already and differs: take another directory, or --force to overwrite it"
+                    f"{target} exists and differs: choose another directory, or overwrite it with --force"
                 )
     for path, content in contents.items():
         target = directory / path

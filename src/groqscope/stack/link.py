@@ -1,15 +1,15 @@
-"""What is known of one link between two services."""
+"""The result of checking one link between two services."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["ok", "broken", "unknown"]
-"""`unknown`: a link before it is broken, so nothing can be said."""
+"""`unknown`: not checked, because a link before it is broken, or there was nothing to check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One link, whether it is whole, and what to do when it is not."""
+    """One link, whether it works, and what to do when it does not."""
 
     name: str
     state: State

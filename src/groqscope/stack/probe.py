@@ -1,4 +1,4 @@
-"""A test span and a test metric as OTLP in JSON, built by hand so that no provider of the application is touched."""
+"""A test span and a test metric as OTLP JSON, built by hand so that the application's providers are not involved."""
 
 import secrets
 from typing import Any, Final
@@ -20,7 +20,7 @@ class Probe:
         self._now_ns = now_ns
 
     def traces(self) -> dict[str, Any]:
-        """Give the span as an OTLP request."""
+        """Return the span as an OTLP request."""
         span = {
             "traceId": self.trace_id,
             "spanId": secrets.token_hex(8),
@@ -32,7 +32,7 @@ class Probe:
         return {"resourceSpans": [{**_resource(), "scopeSpans": [{"scope": {"name": semconv.SCOPE}, "spans": [span]}]}]}
 
     def metrics(self) -> dict[str, Any]:
-        """Give the metric as an OTLP request."""
+        """Return the metric as an OTLP request."""
         point = {"timeUnixNano": str(self._now_ns), "asInt": str(self.value)}
         metric = {"name": METRIC, "description": "Time of the last stack check", "gauge": {"dataPoints": [point]}}
         scope = {"scope": {"name": semconv.SCOPE}, "metrics": [metric]}

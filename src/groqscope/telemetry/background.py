@@ -1,8 +1,8 @@
-"""What can be done after the request is done, its metrics: a short queue that a thread works off, or anybody at once.
+"""A queue of jobs that need not delay a request, such as recording its metrics, and the thread that runs them.
 
-The thread begins a moment after the first job came, so that it does not compete with the request that put it there.
-Whoever needs the work to be done (a metric collection, `flush`, the end of the process) calls `drain`. The queue is
-bounded: where requests end faster than the thread gets its turn, each of them does one of the jobs that wait.
+The thread starts a moment after the first job was added, so that it does not compete with the request that added it.
+Code that needs the jobs done (a metric collection, `flush`, the end of the process) calls `drain`. The queue is
+bounded: when requests end faster than the thread can run their jobs, each of them runs one of the waiting jobs itself.
 """
 
 import threading
@@ -15,11 +15,11 @@ from typing import Final
 from groqscope import _fork
 
 _PAUSE_S: Final = 0.05
-_ROOM: Final = 1_000
-"""Jobs kept; beyond that whoever adds one does the oldest."""
+_MAX_JOBS: Final = 1_000
+"""Longest queue; `put` beyond it runs the oldest job itself."""
 
 _FORK_WAIT_S: Final = 1.0
-"""How long a fork waits for the job under way."""
+"""How long a fork waits for the job that is running."""
 
 Job = Callable[[], None]
 
@@ -30,7 +30,7 @@ class Worker:
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
         self._working = threading.RLock()
-        # Its `put` may be called anywhere, in a garbage collection too, which an event's `set` may not.
+        # Unlike `Event.set`, its `put` is reentrant, so it may be called during garbage collection.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._woken = False
         self._thread: threading.Thread | None = None
@@ -38,7 +38,7 @@ class Worker:
         _fork.register(before=self._pause, after_in_parent=self._resume, after_in_child=self._forked)
 
     def start(self) -> None:
-        """Have the thread ready; where the interpreter is ending there is none, and `drain` does the work."""
+        """Start the thread; if the interpreter is shutting down it cannot start, and `drain` runs the jobs."""
         if self._thread is not None:
             return
         with self._working:
@@ -50,26 +50,26 @@ class Worker:
                     self._thread = None
 
     def put(self, job: Job) -> None:
-        """Have a job done soon; do the oldest when there are too many."""
+        """Add a job; if the queue is full, run the oldest one now."""
         self.put_unlocked(job)
-        if len(self._jobs) > _ROOM:
-            self._one()
+        if len(self._jobs) > _MAX_JOBS:
+            self._run_one()
 
     def put_unlocked(self, job: Job) -> None:
-        """Have a job done soon, without taking a lock."""
+        """Add a job without taking a lock."""
         self._jobs.append(job)
         if not self._woken:
             self._woken = True
             self._wake.put(None)
 
     def drain(self) -> None:
-        """Do all jobs now, in this thread, and wait for the one that the other thread has begun."""
-        while self._one():
+        """Run all jobs in this thread, and wait for the job that the worker thread is running."""
+        while self._run_one():
             pass
         with self._working:
             pass
 
-    def _one(self) -> bool:
+    def _run_one(self) -> bool:
         with self._working:
             try:
                 job = self._jobs.popleft()
@@ -83,12 +83,12 @@ class Worker:
             self._wake.get()
             time.sleep(_PAUSE_S)
             self._woken = False
-            while self._one():
-                # Let go of the interpreter between jobs.
+            while self._run_one():
+                # Release the GIL between jobs.
                 time.sleep(0)
 
     def _pause(self) -> None:
-        """Let no job be half done at a fork: the child would inherit the locks it holds, and nobody to release them."""
+        """Finish the running job before a fork: the child would inherit its locks, with no thread to release them."""
         self._paused = self._working.acquire(timeout=_FORK_WAIT_S)
 
     def _resume(self) -> None:
@@ -96,7 +96,7 @@ class Worker:
             self._working.release()
 
     def _forked(self) -> None:
-        """In a child the thread is gone, and the jobs are its parent's."""
+        """Reset in a child process: the thread does not exist there, and the jobs belong to the parent."""
         self._jobs.clear()
         self._working = threading.RLock()
         self._wake = SimpleQueue()
@@ -105,4 +105,4 @@ class Worker:
 
 
 worker: Final = Worker()
-"""One for the process."""
+"""The worker of this process."""

@@ -1,7 +1,7 @@
-"""Prompts, completions and tool arguments: recorded only when asked for, then bounded and scrubbed.
+"""Prompts, completions and tool arguments: recorded only on request, scrubbed and bounded.
 
-Form: the GenAI conventions' JSON schemas for `gen_ai.input.messages` and `gen_ai.output.messages` (role and parts).
-Switch: `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`.
+`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` switches it on. The format is that of the GenAI conventions' JSON
+schemas for `gen_ai.input.messages` and `gen_ai.output.messages` (role and parts).
 """
 
 import json
@@ -40,12 +40,12 @@ class ContentPolicy:
     spans: bool = False
     events: bool = False
     max_characters: int = 2000
-    """Longest text of one part; longer ones are cut inside the JSON structure."""
+    """Longest text of one part; a longer one is truncated, and the JSON around it stays valid."""
     max_messages: int = 64
     patterns: bool = True
-    """Whether a text in which logfire's patterns match (password, API key, session, …) is replaced."""
+    """Whether to replace texts that match logfire's patterns (password, API key, session, …)."""
     scrub: Callable[[str], str] | None = None
-    """Applied to every text after that, before it is cut."""
+    """A function applied to every text after the patterns, before it is truncated."""
 
     @property
     def wanted(self) -> bool:
@@ -54,7 +54,7 @@ class ContentPolicy:
 
     @classmethod
     def from_environment(cls) -> "ContentPolicy":
-        """Read the conventions' switch; an unknown value means no content."""
+        """Return the policy that the environment variable selects; an unknown value means no content."""
         spans, events = _MODES.get(os.environ.get(VARIABLE, "").strip().lower(), (False, False))
         return cls(spans=spans, events=events)
 
@@ -74,7 +74,7 @@ class Content:
         self._kept: dict[tuple[int, str], int] = {}
         self._calls: dict[tuple[int, int], dict[str, Any]] = {}
         self._sizes: dict[tuple[int, int], int] = {}
-        """Characters of each call's arguments, those that were not kept included."""
+        """Characters of each call's arguments, including those that were not kept."""
         self._finish: dict[int, str] = {}
 
     def text(self, choice: int, kind: str, text: str) -> None:
@@ -100,12 +100,12 @@ class Content:
             self._sizes[choice, index] = self._sizes.get((choice, index), 0) + len(arguments)
 
     def finished(self, choice: int, reason: str) -> None:
-        """Note a choice's finish reason."""
+        """Record a choice's finish reason."""
         if choice in self._finish or len(self._finish) < self._policy.max_messages:
             self._finish[choice] = reason
 
     def attributes(self) -> Attributes:
-        """Give the span attributes, each a JSON string."""
+        """Return the span attributes, each a JSON string."""
         found: dict[str, Any] = {
             semconv.SYSTEM_INSTRUCTIONS: self._system,
             semconv.INPUT_MESSAGES: self._input,
@@ -115,7 +115,7 @@ class Content:
         return {key: _json(value) for key, value in found.items() if value}
 
     def emit(self, record: RequestRecord, context: Context) -> None:
-        """Write the conventions' event, a log record with the same content."""
+        """Emit the event of the conventions, a log record with the same content."""
         attributes: dict[str, Any] = {
             semconv.OPERATION_NAME: record.operation,
             semconv.PROVIDER_NAME: semconv.PROVIDER,
@@ -186,21 +186,21 @@ class Content:
         }
 
     def _clean(self, text: str, size: int = 0) -> str:
-        """Scrub a text and cut it; `size` is its length where not all of it was kept."""
+        """Return a text scrubbed and truncated; `size` is its full length if only the beginning was kept."""
         missing = max(0, size - len(text))
         try:
             if self._policy.patterns:
                 text = scrub_by_patterns(text)
             if self._policy.scrub is not None:
                 text = str(self._policy.scrub(text))
-        except Exception:  # noqa: BLE001 - the user's function; what it could not scrub is not shown
+        except Exception:  # noqa: BLE001 - the user's function; a text that it failed to scrub is not recorded
             return "[not recorded: scrubbing it failed]"
         limit = self._policy.max_characters
         return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit + missing} characters more)"
 
 
 def _listed(value: Any) -> list[Any] | tuple[Any, ...]:
-    """Give what is a list, whatever the caller sent."""
+    """Return the value if it is a list or a tuple, else an empty tuple: the caller may have sent anything."""
     return value if isinstance(value, (list, tuple)) else ()
 
 
@@ -210,5 +210,5 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
-    # Half of a surrogate pair is no text, and no exporter could write it.
+    # A lone surrogate cannot be encoded as UTF-8, so no exporter could write it.
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

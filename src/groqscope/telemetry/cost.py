@@ -1,6 +1,6 @@
-"""What a request cost, by genai-prices.
+"""The cost of a request, by the price list of genai-prices.
 
-The price list takes about 50 ms to load; `warm_up` does that in a thread, while the first request waits for Groq.
+The list takes about 50 ms to load; `warm_up` loads it in a thread while the first request waits for Groq.
 """
 
 import threading
@@ -18,7 +18,7 @@ _FORK_WAIT_S = 1.0
 _ready = False
 _prices: dict[str, Callable[[Usage], float] | None] = {}
 _MAX_MODELS = 256
-"""Model names whose price (or lack of one) is kept."""
+"""How many models the cache of prices holds, models without a price included."""
 
 
 def warm_up() -> None:
@@ -30,8 +30,8 @@ def warm_up() -> None:
 
 
 def _before_fork() -> None:
-    """A child forked while the list is being loaded would wait forever for the thread that loads it."""
-    global _held  # noqa: PLW0603 - for the one that lets go
+    """Wait until the list is loaded: a child forked meanwhile would wait forever for the thread that loads it."""
+    global _held  # noqa: PLW0603 - `_after_fork` releases it
     _held = _lock.acquire(timeout=_FORK_WAIT_S)
 
 
@@ -41,7 +41,7 @@ def _after_fork() -> None:
 
 
 def _forked() -> None:
-    global _lock  # noqa: PLW0603 - whoever holds the old one is not in this process
+    global _lock  # noqa: PLW0603 - the thread that holds the old one is not in this process
     _lock = threading.Lock()
 
 
@@ -49,22 +49,22 @@ _fork.register(before=_before_fork, after_in_parent=_after_fork, after_in_child=
 
 
 def price(models: tuple[str | None, ...], usage: Usage, inner: tuple[ModelUsage, ...] = ()) -> float | None:
-    """Give the cost in US dollars; `None` when usage never came or the price is not known.
+    """Return the cost in US dollars; `None` when usage or price are unknown.
 
     Args:
-        models: names to look up, the first known one counts: the model that answered, the one asked for.
-        usage: the tokens.
-        inner: the inner calls of a compound system, which are priced one by one instead.
+        models: names to look up, of which the first known one is used: the model that answered, then the requested one.
+        usage: token counts.
+        inner: the model calls inside a compound system; if there are any, each is priced separately instead.
     """
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
     if not 0 <= (usage.cached_tokens or 0) <= usage.input_tokens or usage.output_tokens < 0:
-        # Not what a sane server reports: no figure is better than a wrong one.
+        # Impossible counts: no cost is better than a wrong one.
         return None
     if inner:
-        told = sum(m.input_tokens for m in inner), sum(m.output_tokens for m in inner)
-        if told != (usage.input_tokens, usage.output_tokens):
-            # Streamed, each inner call repeats the whole usage (recorded): who used how much is not known.
+        reported = sum(m.input_tokens for m in inner), sum(m.output_tokens for m in inner)
+        if reported != (usage.input_tokens, usage.output_tokens):
+            # In recorded streams each inner call repeats the total usage, so the share of each is unknown.
             return None
         parts = [_price(m.model, Usage(input_tokens=m.input_tokens, output_tokens=m.output_tokens)) for m in inner]
         known = [p for p in parts if p is not None]
@@ -108,7 +108,7 @@ def _find(model: str, genai_prices: Any) -> Callable[[Usage], float] | None:
 
 
 def _calculator(usage_type: Any, model_price: Any) -> Callable[[Usage], float]:
-    """Give a function from usage to US dollars; without Decimal where the price is a plain one per token."""
+    """Return a function from usage to US dollars, in floats where each price is a plain number per token."""
     rates = [getattr(model_price, name, None) for name in ("input_mtok", "cache_read_mtok", "output_mtok")]
     if (
         isinstance(rates[0], Decimal)

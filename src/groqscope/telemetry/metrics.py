@@ -1,10 +1,10 @@
-"""A record's metrics.
+"""The metrics of a record.
 
-Histograms and counters are recorded by the worker, after the span ended: histograms with its context, so that exemplars
-lead to the trace, counters once for several requests. Counters are not observable ones: the SDK lets those start at the
-moment they are first collected, at a value above 0, and Prometheus never sees the first error of its kind. What is in
-flight and the gauges are kept here and read by the meter when it collects, which costs a request next to nothing; the
-same callback empties the worker's queue first, so that a collection misses no request that has ended.
+The worker records histograms and counters after the span has ended: histograms in the span's context, so that exemplars
+link to the trace, and counters once for several requests. Counters are synchronous, because an observable counter
+starts at its first collection with a value above 0, and Prometheus would miss the first error of each kind. Requests in
+flight and gauges are kept here and observed at each collection, which costs a request almost nothing; the callback
+first drains the worker's queue, so that a collection includes every request that has ended.
 """
 
 import os
@@ -25,7 +25,7 @@ from groqscope.telemetry.background import worker
 from groqscope.timeline import RateLimits, RequestRecord
 
 MAX_VALUES = 128
-"""Distinct values of an attribute that is a name (model, tool, server, error); later ones become `_OTHER`."""
+"""Limit of distinct values per attribute (model, tool, server, error); later values become `_OTHER`."""
 OTHER = "_OTHER"
 
 LABELS_VARIABLE: Final = "GROQSCOPE_METRIC_ATTRIBUTES"
@@ -40,7 +40,7 @@ _LABELS: Final[dict[str, Callable[[RequestRecord], str | None]]] = {
 MetricAttributes = dict[str, str | int]
 _Key = tuple[tuple[str, str | int], ...]
 _NOWHERE: Final = Context()
-"""No span, whatever is current where the queue is emptied."""
+"""A context without a span, whatever span is current in the thread that drains the queue."""
 
 _LIMITS: Final = {
     metric.name: {resource: f"{resource}_{suffix}" for resource in ("requests", "tokens")}
@@ -50,7 +50,7 @@ _LIMITS: Final = {
         (semconv.METRIC_RATELIMIT_RESET, "reset"),
     )
 }
-"""Of each gauge, the fields of `RateLimits` by resource."""
+"""For each gauge, the field of `RateLimits` by resource."""
 _LIMIT_FIELDS: Final = tuple(field for fields in _LIMITS.values() for field in fields.values())
 
 _all: "weakref.WeakSet[Metrics]" = weakref.WeakSet()
@@ -62,16 +62,16 @@ class Metrics:
     def __init__(self, meter: Meter) -> None:
         self._active: dict[_Key, int] = {}
         self._limits: dict[_Key, dict[str, float]] = {}
-        """The rate limits that were told last, by the attributes of their metrics."""
+        """The rate limits that Groq reported last, by metric attributes."""
         self._counted: dict[tuple[str, _Key], float] = {}
-        """What the counters have still to be told."""
+        """Amounts not yet added to the counters, by metric name and attributes."""
         self._values: dict[str, set[str]] = {}
         self._lock = threading.Lock()
         self._labels = _labels()
         self._histograms: dict[str, Any] = {}
         self._counters: dict[str, Any] = {}
         _all.add(self)
-        # The first to be registered is the first to be called at a collection: it empties the queue.
+        # Callbacks run in the order of registration: the first one drains the queue.
         active = semconv.METRIC_ACTIVE
         meter.create_observable_up_down_counter(active.name, [self._observe_active], active.unit, active.brief)
         for metric in semconv.METRICS:
@@ -95,23 +95,23 @@ class Metrics:
     def _observe_limits(self, fields: Mapping[str, str]) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_options: CallbackOptions) -> Iterator[Observation]:
             with self._lock:
-                told = [
+                observed = [
                     (value, {**dict(key), semconv.RATELIMIT_RESOURCE: resource})
                     for key, limits in self._limits.items()
                     for resource, field in fields.items()
                     if (value := limits.get(field)) is not None
                 ]
-            for value, attributes in told:
+            for value, attributes in observed:
                 yield Observation(value, attributes)
 
         return observe
 
     def started(self, attributes: MetricAttributes) -> None:
-        """A request is in flight."""
+        """Count a request that has started."""
         self._in_flight(1, attributes)
 
     def ended(self, attributes: MetricAttributes) -> None:
-        """It is no longer; `attributes` are those it started with."""
+        """Count a request that has ended; `attributes` are those passed to `started`."""
         self._in_flight(-1, attributes)
 
     def _in_flight(self, more: int, attributes: MetricAttributes) -> None:
@@ -120,43 +120,47 @@ class Metrics:
             self._active[key] = self._active.get(key, 0) + more
 
     def internal_error(self, hook: str) -> None:
-        """A failure of ours."""
+        """Count a failure of groqscope in a hook."""
         self._counters[semconv.METRIC_INTERNAL_ERRORS.name].add(1, {semconv.HOOK: hook})
 
     def _count(self, metric: Metric, amount: float, attributes: MetricAttributes) -> None:
-        """Add to a counter once for all requests that wait to be measured: each call of the SDK costs some 10 us."""
+        """Sum up the amounts of waiting requests, and add them to the counter at once: each add costs some 10 us."""
         key = metric.name, _key(attributes)
         with self._lock:
             first = not self._counted
             self._counted[key] = self._counted.get(key, 0) + amount
         if first:
-            # Behind the jobs that are in the queue now.
-            worker.put_unlocked(self._tell_counters)
+            # Queued after the jobs of the requests that are waiting now.
+            worker.put_unlocked(self._add_to_counters)
 
-    def _tell_counters(self) -> None:
+    def _add_to_counters(self) -> None:
         with self._lock:
             counted, self._counted = self._counted, {}
         for (name, key), amount in counted.items():
             self._counters[name].add(amount, dict(key))
 
     def in_flight(self, operation: str, model: str | None) -> MetricAttributes:
-        """Attributes of the request in flight."""
+        """Return the attributes of a request in flight."""
         attributes: MetricAttributes = {semconv.OPERATION_NAME: operation, semconv.PROVIDER_NAME: semconv.PROVIDER}
         if model is not None:
             attributes[semconv.REQUEST_MODEL] = self._bounded(semconv.REQUEST_MODEL, model)
         return attributes
 
     def record(
-        self, record: RequestRecord, gaps: list[int], context: Context, left: Collection[str] = frozenset()
+        self,
+        record: RequestRecord,
+        gaps: list[int],
+        context: Context,
+        recorded_elsewhere: Collection[str] = frozenset(),
     ) -> None:
-        """Record everything a finished request tells, but for the metrics that are `left` to another library."""
+        """Record the metrics of a finished request, except those that another library records: `recorded_elsewhere`."""
         base = self._attributes(record)
         failed = base
         if record.error_type is not None:
             failed = {**base, semconv.ERROR_TYPE: self._bounded(semconv.ERROR_TYPE, record.error_type)}
 
         def put(metric: Metric, value: float | None, attributes: MetricAttributes = base) -> None:
-            if value is not None and metric.name not in left:
+            if value is not None and metric.name not in recorded_elsewhere:
                 self._histograms[metric.name].record(value, attributes, context)
 
         put(semconv.METRIC_DURATION, record.duration_ns / 1e9, failed)
@@ -166,9 +170,9 @@ class Metrics:
         put(semconv.METRIC_CALLER_DELAY, None if record.caller_delay_ns is None else record.caller_delay_ns / 1e9)
         put(semconv.METRIC_TOKENS, record.usage.input_tokens, {**base, semconv.TOKEN_TYPE: "input"})
         put(semconv.METRIC_TOKENS, record.usage.output_tokens, {**base, semconv.TOKEN_TYPE: "output"})
-        if record.cost is not None and semconv.METRIC_COST.name not in left:
+        if record.cost is not None and semconv.METRIC_COST.name not in recorded_elsewhere:
             self._count(semconv.METRIC_COST, record.cost, base)
-        if semconv.METRIC_TPOC.name not in left:
+        if semconv.METRIC_TPOC.name not in recorded_elsewhere:
             self._gaps(gaps, base, context)
         put(semconv.METRIC_QUEUE, record.usage.queue_time)
         put(semconv.METRIC_PROMPT, record.usage.prompt_time)
@@ -183,7 +187,7 @@ class Metrics:
         self._rate_limits(record.rate_limits, base)
 
     def _gaps(self, gaps: list[int], base: MetricAttributes, context: Context) -> None:
-        """Record the gaps of a stream; the longest alone leads to the trace: of a hundred it is the one to follow."""
+        """Record the gaps of a stream; only the longest, the one worth looking at, has an exemplar."""
         histogram = self._histograms[semconv.METRIC_TPOC.name]
         longest = gaps.index(max(gaps)) if gaps else None
         for place, gap in enumerate(gaps):
@@ -195,10 +199,10 @@ class Metrics:
             self._count(semconv.METRIC_ATTEMPTS, 1, {**base, semconv.ATTEMPT_OUTCOME: outcome})
 
     def _rate_limits(self, limits: RateLimits, base: MetricAttributes) -> None:
-        told = {name: value for name in _LIMIT_FIELDS if (value := getattr(limits, name)) is not None}
-        if told:
+        reported = {name: value for name in _LIMIT_FIELDS if (value := getattr(limits, name)) is not None}
+        if reported:
             with self._lock:
-                self._limits.setdefault(_key(base), {}).update(told)
+                self._limits.setdefault(_key(base), {}).update(reported)
 
     def _attributes(self, record: RequestRecord) -> MetricAttributes:
         attributes = self.in_flight(record.operation, record.model)
@@ -215,13 +219,13 @@ class Metrics:
         return attributes
 
     def forked(self) -> None:
-        """In a child: what is in flight is its parent's, and so may be whoever held the lock."""
+        """Reset in a child process: requests in flight, and the thread that may hold the lock, are the parent's."""
         self._lock = threading.Lock()
         self._active.clear()
         self._counted.clear()
 
     def _bounded(self, key: str, value: str) -> str:
-        """Keep the number of distinct values bounded."""
+        """Return the value, or `_OTHER` once its attribute has too many distinct values."""
         seen = self._values.get(key)
         if seen is not None and value in seen:
             return value
@@ -261,11 +265,11 @@ _shared: "weakref.WeakKeyDictionary[MeterProvider, Metrics]" = weakref.WeakKeyDi
 
 
 def shared_metrics(provider: MeterProvider) -> Metrics:
-    """Return the metrics of a provider, made once: it keeps its instruments, and what they hold, while it lives."""
-    with suppress(TypeError):  # not hashable
+    """Return the metrics of a provider, created once: a provider keeps its instruments for as long as it exists."""
+    with suppress(TypeError):  # the provider is not hashable
         if (known := _shared.get(provider)) is not None:
             return known
     made = Metrics(provider.get_meter(semconv.SCOPE, __version__, schema_url=semconv.SCHEMA_URL))
-    with suppress(TypeError):  # or without weak references
+    with suppress(TypeError):  # or does not support weak references
         _shared[provider] = made
     return made

@@ -1,4 +1,4 @@
-"""What is taken out of recorded content by default: what logfire's patterns find, and Groq's keys."""
+"""Default scrubbing of recorded content: texts that match logfire's patterns, and Groq's API keys."""
 
 import re
 from functools import cache
@@ -8,9 +8,9 @@ _KEY: Final = re.compile(r"gsk_[A-Za-z0-9_]{8,}")
 
 
 def scrub_by_patterns(text: str) -> str:
-    """Replace a text in which one of logfire's patterns (password, API key, session, …) matches; in JSON, that value.
+    """Return a text, replaced if one of logfire's patterns matches it (password, API key, …); in JSON, only that value.
 
-    Logfire itself passes over the attributes of messages.
+    Logfire's own scrubbing skips the attributes that hold messages.
     """
     text = _KEY.sub("[Scrubbed: gsk_…]", text)
     scrubbed, _ = _scrubber().scrub_value(("content",), text)

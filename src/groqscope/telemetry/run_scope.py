@@ -1,4 +1,4 @@
-"""`groqscope.run(...)`: one span around what belongs together; its name, user and tags reach the requests below."""
+"""`groqscope.run(...)`: one span around related requests, which inherit its user, conversation and tags."""
 
 import inspect
 import logging
@@ -28,12 +28,12 @@ BAGGAGE_VARIABLE: Final = "GROQSCOPE_BAGGAGE"
 _KEY: Final = otel_context.create_key("groqscope-run")
 _MAX_TAGS: Final = 32
 _MAX_LENGTH: Final = 256
-"""Tags of a run, and characters of a tag, a name or an id; more is left out."""
+"""Limit of characters of a tag, a name or an id; the rest is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What a run tells the requests below it."""
+    """The attributes of a run that its requests inherit."""
 
     name: str
     conversation: str | None = None
@@ -42,7 +42,7 @@ class RunContext:
     """Sorted by name."""
 
     def attributes(self) -> dict[str, str]:
-        """Return it as attributes of a span."""
+        """Return them as span attributes."""
         found = {semconv.RUN_NAME: self.name}
         if self.conversation is not None:
             found[semconv.CONVERSATION_ID] = self.conversation
@@ -53,7 +53,7 @@ class RunContext:
 
 
 def current_run(context: Context | None = None) -> RunContext | None:
-    """Return what the innermost run around says; `None` outside of any."""
+    """Return the innermost run around the caller; `None` outside of a run."""
     found = otel_context.get_value(_KEY, context)
     return found if isinstance(found, RunContext) else None
 
@@ -112,14 +112,14 @@ class RunScope:
     def __enter__(self) -> Self:
         try:
             self._begin()
-        except Exception as error:  # noqa: BLE001 - the caller's work goes on without a span around it
+        except Exception as error:  # noqa: BLE001 - the caller's code runs without the span
             log_failure_once(logger, "groqscope could not begin a run", error)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        del error, traceback  # what an exception says may hold a prompt; its type says enough
+        del error, traceback  # its message may contain a prompt; only its type is recorded
         try:
             self._end(kind)
         except Exception as failure:  # noqa: BLE001 - as above
@@ -137,7 +137,8 @@ class RunScope:
         """Make each call of a function, sync or async, a run.
 
         Raises:
-            TypeError: a generator function, whose body runs in its caller's turns; use `with groqscope.run(...)` in it.
+            TypeError: it is a generator function, whose body runs in the context of its caller; write
+                `with groqscope.run(...)` inside it instead.
         """
         given, provider = self._given, self._tracer_provider
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -178,14 +179,14 @@ class RunScope:
     def _end(self, kind: type[BaseException] | None) -> None:
         if not self._open:
             return
-        # Several tasks may have entered this scope: the one that leaves is where its span is current. A generator may
-        # be closed elsewhere.
+        # Several tasks may have entered this scope: end the span that is current here. If there is none, a generator
+        # is being closed in another context: end the latest.
         current = trace.get_current_span()
         places = [place for place, (span, _) in enumerate(self._open) if span is current]
         span, token = self._open.pop(places[-1] if places else -1)
         try:
-            # Raises nothing in another context than it was attached in (a generator that is closed elsewhere): it logs.
-            otel_context._RUNTIME_CONTEXT.detach(token)  # noqa: SLF001 - `detach` would log a traceback there
+            # In another context (a generator closed elsewhere) this raises ValueError.
+            otel_context._RUNTIME_CONTEXT.detach(token)  # noqa: SLF001 - the public `detach` would log a traceback
         except ValueError:
             pass
         finally:
@@ -205,20 +206,20 @@ def run(
 ) -> RunScope:
     """Return a run: `with groqscope.run("answer"):`, `async with …`, or `@groqscope.run("answer")` on a function.
 
-    What is inside is one span, and one run of `groqscope audit --runs`. Conversation, user and tags are written on it
-    and on every Groq request inside, in tasks and `asyncio.to_thread` too; in threads of your own where the context is
-    carried over (`contextvars.copy_context().run`, or opentelemetry-instrumentation-threading). A run within a run
-    inherits what it does not say itself. Nothing of it is sent to Groq.
+    It is one span, and one run in `groqscope audit --runs`. Conversation, user and tags are set on it and on every Groq
+    request inside, also in tasks and in `asyncio.to_thread`; in your own threads only if you copy the context
+    (`contextvars.copy_context().run`, or opentelemetry-instrumentation-threading). A nested run inherits what it does
+    not set itself. None of this is sent to Groq.
 
     Args:
-        name: what is done, the same each time: "answer", not the question.
+        name: the kind of work, the same for every run of that kind: "answer", not the question.
         conversation: `gen_ai.conversation.id`.
         user: `user.id`.
         tags: `groqscope.tag.NAME`; at most 32, of at most 256 characters.
         tracer_provider: where the span goes; the global provider when not given.
 
     Raises:
-        TypeError: the name is no text, or tags are no mapping.
+        TypeError: the name is not a string, or tags are not a mapping.
     """
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without types
         raise TypeError(f'groqscope.run() takes the name of the run first, as in groqscope.run("answer"); got {name!r}')

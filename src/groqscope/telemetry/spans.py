@@ -1,9 +1,9 @@
-"""The record span and its children, made by the provider's tracer and by nothing else.
+"""The record span and its children, created by the provider's tracer.
 
-The record span starts when the call is issued. When the request ends, its children (phases, attempts, tool calls) lie
-in the past: each is started and ended with its own times, then the record span gets its attributes and events and ends
-last. So whatever looks at spans (a sampler, a processor, an exporter, somebody else's tracer) sees them begin and end
-in the order of any other spans, complete before they end, and can change them as it changes any other.
+The record span starts when the call is issued. Its children (phases, attempts, tool calls) are created when the request
+ends: each is started and ended with the times it had, then the record span gets its attributes and events and ends
+    last.
+So samplers, processors and exporters see ordinary spans, complete before they end, and can change them like any others.
 """
 
 import logging
@@ -25,14 +25,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _CONTIGUOUS: Final = ("prepare", "retry", "pool_wait", "connect", "tls", "send")
-"""Phases that each begin where the one before ended."""
+"""Phases that each start where the previous one ends."""
 
 
-_THEIRS: Final = "A sampler or span processor of the application raised %s on a span of groqscope; the request goes on."
+_PROVIDER_RAISED: Final = (
+    "A sampler or span processor of the application raised %s on a span of groqscope; the request goes on."
+)
 
 
 class Child(NamedTuple):
-    """A span in the past: offsets since issue in nanoseconds."""
+    """A child span: start and duration are nanoseconds, the start since the request was issued."""
 
     name: str
     start_ns: int
@@ -43,29 +45,29 @@ class Child(NamedTuple):
 
 
 def guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
-    """Call into the application's provider; return `None` when a sampler, id generator or processor of it raises.
+    """Call the application's provider; return `None` when one of its samplers, id generators or processors raises.
 
-    The span is then what a plain span would be: not started, or not seen by the processors behind the one that raised.
-    The request is not its price: a plain span would let the exception out into it.
+    The span is then, as any other span would be, not started, or not seen by the processors after the one that raised.
+    But the exception does not reach the request, as it would with a plain span.
     """
     try:
         return call(*args, **kwargs)
-    except Exception as error:  # noqa: BLE001 - somebody else's, of any kind
-        log_once(logger, logging.WARNING, _THEIRS, type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - the application's code may raise anything
+        log_once(logger, logging.WARNING, _PROVIDER_RAISED, type(error).__name__)
         return None
 
 
 def write(span: Span, record: RequestRecord, content: Attributes) -> None:
     """Write a record on its span."""
     attributes, events = encode(record)
-    # The SDK drops the oldest attributes where a limit bites: what identifies the request comes last.
+    # Over an attribute limit the SDK drops the oldest: write what identifies the request last.
     span.set_attributes({**content, **attributes} if content else attributes)
     start = record.start_unix_ns
     for name, offset, event_attributes in events:
         span.add_event(name, event_attributes, start + offset)
     if record.error_type is not None:
         if record.outcome == "error":
-            # Messages and stack traces can hold prompts and keys: the event names the exception's type and no more.
+            # Messages and stack traces may contain prompts and keys: record only the exception's type.
             exception = {semconv.EXCEPTION_TYPE: record.error_type}
             span.add_event(semconv.EVENT_EXCEPTION, exception, start + record.duration_ns)
         span.set_status(Status(StatusCode.ERROR, record.error_type))
@@ -83,19 +85,19 @@ def emit(tracer: Tracer, context: Context, children: Iterator[Child], issue_unix
 
 
 def disown(span: Span) -> None:
-    """In a child process: the span is its parent's, and nobody here ends it; logfire would, at the exit."""
-    for one in (span, getattr(span, "span", None)):
-        if one is not None:
+    """Make a span of the parent process unendable in a child process, where logfire would end it at exit."""
+    for layer in (span, getattr(span, "span", None)):  # logfire wraps the SDK's span
+        if layer is not None:
             with suppress(AttributeError):
-                one.end = _nothing
+                layer.end = _do_nothing
 
 
-def _nothing(*_args: Any, **_kwargs: Any) -> None:
+def _do_nothing(*_args: Any, **_kwargs: Any) -> None:
     pass
 
 
 def children(record: RequestRecord, *, phases: bool, url: str | None, method: str) -> Iterator[Child]:
-    """Yield the children of a record, in the order in which they begin within their kind."""
+    """Yield the children of a record: phases, attempts, tool calls, executed tools; each kind in order of start."""
     if phases:
         yield from _phases(record)
     if len(record.attempts) > 1:
@@ -132,22 +134,22 @@ def children(record: RequestRecord, *, phases: bool, url: str | None, method: st
 
 
 def _phases(record: RequestRecord) -> Iterator[Child]:
-    at = 0
+    start = 0
     for name in _CONTIGUOUS:
         length = getattr(record.phases, name)
         if length is None:
             continue
         if name != "retry":
-            yield _phase(name, at, length)
-        at += length
+            yield _phase(name, start, length)
+        start += length
     if record.phases.wait is None:
         return
     end = record.duration_ns - (record.phases.finish or 0)
     begin = record.stream_start_ns
     if begin is None:
-        yield _phase("wait", at, max(0, end - at))
+        yield _phase("wait", start, max(0, end - start))
     else:
-        yield _phase("wait", at, max(0, begin - at))
+        yield _phase("wait", start, max(0, begin - start))
         yield _phase("stream", begin, max(0, (record.last_chunk_ns or end) - begin))
 
 

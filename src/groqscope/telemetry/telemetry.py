@@ -1,4 +1,4 @@
-"""Telemetry: begins a request's span and metrics, and ends them with its record."""
+"""Telemetry: starts a request's span and metrics, and ends them with its record."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -15,11 +15,11 @@ from groqscope import semconv
 from groqscope._diagnostics import log_failure_once
 from groqscope._version import __version__
 from groqscope.codec import Attributes
-from groqscope.telemetry.around import INFERENCE, Around, around
 from groqscope.telemetry.background import worker
 from groqscope.telemetry.content import Content, ContentPolicy
 from groqscope.telemetry.cost import warm_up
 from groqscope.telemetry.metrics import MetricAttributes, shared_metrics
+from groqscope.telemetry.outer_inference import INFERENCE, OuterInference, find_outer_inference
 from groqscope.telemetry.run_scope import allowed_baggage, facts_around
 from groqscope.telemetry.spans import children, emit, guarded, write
 from groqscope.timeline import RequestFacts, RequestRecord, SpanFacts
@@ -29,19 +29,19 @@ logger = logging.getLogger("groqscope")
 
 @dataclass(slots=True)
 class Begun:
-    """A request in flight, as telemetry sees it."""
+    """The telemetry of a request in flight."""
 
     span: Span
     context: Context
-    """With the span current; for spans inside the call and for exemplars."""
+    """With the span as the current one; for child spans and exemplars."""
     identity: SpanFacts
-    """What the record has to know of the span."""
-    around: Around | None
-    """Somebody else's inference around it."""
+    """What the record needs to know about the span."""
+    outer: OuterInference | None
+    """The inference of another library around the request."""
     in_flight: MetricAttributes
     method: str
     url: str | None = None
-    """Of the last attempt, where there were several."""
+    """Set to the URL of the last attempt if there were several."""
 
 
 class Telemetry:
@@ -63,16 +63,16 @@ class Telemetry:
         self.content = content or ContentPolicy.from_environment()
 
     def begin(self, request: RequestFacts, start_unix_ns: int, *, method: str = "POST") -> Begun:
-        """Begin the span of a request."""
+        """Start the span of a request."""
         warm_up()
         worker.start()
         context = otel_context.get_current()
         operation = request.get("operation", "chat")
-        outer = around(context) if operation in INFERENCE else None
+        outer = find_outer_inference(context) if operation in INFERENCE else None
         nested = outer is not None
         if outer is not None:
             context = trace.set_span_in_context(outer.span, context)
-            # At once: theirs may end before ours does. Who reads both counts it as ours.
+            # Now, because the outer span may end before ours. Readers of both spans count the request by ours.
             outer.span.set_attribute(semconv.REQUESTS, _total(outer.span, semconv.REQUESTS, 1))
         facts = facts_around(context, trace.get_current_span(context), self._baggage)
         model = request.get("model")
@@ -100,15 +100,15 @@ class Telemetry:
         return Begun(span, context, facts, outer, in_flight, method)
 
     def end(self, begun: Begun, record: RequestRecord, gaps: list[int], content: Content | None = None) -> None:
-        """Write the record on its span and end it, its children before it; metrics follow behind the request.
+        """Write the record on its span and end it, after its children; metrics are recorded later by the worker.
 
         Args:
             begun: what `begin` returned.
             record: the request, ended.
-            gaps: sample of its gaps between reads, nanoseconds.
-            content: its messages, if they are recorded.
+            gaps: a sample of the gaps between reads, in nanoseconds.
+            content: its messages, if content is recorded.
         """
-        outer, span = begun.around, begun.span
+        outer, span = begun.outer, begun.span
         if outer is not None and outer.span.is_recording():
             outer.span.set_attributes(_summary(outer.span, record))
         try:
@@ -121,19 +121,21 @@ class Telemetry:
         self.metrics.ended(begun.in_flight)
         if content is not None and self.content.events:
             content.emit(record, begun.context)
-        left = frozenset[str]() if outer is None else outer.left
-        worker.put(lambda: self._measure(record, gaps, begun.context, left))
+        recorded_elsewhere = frozenset[str]() if outer is None else outer.metrics
+        worker.put(lambda: self._measure(record, gaps, begun.context, recorded_elsewhere))
 
     def give_up(self, begun: Begun) -> None:
-        """End the span of a request whose end could not be told."""
+        """End the span of a request for which `end` failed."""
         if begun.span.is_recording():
             guarded(begun.span.end)
         self.metrics.ended(begun.in_flight)
 
-    def _measure(self, record: RequestRecord, gaps: list[int], context: Context, left: frozenset[str]) -> None:
+    def _measure(
+        self, record: RequestRecord, gaps: list[int], context: Context, recorded_elsewhere: frozenset[str]
+    ) -> None:
         try:
-            self.metrics.record(record, gaps, context, left)
-        except Exception as error:  # noqa: BLE001 - nobody is there to catch it
+            self.metrics.record(record, gaps, context, recorded_elsewhere)
+        except Exception as error:  # noqa: BLE001 - it runs in the worker, where no caller could catch it
             log_failure_once(logger, "groqscope could not record the metrics of a request", error)
             self.metrics.internal_error("telemetry")
 
@@ -148,13 +150,13 @@ def shared_telemetry(
     phase_spans: bool,
     content: ContentPolicy | None,
 ) -> Telemetry:
-    """Return the telemetry of two providers (the global ones when not given), made once for as long as it is used."""
+    """Return the telemetry of two providers (by default the global ones), shared by all users of the same settings."""
     providers = (
         trace.get_tracer_provider() if tracer_provider is None else tracer_provider,
         metrics.get_meter_provider() if meter_provider is None else meter_provider,
     )
     policy = content or ContentPolicy.from_environment()
-    # By identity: what others made need not be hashable. The telemetry holds it all, so no id is used again.
+    # By identity, because providers need not be hashable. The telemetry references them, so no id is reused meanwhile.
     key = (*map(id, providers), phase_spans, replace(policy, scrub=None), id(policy.scrub))
     shared = _shared.get(key)
     if shared is None:
@@ -183,7 +185,7 @@ def _service(span: Span) -> str | None:
 
 
 def _summary(outer: Span, record: RequestRecord) -> Attributes:
-    """What the span around tells of the requests inside it: all are counted, outcome and time are the last one's."""
+    """Return what the outer span says about its requests: attempts of all, outcome and time of the last one."""
     attributes: Attributes = {
         semconv.ATTEMPTS: _total(outer, semconv.ATTEMPTS, len(record.attempts) + record.attempts_dropped),
         semconv.OUTCOME: record.outcome or "",

@@ -1,7 +1,7 @@
-"""Somebody else's inference around a request, so that it is counted once: whose span it is, and what they measure.
+"""Find the inference span of another library that encloses a request, so that the inference is counted only once.
 
-Most libraries make their span current. Those that replace `create` of Groq's SDK do not, or write nothing on it before
-the answer is there; theirs is found where it is, in the call that waits for ours.
+Most libraries make their span the current one. Those that wrap `create` of Groq's SDK do not, or set its attributes
+only after the answer; their span is found in the local variables of the wrapper, further up the call stack.
 """
 
 import sys
@@ -17,9 +17,9 @@ from opentelemetry.trace import Span
 from groqscope import semconv
 
 INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
-"""Operations that are an inference."""
+"""Values of `gen_ai.operation.name` that mean an inference."""
 _OLDER: Final = frozenset({"chat", "completion"})
-"""What OpenLLMetry calls them where it writes older names."""
+"""The same in `llm.request.type`, an older attribute that OpenLLMetry writes."""
 
 _UTIL_GENAI: Final = "opentelemetry.genai.client.inference.context"
 _DURATION, _TOKENS, _TTFC, _TPOC, _COST = (
@@ -33,7 +33,7 @@ _DURATION, _TOKENS, _TTFC, _TPOC, _COST = (
     )
 )
 _AGENT: Final = frozenset({_TOKENS, _TTFC, _COST})
-"""What pydantic-ai measures (its cost is called `operation.cost`); taken for whoever is not known."""
+"""Metrics that pydantic-ai records (its cost is called `operation.cost`); also assumed for unknown libraries."""
 _OPENTELEMETRY: Final = frozenset({_DURATION, _TOKENS, _TTFC, _TPOC})
 _OPENLLMETRY: Final = frozenset({_DURATION, _TOKENS})
 _OPENLIT: Final = frozenset({_DURATION, _TOKENS, _TTFC, _TPOC, _COST})
@@ -42,53 +42,53 @@ _WRAPPERS: Final[Mapping[str, frozenset[str]]] = {
     "openlit.instrumentation.groq.groq": _OPENLIT,
     "openlit.instrumentation.groq.async_groq": _OPENLIT,
 }
-"""Modules whose functions hold their span, in a variable `span`, while they wait for the SDK."""
-_FRAMES: Final = 20
-"""How far up the call they are looked for: `create` is some ten calls above."""
+"""Modules whose wrappers keep their span in a local variable `span` while they wait for the SDK."""
+_MAX_FRAMES: Final = 20
+"""How many stack frames are searched; the wrapper of `create` is about ten frames up."""
 
 
-class Around(NamedTuple):
-    """An inference around a request."""
+class OuterInference(NamedTuple):
+    """The inference span of another library around a request."""
 
     span: Span
-    left: frozenset[str]
-    """Names of the metrics that are recorded there, and so not here."""
+    metrics: frozenset[str]
+    """Names of the metrics that the other library records, so that groqscope does not."""
 
 
-def around(context: Context) -> Around | None:
-    """Find somebody else's inference around the call."""
+def find_outer_inference(context: Context) -> OuterInference | None:
+    """Return the inference of another library around this call; `None` if there is none."""
     modules = sys.modules
-    # Where neither is used, this is all that they cost.
+    # Walk the stack only if one of the two libraries is loaded.
     if "opentelemetry.instrumentation.groq" in modules or "openlit.instrumentation.groq" in modules:
-        return _waiting() or _current(context)
-    return _current(context)
+        return _on_the_stack() or _in_context(context)
+    return _in_context(context)
 
 
-def _current(context: Context) -> Around | None:
+def _in_context(context: Context) -> OuterInference | None:
     span = trace.get_current_span(context)
     if otel_context.get_value(_UTIL_GENAI, context) is not None:
-        return Around(span, _OPENTELEMETRY)
+        return OuterInference(span, _OPENTELEMETRY)
     attributes: Any = getattr(span, "attributes", None) or {}
     if not span.is_recording() or semconv.RECORD in attributes:
         return None
     if attributes.get("openinference.span.kind") == "LLM":
-        return Around(span, frozenset())
+        return OuterInference(span, frozenset())
     if attributes.get(semconv.OPERATION_NAME) in INFERENCE or attributes.get("llm.request.type") in _OLDER:
         scope: Any = getattr(span, "instrumentation_scope", None)
         openllmetry = str(getattr(scope, "name", "")).startswith("opentelemetry.instrumentation.")
-        return Around(span, _OPENLLMETRY if openllmetry else _AGENT)
+        return OuterInference(span, _OPENLLMETRY if openllmetry else _AGENT)
     return None
 
 
-def _waiting() -> Around | None:
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - what `inspect` would give, without reading sources
-    for _ in range(_FRAMES):
+def _on_the_stack() -> OuterInference | None:
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `inspect.currentframe` has no depth
+    for _ in range(_MAX_FRAMES):
         if frame is None:
             break
-        left = _WRAPPERS.get(frame.f_globals.get("__name__", ""))
-        if left is not None:
+        recorded = _WRAPPERS.get(frame.f_globals.get("__name__", ""))
+        if recorded is not None:
             span = frame.f_locals.get("span")
             if isinstance(span, Span) and span.get_span_context().is_valid:
-                return Around(span, left)
+                return OuterInference(span, recorded)
         frame = frame.f_back
     return None
