@@ -12,7 +12,7 @@ from support.json_bytes import payloads, values
 
 from groqscope.codec import decode, encode
 from groqscope.instrument.facts import chunk_observer, operation_of, request_facts
-from groqscope.timeline import Timeline
+from groqscope.timeline import Timeline, Usage
 
 _BASE = httpx.URL("https://api.groq.com")
 
@@ -31,6 +31,24 @@ def test_any_chunk_gives_a_record_that_can_be_written(payload: bytes) -> None:
     span = {"start_unix_ns": 0, "duration_ns": 9, "trace_id": None, "span_id": None, "nested": False, "service": None}
 
     assert decode(attributes, [(name, given_, at) for name, at, given_ in events], **span) == record
+
+
+def test_what_is_negative_is_unknown() -> None:
+    """No codec reads a negative count or time of a server's back, so it does not become a fact."""
+    usage = {
+        "completion_tokens": -1,
+        "prompt_tokens": 3,
+        "completion_time": -1.0,
+        "queue_time": -0.5,
+        "prompt_time": 0.5,
+    }
+    chunk = construct_type(value={"choices": [], "created": -1, "usage": usage}, type_=ChatCompletionChunk)
+    timeline = Timeline(0, 0, {"operation": "chat", "stream": True})
+    chunk_observer(timeline)(chunk, 5, valid=False)
+    record = timeline.record(9, "completed")
+
+    assert record.created is None
+    assert record.usage == Usage(input_tokens=3, prompt_time=0.5)
 
 
 @pytest.mark.parametrize("name", ["\ud83d", "a\udc00b", "\ud800" * 600])

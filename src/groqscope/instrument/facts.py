@@ -54,7 +54,7 @@ def request_facts(operation: str, body: Mapping[str, Any], base_url: httpx.URL, 
     if operation != "chat":
         return facts
     limit = get("max_completion_tokens")
-    facts["max_tokens"] = _int(limit if limit is not None else get("max_tokens"))
+    facts["max_tokens"] = _count(limit if limit is not None else get("max_tokens"))
     for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty"):
         if name in body:
             facts[name] = _float(get(name))
@@ -86,14 +86,14 @@ def usage_of(usage: Any) -> Usage | None:
     prompt = getattr(usage, "prompt_tokens_details", None)
     completion = getattr(usage, "completion_tokens_details", None)
     found = Usage(
-        input_tokens=_int(getattr(usage, "prompt_tokens", None)),
-        output_tokens=_int(getattr(usage, "completion_tokens", None)),
-        cached_tokens=_int(getattr(prompt, "cached_tokens", None)),
-        reasoning_tokens=_int(getattr(completion, "reasoning_tokens", None)),
-        queue_time=_float(getattr(usage, "queue_time", None)),
-        prompt_time=_float(getattr(usage, "prompt_time", None)),
-        completion_time=_float(getattr(usage, "completion_time", None)),
-        total_time=_float(getattr(usage, "total_time", None)),
+        input_tokens=_count(getattr(usage, "prompt_tokens", None)),
+        output_tokens=_count(getattr(usage, "completion_tokens", None)),
+        cached_tokens=_count(getattr(prompt, "cached_tokens", None)),
+        reasoning_tokens=_count(getattr(completion, "reasoning_tokens", None)),
+        queue_time=_amount(getattr(usage, "queue_time", None)),
+        prompt_time=_amount(getattr(usage, "prompt_time", None)),
+        completion_time=_amount(getattr(usage, "completion_time", None)),
+        total_time=_amount(getattr(usage, "total_time", None)),
     )
     return None if found == Usage() else found
 
@@ -163,7 +163,7 @@ def observe_identity(timeline: Timeline, answer: Any) -> None:
         response_id=_str(getattr(answer, "id", None)),
         response_model=_str(getattr(answer, "model", None)),
         system_fingerprint=_str(getattr(answer, "system_fingerprint", None)),
-        created=_int(getattr(answer, "created", None)),
+        created=_count(getattr(answer, "created", None)),
         response_service_tier=_str(getattr(answer, "service_tier", None)),
     )
 
@@ -181,26 +181,26 @@ def observe_other(timeline: Timeline, answer: Any, t: int) -> None:
     usage = getattr(answer, "usage", None)
     if usage is not None:
         found = Usage(
-            input_tokens=_int(getattr(usage, "prompt_tokens", None)),
-            output_tokens=_int(getattr(usage, "completion_tokens", None)),
+            input_tokens=_count(getattr(usage, "prompt_tokens", None)),
+            output_tokens=_count(getattr(usage, "completion_tokens", None)),
         )
         if found != Usage():
             timeline.used(t, found)
     x_groq = getattr(answer, "x_groq", None)
     timeline.identified(
         response_model=_str(getattr(answer, "model", None)),
-        audio_seconds=_float(getattr(answer, "duration", None)),
+        audio_seconds=_amount(getattr(answer, "duration", None)),
         request_id=_str(x_groq.get("id") if isinstance(x_groq, Mapping) else getattr(x_groq, "id", None)),
     )
 
 
 def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, content: Any) -> None:
-    index = _int(getattr(choice, "index", None)) or 0
+    index = _count(getattr(choice, "index", None)) or 0
     for position, call in enumerate(_list(getattr(part, "tool_calls", None))):
         function = getattr(call, "function", None)
         name, arguments = _str(getattr(function, "name", None)), getattr(function, "arguments", None)
         arguments = arguments if isinstance(arguments, str) else None  # whole: its size is measured
-        call_index = _int(getattr(call, "index", None)) if t is not None else position
+        call_index = _count(getattr(call, "index", None)) if t is not None else position
         call_id = _str(getattr(call, "id", None))
         timeline.tool_delta(t, index, call_index, call_id, name, arguments)
         if content is not None:
@@ -208,7 +208,7 @@ def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, c
     for tool in _list(getattr(part, "executed_tools", None)):
         timeline.tool_executed(
             t,
-            _int(getattr(tool, "index", None)) or 0,
+            _count(getattr(tool, "index", None)) or 0,
             _str(getattr(tool, "type", None)) or "unknown",
             # Announced, a search has results already: none.
             has_output=bool(
@@ -281,6 +281,16 @@ def _float(value: Any) -> float | None:
     except OverflowError:
         return None
     return number if isfinite(number) else None  # a record with NaN would not equal itself
+
+
+def _count(value: Any) -> int | None:
+    count = _int(value)
+    return None if count is None or count < 0 else count
+
+
+def _amount(value: Any) -> float | None:
+    amount = _float(value)
+    return None if amount is None or amount < 0 else amount
 
 
 def _str(value: Any) -> str | None:
