@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.figures import FIGURE, Figure, print_figures
 
+from groqscope import _diagnostics
+
 # Machines that run these tests are shared: a slow example is not a failure.
 settings.register_profile("default", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=2_000)
@@ -77,6 +79,17 @@ def _sdk_left_as_found() -> Iterator[None]:
     gc.collect(0)  # a stream dropped by the test ends in the test
 
     assert before in (None, after), "a test left the SDK instrumented"
+
+
+@pytest.fixture(autouse=True)
+def _no_failure_of_ours(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A failure that groqscope swallowed, so as not to hurt the caller, fails the test that did not inject it."""
+    yield
+    failures = dict(_diagnostics.failures)
+    _diagnostics.failures.clear()
+    expected = request.node.get_closest_marker("injects_failure") is not None
+
+    assert expected or not failures, f"groqscope swallowed failures of its own: {failures}"
 
 
 def _seam() -> tuple[object, ...] | None:

@@ -127,7 +127,7 @@ def test_a_client_per_request(exported: Exported, figure: Figure) -> None:
     after = settled()
 
     assert grown(before, after, 5_000) == {}
-    assert after["groqscope.telemetry.metrics.Metrics"] == before["groqscope.telemetry.metrics.Metrics"]
+    assert after["groqscope.telemetry.metrics.Metrics"] <= before["groqscope.telemetry.metrics.Metrics"]
     figure("5,000 clients, each instrumented on its own: objects left", sum((after - before).values()))
 
 

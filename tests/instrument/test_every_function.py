@@ -19,7 +19,7 @@ from support.processes import WHOLE
 from support.scope import ASK, COMPLETION, STREAM, Exported, Wire, groq_client, sse
 
 import groqscope
-from groqscope.instrument import faults, flush, lifecycle
+from groqscope.instrument import flush, lifecycle
 
 pytestmark = pytest.mark.slow
 
@@ -182,6 +182,7 @@ def watched(run: Callable[[], Any], on_call: Callable[[FrameType], None]) -> Any
         sys.settrace(before)
 
 
+@pytest.mark.injects_failure
 @each_mode
 @pytest.mark.parametrize(("scene", "replies"), SCENES, ids=[scene.name for scene, _ in SCENES])
 @pytest.mark.filterwarnings(
@@ -219,7 +220,6 @@ def test_a_failure_at_every_entrance(scene: Both, replies: list[Any], mode: Mode
             noticed[code.co_qualname.rpartition("<locals>.")[2]] = got
     flush()
     exported.shutdown()
-    faults.counts.clear()
     # What stands in the SDK's place was made to fail too; those requests are nobody's to end.
     for recorder in tuple(lifecycle._open):
         recorder.disown()

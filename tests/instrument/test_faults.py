@@ -14,6 +14,8 @@ from groqscope.instrument import faults, lifecycle
 from groqscope.simulator import Answer, ErrorEvent, Failure, Playable, Simulator
 from groqscope.timeline import Timeline
 
+pytestmark = pytest.mark.injects_failure
+
 
 class InjectedError(Exception):
     """A failure of ours, made up."""
@@ -145,7 +147,6 @@ def test_a_failing_hook(
     assert {p.attributes["groqscope.hook"] for p in points["groqscope.internal_errors"]} >= {hook}
     if ended:
         assert [p.value for p in points["groqscope.requests.active"]] == [0]
-    faults.counts.clear()
 
 
 @each_mode
@@ -167,7 +168,6 @@ def test_a_failing_timeline(
 
     assert len([s for s in exported.spans if s.name.startswith("chat")]) == len(SCENES)
     assert "ZeroDivisionError" in caplog.text
-    faults.counts.clear()
 
 
 @each_mode
@@ -184,7 +184,6 @@ def test_a_failing_record(mode: Mode, sim: Simulator, exported: Exported, monkey
     assert attributes[0]["gen_ai.request.model"] == "llama-3.3-70b-versatile"
     assert "groqscope.internal_errors" in exported.metrics()
     assert sum(faults.counts.values()) == 1
-    faults.counts.clear()
 
 
 @each_mode
@@ -199,7 +198,6 @@ def test_a_failing_exporter(mode: Mode, sim: Simulator, exported: Exported, monk
     monkeypatch.setattr(exported.exporter, "export", fail)
     assert outcome_of(read, mode, client) == ["", "a", "b", None]
     monkeypatch.undo()
-    faults.counts.clear()
 
 
 def test_a_failure_is_counted_where_its_request_is(sim: Simulator, monkeypatch: Any) -> None:
@@ -214,4 +212,3 @@ def test_a_failure_is_counted_where_its_request_is(sim: Simulator, monkeypatch: 
     assert [[point.value for point in points] for points in counted] == [[1], []]
     for exported in both:
         exported.shutdown()
-    faults.counts.clear()

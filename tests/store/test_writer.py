@@ -233,6 +233,7 @@ def test_a_full_disk_leaves_no_empty_files(tmp_path: Path, monkeypatch: pytest.M
     assert writer.lost == 100
 
 
+@pytest.mark.injects_failure
 def test_spans_that_cannot_be_encoded_are_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -242,7 +243,6 @@ def test_spans_that_cannot_be_encoded_are_said_once(
     def fail(_: object) -> None:
         raise ValueError(said)
 
-    monkeypatch.setattr("groqscope._diagnostics.failures", {})
     monkeypatch.setattr("groqscope.store.exporters.encode_spans", fail)
     exporter = LocalSpanExporter(tmp_path)
     with caplog.at_level(logging.DEBUG):

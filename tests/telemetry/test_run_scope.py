@@ -180,6 +180,7 @@ def test_wrong_arguments(name, tags):
         run(name, tags=tags)
 
 
+@pytest.mark.injects_failure
 def test_failure_of_ours(monkeypatch, spans, provider):
     """When the span cannot be begun, or ended, the caller's work is done all the same."""
     monkeypatch.setattr(trace, "get_tracer", lambda *_, **__: 1 / 0)

@@ -499,6 +499,7 @@ def test_limits_of_the_provider(sim: Simulator) -> None:
     assert (len(few.attributes or {}), len(few.events)) == (12, 1)
 
 
+@pytest.mark.injects_failure
 def test_metrics_that_cannot_be_recorded_are_said_once(
     exported: Exported, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -508,7 +509,6 @@ def test_metrics_that_cannot_be_recorded_are_said_once(
     def fail(*_: object, **__: object) -> None:
         raise ValueError(said)
 
-    monkeypatch.setattr("groqscope._diagnostics.failures", {})
     monkeypatch.setattr("groqscope.telemetry.metrics.Metrics.record", fail)
     client = exported.client("sync", http={"transport": Wire(lambda _: sse(*WHOLE))})
     with caplog.at_level(logging.DEBUG, "groqscope"):
