@@ -205,6 +205,16 @@ def test_budgets_in_pytest(groq: Simulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_own_tests(groq: Simulator, tmp_path: Path) -> None:
+    """The tests of the page on testing pass."""
+    (block,) = python("testing.md")
+    (tmp_path / "test_page.py").write_text(block, "utf-8")
+    program = f"import pytest; raise SystemExit(pytest.main(['-q', '-p', 'no:randomly', '-c', {os.devnull!r}, '.']))"
+
+    assert "3 passed" in run_program(groq, tmp_path, program)
+
+
+@pytest.mark.slow
 def test_content(groq: Simulator, tmp_path: Path) -> None:
     """The policy of the page on content can be given, scrubs, and records."""
     ask = """

@@ -10,7 +10,9 @@ import groq
 import httpx
 import pytest
 from support.both import Both, Mode, both, each_mode
-from support.scope import ASK, STREAM, Exported
+from support.scope import ASK, STREAM, Exported, groq_client
+
+from groqscope.testing import ManualClock
 
 MS = 1_000_000
 ROLE = (
@@ -35,20 +37,6 @@ WHOLE = (
 ERROR = b'{"error":{"message":"no","type":"tokens","code":"rate_limit_exceeded"}}'
 
 
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 7_000 * MS
-
-    def __call__(self) -> int:
-        return self.now
-
-    def pass_ms(self, ms: int) -> None:
-        """Move on."""
-        self.now += ms * MS
-
-
 @dataclass
 class Attempt:
     """How long each step of an attempt takes, in milliseconds; `None` is a step that does not happen."""
@@ -66,7 +54,7 @@ class Attempt:
     """The step at whose end the connection breaks."""
     traced: bool = True
 
-    def steps(self, clock: Clock) -> Iterator[str]:
+    def steps(self, clock: ManualClock) -> Iterator[str]:
         """Yield the transport's events while the clock runs; raise where it breaks."""
         names = (
             ("pool", "", ""),
@@ -81,7 +69,7 @@ class Attempt:
                 continue
             if first:
                 yield first
-            clock.pass_ms(taken)
+            clock.advance(taken)
             if self.fails == name:
                 raise httpx.ConnectError("broken")
             if last:
@@ -91,16 +79,16 @@ class Attempt:
 class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     """A body that comes while the clock runs."""
 
-    def __init__(self, attempt: Attempt, clock: Clock, trace: Any) -> None:
+    def __init__(self, attempt: Attempt, clock: ManualClock, trace: Any) -> None:
         self._attempt, self._clock, self._trace = attempt, clock, trace
 
     def _pieces(self) -> Iterator[bytes]:
         for taken, piece in self._attempt.pieces:
-            self._clock.pass_ms(taken)
+            self._clock.advance(taken)
             if isinstance(piece, BaseException):
                 raise piece
             yield piece
-        self._clock.pass_ms(self._attempt.end)
+        self._clock.advance(self._attempt.end)
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._pieces()
@@ -115,17 +103,17 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     def close(self) -> None:
         """Takes a millisecond."""
-        self._clock.pass_ms(1)
+        self._clock.advance(1)
 
     async def aclose(self) -> None:
         """Takes a millisecond."""
-        self._clock.pass_ms(1)
+        self._clock.advance(1)
 
 
 class Line(httpx.BaseTransport, httpx.AsyncBaseTransport):
     """A transport that takes its time by the clock and tells its steps as httpcore does."""
 
-    def __init__(self, clock: Clock, attempts: Sequence[Attempt]) -> None:
+    def __init__(self, clock: ManualClock, attempts: Sequence[Attempt]) -> None:
         self._clock, self._attempts = clock, list(attempts)
 
     def _response(self, attempt: Attempt, request: httpx.Request) -> httpx.Response:
@@ -166,59 +154,59 @@ class Story:
 
 
 @both
-async def read(client: Any, clock: Clock) -> None:
+async def read(client: Any, clock: ManualClock) -> None:
     async for _ in await client.chat.completions.create(**STREAM):
         pass
 
 
 @both
-async def read_slowly(client: Any, clock: Clock) -> None:
+async def read_slowly(client: Any, clock: ManualClock) -> None:
     async for _ in await client.chat.completions.create(**STREAM):
-        clock.pass_ms(100)
+        clock.advance(100)
 
 
 @both
-async def wait_then_read(client: Any, clock: Clock) -> None:
+async def wait_then_read(client: Any, clock: ManualClock) -> None:
     stream = await client.chat.completions.create(**STREAM)
-    clock.pass_ms(100)
+    clock.advance(100)
     async for _ in stream:
         pass
 
 
 @both
-async def break_after_two(client: Any, clock: Clock) -> None:
+async def break_after_two(client: Any, clock: ManualClock) -> None:
     async with await client.chat.completions.create(**STREAM) as stream:
         async for chunk in stream:
-            clock.pass_ms(100)
+            clock.advance(100)
             if chunk.choices[0].delta.content:
                 break
 
 
 @both
-async def drop_after_one(client: Any, clock: Clock) -> None:
+async def drop_after_one(client: Any, clock: ManualClock) -> None:
     async for _ in await client.chat.completions.create(**STREAM):
-        clock.pass_ms(100)
+        clock.advance(100)
         break
-    clock.pass_ms(100)
+    clock.advance(100)
 
 
 @both
-async def never_read(client: Any, clock: Clock) -> None:
+async def never_read(client: Any, clock: ManualClock) -> None:
     stream = await client.chat.completions.create(**STREAM)
-    clock.pass_ms(100)
+    clock.advance(100)
     await stream.close()
 
 
 @both
-async def read_lines(client: Any, clock: Clock) -> None:
+async def read_lines(client: Any, clock: ManualClock) -> None:
     async with client.chat.completions.with_streaming_response.create(**STREAM) as response:
         async for line in response.iter_lines():
             if line:
-                clock.pass_ms(100)
+                clock.advance(100)
 
 
 @both
-async def ask(client: Any, clock: Clock) -> None:
+async def ask(client: Any, clock: ManualClock) -> None:
     await client.chat.completions.create(**ASK)
 
 
@@ -326,7 +314,7 @@ STORIES = [
 @pytest.mark.parametrize("story", STORIES, ids=str)
 def test_exact(story: Story, mode: Mode, exported: Exported) -> None:
     """Phases, duration and children are what the clock was moved, and nothing else."""
-    clock = Clock()
+    clock = ManualClock()
     client = _client(mode, story, clock, exported)
     with contextlib.suppress(groq.APIError, httpx.HTTPError, asyncio.CancelledError):
         story.act(mode, client, clock)
@@ -341,21 +329,19 @@ def test_exact(story: Story, mode: Mode, exported: Exported) -> None:
         assert span.start_time <= child.start_time <= child.end_time <= span.end_time, child.name
 
 
-def _client(mode: Mode, story: Story, clock: Clock, exported: Exported) -> Any:
+def _client(mode: Mode, story: Story, clock: ManualClock, exported: Exported) -> Any:
     """A client whose building of a request takes 1 ms, and its back-off 50, by the clock."""
 
     class Building(httpx.Client if mode == "sync" else httpx.AsyncClient):  # type: ignore[misc] - of either kind
         def build_request(self, *args: Any, **kwargs: Any) -> httpx.Request:
-            clock.pass_ms(1)
+            clock.advance(1)
             return super().build_request(*args, **kwargs)
 
-    client = exported.client(
-        mode, http_client=Building(transport=Line(clock, story.attempts)), max_retries=story.retries
-    )
-    type(client)._groqscope_scope.now = clock
+    http = Building(transport=Line(clock, story.attempts))
+    client = exported.instrument(groq_client(mode, http_client=http, max_retries=story.retries), clock=clock)
 
     def back_off(*_: Any, **__: Any) -> float:
-        clock.pass_ms(50)
+        clock.advance(50)
         return 0
 
     client._calculate_retry_timeout = back_off

@@ -18,13 +18,14 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from support.figures import Figure
 from support.hooks import HOOKS
 from support.processes import WHOLE
-from support.scope import ASK, STREAM, Exported, Wire, groq_client, record_from, sse
+from support.scope import ASK, STREAM, Exported, Wire, groq_client, sse
 
 import groqscope
 from groqscope import semconv
 from groqscope.codec import encode
 from groqscope.instrument import faults, flush
 from groqscope.simulator import Answer, Delays, Failure, Simulator, ToolCall
+from groqscope.testing import record_from
 
 TOOLS = Answer("a b c", tool_calls=[ToolCall("f", ['{"a":', "1}"])])
 
@@ -129,8 +130,8 @@ def test_a_clock_that_jumps(jumps: list[int], how: str) -> None:
     chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
     tool = {**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
     pieces = [*WHOLE[:-1], b"data: " + json.dumps(tool).encode() + b"\n\n", WHOLE[-1]]
-    client = exported.client("sync", http={"transport": Wire(lambda _: sse(*pieces))}, max_retries=0)
-    type(client)._groqscope_scope.now = JumpingClock(jumps)
+    client = groq_client("sync", http={"transport": Wire(lambda _: sse(*pieces))}, max_retries=0)
+    exported.instrument(client, clock=JumpingClock(jumps))
     stream = client.chat.completions.create(**STREAM)
     if how == "closed":
         next(stream)

@@ -28,8 +28,9 @@ GPT = "openai/gpt-oss-120b"
 class _ByLogfire(Exported):
     """The providers are logfire's own, as `logfire.configure()` makes them."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         """Configure a logfire that is nobody else's."""
+        self.options = {}
         self.exporter = InMemorySpanExporter()
         self.reader = InMemoryMetricReader()
         self.logfire = logfire.configure(

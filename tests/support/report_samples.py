@@ -26,134 +26,18 @@ from groqscope.audit import (
 )
 from groqscope.audit import overview as analyse
 from groqscope.audit.model import Certainty
+from groqscope.testing import Story
+from groqscope.testing.story import NOON_UNIX_NS
 from groqscope.timeline import (
     Channel,
     ModelUsage,
-    Outcome,
     Phases,
-    RateLimits,
-    RequestFacts,
     RequestRecord,
-    ResponseFacts,
-    Timeline,
     Usage,
 )
 from support.full_records import busy_record, full_record, ordinary_record
 
 MS = 1_000_000
-NOON_UNIX_NS = 1_794_391_391_482_000_000
-"""2026-11-11 09:23:11.482 UTC."""
-
-
-class Story:
-    """Tells a timeline what happens, in milliseconds from now on."""
-
-    def __init__(self, *, start_unix_ns: int = NOON_UNIX_NS, seed: int = 1, **request: object) -> None:
-        """Begin a request with these facts; streamed unless said otherwise."""
-        facts: RequestFacts = {
-            "model": "llama-3.3-70b-versatile",
-            "stream": True,
-            "server_address": "api.groq.com",
-            "server_port": 443,
-            "messages": 3,
-            "request_size": 1_482,
-        }
-        facts.update(request)  # type: ignore[typeddict-item]  # keyword arguments of a test
-        self.now = 5_000_000_000
-        self.random = Random(seed)
-        self.timeline = Timeline(self.now, start_unix_ns, facts)
-        self.timeline.traced({"trace_id": f"{seed:032x}", "span_id": f"{seed:016x}", "service": "shop"})
-        self.answer: ResponseFacts = {
-            "request_id": f"req_01k9zq7m{seed:04d}fzv8a2t6p4x1c3d",
-            "response_id": f"chatcmpl-5f0c2c1e-{seed:04d}",
-            "region": "dls",
-            "response_model": str(facts.get("model")),
-            "response_service_tier": "on_demand",
-            "system_fingerprint": "fp_6507bcfb6f",
-            "created": start_unix_ns // 1_000_000_000,
-            "rate_limits": RateLimits(
-                requests_limit=14_400,
-                requests_remaining=14_212,
-                requests_reset=1_126.0,
-                tokens_limit=300_000,
-                tokens_remaining=271_904,
-                tokens_reset=5.6,
-            ),
-        }
-
-    def after(self, ms: float) -> int:
-        """Let time pass and tell what it is now."""
-        self.now += round(ms * MS)
-        return self.now
-
-    def issue(
-        self, *, prepare: float = 1.9, connect: float | None = None, tls: float | None = None, send: float = 0.9
-    ) -> None:
-        """Prepare and send an attempt; without `connect` the connection is reused."""
-        self.timeline.prepared(self.after(prepare))
-        self.after(0.3)
-        if connect is not None:
-            self.timeline.connecting(self.now)
-            self.after(connect)
-        if tls is not None:
-            self.timeline.securing(self.now)
-            self.after(tls)
-        self.timeline.sending(self.now)
-        self.timeline.sent(self.after(send))
-
-    def refused(self, wait: float, status: int, error_type: str, retry_after: float | None, backoff: float) -> None:
-        """Let the current attempt fail, and the SDK sleep."""
-        self.timeline.headers(self.after(wait))
-        self.timeline.attempt_failed(self.after(0.4), status=status, error_type=error_type, retry_after=retry_after)
-        self.timeline.backed_off(self.after(backoff))
-
-    def headers(self, wait: float, status: int = 200) -> None:
-        """Bring the headers and give control to the caller, who asks for chunks at once."""
-        self.timeline.headers(self.after(wait))
-        self.timeline.answered(self.after(0.1), status, unseen=False)
-        self.timeline.returned(self.after(0.1))
-        self.timeline.asked(self.after(0.02))
-
-    def chunk(self, gap: float, channel: int = Channel.CONTENT, *, consume: float = 0.02) -> None:
-        """Bring a chunk after `gap`; the caller keeps it for `consume`."""
-        t = self.after(gap)
-        self.timeline.received(212)
-        self.timeline.chunk(t, channel)
-        self.timeline.returned(self.after(0.01))
-        self.timeline.asked(self.after(consume))
-
-    def text(self, tokens: int, gap: float = 3.0, *, channel: int = Channel.CONTENT, consume: float = 0.02) -> None:
-        """Bring that many chunks, about `gap` apart."""
-        for _ in range(tokens):
-            self.chunk(gap * self.random.uniform(0.6, 1.4), channel, consume=consume)
-
-    def tool(self, gap: float, index: int, name: str, arguments: str, *, pieces: int = 1) -> None:
-        """Bring a tool call in so many pieces."""
-        step = -(-len(arguments) // pieces)
-        for piece in range(pieces):
-            t = self.after(gap if piece == 0 else 2.1)
-            self.timeline.chunk(t, Channel.TOOL)
-            first = piece == 0
-            part = arguments[piece * step : (piece + 1) * step]
-            self.timeline.tool_delta(t, 0, index, f"call_{index}a7c" if first else None, name if first else None, part)
-            self.timeline.returned(self.after(0.01))
-            self.timeline.asked(self.after(0.02))
-
-    def used(self, usage: Usage, reason: str | None = "stop", gap: float = 1.0) -> None:
-        """Bring the chunk with the finish reason and the usage."""
-        t = self.after(gap)
-        self.timeline.chunk(t, Channel.NONE)
-        self.timeline.used(t, usage)
-        if reason:
-            self.timeline.choice_finished(0, reason)
-
-    def end(
-        self, outcome: Outcome = "completed", *, error: str | None = None, cost: float | None = None
-    ) -> RequestRecord:
-        """End the request."""
-        self.timeline.identified(**self.answer)
-        _, settled = self.timeline.end(self.after(0.4), outcome)
-        return self.timeline.record(None, settled, error, cost)
 
 
 def usage(inp: int, out: int, queue: float, prompt: float, completion: float, *, cached: int | None = None) -> Usage:
@@ -169,7 +53,7 @@ def usage(inp: int, out: int, queue: float, prompt: float, completion: float, *,
     )
 
 
-def streamed(**request: object) -> RequestRecord:
+def streamed(**request: Any) -> RequestRecord:
     """Stream 212 tokens over a reused connection."""
     story = Story(temperature=0.2, max_tokens=512, tools=2, **request)
     story.issue()
@@ -177,13 +61,13 @@ def streamed(**request: object) -> RequestRecord:
     story.chunk(45.2, Channel.NONE)
     story.text(212, 2.9)
     story.used(usage(846, 212, 0.018, 0.0413, 0.6402, cached=512))
-    story.timeline.last_byte(story.now)
+    story.last_byte()
     return story.end(cost=0.00067)
 
 
-def retried(**request: object) -> RequestRecord:
+def retried(**request: Any) -> RequestRecord:
     """Two 429s, then an answer."""
-    story = Story(seed=2, **request)
+    story = Story(number=2, **request)
     story.issue(connect=18.4, tls=31.7)
     story.refused(62, 429, "rate_limit_exceeded", 0.6, 608)
     story.issue(prepare=0.4)
@@ -193,25 +77,25 @@ def retried(**request: object) -> RequestRecord:
     story.chunk(22, Channel.NONE)
     story.text(96, 3.1)
     story.used(usage(312, 96, 0.0042, 0.0211, 0.291))
-    story.timeline.last_byte(story.now)
+    story.last_byte()
     return story.end(cost=0.00026)
 
 
-def slow_consumer(**request: object) -> RequestRecord:
+def slow_consumer(**request: Any) -> RequestRecord:
     """The caller takes 9 ms over each chunk."""
-    story = Story(seed=3, model="llama-3.1-8b-instant", **request)
+    story = Story(number=3, model="llama-3.1-8b-instant", **request)
     story.issue()
     story.headers(71)
     story.chunk(9, Channel.NONE)
     story.text(130, 2.0, consume=9.0)
     story.used(usage(201, 130, 0.0061, 0.0093, 0.198))
-    story.timeline.last_byte(story.now)
+    story.last_byte()
     return story.end(cost=0.00002)
 
 
-def tool_calls(**request: object) -> RequestRecord:
+def tool_calls(**request: Any) -> RequestRecord:
     """Some text, then one whole call and one in pieces that is not JSON."""
-    story = Story(seed=4, model="openai/gpt-oss-120b", tools=4, reasoning_effort="medium", **request)
+    story = Story(number=4, model="openai/gpt-oss-120b", tools=4, reasoning_effort="medium", **request)
     story.issue()
     story.headers(88)
     story.chunk(31, Channel.NONE)
@@ -220,38 +104,33 @@ def tool_calls(**request: object) -> RequestRecord:
     story.tool(29.8, 0, "get_weather", '{"city": "Zürich", "unit": "celsius"}')
     story.tool(34.1, 1, "search_catalogue", '{"query": "rain coat", "limit": 5', pieces=5)
     story.used(usage(1_204, 131, 0.0022, 0.0377, 0.2216), "tool_calls")
-    story.timeline.last_byte(story.now)
+    story.last_byte()
     return story.end(cost=0.00028)
 
 
-def cold(**request: object) -> RequestRecord:
+def cold(**request: Any) -> RequestRecord:
     """A cold connection takes most of the time; not streamed."""
-    story = Story(seed=5, stream=False, model="llama-3.1-8b-instant", **request)
+    story = Story(number=5, stream=False, model="llama-3.1-8b-instant", **request)
     story.issue(connect=84.2, tls=131.0)
-    story.timeline.headers(story.after(61))
-    story.timeline.answered(story.after(0.1), 200, unseen=False)
-    story.timeline.last_byte(story.after(0.3))
-    story.timeline.used(story.now, usage(88, 24, 0.0011, 0.0042, 0.0312))
-    story.timeline.choice_finished(0, "stop")
-    story.answer["response_size"] = 1_012
+    story.whole(61, usage(88, 24, 0.0011, 0.0042, 0.0312))
     return story.end(cost=0.000006)
 
 
-def queued(**request: object) -> RequestRecord:
+def queued(**request: Any) -> RequestRecord:
     """Groq's queue takes most of the time."""
-    story = Story(seed=6, request_service_tier="flex", **request)
+    story = Story(number=6, request_service_tier="flex", **request)
     story.issue()
     story.headers(1_392)
     story.chunk(30, Channel.NONE)
     story.text(60, 3.0)
     story.used(usage(640, 60, 1.284, 0.0602, 0.1804))
-    story.timeline.last_byte(story.now)
+    story.last_byte()
     return story.end(cost=0.00042)
 
 
-def broken(**request: object) -> RequestRecord:
+def broken(**request: Any) -> RequestRecord:
     """An error event after 41 tokens: usage never came."""
-    story = Story(seed=7, **request)
+    story = Story(number=7, **request)
     story.issue()
     story.headers(102)
     story.text(41, 3.0)
@@ -259,40 +138,39 @@ def broken(**request: object) -> RequestRecord:
     return story.end("error", error="capacity_exceeded")
 
 
-def abandoned(**request: object) -> RequestRecord:
+def abandoned(**request: Any) -> RequestRecord:
     """Dropped by the caller after 18 tokens."""
-    story = Story(seed=8, **request)
+    story = Story(number=8, **request)
     story.issue()
     story.headers(93)
     story.text(18, 3.0)
     return story.end("abandoned")
 
 
-def refused(**request: object) -> RequestRecord:
+def refused(**request: Any) -> RequestRecord:
     """Refused before anything was generated."""
-    story = Story(seed=9, model="llama-4-scout", **request)
+    story = Story(number=9, model="llama-4-scout", **request)
     story.issue()
-    story.timeline.headers(story.after(38))
-    story.timeline.attempt_failed(story.after(0.2), status=404, error_type="model_not_found", retry_after=None)
+    story.refused(37.8, 404, "model_not_found")
     return story.end("error", error="model_not_found")
 
 
-def one_chunk(**request: object) -> RequestRecord:
+def one_chunk(**request: Any) -> RequestRecord:
     """One chunk, no usage."""
-    story = Story(seed=10, **request)
+    story = Story(number=10, **request)
     story.issue()
     story.headers(50)
     story.chunk(10)
     return story.end("truncated")
 
 
-def unfinished(**request: object) -> RequestRecord:
+def unfinished(**request: Any) -> RequestRecord:
     """Still running after 30 tokens."""
-    story = Story(seed=11, **request)
+    story = Story(number=11, **request)
     story.issue()
     story.headers(80)
     story.text(30, 3.0)
-    return story.timeline.record(story.after(210))
+    return story.running(210)
 
 
 def empty(**_: object) -> RequestRecord:
@@ -310,46 +188,42 @@ def foreign(**_: object) -> RequestRecord:
     )
 
 
-def compound(**request: object) -> RequestRecord:
+def compound(**request: Any) -> RequestRecord:
     """A compound system: two models inside, a search that Groq ran."""
-    story = Story(seed=12, model="groq/compound", **request)
+    story = Story(number=12, model="groq/compound", **request)
     story.issue()
     story.headers(130)
     story.timeline.tool_executed(story.after(20), 0, "search", has_output=False)
     story.chunk(0, Channel.REASONING)
     story.timeline.tool_executed(story.after(840), 0, "search", has_output=True)
     story.text(64, 2.6)
-    t = story.after(1.0)
-    story.timeline.chunk(t, Channel.NONE)
-    story.timeline.used(
-        t,
+    story.used(
         usage(2_904, 188, 0.0051, 0.0712, 0.4021),
-        (
+        models=(
             ModelUsage(model="llama-3.3-70b-versatile", input_tokens=1_304, output_tokens=90),
             ModelUsage(model="openai/gpt-oss-120b", input_tokens=1_600, output_tokens=98),
         ),
     )
-    story.timeline.choice_finished(0, "stop")
-    story.timeline.last_byte(story.now)
+    story.last_byte()
     return story.end()
 
 
-def huge(**request: object) -> RequestRecord:
+def huge(**request: Any) -> RequestRecord:
     """Twenty thousand chunks over a minute and 20 tool calls with hostile names."""
-    story = Story(seed=13, **request)
+    story = Story(number=13, **request)
     story.issue()
     story.headers(300)
     story.text(20_000, 3.0)
     for index in range(20):
         story.tool(20, index, f"<script>alert({index})</script>\x1b[31m[bold]" + "x" * 80, "{}")
     story.used(usage(120_000, 20_040, 0.01, 0.2, 61.0), "tool_calls")
-    story.timeline.last_byte(story.now)
+    story.last_byte()
     return story.end(cost=0.0867)
 
 
-def wide(**request: object) -> RequestRecord:
+def wide(**request: Any) -> RequestRecord:
     """Names that take two cells a character, or none."""
-    story = Story(seed=14, model="模型-七十億-超長的名字", service="店舗🛒", **request)
+    story = Story(number=14, model="模型-七十億-超長的名字", service="店舗🛒", **request)
     story.issue()
     story.headers(60)
     story.text(3, 3.0)

@@ -2,23 +2,13 @@
 
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 import groq
 import httpx
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-import groqscope
-from groqscope import RequestRecord, semconv
-from groqscope.codec import decode
-from groqscope.instrument import flush
+from groqscope.testing import InMemoryTelemetry
 from support.both import Mode
 
 MODEL = "llama-3.3-70b-versatile"
@@ -53,90 +43,21 @@ def groq_client(mode: Mode, base_url: str = "http://groq.test", **options: Any) 
     return kind(base_url=base_url, **options)
 
 
-@dataclass
-class Exported:
-    """Where a test's spans and metrics go."""
+class Exported(InMemoryTelemetry):
+    """Where a test's spans and metrics go, with options of `instrument` for all its clients."""
 
-    options: dict[str, Any] = field(default_factory=dict[str, Any])
-    sampler: Any = None
-
-    def __post_init__(self) -> None:
-        self.exporter = InMemorySpanExporter()
-        resource = Resource({"service.name": "tests"})
-        self.tracer_provider = TracerProvider(resource=resource, sampler=self.sampler, shutdown_on_exit=False)
-        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.reader = InMemoryMetricReader()
-        self.meter_provider = MeterProvider([self.reader], resource, shutdown_on_exit=False)
+    def __init__(self, options: dict[str, Any] | None = None, sampler: Any = None) -> None:
+        super().__init__(sampler=sampler)
+        self.options = options or {}
 
     @property
     def providers(self) -> dict[str, Any]:
         """Options of `instrument`."""
-        return {"tracer_provider": self.tracer_provider, "meter_provider": self.meter_provider, **self.options}
+        return {**super().providers, **self.options}
 
     def client(self, mode: Mode, base_url: str = "http://groq.test", **options: Any) -> Any:
         """An instrumented client."""
-        return groqscope.instrument(groq_client(mode, base_url, **options), **self.providers)
-
-    @property
-    def spans(self) -> list[ReadableSpan]:
-        """Everything exported so far."""
-        flush()
-        return list(self.exporter.get_finished_spans())
-
-    @property
-    def record_spans(self) -> list[ReadableSpan]:
-        """The spans that carry a record."""
-        return [span for span in self.spans if semconv.RECORD in (span.attributes or {})]
-
-    @property
-    def records(self) -> list[RequestRecord]:
-        """The records, read back from the spans."""
-        return [record_from(span) for span in self.record_spans]
-
-    def only(self) -> tuple[RequestRecord, ReadableSpan]:
-        """The one record and its span; a failure when there is not exactly one."""
-        spans = self.record_spans
-
-        assert len(spans) == 1, [span.name for span in self.spans]
-        return record_from(spans[0]), spans[0]
-
-    def children(self, span: ReadableSpan) -> list[ReadableSpan]:
-        """The spans directly below one."""
-        return [s for s in self.spans if s.parent is not None and s.parent.span_id == span.context.span_id]
-
-    def metrics(self) -> dict[str, list[Any]]:
-        """Data points by metric name."""
-        flush()
-        data = self.reader.get_metrics_data()
-        if data is None:
-            return {}
-        found: dict[str, list[Any]] = {}
-        for resource in data.resource_metrics:
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    found.setdefault(metric.name, []).extend(metric.data.data_points)
-        return found
-
-    def shutdown(self) -> None:
-        """Let go of the providers."""
-        self.tracer_provider.shutdown()
-        self.meter_provider.shutdown()
-
-
-def record_from(span: ReadableSpan) -> RequestRecord:
-    """Read a record back from its span."""
-    assert span.start_time is not None
-    assert span.end_time is not None
-    return decode(
-        span.attributes or {},
-        [(event.name, event.attributes or {}, event.timestamp) for event in span.events],
-        start_unix_ns=span.start_time,
-        duration_ns=span.end_time - span.start_time,
-        trace_id=format(span.context.trace_id, "032x"),
-        span_id=format(span.context.span_id, "016x"),
-        nested=span.kind.name == "INTERNAL",
-        service=str(span.resource.attributes["service.name"]),
-    )
+        return self.instrument(groq_client(mode, base_url, **options))
 
 
 class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):

@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from support.both import Mode, both, each_mode
 from support.processes import WHOLE
 from support.recordings import FOLDER
-from support.scope import ASK, MODEL, STREAM, Exported, Wire, record_from, sse
+from support.scope import ASK, MODEL, STREAM, Exported, Wire, sse
 
 from groqscope import __version__, record_of, semconv
 from groqscope.codec import encode
@@ -31,6 +31,7 @@ from groqscope.simulator import (
     Truncated,
     read_recording,
 )
+from groqscope.testing import record_from
 
 TOOLS = Answer(
     ["so", "then"],
