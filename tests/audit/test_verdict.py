@@ -114,6 +114,37 @@ def test_the_sentence_says_share_length_and_what_is_usual(ordinary):
     assert "ms, usually 4.54 ms)" in sentence
 
 
+@pytest.mark.parametrize(("completion_time", "why"), [(None, "reported no"), (90.0, "is not possible")])
+def test_a_delay_of_the_caller_is_the_least_where_groq_reports_no_generation(completion_time, why):
+    """The sentence says that the share is a lower bound, and why; where Groq reports its time it says neither."""
+    record = replace(request(1, consume=900 * MS), caller_delay_ns=600 * MS)
+    unknown = replace(record, usage=replace(record.usage, completion_time=completion_time))
+    known, least = judge(record, {}).sentence, judge(unknown, {}).sentence
+
+    assert known == "48% waiting for your own code (600 ms, of 906 ms in your code)."
+    assert least.startswith("At least 48% waiting for your own code (600 ms, of 906 ms in your code, Groq")
+    assert why in least
+
+
+@pytest.mark.parametrize(
+    ("delay_ns", "reported", "said"),
+    [
+        (0, True, "which delayed nothing"),
+        (12 * MS, True, "which delayed the end by 12.0 ms"),
+        (12 * MS, False, "which delayed the end by at least 12.0 ms; Groq reported no completion_time"),
+        (0, False, "which may have delayed the end; Groq reported no completion_time"),
+    ],
+)
+def test_your_own_code_that_is_no_cause_is_said_with_what_it_cost(delay_ns, reported, said):
+    """Where most of the time was the caller's and nothing stands out, the sentence says what that delayed."""
+    record = replace(request(1, consume=900 * MS), caller_delay_ns=delay_ns)
+    if not reported:
+        record = replace(record, usage=replace(record.usage, completion_time=None))
+
+    assert judge(record, {}).sentence.startswith("Nothing stands out: ")
+    assert f"(906 ms, {said})." in judge(record, {}).sentence
+
+
 def test_retries_are_told_by_kind(ordinary):
     """The sentence mentions two 429s and their back-off."""
     record = retried(1, backoff_ns=400 * MS)

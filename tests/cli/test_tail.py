@@ -80,6 +80,16 @@ def test_only_what_is_asked_for():
     assert "! rate_limit_exceeded" in shown[0]
 
 
+def test_names_keep_their_ends():
+    """A model's name and an error code that do not fit are cut in their middle, not where they differ."""
+    wrong = replace(failed(31), model="llama-3.3-70b-versatlie")
+    (line,) = [line for line in tail([], [wrong]).lines if "req_" in line or "llama" in line]
+
+    assert "versatlie" in line or "atlie" in line
+    assert "! rat" in line
+    assert "eeded" in line
+
+
 def test_a_slow_request_says_why():
     """Against what was usual before, a slow one names its cause."""
     terminal = tail([request(n) for n in range(20)], [request(30, queue=900 * MS)], last=0)

@@ -379,7 +379,7 @@ def both(a: Sequence[RequestRecord], b: Sequence[RequestRecord]) -> Comparison:
     return replace(found, a=replace(found.a, version="0.1.0"), b=replace(found.b, version="0.1.0"))
 
 
-ADVICE = "stay below the rate limit: fewer or smaller requests at once"
+ADVICE = "Stay below the rate limit: fewer or smaller requests at once."
 
 
 def explained() -> Audit:
@@ -437,7 +437,7 @@ WHY = Why(
             share=0.0319,
             usual_ns=17_400_000,
             sentence="3% in Groq's queue",
-            advice="spread the load over time, or ask for another service tier",
+            advice="Spread the load over time, or ask for another service tier.",
         ),
     ),
 )

@@ -52,21 +52,21 @@ class Rule:
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    Rule("queue", "in Groq's queue", 0.2, "spread the load over time, or ask for another service tier"),
-    Rule("retries", "in failed attempts and back-off", 0.2, "send fewer or smaller requests at once"),
-    Rule("cold_connection", "opening a connection", 0.2, "keep one client and use it for every request"),
-    Rule("pool_wait", "waiting for a free connection", 0.2, "raise the HTTP client's max_connections"),
-    Rule("caller", "waiting for your own code", 0.2, "do less per chunk, or hand the chunks to another task"),
-    Rule("stall", "in one pause of the stream", 0.2, "if it repeats, tell Groq's support the request id"),
-    Rule("prepare", "building the request", 0.2, "something holds the CPU or the event loop: build less, block less"),
-    Rule("send", "sending the request", 0.2, "send less: a shorter history, smaller or linked images"),
-    Rule("finish", "after the last byte", 0.2, "look at what handles the response: parsing, hooks"),
-    Rule("reasoning", "reasoning before the answer", 0.4, "lower reasoning_effort, or take another model"),
-    Rule("network", "between you and Groq, unaccounted for", 0.5, "look at proxy, DNS and distance to the region"),
-    Rule("prefill", "processing the prompt", 0.5, "shorten the prompt, or keep its beginning the same: Groq caches it"),
-    Rule("tool_call", "waiting for a tool call to be written", None, "let tools take fewer or shorter arguments"),
-    Rule("long_answer", "generating a long answer", None, "ask for less, or set max_completion_tokens"),
-    Rule("slow_generation", "generating slowly", None, "try later, or another service tier"),
+    Rule("queue", "in Groq's queue", 0.2, "Spread the load over time, or ask for another service tier."),
+    Rule("retries", "in failed attempts and back-off", 0.2, "Send fewer or smaller requests at once."),
+    Rule("cold_connection", "opening a connection", 0.2, "Keep one client and use it for every request."),
+    Rule("pool_wait", "waiting for a free connection", 0.2, "Raise the HTTP client's max_connections."),
+    Rule("caller", "waiting for your own code", 0.2, "Do less per chunk, or hand the chunks to another task."),
+    Rule("stall", "in one pause of the stream", 0.2, "If it repeats, tell Groq's support the request id."),
+    Rule("prepare", "building the request", 0.2, "Something holds the CPU or the event loop: build less, block less."),
+    Rule("send", "sending the request", 0.2, "Send less: a shorter history, smaller or linked images."),
+    Rule("finish", "after the last byte", 0.2, "Look at what handles the response: parsing, hooks."),
+    Rule("reasoning", "reasoning before the answer", 0.4, "Lower reasoning_effort, or take another model."),
+    Rule("network", "between you and Groq, unaccounted for", 0.5, "Look at proxy, DNS and distance to the region."),
+    Rule("prefill", "processing the prompt", 0.5, "Shorten the prompt, or keep its beginning: Groq caches it."),
+    Rule("tool_call", "waiting for a tool call to be written", None, "Let tools take fewer or shorter arguments."),
+    Rule("long_answer", "generating a long answer", None, "Ask for less, or set max_completion_tokens."),
+    Rule("slow_generation", "generating slowly", None, "Try later, or another service tier."),
 )  # fmt: skip
 BY_CODE: Final = {rule.code: rule for rule in RULES}
 
@@ -179,6 +179,24 @@ def detail(code: str, record: RequestRecord) -> str:
     noun, get = _TOKENS.get(code, ("", None))
     number = get(record.usage) if get else None
     return count(number, noun) if number else ""
+
+
+def delay(record: RequestRecord) -> str:
+    """Say by how much the caller's own code delayed the end."""
+    ns = record.caller_delay_ns
+    if ns is None:
+        return ""
+    if not record.caller_delay_is_least:
+        return f"which delayed the end by {duration(ns)}" if ns else "which delayed nothing"
+    bound = f"which delayed the end by at least {duration(ns)}" if ns else "which may have delayed the end"
+    return f"{bound}; {not_reported(record)}"
+
+
+def not_reported(record: RequestRecord) -> str:
+    """Say why Groq's own time of generation is not known."""
+    if record.usage.completion_time:
+        return "Groq's completion_time is not possible in this request"
+    return "Groq reported no completion_time"
 
 
 _TOKENS: Final[dict[str, tuple[str, Callable[[Usage], int | None]]]] = {

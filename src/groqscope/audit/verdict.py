@@ -15,8 +15,10 @@ from groqscope.audit.rules import (
     RULES,
     SLOW_TIMES,
     TIMES_USUAL,
+    delay,
     detail,
     measure,
+    not_reported,
 )
 from groqscope.timeline import RequestRecord
 
@@ -92,13 +94,16 @@ def usual_of(code: str, usual: dict[str, float]) -> float | None:
 def _cause(code: str, ns: float, record: RequestRecord, usual: dict[str, float]) -> Cause:
     share = ns / record.duration_ns
     usual_ns = usual_of(code, usual)
-    facts = [duration(ns), detail(code, record), comparison(ns, usual_ns)]
+    least = code == "caller" and record.caller_delay_is_least
+    reason = not_reported(record) if least else ""
+    facts = [duration(ns), detail(code, record), comparison(ns, usual_ns), reason]
+    words = f"{percent(share)} {BY_CODE[code].title} ({', '.join(fact for fact in facts if fact)})"
     return Cause(
         code=code,
         ns=round(ns),
         share=share,
         usual_ns=None if usual_ns is None else round(usual_ns),
-        sentence=f"{percent(share)} {BY_CODE[code].title} ({', '.join(f for f in facts if f)})",
+        sentence=f"at least {words}" if least else words,
         advice=BY_CODE[code].advice,
     )
 
@@ -159,4 +164,6 @@ def _nothing(record: RequestRecord) -> str:
     if not phases:
         return "Nothing is known about its phases: another instrumentation wrote it."
     name, ns = phases[0]
-    return f"Nothing stands out: {percent(ns / max(1, record.duration_ns))} {DOING[name]} ({duration(ns)})."
+    facts = [duration(ns), delay(record) if name == "consume" else ""]
+    share = percent(ns / max(1, record.duration_ns))
+    return f"Nothing stands out: {share} {DOING[name]} ({', '.join(f for f in facts if f)})."

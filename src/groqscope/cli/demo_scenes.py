@@ -139,6 +139,6 @@ SCENES = (
     Scene("search", "a web search, streamed, async", _streamed_async),
     Scene("agent", "a pydantic-ai agent with a tool", _agent),
     Scene("failing", "a model's name misspelt", _failing),
-    Scene("abandoned", "a stream that is dropped", _abandoned),
+    Scene("abandoned", "a stream left early", _abandoned),
     Scene("slow", "a slow reader", _slow_consumer),
 )

@@ -181,10 +181,10 @@ def _to_stdout(text: str) -> None:
 
 
 _Cells = tuple[str, str, str, str, str, str, str, str, str]
-_TITLES: Final = ("time UTC", "model", "outcome", "total", "first", "in", "out", "tok/s", "cost")
+_TITLES: Final = ("time UTC", "model", "outcome", "total", "1st chunk", "in", "out", "tok/s", "cost")
 _WIDTHS: Final = {
-    150: (13, 25, 21, 10, 8, 6, 6, 6, 9),
-    62: (8, 16, 12, 9, 8, 0, 0, 0, 0),
+    150: (13, 24, 21, 10, 9, 6, 6, 6, 9),
+    62: (8, 15, 12, 9, 9, 0, 0, 0, 0),
     0: (0, 12, 12, 9, 0, 0, 0, 0, 0),
 }
 """Cells of each column by the room that there is; one of 0 is left out."""
@@ -192,10 +192,12 @@ _TEXTS: Final = 3
 
 
 def _row(cells: _Cells, widths: tuple[int, ...]) -> str:
+    from groqscope.audit.reports.page import pad, shorten
+
     parts: list[str] = []
     for place, (cell, width) in enumerate(zip(cells, widths, strict=True)):
         if width:
-            parts.append(f"{cell:<{width}.{width}}" if place < _TEXTS else f"{cell:>{width}}")
+            parts.append(pad(shorten(cell, width), width) if place < _TEXTS else pad(cell, width, right=True))
     return "  ".join(parts)
 
 

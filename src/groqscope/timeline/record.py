@@ -351,6 +351,12 @@ class RequestRecord:
         return "observed" if reported_generation_ns(self.usage, self.duration_ns) is None else "reported"
 
     @property
+    def caller_delay_is_least(self) -> bool:
+        """Whether `caller_delay_ns` is the least that it can be: Groq did not report how long it generated."""
+        held = (self.phases.consume or 0) > (self.caller_delay_ns or 0)
+        return held and reported_generation_ns(self.usage, self.duration_ns) is None
+
+    @property
     def output_token_throughput(self) -> float | None:
         """Output tokens generated per second, 1 / `tpot`."""
         tpot = self.tpot

@@ -7,6 +7,7 @@ from typing import Final
 from groqscope.audit.baseline import id_of
 from groqscope.audit.formatting import DurationUnit, count, moment, money, plain, rate, seconds, share, size, visible
 from groqscope.audit.reports.waterfall import Waterfall
+from groqscope.audit.rules import not_reported
 from groqscope.timeline import RequestRecord, Usage
 
 P99_NEEDS: Final = 100
@@ -97,9 +98,7 @@ def footnotes(record: RequestRecord, fall: Waterfall, unit: DurationUnit) -> Ite
 
 def _no_speed(record: RequestRecord) -> str:
     """Return why the speed of generation is not known, though the number of tokens is."""
-    reported = "Groq reported no completion_time"
-    if record.usage.completion_time:
-        reported = "Groq's completion_time is not possible in this request"
+    reported = not_reported(record)
     if not record.stream:
         return reported
     if record.reads == 1:

@@ -23,10 +23,11 @@ from groqscope.audit.model import (
 )
 from groqscope.audit.reports import tables
 from groqscope.audit.reports.details import ending, model_of, record_id
-from groqscope.audit.reports.html_data import GROUPS, LEGEND, detail_data, list_data, tone
+from groqscope.audit.reports.html_data import LEGEND, detail_data, list_data, tone
 from groqscope.audit.reports.json import kind_of
 from groqscope.audit.reports.rendering import Report, Section
 from groqscope.audit.reports.tables import Row, Table, phase_share
+from groqscope.audit.reports.waterfall import GROUPS
 from groqscope.timeline import RequestRecord
 
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
@@ -34,8 +35,8 @@ _FOLD: Final = 0.01
 _MAX_TOOLS: Final = 20
 _ALWAYS: Final = 3
 """Columns of the totals that stand there even without a value."""
-_NAMED: Final = 0.09
-"""Share from which a segment has room for its name."""
+_NAMED: Final = 0.13
+"""Share from which a segment has room for its name; on a narrow screen none has, and all stand below the bar."""
 
 
 class Markup(str):
@@ -75,18 +76,20 @@ def table_markup(table: Table, *, left: int = 1) -> Markup:
         if row.group != group:
             group = row.group
             lines.append(tag("tr", tag("th", group, colspan=len(heads), scope="rowgroup"), class_="group"))
-        lines.append(_line(row, left, shrinks=bool(table.columns[0].shrink)))
+        lines.append(_line(row, table, left))
     notes = (tag("p", note, class_="faint small") for note in table.notes)
     return join(tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *lines)), *notes)
 
 
-def _line(row: Row, left: int, *, shrinks: bool) -> Markup:
+def _line(row: Row, table: Table, left: int) -> Markup:
+    """Return a row; each figure knows its column's title, which a narrow screen writes beside it."""
     cells: list[Markup] = []
     for index, cell in enumerate(row.cells):
-        first = "indent" if row.group else "cut" if shrinks else ""
+        first = "indent" if row.group else "name" if table.columns[0].shrink else ""
         place = first if not index else "" if index < left else "r"
         names = " ".join(name for name in (place, cell.tone) if name)
-        cells.append(tag("td", cell.text, class_=names or None))
+        title = table.columns[index].title if index >= left else None
+        cells.append(tag("td", cell.text, class_=names or None, data_label=title or None))
     return tag("tr", *cells, class_="sum" if row.total else None)
 
 
@@ -183,12 +186,14 @@ def _overview_sections(audit: Audit, unit: DurationUnit) -> Markup:
         parts.append(section("Where the time went", *(_stack(model) for model in audit.models)))
         totals = tables.totals(audit)
         said = totals.only(lambda index, _: index < _ALWAYS or not _empty(totals, index))
-        beside = [section("Requests, tokens, cost", table_markup(said))]
+        parts.append(section("Requests, tokens, cost", table_markup(said)))
+        beside: list[Markup] = []
+        if audit.why is not None:
+            beside.append(section("Why slow requests were slow", _why(audit.why, unit)))
         if audit.tools:
             beside.append(_titled(tables.tools(audit, unit, _MAX_TOOLS)))
-        parts.append(tag("div", _titled(tables.quantiles(audit, unit)), tag("div", *beside), class_="pair"))
-    if audit.why is not None:
-        parts.append(section("Why slow requests were slow", _why(audit.why, unit)))
+        columns = [tag("div", *boxes) for boxes in ([_titled(tables.quantiles(audit, unit))], beside) if boxes]
+        parts.append(tag("div", *columns, class_="pair"))
     return join(*parts)
 
 
@@ -220,8 +225,11 @@ def _stack(model: ModelSummary) -> Markup:
         if not wide:
             unnamed.append(text)
     words = [f"also {', '.join(unnamed)}"] if unnamed else []
+    every = [", ".join(phase_share(phase.name, phase.share) for phase in shown)] if shown else []
     if folded:
-        words.append(f"under 1% each: {count(len(folded), 'phase')}, {share(sum(phase.share for phase in folded), 1)}")
+        small = f"under 1% each: {count(len(folded), 'phase')}, {share(sum(phase.share for phase in folded), 1)}"
+        words.append(small)
+        every.append(small)
     label = ", ".join(phase_share(phase.name, phase.share) for phase in model.phases)
     name = model.model or tables.MODEL_UNKNOWN
     return tag(
@@ -230,6 +238,7 @@ def _stack(model: ModelSummary) -> Markup:
         tag("div", *segments, class_="stack", role="img", aria_label=f"{name}: {label or 'no phases known'}"),
         tag("span", summed(model.duration.total), class_="r"),
         tag("p", "; ".join(words) or ("" if shown else "no phases: spans of another library"), class_="stack-note"),
+        tag("p", "; ".join(every), class_="stack-note every", aria_hidden="true"),
         class_="stack-row",
     )
 

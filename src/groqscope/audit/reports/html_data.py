@@ -18,20 +18,14 @@ DENSITY_BINS: Final = 120
 _LEVELS: Final = 9
 _MIN_PERCENT: Final = 0.5
 
-GROUPS: Final = {
-    "client": ("client", ""),
-    "attempt": ("attempts", "with the back-off the SDK slept"),
-    "tool": ("tool calls", "from the last thing you saw to the complete call"),
-    "executed": ("Groq's tools", "run on Groq's side"),
-    "server": ("server", "as Groq reports it; it does not say when"),
-}
-LEGEND: Final = "Hatched: a length without a position, or time in which nothing was asked."
-_STYLES: Final = {"model": "cut", "outcome": "cut", "id": "mono"}
+LEGEND: Final = "Hatched: how long it took in all, but not when; after an attempt, the pause before the next."
+_ROOM: Final = {"model": 30, "outcome": 26}
+"""Characters of the texts that may be long."""
 _PICTURE_AT: Final = 4
 """Where the picture of the phases stands among the columns."""
 _FILTERS: Final = (
     ("failed", "failed"),
-    ("dropped", "dropped"),
+    ("left", "left early"),
     ("retried", "retried"),
     ("slow", "slow"),
     ("tools", "tools"),
@@ -46,7 +40,8 @@ def tone(part: float) -> str:
 def list_data(entries: Sequence[Entry], unit: DurationUnit) -> dict[str, Any]:
     """Return the list."""
     time = slice(0 if len(tables.days(entries)) > 1 else 11, -1)
-    table = tables.requests(entries, unit, time=time)
+    ids = tables.short_ids([record_id(entry.record) for entry in entries])
+    table = tables.requests(entries, unit, time=time, ids=ids)
     requests = [_request(entry, table, row) for entry, row in zip(entries, table.rows, strict=True)]
     tags = {tag for request in requests for tag in request["tags"]}
     columns = [_column(column) for column in table.columns]
@@ -63,8 +58,8 @@ def _column(column: tables.Column) -> dict[str, Any]:
     data: dict[str, Any] = {"key": column.title.partition(",")[0].replace(" ", "-"), "title": column.title}
     if column.right:
         data["right"] = True
-    if style := _STYLES.get(column.title):
-        data["style"] = style
+    if room := _ROOM.get(column.title):
+        data["room"] = room
     return data
 
 
@@ -88,7 +83,7 @@ def _tags(entry: Entry) -> list[str]:
     record = entry.record
     having = {
         "failed": record.outcome in FAILED,
-        "dropped": record.outcome in LEFT,
+        "left": record.outcome in LEFT,
         "retried": record.retries > 0,
         "slow": entry.verdict.slow,
         "tools": bool(record.tool_calls) or record.tool_calls_dropped > 0,
@@ -142,7 +137,10 @@ def detail_data(record: RequestRecord, verdict: Verdict, unit: DurationUnit) -> 
 
 def _row(row: Row, figure: Figure, total: int, unit: DurationUnit) -> list[Any]:
     part = row.length_ns / total if total and row.length_ns is not None else None
-    slept = f", then slept {unit.text(row.tail_ns)}" if row.tail_ns else ""
+    seen = figure.seen(row)
+    words = [f"all {seen[0][0].name}"] if len(seen) == 1 else []
+    words += [visible(row.note)] if row.note else []
+    words += [f"then slept {unit.text(row.tail_ns)}"] if row.tail_ns else []
     return [
         row.group,
         visible(row.name, limit=80),
@@ -152,8 +150,8 @@ def _row(row: Row, figure: Figure, total: int, unit: DurationUnit) -> list[Any]:
         int(row.failed),
         figure.text,
         share(row.length_ns or 0, total) if part is not None and row.group == "client" else "",
-        visible(row.note) + slept,
-        [(p.name, p.ns, text, share(p.ns, total)) for p, text in zip(row.parts, figure.parts, strict=True)],
+        ", ".join(words),
+        [(p.name, p.ns, text, share(p.ns, total), p.when) for p, text in seen] if len(seen) > 1 else [],
         tone(part) if part is not None and row.group == "client" else "",
         unit.text(row.start_ns) if row.start_ns is not None else UNKNOWN,
     ]

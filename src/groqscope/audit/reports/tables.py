@@ -40,6 +40,7 @@ from groqscope.timeline import RequestRecord
 Tone = Literal["", "faint", "strong", "good", "bad"]
 MODEL_UNKNOWN: Final = "(model not known)"
 _MAX_SOURCES: Final = 3
+_SHORT_ID: Final = 12
 _MIN_SHARE: Final = 0.05
 """Of a model's time, from which the overview names a phase."""
 
@@ -348,6 +349,15 @@ def cause_facts(cause: GroupCause, unit: DurationUnit) -> str:
 
 
 # -- requests
+
+
+def short_ids(ids: Sequence[str]) -> list[str]:
+    """Return the beginning of each ID that tells it from the others, which the command takes as well."""
+    length = _SHORT_ID
+    known = set(ids)
+    while len({name[:length] for name in known}) < len(known):
+        length += 1
+    return [name[:length] for name in ids]
 
 
 def requests(

@@ -24,7 +24,6 @@ _MAX_TOOLS: Final = 12
 _MAX_WARNINGS: Final = 5
 _ROOMY: Final = 132
 """Columns from which IDs stand in full and times with their milliseconds."""
-_SHORT_ID: Final = 12
 _INDENT: Final = 8
 _MAX_BAR: Final = 60
 _BRIEF: Final = {"inconclusive": Cell("?", "strong")}
@@ -118,17 +117,8 @@ def _requests(page: Page, audit: Audit, unit: DurationUnit) -> None:
     roomy = page.look.width >= _ROOMY
     time = slice(11 if len(tables.days(audit.entries)) == 1 else 5, -1 if roomy else -5)
     ids = [record_id(entry.record) for entry in audit.entries]
-    table = tables.requests(audit.entries, unit, time=time, ids=ids if roomy else short_ids(ids), mark="! ")
+    table = tables.requests(audit.entries, unit, time=time, ids=ids if roomy else tables.short_ids(ids), mark="! ")
     draw_table(page, table)
-
-
-def short_ids(ids: Sequence[str]) -> list[str]:
-    """Return the beginning of each ID that tells it from the others, which the command takes as well."""
-    length = _SHORT_ID
-    known = set(ids)
-    while len({name[:length] for name in known}) < len(known):
-        length += 1
-    return [name[:length] for name in ids]
 
 
 def _why(page: Page, why: Why, unit: DurationUnit) -> None:

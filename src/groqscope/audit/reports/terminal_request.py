@@ -11,7 +11,7 @@ from groqscope.audit.reports.bars import bar, ruler, share_style, strip, tail
 from groqscope.audit.reports.details import UNFINISHED, ending, facts, footnotes, headline, record_id
 from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, Piece, pad
 from groqscope.audit.reports.tables import request_unit
-from groqscope.audit.reports.waterfall import Figure, Row, Waterfall, density, figures, rest_row, waterfall
+from groqscope.audit.reports.waterfall import GROUPS, Figure, Row, Waterfall, density, figures, rest_row, waterfall
 from groqscope.timeline import RequestRecord
 
 _ROOMY: Final = 136
@@ -127,7 +127,7 @@ class _Drawing:
         rows = self.fall.group("server")
         if not rows:
             return
-        self._heading("server", "as Groq reports it; it does not say when, so nothing is drawn")
+        self._heading(*GROUPS["server"])
         for row in rows:
             self._bar(row)
         if self.fall.residual_ns is not None:
@@ -136,7 +136,7 @@ class _Drawing:
     def _tools(self) -> None:
         rows = self.fall.group("tool")
         if rows:
-            self._heading("tool calls", "from the chunk before a call to the complete call")
+            self._heading(*GROUPS["tool"])
         for row in rows[:_MAX_TOOLS]:
             self._bar(row)
         missing = len(rows) - _MAX_TOOLS
@@ -144,7 +144,7 @@ class _Drawing:
             self.page.add((f"  and {count(max(0, missing) + self.record.tool_calls_dropped, 'call')} more", FAINT))
         executed = self.fall.group("executed")
         if executed:
-            self._heading("Groq's tools", "run on Groq's side")
+            self._heading(*GROUPS["executed"])
         for row in executed:
             self._bar(row)
 
@@ -214,13 +214,12 @@ class _Drawing:
         return self.figures.get(id(row)) or Figure(self.unit.text(row.length_ns))
 
     def _note(self, row: Row) -> str:
-        # A part too short for the unit's decimals changes no sum that a reader could check.
-        parts = zip(row.parts, self._texts(row).parts, strict=False)
-        seen = [(part.name, text) for part, text in parts if not text.startswith("<")]
+        seen = self._texts(row).seen(row)
         if len(seen) == 1:
-            words = [f"all {seen[0][0]}"]
+            words = [f"all {seen[0][0].name}"]
         else:
-            words = ["= " + " + ".join(f"{name} {text}" for name, text in seen)] if seen else []
+            named = (" ".join(word for word in (part.name, part.when, text) if word) for part, text in seen)
+            words = [f"= {' + '.join(named)}"] if seen else []
         if row.note:
             words.append(row.note)
         if row.tail_ns:

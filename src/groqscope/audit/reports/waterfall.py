@@ -13,6 +13,15 @@ from groqscope.timeline import Attempt, Phases, RequestRecord, ToolCall
 
 Group = Literal["client", "attempt", "server", "tool", "executed"]
 
+GROUPS: Final[dict[Group, tuple[str, str]]] = {
+    "client": ("client", ""),
+    "attempt": ("attempts", "each with the pause after it"),
+    "tool": ("tool calls", "from the chunk before a call to the complete call"),
+    "executed": ("Groq's tools", "run on Groq's side"),
+    "server": ("server", "as Groq reports it; it does not say when, so nothing is drawn"),
+}
+"""The heading of each group, and what its rows are."""
+
 _BEFORE_WAIT = ("prepare", "retry", "pool_wait", "connect", "tls", "send")
 
 
@@ -22,6 +31,7 @@ class Part:
 
     name: str
     ns: int
+    when: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +124,7 @@ def _wait_parts(phases: Phases, early: int) -> tuple[Part, ...]:
         Part(name=n, ns=v) for n in ("queue", "prefill", "generate", "network") if (v := getattr(phases, n)) is not None
     ]
     if early:
-        parts.append(Part(name="your code", ns=early))
+        parts.append(Part(name="your code", ns=early, when="after the first chunk"))
     return tuple(parts)
 
 
@@ -255,6 +265,10 @@ class Figure:
 
     text: str
     parts: tuple[str, ...] = ()
+
+    def seen(self, row: Row) -> list[tuple[Part, str]]:
+        """Return the parts with their lengths; those too short for the unit change no sum, and are left out."""
+        return [(part, text) for part, text in zip(row.parts, self.parts, strict=False) if not text.startswith("<")]
 
 
 def figures(fall: Waterfall, unit: DurationUnit) -> tuple[Figure, ...]:

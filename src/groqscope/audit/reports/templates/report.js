@@ -4,7 +4,8 @@
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
   const detailLines = byId("details").textContent.split("\n");
-  const ROW = 30;
+  const narrow = matchMedia("(max-width: 760px)");
+  const rowHeight = () => (narrow.matches ? 66 : 30);
 
   // -- small tools
 
@@ -17,6 +18,8 @@
     parent.append(node);
     return node;
   }
+  // Names and error codes differ at their ends, so they are cut in their middle.
+  const middle = (text, room) => (text.length > room ? text.slice(0, Math.ceil((room - 1) / 2)) + "…" + text.slice(text.length - Math.floor((room - 1) / 2)) : text);
   const remember = {
     get(key) { try { return localStorage.getItem("groqscope." + key); } catch { return null; } },
     set(key, value) { try { localStorage.setItem("groqscope." + key, value); } catch { /* a page without storage forgets */ } },
@@ -38,9 +41,9 @@
 
   function drawFall(holder, detail) {
     holder.replaceChildren();
-    const width = Math.max(420, holder.clientWidth || 800);
-    const left = Math.min(170, Math.max(96, width * 0.2));
-    const right = 132, line = 22;
+    const width = Math.max(300, holder.clientWidth || 800);
+    const left = Math.min(170, Math.max(84, width * 0.2));
+    const right = width < 520 ? 112 : 132, line = 22;
     const span = width - left - right;
     const x = (ns) => left + (detail.total ? Math.min(1, ns / detail.total) * span : 0);
     const svg = make(holder, "svg", { class: "fall", width, role: "list", "aria-label": "Waterfall of " + detail.head[0] });
@@ -62,7 +65,21 @@
     make(grid, "text", { class: "t", x: width, y: 13, "text-anchor": "end" }, "share");
 
     let y = 22, group = "client";
-    const cut = (text, room) => (text.length * 7.2 > room ? text.slice(0, Math.max(1, Math.ceil((room / 7.2 - 1) / 2))) + "…" + text.slice(text.length - Math.max(0, Math.floor((room / 7.2 - 1) / 2))) : text);
+    const cut = (text, room) => middle(text, Math.max(3, Math.floor(room / 7.2)));
+    function noteLines(text, room) {
+      const lines = [""];
+      for (const word of text.split(" ")) {
+        const longer = (lines[lines.length - 1] + " " + word).trim();
+        if (longer.length * 6.6 <= room) lines[lines.length - 1] = longer;
+        else lines.push(word);
+      }
+      return lines.filter(Boolean);
+    }
+    function note(parent, text, room, below, step = 16) {
+      const lines = noteLines(text, room);
+      lines.forEach((words, index) => make(parent, "text", { class: "note", x: left, y: below + index * step }, middle(words, Math.floor(room / 6.6))));
+      return lines.length * step;
+    }
     function row(entry, indent = 0) {
       const label = [entry.name, entry.text === "-" ? "length not known" : entry.text + " " + data.unit, entry.share,
         entry.start === null ? "" : "from " + entry.from + " " + data.unit, entry.note].filter(Boolean).join(", ");
@@ -87,11 +104,12 @@
           else if (need < before) make(g, "text", { class: "note", x: drawn - 7, y: y + 15, "text-anchor": "end" }, entry.note);
           else entry.below = entry.note;
         }
-      } else if (entry.note) make(g, "text", { class: "note", x: left, y: y + 15 }, entry.note);
+      } else if (entry.note.length * 6.6 < span) make(g, "text", { class: "note", x: left, y: y + 15 }, entry.note);
+      else entry.below = entry.note;
       make(g, "text", { x: width - 58, y: y + 15, "text-anchor": "end", class: indent ? "note" : "" }, entry.text);
       make(g, "text", { x: width, y: y + 15, "text-anchor": "end", class: "note" }, entry.share);
       y += line;
-      if (entry.below) { make(svg, "text", { class: "note", x: left, y: y + 13, "aria-hidden": "true" }, cut(entry.below, span)); y += 18; }
+      if (entry.below) y += note(make(svg, "g", { "aria-hidden": "true" }), entry.below, width - left, y + 12) + 2;
     }
     function strip() {
       if (!detail.density) return;
@@ -113,20 +131,18 @@
         group = entry.group;
         y += 12;
         make(svg, "text", { class: "heading", x: 0, y: y + 12 }, data.groups[group][0]);
-        make(svg, "text", { class: "note", x: left, y: y + 12 }, data.groups[group][1]);
-        y += 18;
+        y += note(svg, data.groups[group][1], width - left, y + 12) + 2;
       }
       row(entry);
       let at = entry.start;
-      for (const [name, ns, text, share] of entry.parts) {
-        row({ name, start: null, at, length: ns, tail: 0, failed: 0, text, share, note: "" }, 14);
+      for (const [name, ns, text, share, when] of entry.parts) {
+        row({ name, start: null, at, length: ns, tail: 0, failed: 0, text, share, note: when }, 14);
         at += ns;
       }
     }
     if (group === "client") strip();
     for (const mark of grid.querySelectorAll("line")) mark.setAttribute("y2", y);
-    make(svg, "text", { class: "note", x: left, y: y + 16 }, data.legend);
-    y += 20;
+    y += note(svg, data.legend, width - left, y + 16) + 4;
     svg.setAttribute("height", y + 4);
     svg.setAttribute("viewBox", `0 0 ${width} ${y + 4}`);
   }
@@ -137,7 +153,7 @@
     make(header, "h2", { id: "detail-title" }, detail.verdict);
     const buttons = make(header, "div", { class: "acts" });
     for (const [text, label, act] of acts) make(buttons, "button", { type: "button", "aria-label": label, title: label }, text).addEventListener("click", act);
-    for (const [sentence, advice] of detail.causes) make(panel, "p", { class: "faint" }, sentence ? sentence + ": " + advice : advice);
+    for (const [sentence, advice] of detail.causes) make(panel, "p", { class: "faint" }, sentence ? sentence + ". " + advice : advice);
     const head = make(panel, "div", { class: "head" });
     for (const text of detail.head) make(head, "span", { class: text === "error" || text === "truncated" ? "bad" : "" }, text);
     const holder = make(panel, "div");
@@ -182,7 +198,7 @@
   const scroller = byId("scroller"), body = byId("rows"), search = byId("search"), matches = byId("matches");
   const value = (cell) => (Array.isArray(cell) ? cell[0] : cell);
   const words = (cell) => (Array.isArray(cell) ? cell[1] : cell);
-  const haystack = data.requests.map((row) => row.cells.map(words).join(" ").toLowerCase() + " " + row.more.toLowerCase());
+  const haystack = data.requests.map((row) => row.cells.map(words).concat(row.id, row.more).join(" ").toLowerCase());
   let order = data.requests.map((_, index) => index);
   let sort = null, filter = "all", chosen = -1, drawn = "";
 
@@ -238,6 +254,7 @@
     make(row, "td", { colspan: data.columns.length, style: `height:${height}px` });
   }
   function paint() {
+    const ROW = rowHeight();
     const first = Math.max(0, Math.floor(scroller.scrollTop / ROW) - 10);
     const last = Math.min(order.length, first + Math.ceil(scroller.clientHeight / ROW) + 22);
     const key = first + ":" + last + ":" + chosen;
@@ -267,8 +284,8 @@
     data.columns.forEach((column, index) => {
       if (column.key === "phases") { miniBar(make(tr, "td"), request.phases); return; }
       const text = words(request.cells[index]);
-      const kind = [column.right ? "r" : "", column.style || "", column.key, column.key === "outcome" && request.tags.includes("failed") ? "bad" : ""];
-      make(tr, "td", { class: kind.filter(Boolean).join(" "), title: column.style ? text : null }, text);
+      const kind = [column.right ? "r" : "", column.key, column.key === "outcome" && request.tags.includes("failed") ? "bad" : ""];
+      make(tr, "td", { class: kind.filter(Boolean).join(" "), title: column.key === "id" ? request.id : column.room ? text : null }, column.room ? middle(text, column.room) : text);
     });
     return tr;
   }
@@ -280,7 +297,7 @@
   function choose(place, { open = false, focus = true } = {}) {
     if (!order.length) return;
     chosen = Math.max(0, Math.min(order.length - 1, place));
-    const top = chosen * ROW, head = 31;
+    const ROW = rowHeight(), top = chosen * ROW, head = 31;
     if (top < scroller.scrollTop) scroller.scrollTop = top;
     else if (top + ROW + head > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = top + ROW + head - scroller.clientHeight;
     drawn = "";
@@ -294,6 +311,7 @@
     if (row) choose(Number(row.dataset.place), { open: true });
   });
   search.addEventListener("input", apply);
+  narrow.addEventListener("change", () => { drawn = ""; paint(); });
 
   // -- requests over time
 
@@ -350,7 +368,7 @@
       return;
     }
     if (event.key === "/" && !typing) { event.preventDefault(); search.focus(); search.select(); return; }
-    const page = Math.max(1, Math.floor(scroller.clientHeight / ROW) - 1);
+    const page = Math.max(1, Math.floor(scroller.clientHeight / rowHeight()) - 1);
     const moves = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     const listed = !typing || event.key === "ArrowDown";
     if (event.key in moves && listed && !(event.target instanceof HTMLButtonElement && event.key.length > 1 && event.target.closest(".detail") === null && event.target.closest("thead"))) {
