@@ -41,9 +41,18 @@ from groqscope.audit.model import (
     Why,
 )
 from groqscope.audit.records import Records, load, one_request, overview, source_of
+from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit, explain_run, list_runs, one_run
 from groqscope.audit.scan import LISTED, Scan
 from groqscope.audit.selection import Query, parse_moment
-from groqscope.audit.sources import FileSource, MemorySource, ReadReport, Source, StoreSource, file_source
+from groqscope.audit.sources import (
+    FileSource,
+    MemorySource,
+    ReadReport,
+    Source,
+    StoreSource,
+    file_source,
+    trace_source,
+)
 
 __all__ = [
     "AUDIT_VERSION",
@@ -73,6 +82,9 @@ __all__ = [
     "ReadReport",
     "Records",
     "RequestAudit",
+    "RunAudit",
+    "RunEntry",
+    "RunsAudit",
     "Scan",
     "Selection",
     "Source",
@@ -83,9 +95,12 @@ __all__ = [
     "Why",
     "compare",
     "compile_where",
+    "explain_run",
     "file_source",
+    "list_runs",
     "load",
     "one_request",
+    "one_run",
     "overview",
     "parse_budget",
     "parse_budgets",
@@ -93,4 +108,5 @@ __all__ = [
     "parse_moment",
     "project_budgets",
     "source_of",
+    "trace_source",
 ]

@@ -3,14 +3,24 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from groqscope.audit.errors import SourceError
-from groqscope.store import ReadReport, SeenIds, once, read_records, store_directory
+from groqscope.runs import TraceSpan
+from groqscope.store import ReadReport, SeenIds, once, read_records, read_traces, store_directory
 from groqscope.store.sources import sources
 from groqscope.timeline import RequestRecord
 
-__all__ = ["FileSource", "MemorySource", "ReadReport", "Source", "StoreSource", "file_source"]
+__all__ = [
+    "FileSource",
+    "MemorySource",
+    "ReadReport",
+    "Source",
+    "StoreSource",
+    "TraceSource",
+    "file_source",
+    "trace_source",
+]
 
 
 class Source(Protocol):
@@ -30,6 +40,20 @@ class Source(Protocol):
         self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
     ) -> Iterator[RequestRecord]:
         """Yield records, and note in the report what was passed over.
+
+        Raises:
+            SourceError: nothing can be read at all.
+        """
+        ...
+
+
+class TraceSource(Source, Protocol):
+    """Gives whole traces too."""
+
+    def traces(self, report: ReadReport, *, since: int | None, until: int | None) -> Iterator[list[TraceSpan]]:
+        """Yield the spans of each trace that has a Groq request, and note in the report what was passed over.
+
+        The times are a hint: traces outside of them may come too.
 
         Raises:
             SourceError: nothing can be read at all.
@@ -71,6 +95,11 @@ class FileSource:
             self._paths, report=report, since=since, until=until, timelines=timelines, elsewhere=self._elsewhere
         )
 
+    def traces(self, report: ReadReport, *, since: int | None, until: int | None) -> Iterator[list[TraceSpan]]:
+        """Yield traces in the order of their IDs."""
+        del since, until
+        return read_traces(self._paths, report)
+
 
 class StoreSource(FileSource):
     """The local store of this user."""
@@ -99,6 +128,10 @@ class StoreSource(FileSource):
         if not self._directory.exists():
             return iter(())
         return super().read(report, since=since, until=until, timelines=timelines)
+
+    def traces(self, report: ReadReport, *, since: int | None, until: int | None) -> Iterator[list[TraceSpan]]:
+        """Yield traces in the order of their IDs; none when the store does not exist yet."""
+        return super().traces(report, since=since, until=until) if self._directory.exists() else iter(())
 
 
 class MemorySource:
@@ -133,6 +166,17 @@ def file_source(paths: Sequence[Path | str]) -> FileSource:
         if str(path) != "-" and not Path(path).exists():
             raise SourceError(f"there is no file or directory {str(path)!r}")
     return FileSource(paths)
+
+
+def trace_source(source: Source) -> TraceSource:
+    """Return a source that gives whole traces.
+
+    Raises:
+        SourceError: it has records only.
+    """
+    if not hasattr(source, "traces"):
+        raise SourceError(f"{', '.join(source.names)}: there are no traces, so there are no runs")
+    return cast("TraceSource", source)
 
 
 def _store() -> Path:

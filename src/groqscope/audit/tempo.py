@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from groqscope._exchange import AnswerTooLongError, exchange
 from groqscope._visible import visible
 from groqscope.audit.errors import SourceError
-from groqscope.store import ReadReport, decode_traces, once
+from groqscope.runs import TraceSpan
+from groqscope.store import ReadReport, TraceCollector, decode_traces, once
 from groqscope.store.address import is_http
 from groqscope.timeline import RequestRecord
 
@@ -88,10 +89,14 @@ class TempoSource:
             SourceError: Tempo does not answer, or not as Tempo.
         """
         del timelines
-        now = time.time()
-        end = min(_LATEST, math.ceil(until / 1e9 if until is not None else now) + 1)
-        start = max(0, math.floor(since / 1e9) if since is not None else end - PERIOD)
+        start, end = self._period(since, until)
         return once(self._records(report, start, end, since, until), report) if start < end else iter(())
+
+    @staticmethod
+    def _period(since: int | None, until: int | None) -> tuple[int, int]:
+        """Return the seconds to ask for."""
+        end = min(_LATEST, math.ceil(until / 1e9 if until is not None else time.time()) + 1)
+        return max(0, math.floor(since / 1e9) if since is not None else end - PERIOD), end
 
     def _records(
         self, report: ReadReport, start: int, end: int, since: int | None, until: int | None
@@ -156,16 +161,42 @@ class TempoSource:
             raise SourceError(f"{self.names[0]} did not answer as Tempo does: is the address right?") from None
         return found[: self._limit]
 
+    def traces(self, report: ReadReport, *, since: int | None, until: int | None) -> Iterator[list[TraceSpan]]:
+        """Yield the traces that start in a time, the earliest first.
+
+        Raises:
+            SourceError: Tempo does not answer, or not as Tempo.
+        """
+        start, end = self._period(since, until)
+        if start >= end:
+            return
+        with self._client() as client, ThreadPoolExecutor(_TOGETHER) as pool:
+            found = self._traces(client, start, end, report)
+            while batch := list(islice(found, _BATCH)):
+                answers = pool.map(partial(self._document, client, report), batch)
+                for (trace_id, _), answer in zip(batch, answers, strict=True):
+                    collector = TraceCollector(report)
+                    collector.read(answer or b"{}", f"trace {trace_id}")
+                    yield from collector.traces()
+
     def _trace(self, client: "httpx.Client", report: ReadReport, found: _Found) -> Iterable[RequestRecord]:
+        trace_id, _ = found
+        content = self._document(client, report, found)
+        try:
+            return () if content is None else decode_traces(content, source=f"trace {trace_id}", report=report)
+        except ValueError as error:
+            report.warn(self.names[0], None, f"trace {trace_id} cannot be read: {error}")
+            return ()
+
+    def _document(self, client: "httpx.Client", report: ReadReport, found: _Found) -> bytes | None:
         trace_id, start = found
         # Without a time Tempo looks through everything it has.
         around = {"start": str(start // _SECOND - _AROUND), "end": str(start // _SECOND + _AROUND)} if start else {}
         try:
-            answer = self._get(client, f"/api/traces/{trace_id}", around, MAX_TRACE_BYTES, tries=_TRIES)
-            return decode_traces(answer.content, source=f"trace {trace_id}", report=report)
-        except (SourceError, ValueError) as error:
+            return self._get(client, f"/api/traces/{trace_id}", around, MAX_TRACE_BYTES, tries=_TRIES).content
+        except SourceError as error:
             report.warn(self.names[0], None, f"trace {trace_id} cannot be read: {error}")
-            return ()
+            return None
 
     def _get(
         self, client: "httpx.Client", path: str, query: dict[str, str], max_bytes: int, tries: int = 1

@@ -27,6 +27,8 @@ Examples:
   groqscope audit --slowest 10 --by queue --html report.html
   groqscope audit --budget 'ttfc.p95<400ms' --budget 'errors<1%'
   groqscope audit --compare before.jsonl after.jsonl
+  groqscope audit --runs --order slowest
+  groqscope audit --runs 4bf92f35  one run, by the start of its trace ID
 \b
 Exit status: 0 all is well, 1 a budget is over, 2 a mistake or something that
 cannot be read, 3 too few requests to tell whether a budget is over.
@@ -63,6 +65,8 @@ def audit(
     by: opt.By = "duration",
     why: opt.Why = False,
     tools: opt.Tools = False,
+    runs: opt.Runs = False,
+    order: opt.Order = "newest",
     compare: opt.Compare = None,
     fields: opt.Fields = False,
     budget: opt.Budget = None,
@@ -102,6 +106,8 @@ def audit(
         return _compare([Records(source_of([path]), query) for path in compare], output)
     paths, wanted = sort_out(what or [])
     records = Records(source_of(paths, tempo), query)
+    if runs:
+        return _runs(records, wanted, order, output)
     if wanted is not None:
         return _one(records, wanted, output)
     limits = _limits(budget or (), goodput or (), config, from_project=budgets)
@@ -132,6 +138,19 @@ def _one(records: "Records", wanted: str, output: _Output) -> int:
 
     with _Watched(records) as watch:
         report = one_request(records, wanted, watch=watch)
+    _write(report, output, "all")
+    return BROKEN if _broken(records.report) else 0
+
+
+def _runs(records: "Records", wanted: str | None, order: str, output: _Output) -> int:
+    from groqscope.audit import RunAudit, RunsAudit, list_runs, one_run, trace_source
+
+    source = trace_source(records.source)
+    report: RunAudit | RunsAudit
+    if wanted is not None:
+        report = one_run(source, records.query, wanted, report=records.report)
+    else:
+        report = list_runs(source, records.query, order=order, listed=_listed(output), report=records.report)
     _write(report, output, "all")
     return BROKEN if _broken(records.report) else 0
 

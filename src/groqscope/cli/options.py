@@ -43,6 +43,10 @@ By = Annotated[str, typer.Option("--by", metavar="FIELD", help="With --slowest: 
 
 Why = Annotated[bool, typer.Option("--why", help="Name the causes over all slow requests.")]
 Tools = Annotated[bool, typer.Option("--tools", help="Show tool calls by tool.")]
+Runs = Annotated[
+    bool, typer.Option("--runs", help="List runs (agents, groqscope.run, server spans), or show one by ID.")
+]
+Order = Annotated[str, typer.Option("--order", metavar="ORDER", help="With --runs: newest, slowest or dearest first.")]
 Compare = Annotated[
     tuple[str, str] | None,
     typer.Option("--compare", metavar="A B", help="Say what changed from A to B, files or directories."),

@@ -13,6 +13,7 @@ from groqscope.store.foreign import foreign_record
 from groqscope.store.once import SeenIds, once
 from groqscope.store.reader import read_records
 from groqscope.store.report import ReadReport, ReadWarning
+from groqscope.store.traces import TraceCollector, read_traces
 
 if TYPE_CHECKING:
     from groqscope.store.exporters import LocalMetricExporter, LocalSpanExporter
@@ -25,12 +26,14 @@ __all__ = [
     "ReadReport",
     "ReadWarning",
     "SeenIds",
+    "TraceCollector",
     "decode_traces",
     "follow",
     "foreign_record",
     "home",
     "once",
     "read_records",
+    "read_traces",
     "spool_directory",
     "store_directory",
 ]

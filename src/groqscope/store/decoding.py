@@ -1,7 +1,7 @@
 """Documents of OTLP JSON to records."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypedDict
 
@@ -20,7 +20,9 @@ _RECORD_MARK = f'"{semconv.RECORD}"'.encode()
 _FOREIGN_MARK = b'"gen_ai.'
 _OURS_MARK = b'"groqscope.'
 _SUMMARY_MARK = b'"groqscope.requests"'
-_ELSEWHERE: Final = {a.name for a in semconv.SUMMARY} | {a.name for e in semconv.EVENTS for a in e.attributes}
+_ELSEWHERE: Final = (
+    {semconv.RUN_NAME} | {a.name for a in semconv.SUMMARY} | {a.name for e in semconv.EVENTS for a in e.attributes}
+)
 _OWN_NAMES: Final = [
     a.name
     for a in (*semconv.FIELDS, *semconv.DERIVED)
@@ -53,6 +55,8 @@ class RecordDecoder:
     """Start before this."""
     timelines: bool = True
     """Whether arrival times of chunks are read; they are a tenth of the work and most of a record's memory."""
+    on_span: Callable[[Span, RequestRecord | None], None] | None = None
+    """Called with every span, and with its record if it has one."""
 
     def decode(
         self, document: bytes, source: str, number: int | None, *, complete: bool = True
@@ -92,6 +96,8 @@ class RecordDecoder:
             except (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
                 warn(f"a span that cannot be read: {error}")
                 continue
+            if self.on_span is not None:
+                self.on_span(span, record)
             if record is not None:
                 self.report.records += 1
                 yield record

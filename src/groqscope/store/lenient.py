@@ -131,6 +131,8 @@ def _span(fields: _Object, place: str, warn: Warn) -> Span:
     return Span(
         trace_id=_text(fields, "traceId", place, warn),
         span_id=_text(fields, "spanId", place, warn),
+        parent_span_id=_text(fields, "parentSpanId", place, warn),
+        name=_text(fields, "name", place, warn),
         kind=_enum(fields, "kind", place, warn),
         start_time_unix_nano=_nanoseconds(fields, "startTimeUnixNano", place, warn),
         end_time_unix_nano=_nanoseconds(fields, "endTimeUnixNano", place, warn),

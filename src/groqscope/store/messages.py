@@ -57,6 +57,8 @@ class Span(_Wire):
 
     trace_id: str | None = None
     span_id: str | None = None
+    parent_span_id: str | None = None
+    name: str | None = None
     kind: int | str | None = None
     start_time_unix_nano: int | str | None = None
     end_time_unix_nano: int | str | None = None

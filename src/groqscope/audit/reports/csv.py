@@ -15,6 +15,9 @@ from groqscope.audit.formatting import visible
 from groqscope.audit.model import Audit, Change, Comparison, RequestAudit, Verdict
 from groqscope.audit.reports.json import DERIVED
 from groqscope.audit.reports.rendering import Report, Section
+from groqscope.audit.reports.runs import run_data, run_rows
+from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit
+from groqscope.runs import PART_KINDS
 from groqscope.timeline import Phases, RateLimits, RequestRecord, Usage
 
 _NESTED: Final[dict[str, type]] = {"phases": Phases, "usage": Usage, "rate_limits": RateLimits}
@@ -37,10 +40,14 @@ class CsvRenderer:
         return out.getvalue()
 
 
-def _lines(report: Report, section: Section) -> Iterable[Iterable[Any]]:
+def _lines(report: Report, section: Section) -> Iterable[Iterable[Any]]:  # noqa: PLR0911 - one for each report
     match report:
         case Comparison():
             return _comparison(report)
+        case RunsAudit():
+            return _runs(report.entries)
+        case RunAudit():
+            return _run(report.entry)
         case Audit() if section in _SECTIONS:
             get, names, distributions = _SECTIONS[section]
             return _objects(get(report), names, distributions)
@@ -117,6 +124,34 @@ def _comparison(comparison: Comparison) -> Iterable[Iterable[Any]]:
     for row in comparison.rows:
         changes = [getattr(change, name) for change in (row.median, row.p95) for name in _CHANGE]
         yield [row.model, row.measure, row.unit, row.n_a, row.n_b, *changes]
+
+
+_RUN: Final = (
+    *("id", "trace_id", "name", "service", "agent", "conversation", "user", "start_unix_ns", "duration_ns", "failed"),
+    *(
+        "requests",
+        "retries",
+        "input_tokens",
+        "output_tokens",
+        "cost",
+        "unpriced",
+        "first_answer_ns",
+        "overlap_saved_ns",
+    ),
+)
+
+
+def _runs(entries: Iterable[RunEntry]) -> Iterable[Iterable[Any]]:
+    yield [*_RUN, "tools", *(f"{kind}_ns" for kind in PART_KINDS), "sentence"]
+    for entry in entries:
+        data, run = run_data(entry.run), entry.run
+        yield [*(data[name] for name in _RUN), len(run.tools), *map(run.time_in, PART_KINDS), entry.sentence]
+
+
+def _run(entry: RunEntry) -> Iterable[Iterable[Any]]:
+    yield ["depth", "name", "kind", "start_ns", "length_ns", "waited_ns", "failed", "note", "id"]
+    for row in run_rows(entry.run):
+        yield [row.depth, row.name, row.kind, row.start_ns, row.length_ns, row.waited_ns, row.failed, row.note, row.id]
 
 
 def _cell(value: Any) -> str | int | float:

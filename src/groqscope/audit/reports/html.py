@@ -21,13 +21,14 @@ from groqscope.audit.model import (
     Verdict,
     Why,
 )
-from groqscope.audit.reports import tables
+from groqscope.audit.reports import runs, tables
 from groqscope.audit.reports.details import ending, model_of, record_id
 from groqscope.audit.reports.html_data import LEGEND, detail_data, list_data, tone
 from groqscope.audit.reports.json import kind_of
 from groqscope.audit.reports.rendering import Report, Section
 from groqscope.audit.reports.tables import Row, Table, phase_share
 from groqscope.audit.reports.waterfall import GROUPS
+from groqscope.audit.runs import RunAudit, RunsAudit
 from groqscope.timeline import RequestRecord
 
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
@@ -122,6 +123,8 @@ class HtmlRenderer:
                 return _page(
                     "comparison", _comparison_sections(report, unit), foot, _data(report, unit, {"requests": []}), []
                 )
+            case RunsAudit() | RunAudit():
+                return self._runs(report)
             case RequestAudit():
                 return self._request(report, report.record, report.verdict, report.provenance)
             case _:
@@ -138,6 +141,15 @@ class HtmlRenderer:
         details = [detail_data(entry.record, entry.verdict, unit) for entry in audit.entries]
         data = _data(audit, unit, listed)
         return _page("audit", _overview_sections(audit, unit), _footer(audit.provenance), data, details)
+
+    def _runs(self, report: RunsAudit | RunAudit) -> str:
+        if isinstance(report, RunAudit):
+            unit = runs.run_unit(report.entry.run, self.unit)
+            sections = _run_sections(report, unit)
+        else:
+            unit = runs.runs_unit(report, self.unit)
+            sections = _runs_sections(report, unit)
+        return _page(kind_of(report), sections, _footer(report.provenance), _data(report, unit, {"requests": []}), [])
 
     def _request(self, report: Report, record: RequestRecord, verdict: Verdict, provenance: Provenance | None) -> str:
         unit = tables.request_unit(record, self.unit)
@@ -265,6 +277,55 @@ def _why(why: Why, unit: DurationUnit) -> Markup:
         tag("div", *causes, class_="causes"),
         tag("p", rest, class_="faint") if why.unexplained else "",
     )
+
+
+def _runs_sections(audit: RunsAudit, unit: DurationUnit) -> Markup:
+    causes = [
+        tag(
+            "div",
+            tag("span", share(cause.share, 1), class_="share"),
+            tag("div", tag("strong", cause.title), f", {count(cause.runs, 'run')}, {unit.full(cause.lost_ns)}"),
+            tag("div", cause.advice, class_="faint"),
+            class_="cause",
+        )
+        for cause in audit.causes
+    ]
+    went = ", ".join(f"{kind.kind} {share(kind.share, 1)}" for kind in audit.kinds)
+    listed = section(f"The {audit.order} runs", table_markup(runs.listing(audit, unit), left=2))
+    why = tag("div", *causes, class_="causes")
+    return join(tag("h1", audit.sentence), tag("p", f"Time went into {went}."), why, listed)
+
+
+def _run_sections(audit: RunAudit, unit: DurationUnit) -> Markup:
+    entry, run = audit.entry, audit.entry.run
+    reasons = [tag("p", tag("strong", reason.sentence), f". {reason.advice}") for reason in entry.reasons]
+    known = [join(tag("dt", label), tag("dd", value)) for label, value in runs.facts(run)]
+    return join(
+        tag("h1", f"{run.name}: {entry.sentence}"),
+        *reasons,
+        section("Waterfall", *(_run_row(row, run.duration_ns, unit) for row in runs.run_rows(run))),
+        section("Where the time went", table_markup(runs.parts(run, unit), left=2)),
+        section("Run", tag("dl", *known, class_="run-facts")),
+    )
+
+
+def _run_row(row: runs.RunRow, total: int, unit: DurationUnit) -> Markup:
+    def stretch(start: int, length: int, name: str) -> Markup:
+        left, width = (100 * value / total if total else 0.0 for value in (start, length))
+        return tag("i", class_=name, style=f"left:{left:.3f}%;width:{max(width, 0.15):.3f}%")
+
+    bars = [stretch(row.start_ns, row.length_ns, "beside")]
+    bars += [stretch(start, end - start, f"path {row.kind}") for start, end in row.critical]
+    words = "; ".join(text for text in (runs.phase_words(row, unit), row.note) if text)
+    label = f"{row.name}: {unit.full(row.length_ns)}, of which the run waited {unit.full(row.waited_ns)}"
+    line = (
+        tag("span", row.name, class_="name", style=f"padding-left:{row.depth * 12}px", title=row.name),
+        tag("div", *bars, class_="lane", role="img", aria_label=label),
+        tag("span", unit.text(row.length_ns), class_="r"),
+    )
+    if not words:
+        return tag("div", tag("div", *line), class_="run-row")
+    return tag("div", tag("details", tag("summary", *line), tag("p", words, class_="faint small")), class_="run-row")
 
 
 def _comparison_sections(comparison: Comparison, unit: DurationUnit) -> Markup:

@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from groqscope.audit.model import AUDIT_VERSION, Audit, Comparison, RequestAudit
 from groqscope.audit.reports.rendering import Report, Section
+from groqscope.audit.reports.runs import entry_data
 from groqscope.audit.reports.waterfall import waterfall
+from groqscope.audit.runs import RunAudit, RunsAudit
 from groqscope.timeline import RequestRecord
 
 DERIVED: Final = ("retries", "tpot", "tpot_source", "output_token_throughput")
@@ -29,6 +31,8 @@ class JsonRenderer:
 
 def to_data(report: Report, section: Section = "all") -> dict[str, Any]:
     """Return a report as plain data, with its `schema_version` and `kind` first."""
+    if isinstance(report, RunsAudit | RunAudit):
+        return _runs_data(report)
     data = plain(report)
     data.pop("schema_version", None)
     kind = kind_of(report)
@@ -36,6 +40,15 @@ def to_data(report: Report, section: Section = "all") -> dict[str, Any]:
         data = {name: data[name] for name in ("provenance", "sentence", section)}
         kind = section
     return {"schema_version": AUDIT_VERSION, "kind": kind, **data}
+
+
+def _runs_data(report: RunsAudit | RunAudit) -> dict[str, Any]:
+    if isinstance(report, RunAudit):
+        data = {"provenance": plain(report.provenance), **entry_data(report.entry)}
+        return {"schema_version": AUDIT_VERSION, "kind": "run", **data}
+    data = {field.name: plain(getattr(report, field.name)) for field in fields(report) if field.name != "entries"}
+    data["entries"] = [entry_data(entry) for entry in report.entries]
+    return {"schema_version": AUDIT_VERSION, "kind": "runs", **data}
 
 
 def kind_of(report: Report) -> str:
@@ -47,6 +60,10 @@ def kind_of(report: Report) -> str:
             return "request"
         case Comparison():
             return "comparison"
+        case RunsAudit():
+            return "runs"
+        case RunAudit():
+            return "run"
         case _:
             return "record"
 

@@ -6,11 +6,12 @@ from typing import Final
 
 from groqscope.audit.formatting import DurationUnit, UnitName, visible
 from groqscope.audit.model import Audit, Comparison, Provenance, RequestAudit
-from groqscope.audit.reports import tables
+from groqscope.audit.reports import runs, tables
 from groqscope.audit.reports.details import ending
 from groqscope.audit.reports.rendering import Look, Report, Section
 from groqscope.audit.reports.tables import Cell, Table
 from groqscope.audit.reports.terminal import TerminalRenderer
+from groqscope.audit.runs import RunAudit, RunsAudit
 from groqscope.timeline import RequestRecord
 
 _WIDTH: Final = 100
@@ -36,11 +37,30 @@ class MarkdownRenderer:
                 blocks = _overview(report, tables.overview_unit(report, self.unit), section)
             case Comparison():
                 blocks = _comparison(report, tables.comparison_unit(report, self.unit))
+            case RunsAudit():
+                blocks = self._runs(report)
+            case RunAudit():
+                blocks = self._run(report)
             case RequestAudit():
                 blocks = self._request(report.record, report.verdict.sentence, report.provenance)
             case _:
                 blocks = self._request(report, ending(report), None)
         return "\n\n".join(block for block in blocks if block) + "\n"
+
+    def _runs(self, audit: RunsAudit) -> Iterator[str]:
+        unit = runs.runs_unit(audit, self.unit)
+        yield f"**{literal(audit.sentence)}**"
+        yield table(runs.listing(audit, unit), left=2)
+        yield f"{audit.omitted:,} more are not listed." if audit.omitted else ""
+        yield _footer(audit.provenance)
+
+    def _run(self, audit: RunAudit) -> Iterator[str]:
+        yield f"**{literal(audit.entry.run.name)}: {literal(audit.entry.sentence)}**"
+        for reason in audit.entry.reasons:
+            yield f"- {literal(reason.sentence)}. {literal(reason.advice)}"
+        yield folded("Waterfall", fenced(TerminalRenderer(Look(width=_WIDTH, unit=self.unit)).render(audit)))
+        yield table(runs.parts(audit.entry.run, runs.run_unit(audit.entry.run, self.unit)), left=2)
+        yield _footer(audit.provenance)
 
     def _request(self, record: RequestRecord, sentence: str, provenance: Provenance | None) -> Iterator[str]:
         yield f"**{literal(sentence)}**" if sentence else ""

@@ -6,9 +6,10 @@ from typing import Literal
 
 from groqscope.audit.formatting import UnitName
 from groqscope.audit.model import Audit, Comparison, RequestAudit
+from groqscope.audit.runs import RunAudit, RunsAudit
 from groqscope.timeline import RequestRecord
 
-Report = Audit | RequestAudit | Comparison | RequestRecord
+Report = Audit | RequestAudit | Comparison | RequestRecord | RunsAudit | RunAudit
 """An overview, one request with its verdict, two sets side by side, or a record alone."""
 Section = Literal["all", "tools", "why", "budgets"]
 """Which part of an overview."""

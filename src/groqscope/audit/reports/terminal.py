@@ -15,7 +15,9 @@ from groqscope.audit.reports.page import FAINT, STRONG, Page, Piece, draw_table,
 from groqscope.audit.reports.rendering import Look, Report, Section
 from groqscope.audit.reports.tables import Cell, Row, Table, model_name, phase_share
 from groqscope.audit.reports.terminal_request import draw_request
+from groqscope.audit.reports.terminal_run import draw_run, draw_runs
 from groqscope.audit.reports.waterfall import phase_label
+from groqscope.audit.runs import RunAudit, RunsAudit
 
 FOLD: Final = 0.01
 """Phases below this share are folded into one, which says how much it holds."""
@@ -63,6 +65,12 @@ class TerminalRenderer:
                 _provenance(page, report.provenance)
             case Comparison():
                 _comparison(page, report)
+            case RunsAudit():
+                draw_runs(page, report)
+                _provenance(page, report.provenance)
+            case RunAudit():
+                draw_run(page, report)
+                _provenance(page, report.provenance)
             case _:
                 draw_request(page, report)
         return page

@@ -1,0 +1,268 @@
+"""Runs for every writer: the list as a table, one run as the rows of its waterfall."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from groqscope.audit.formatting import UNKNOWN, DurationUnit, UnitName, count, duration, moment, money, share, visible
+from groqscope.audit.reports.tables import Cell, Column, Row, Table
+from groqscope.audit.reports.waterfall import phase_label
+from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit, run_id
+from groqscope.runs import PartKind, Run, TraceSpan
+
+_MAX_NAME: Final = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One span of a run's waterfall."""
+
+    depth: int
+    name: str
+    kind: PartKind
+    start_ns: int
+    """Since the run's start."""
+    length_ns: int
+    critical: tuple[tuple[int, int], ...]
+    """The stretches that the run waited for, [start, end) since its start."""
+    failed: bool
+    note: str
+    phases: tuple[tuple[str, int], ...] = ()
+    """Of a request: name and nanoseconds."""
+    id: str | None = None
+    """Of a request: what `groqscope audit ID` takes."""
+
+    @property
+    def waited_ns(self) -> int:
+        """How much of it the run waited for."""
+        return sum(end - start for start, end in self.critical)
+
+
+def run_unit(run: Run, forced: UnitName | None = None) -> DurationUnit:
+    """Return the unit for one run."""
+    return DurationUnit.of(forced) if forced else DurationUnit.fitting([run.duration_ns])
+
+
+def runs_unit(audit: RunsAudit, forced: UnitName | None = None) -> DurationUnit:
+    """Return the unit for a list of runs."""
+    return DurationUnit.of(forced) if forced else DurationUnit.fitting([audit.duration.max])
+
+
+def run_rows(run: Run) -> list[RunRow]:
+    """Lay out a run: its spans below each other, in order of start."""
+    below: dict[str, list[tuple[int, int]]] = {}
+    parents = {span.span_id: span.parent_id for span in run.spans}
+    for segment in run.segments:
+        stretch = (segment.start_ns - run.start_unix_ns, segment.end_ns - run.start_unix_ns)
+        span_id = segment.span_id
+        while span_id is not None and span_id in parents:
+            stretches = below.setdefault(span_id, [])
+            if stretches and stretches[-1][1] == stretch[0]:
+                stretches[-1] = (stretches[-1][0], stretch[1])
+            else:
+                stretches.append(stretch)
+            span_id = parents[span_id]
+    depths: dict[str, int] = {}
+    rows: list[RunRow] = []
+    for span in run.spans:
+        depth = depths[span.span_id] = depths.get(span.parent_id or "", -1) + 1
+        end = span.end_unix_ns if span.end_unix_ns is not None else run.start_unix_ns + run.duration_ns
+        rows.append(
+            RunRow(
+                depth=depth,
+                name=visible(_name(span), limit=_MAX_NAME),
+                kind="model" if span.record is not None else "tool" if span.tool is not None else _kind(span),
+                start_ns=span.start_unix_ns - run.start_unix_ns,
+                length_ns=max(0, end - span.start_unix_ns),
+                critical=tuple(below.get(span.span_id, ())),
+                failed=span.failed,
+                note=_note(span),
+                phases=tuple(span.record.phases.items()) if span.record is not None else (),
+                id=None if span.record is None else span.record.request_id or span.record.span_id,
+            )
+        )
+    return rows
+
+
+def _kind(span: TraceSpan) -> PartKind:
+    return "io" if span.kind in ("client", "producer") and span.operation is None else "own"
+
+
+def _name(span: TraceSpan) -> str:
+    if span.record is not None:
+        return span.record.model or span.name
+    return f"tool {span.tool}" if span.tool is not None else span.name
+
+
+def _note(span: TraceSpan) -> str:
+    record = span.record
+    if record is None:
+        return "failed" if span.failed else ""
+    words: list[str] = []
+    if record.outcome not in ("completed", None):
+        words.append(" ".join(part for part in (record.outcome, record.error_type) if part))
+    if record.retries:
+        words.append(count(record.retries, "retry", "retries"))
+    if record.usage.input_tokens is not None:
+        cached = f" ({record.usage.cached_tokens:,} cached)" if record.usage.cached_tokens else ""
+        words.append(f"{record.usage.input_tokens:,}{cached} in, {record.usage.output_tokens or 0:,} out")
+    if record.tool_calls:
+        words.append("calls " + ", ".join(call.name or "?" for call in record.tool_calls))
+    return visible(", ".join(words))
+
+
+def phase_words(row: RunRow, unit: DurationUnit) -> str:
+    """Return a request's phases that are worth naming: `queue 15.0, prefill 60.0`."""
+    least = row.length_ns / 50
+    return ", ".join(f"{phase_label(name)} {unit.text(length)}" for name, length in row.phases if length >= least)
+
+
+def parts(run: Run, unit: DurationUnit) -> Table:
+    """Return what the run's time went into, a row each; they add up to its duration."""
+    columns = (
+        Column(title="where the time went", right=False, keep=9, shrink=24),
+        Column(title="", right=False, keep=8, shrink=16),
+        Column(title=unit.label, keep=9),
+        Column(title="share", keep=9),
+        Column(title="times", keep=3),
+    )
+    rows = tuple(
+        Row(
+            cells=(
+                Cell(part.kind),
+                Cell(visible(phase_label(part.name) if part.kind == "model" else part.name, limit=_MAX_NAME)),
+                Cell(unit.text(part.duration_ns)),
+                Cell(share(part.duration_ns, run.duration_ns)),
+                Cell(f"{part.stretches:,}", "faint"),
+            )
+        )
+        for part in run.parts
+    )
+    return Table(columns=columns, rows=rows, notes=tuple(_overlap_notes(run)))
+
+
+def _overlap_notes(run: Run) -> Iterator[str]:
+    for overlap in run.overlaps[:3]:
+        names = ", ".join(visible(name, limit=40) for name in overlap.names[:4])
+        more = len(overlap.names) - 4
+        also = f" and {more:,} more" if more > 0 else ""
+        yield f"{len(overlap.names):,} at once ({names}{also}) saved {duration(overlap.saved_ns)}"
+    yield from run.missing
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """Return what is known of a run besides its time."""
+    known = (
+        ("agent", run.agent),
+        ("conversation", run.conversation),
+        ("user", run.user),
+        ("tags", ", ".join(f"{name}={value}" for name, value in run.tags.items()) or None),
+        ("service", run.service),
+        ("began", moment(run.start_unix_ns)),
+        ("requests", f"{len(run.requests):,}" + (f", {count(run.retries, 'retry', 'retries')}" if run.retries else "")),
+        ("tokens", None if run.input_tokens is None else f"{run.input_tokens:,} in, {run.output_tokens or 0:,} out"),
+        ("cost", _cost(run)),
+        ("first answer token", None if run.first_answer_ns is None else duration(run.first_answer_ns)),
+        ("trace", run.trace_id),
+    )
+    return [(label, visible(value)) for label, value in known if value]
+
+
+def _cost(run: Run) -> str | None:
+    if run.cost is None:
+        return None
+    unknown = f" without {count(run.unpriced, 'request')} whose cost is not known" if run.unpriced else ""
+    return money(run.cost) + unknown
+
+
+def listing(audit: RunsAudit, unit: DurationUnit) -> Table:
+    """Return the list of runs."""
+    columns = (
+        Column(title="time, UTC", right=False, keep=6),
+        Column(title="run", right=False, keep=9, shrink=14),
+        Column(title=f"total, {unit.label}", short=unit.label, keep=10),
+        Column(title="first answer", keep=5),
+        Column(title="requests", short="req", keep=8),
+        Column(title="tools", keep=7),
+        Column(title="retries", keep=4),
+        Column(title="in", keep=3),
+        Column(title="out", keep=3),
+        Column(title="cost", keep=7),
+        Column(title="why", right=False, keep=8, shrink=20),
+        Column(title="id", right=False, keep=8),
+    )
+    return Table(columns=columns, rows=tuple(Row(cells=_cells(entry, unit)) for entry in audit.entries))
+
+
+def _cells(entry: RunEntry, unit: DurationUnit) -> tuple[Cell, ...]:
+    run = entry.run
+    why = entry.reasons[0].sentence if entry.reasons else ""
+    return (
+        Cell(moment(run.start_unix_ns)[5:19]),
+        Cell(visible(run.name, limit=_MAX_NAME), "bad" if run.failed else ""),
+        Cell(unit.text(run.duration_ns), value=run.duration_ns),
+        Cell(unit.text(run.first_answer_ns)),
+        Cell(f"{len(run.requests):,}"),
+        Cell(f"{len(run.tools):,}", "" if run.tools else "faint"),
+        Cell(f"{run.retries:,}", "" if run.retries else "faint"),
+        Cell(UNKNOWN if run.input_tokens is None else f"{run.input_tokens:,}"),
+        Cell(UNKNOWN if run.output_tokens is None else f"{run.output_tokens:,}"),
+        Cell(money(run.cost)),
+        Cell(visible(why), "faint"),
+        Cell(run_id(run)),
+    )
+
+
+def run_data(run: Run) -> dict[str, Any]:
+    """Return a run as plain data; attributes of others' spans are not in it, since they may hold prompts."""
+    return {
+        "id": run_id(run),
+        "trace_id": run.trace_id,
+        "span_id": run.span_id,
+        "name": run.name,
+        "service": run.service,
+        "agent": run.agent,
+        "conversation": run.conversation,
+        "user": run.user,
+        "tags": dict(run.tags),
+        "start_unix_ns": run.start_unix_ns,
+        "duration_ns": run.duration_ns,
+        "failed": run.failed,
+        "requests": len(run.requests),
+        "retries": run.retries,
+        "input_tokens": run.input_tokens,
+        "output_tokens": run.output_tokens,
+        "cost": run.cost,
+        "unpriced": run.unpriced,
+        "first_answer_ns": run.first_answer_ns,
+        "overlap_saved_ns": run.overlap_saved_ns,
+        "parts": [_plain(part) for part in run.parts],
+        "tools": [_plain(tool) for tool in run.tools],
+        "overlaps": [_plain(overlap) for overlap in run.overlaps],
+        "missing": list(run.missing),
+        "spans": [_row_data(row) for row in run_rows(run)],
+    }
+
+
+def _row_data(row: RunRow) -> dict[str, Any]:
+    data = _plain(row)
+    data["critical"] = [list(stretch) for stretch in row.critical]
+    data["phases"] = dict(row.phases)
+    data["waited_ns"] = row.waited_ns
+    return data
+
+
+def entry_data(entry: RunEntry) -> dict[str, Any]:
+    """Return a run with its reasons as plain data."""
+    reasons = [{**_plain(reason), "span_ids": list(reason.span_ids)} for reason in entry.reasons]
+    return {**run_data(entry.run), "sentence": entry.sentence, "reasons": reasons}
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    names: Mapping[str, Any] = type(value).__dataclass_fields__
+    found = {name: getattr(value, name) for name in names}
+    return {name: list(item) if isinstance(item, tuple) else item for name, item in found.items()}  # pyright: ignore[reportUnknownArgumentType]
+
+
+RunReport = RunsAudit | RunAudit
+"""A list of runs, or one."""

@@ -1,0 +1,404 @@
+"""Runs in the audit: which are selected and listed, what each one's time went into, and what all slow ones share."""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count as counter
+from typing import Final
+
+from groqscope._version import __version__
+from groqscope.audit.distribution import Values
+from groqscope.audit.errors import AuditError, NoRequests, NotFound
+from groqscope.audit.formatting import count, duration, money, percent
+from groqscope.audit.model import Distribution, Provenance
+from groqscope.audit.records import MIN_ID
+from groqscope.audit.selection import Query
+from groqscope.audit.sources import ReadReport, TraceSource
+from groqscope.runs import Finding, FindingKind, Run, findings_of, runs_of
+
+LISTED: Final = 20
+"""Runs that a list shows by default."""
+ORDERS: Final[dict[str, Callable[[Run], float | None]]] = {
+    "newest": lambda run: run.start_unix_ns,
+    "slowest": lambda run: run.duration_ns,
+    "dearest": lambda run: run.cost,
+}
+"""By what a list is ordered, the greatest first."""
+_SLOW: Final = 2.0
+"""A run is slow when it lasted so many times the median of its name."""
+_LEAST: Final = 5
+"""Runs of one name that it takes to say what is usual."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """A finding in words."""
+
+    kind: FindingKind
+    lost_ns: int
+    share: float
+    """Of the run's duration."""
+    sentence: str
+    advice: str
+    span_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEntry:
+    """One run and why it took as long as it did."""
+
+    run: Run
+    sentence: str
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCause:
+    """What one kind of finding took of all runs."""
+
+    kind: FindingKind
+    title: str
+    runs: int
+    lost_ns: int
+    share: float
+    """Of the time of all runs."""
+    advice: str
+    examples: tuple[str, ...]
+    """Trace IDs of those that lost most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindTotal:
+    """What one kind of part took of all runs."""
+
+    kind: str
+    ns: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsAudit:
+    """Several runs: how long they took, where the time went, the newest, slowest or dearest of them."""
+
+    provenance: Provenance
+    sentence: str
+    runs: int
+    requests: int
+    failed: int
+    duration: Distribution
+    first_answer: Distribution
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    unpriced: int
+    """Requests whose cost is not known."""
+    kinds: tuple[KindTotal, ...]
+    causes: tuple[RunCause, ...]
+    order: str
+    entries: tuple[RunEntry, ...]
+    omitted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAudit:
+    """One run."""
+
+    provenance: Provenance
+    entry: RunEntry
+
+
+def list_runs(
+    source: TraceSource,
+    query: Query,
+    *,
+    order: str = "newest",
+    listed: int | None = LISTED,
+    report: ReadReport | None = None,
+) -> RunsAudit:
+    """Read all runs, sum them up, and keep some of them.
+
+    A run is selected when it began in the time asked for and one of its requests fits the query.
+
+    Args:
+        source: Where traces come from.
+        query: Which requests a run has to have.
+        order: `newest`, `slowest` or `dearest`.
+        listed: How many to keep; `None`: all of them.
+        report: Where the source notes what it passes over.
+
+    Raises:
+        AuditError: nothing can be read, there is no run, or the order is another.
+    """
+    if order not in ORDERS:
+        raise AuditError(f"runs can be ordered by {', '.join(ORDERS)}, not {order!r}")
+    report = ReadReport() if report is None else report
+    sums = _Sums(order, listed)
+    for run in _selected(source, query, report):
+        sums.add(run)
+    if not sums.runs:
+        _no_runs(source, report)
+    return sums.result(source, query, report)
+
+
+def one_run(source: TraceSource, query: Query, wanted: str, *, report: ReadReport | None = None) -> RunAudit:
+    """Find one run by the beginning of its trace ID or of a span ID that is its top, and explain it.
+
+    Raises:
+        NotFound: no run has it, or several do.
+        AuditError: nothing can be read, or the ID is too short.
+    """
+    wanted = wanted.strip().lower()
+    if len(wanted) < MIN_ID:
+        raise AuditError(f"{wanted!r} is too short for an ID: write at least its first {MIN_ID} characters")
+    report = ReadReport() if report is None else report
+    found: list[Run] = []
+    total = 0
+    for run in _selected(source, query, report):
+        total += 1
+        if any(one.startswith(wanted) for one in (run.trace_id, run.span_id or "")):
+            found.append(run)
+    if not total:
+        _no_runs(source, report)
+    exact = [run for run in found if wanted in (run.trace_id, run.span_id)]
+    found = exact if len(exact) == 1 else found
+    if not found:
+        raise NotFound(
+            f"no run with the ID {wanted!r} among {total:,} in {', '.join(source.names)}: `groqscope audit --runs` "
+            "lists the newest; an ID is a trace ID, or the span ID of what the run is, or its beginning"
+        )
+    if len(found) > 1:
+        lines = [f"    {run.span_id or run.trace_id}  {run.name}  {duration(run.duration_ns)}" for run in found[:10]]
+        lines += [f"    and {len(found) - 10:,} more"] if len(found) > 10 else []  # noqa: PLR2004 - as many as are shown
+        raise NotFound("\n".join([f"{len(found):,} runs have the ID {wanted!r}: give one of these", *lines]))
+    return RunAudit(provenance=_provenance(source, query, report, found), entry=explain_run(found[0]))
+
+
+def explain_run(run: Run) -> RunEntry:
+    """Return a run with the reasons for its length in words."""
+    reasons = tuple(_reason(run, finding) for finding in findings_of(run))
+    return RunEntry(run=run, sentence=_sentence(run, reasons), reasons=reasons)
+
+
+def run_id(run: Run) -> str:
+    """Return the ID by which a run is asked for."""
+    return run.span_id or run.trace_id
+
+
+def _selected(source: TraceSource, query: Query, report: ReadReport) -> Iterator[Run]:
+    fits = query.predicate()
+    for trace in source.traces(report, since=query.since, until=query.until):
+        for run in runs_of(trace):
+            since, until = query.since, query.until
+            in_time = (since is None or run.start_unix_ns >= since) and (until is None or run.start_unix_ns < until)
+            if in_time and any(fits(request) for request in run.requests):
+                yield run
+
+
+def _no_runs(source: TraceSource, report: ReadReport) -> None:
+    if report.records:
+        raise NoRequests(
+            f"no run among {count(report.records, 'request')} in {', '.join(source.names)}: a run is an agent, a "
+            'server\'s span or `with groqscope.run("name"):` around requests'
+        )
+    raise NoRequests("\n".join([source.when_empty, *(str(warning) for warning in report.warnings[:3])]))
+
+
+class _Sums:
+    """What is counted of all runs, in memory that does not grow with their number, but for those listed."""
+
+    def __init__(self, order: str, listed: int | None) -> None:
+        self.order = order
+        self.runs = self.requests = self.failed = self.input_tokens = self.output_tokens = self.unpriced = 0
+        self._listed = listed
+        self._key = ORDERS[order]
+        self._heap: list[tuple[float, int, Run]] = []
+        self._number = counter()
+        self._duration, self._first = Values(), Values()
+        self._cost: float | None = None
+        self._kinds: defaultdict[str, int] = defaultdict(int)
+        self._lost: defaultdict[FindingKind, list[tuple[int, str]]] = defaultdict(list)
+        self._lost_ns: defaultdict[FindingKind, int] = defaultdict(int)
+        self._lost_runs: defaultdict[FindingKind, int] = defaultdict(int)
+        self._first_ns: int | None = None
+        self._last_ns: int | None = None
+        self._services: set[str] = set()
+
+    def add(self, run: Run) -> None:
+        self.runs += 1
+        self.requests += len(run.requests)
+        self.failed += run.failed
+        self.input_tokens += run.input_tokens or 0
+        self.output_tokens += run.output_tokens or 0
+        self.unpriced += run.unpriced
+        if run.cost is not None:
+            self._cost = (self._cost or 0.0) + run.cost
+        self._duration.add(run.duration_ns)
+        if run.first_answer_ns is not None:
+            self._first.add(run.first_answer_ns)
+        for segment in run.segments:
+            self._kinds[segment.kind] += segment.length_ns
+        for finding in findings_of(run):
+            self._lost_ns[finding.kind] += finding.lost_ns
+            self._lost_runs[finding.kind] += 1
+            worst = self._lost[finding.kind]
+            heapq.heappush(worst, (finding.lost_ns, run_id(run)))
+            if len(worst) > 3:  # noqa: PLR2004 - examples
+                heapq.heappop(worst)
+        self._first_ns = run.start_unix_ns if self._first_ns is None else min(self._first_ns, run.start_unix_ns)
+        self._last_ns = run.start_unix_ns if self._last_ns is None else max(self._last_ns, run.start_unix_ns)
+        if run.service is not None:
+            self._services.add(run.service)
+        self._keep(run)
+
+    def _keep(self, run: Run) -> None:
+        value = self._key(run)
+        if value is None:
+            return
+        item = (value, next(self._number), run)
+        if self._listed is None or len(self._heap) < self._listed:
+            heapq.heappush(self._heap, item)
+        elif self._listed:
+            heapq.heappushpop(self._heap, item)
+
+    def result(self, source: TraceSource, query: Query, report: ReadReport) -> RunsAudit:
+        total = self._duration.total
+        entries = tuple(explain_run(run) for _, _, run in sorted(self._heap, key=lambda item: item[:2], reverse=True))
+        causes = tuple(
+            RunCause(
+                kind=kind,
+                title=_TITLES[kind],
+                runs=self._lost_runs[kind],
+                lost_ns=lost,
+                share=lost / total if total else 0.0,
+                advice=_ADVICE[kind],
+                examples=tuple(name for _, name in sorted(self._lost[kind], reverse=True)),
+            )
+            for kind, lost in sorted(self._lost_ns.items(), key=lambda item: -item[1])
+        )
+        provenance = Provenance(
+            sources=source.names,
+            files=report.files,
+            requests=self.requests,
+            read=report.records,
+            first_unix_ns=self._first_ns,
+            last_unix_ns=self._last_ns,
+            services=tuple(sorted(self._services)),
+            selection=query.selection(),
+            warnings=tuple(map(str, report.warnings)),
+            version=__version__,
+        )
+        return RunsAudit(
+            provenance=provenance,
+            sentence=self._sentence(causes),
+            runs=self.runs,
+            requests=self.requests,
+            failed=self.failed,
+            duration=self._duration.distribution("ns"),
+            first_answer=self._first.distribution("ns"),
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cost=self._cost,
+            unpriced=self.unpriced,
+            kinds=tuple(
+                KindTotal(kind=kind, ns=ns, share=ns / total if total else 0.0)
+                for kind, ns in sorted(self._kinds.items(), key=lambda item: -item[1])
+            ),
+            causes=causes,
+            order=self.order,
+            entries=entries,
+            omitted=self.runs - len(entries),
+        )
+
+    def _sentence(self, causes: tuple[RunCause, ...]) -> str:
+        head = f"{count(self.runs, 'run')} of {count(self.requests, 'request')}"
+        if self.failed:
+            head += f", {self.failed:,} failed"
+        if not causes:
+            return f"{head}. Nothing stands out in their time."
+        first = causes[0]
+        return f"{head}. {percent(first.share)} of their time: {first.title} ({count(first.runs, 'run')})."
+
+
+def _provenance(source: TraceSource, query: Query, report: ReadReport, runs: list[Run]) -> Provenance:
+    return Provenance(
+        sources=source.names,
+        files=report.files,
+        requests=sum(len(run.requests) for run in runs),
+        read=report.records,
+        services=tuple(sorted({run.service for run in runs if run.service is not None})),
+        selection=query.selection(),
+        warnings=tuple(map(str, report.warnings)),
+        version=__version__,
+    )
+
+
+_TITLES: Final[dict[FindingKind, str]] = {
+    "tool": "waiting for a tool",
+    "sequential_requests": "requests one after the other that did not need each other's answers",
+    "repeated_tool": "the same tool with the same arguments again",
+    "growing_context": "prefill of a context that grew",
+    "own_code": "the program's own code between its steps",
+    "late_end": "after the last answer was complete",
+    "retry": "failed attempts and their back-off",
+    "queue": "Groq's queue",
+    "idle": "nothing was running",
+}
+_ADVICE: Final[dict[FindingKind, str]] = {
+    "tool": "Make the tool faster, cache what it finds, or let the model call it together with others.",
+    "sequential_requests": "Send them at the same time (asyncio.gather, a thread pool).",
+    "repeated_tool": "Cache the tool's result for the run, or tell the model that it has it already.",
+    "growing_context": "Trim or summarise earlier messages and tool results; keep what stays the same at the front.",
+    "own_code": "Look at what the program does between a result and the next request.",
+    "late_end": "Return the answer first; do what is left behind it.",
+    "retry": "See the attempts of the requests: a rate limit asks for fewer tokens a minute, or another service tier.",
+    "queue": "Try another service tier, or spread the requests over time.",
+    "idle": "Nothing in the trace says what it waited for: a span around it would.",
+}
+
+
+def _reason(run: Run, finding: Finding) -> Reason:
+    share = finding.lost_ns / run.duration_ns if run.duration_ns else 0.0
+    return Reason(
+        kind=finding.kind,
+        lost_ns=finding.lost_ns,
+        share=share,
+        sentence=_words(finding, percent(share), duration(finding.lost_ns)),
+        advice=_ADVICE[finding.kind],
+        span_ids=finding.span_ids,
+    )
+
+
+def _words(finding: Finding, share: str, length: str) -> str:  # noqa: PLR0911 - one sentence for each kind
+    match finding.kind:
+        case "tool":
+            return f"{share} in tool {finding.name} ({length}, {count(finding.count, 'execution')})"
+        case "sequential_requests":
+            requests = count(finding.count, "request")
+            return f"{requests} one after the other that did not need each other's answers: {length} less if at once"
+        case "repeated_tool":
+            return f"tool {finding.name} {count(finding.count, 'time')} with the same arguments ({length} more)"
+        case "growing_context":
+            return f"the context grew from {finding.before:,} to {finding.after:,} tokens: {length} more prefill"
+        case "own_code":
+            return f"{share} in the program's own code between steps ({length}, most of it in {finding.name})"
+        case "late_end":
+            answered, ended = duration(finding.before or 0), duration(finding.after or 0)
+            return f"the answer was complete at {answered}, the run ended at {ended}"
+        case "retry":
+            return f"{share} in failed attempts and their back-off ({length})"
+        case "queue":
+            return f"{share} in Groq's queue ({length})"
+        case "idle":
+            return f"{share} in which nothing was running ({length})"
+
+
+def _sentence(run: Run, reasons: tuple[Reason, ...]) -> str:
+    head = f"{duration(run.duration_ns)}, {count(len(run.requests), 'request')}"
+    if run.tools:
+        head += f", {count(len(run.tools), 'tool execution')}"
+    if run.cost is not None:
+        head += f", {money(run.cost)}"
+    if reasons:
+        return f"{head}: {reasons[0].sentence}"
+    return f"{head}: nothing stands out"

@@ -1,0 +1,117 @@
+"""Whole traces: every span of those that have a Groq request, for the runs that are made of them."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from groqscope import semconv
+from groqscope.runs import TraceSpan
+from groqscope.store import otlp
+from groqscope.store.decoding import RecordDecoder
+from groqscope.store.messages import Span
+from groqscope.store.report import ReadReport
+from groqscope.store.sources import name_of, read_documents, sources
+from groqscope.timeline import RequestRecord
+
+MAX_SPANS: Final = 2_000_000
+"""Spans that are kept at once, about 1 GB; traces that begin after them are left out, and the report says so."""
+
+_PHASE_MARK: Final = f'"{semconv.PHASE}"'.encode()
+_KINDS: Final = ("internal", "internal", "server", "client", "producer", "consumer")
+
+
+class TraceCollector:
+    """Keeps the spans of traces while documents are decoded, and yields the traces with a Groq request."""
+
+    def __init__(self, report: ReadReport, *, max_spans: int = MAX_SPANS) -> None:
+        self._report = report
+        self._traces: dict[str, list[TraceSpan]] = {}
+        self._with_requests: set[str] = set()
+        self._room = max_spans
+        self._left_out = 0
+        self._decoder = RecordDecoder(report, on_span=self._keep)
+
+    def read(self, document: bytes, source: str, number: int | None = None, *, complete: bool = True) -> None:
+        """Take one document of OTLP JSON."""
+        for _ in self._decoder.decode(document, source, number, complete=complete):
+            pass
+
+    def traces(self) -> Iterator[list[TraceSpan]]:
+        """Yield each trace with a Groq request, and forget it."""
+        if self._left_out:
+            reason = f"{self._left_out:,} spans of more traces than fit into memory: ask for less time"
+            self._report.warn("traces", None, reason)
+        for trace_id in sorted(self._with_requests):
+            yield self._traces.pop(trace_id)
+
+    def _keep(self, span: Span, record: RequestRecord | None) -> None:
+        if record is None and _PHASE_MARK in bytes(span.attributes):
+            return  # a phase of a request, which the record tells better
+        made = _trace_span(span, record)
+        if made is None:
+            return
+        if record is not None:
+            self._with_requests.add(made.trace_id)
+        known = self._traces.get(made.trace_id)
+        if known is None:
+            if self._room <= 0:
+                self._left_out += 1
+                return
+            known = self._traces[made.trace_id] = []
+        known.append(made)
+        self._room -= 1
+
+
+def read_traces(paths: Iterable[Path | str], report: ReadReport) -> Iterator[list[TraceSpan]]:
+    """Yield the traces with a Groq request in files, directories and standard input (`-`), each whole.
+
+    The spans of a trace may stand in several files: a program and the services it calls write their own.
+    """
+    collector = TraceCollector(report)
+    for source in sources(paths, report):
+        for path in source.paths:
+            for number, document, complete in read_documents(path, report):
+                collector.read(document, name_of(path), number, complete=complete)
+    return collector.traces()
+
+
+def _trace_span(span: Span, record: RequestRecord | None) -> TraceSpan | None:
+    trace_id, span_id, parent_id = _id(span.trace_id, 32), _id(span.span_id, 16), _id(span.parent_span_id, 16)
+    start, end = _time(span.start_time_unix_nano), _time(span.end_time_unix_nano)
+    if trace_id is None or span_id is None or start is None:
+        return None
+    if record is not None:
+        start, end = record.start_unix_ns, record.start_unix_ns + record.duration_ns
+    kind = otlp.kind_of(span)
+    return TraceSpan(
+        trace_id=trace_id,
+        span_id=span_id,
+        parent_id=parent_id,
+        name=span.name or "",
+        kind=_KINDS[kind] if 0 <= kind < len(_KINDS) else "internal",
+        start_unix_ns=start,
+        end_unix_ns=end if end is not None and end >= start else None,
+        attributes={} if record is not None else otlp.attributes_of(span, _ignore),
+        failed=otlp.failed(span),
+        record=record,
+    )
+
+
+def _ignore(_reason: str) -> None:
+    """A damaged attribute of somebody else's span costs itself."""
+
+
+def _id(text: str | None, digits: int) -> str | None:
+    try:
+        found = otlp.hex_id(text, digits)
+    except ValueError:
+        return None
+    return found if found and found.strip("0") else None
+
+
+def _time(value: Any) -> int | None:
+    try:
+        time = int(value or 0)
+    except (TypeError, ValueError):
+        return None
+    return time if 0 < time < 1 << 63 else None
