@@ -12,6 +12,7 @@ import pytest
 from groq.types.chat import ChatCompletionChunk
 from opentelemetry.trace import StatusCode
 from support.both import Both, Mode, both, each_mode
+from support.callers import whole
 from support.scope import ASK, MODEL, STREAM, Exported
 
 from groqscope import RequestRecord
@@ -187,11 +188,6 @@ async def ask_for_usage(client: Any) -> Any:
     chunks = [chunk async for chunk in await client.chat.completions.create(**STREAM, extra_body=options)]
     assert not chunks[-1].choices
     assert chunks[-1].usage is not None
-
-
-@both
-async def whole(client: Any) -> Any:
-    return await client.chat.completions.create(**ASK)
 
 
 @both

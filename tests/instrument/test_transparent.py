@@ -17,6 +17,7 @@ from groq.types.chat import ChatCompletion, ChatCompletionChunk
 from opentelemetry import trace
 from opentelemetry.sdk.trace import sampling
 from support.both import Mode, both, each_mode
+from support.callers import read_chunks, whole
 from support.scope import ASK, STREAM, Exported, Wire, groq_client, sse
 
 import groqscope
@@ -39,18 +40,6 @@ def process(exported: Exported) -> Iterator[Callable[[], None]]:
     """Instrument the process; taken back in the end."""
     yield lambda: groqscope.instrument(**exported.providers)
     groqscope.uninstrument()
-
-
-@both
-async def whole(client: Any) -> Any:
-    async with client:
-        return await client.chat.completions.create(**ASK)
-
-
-@both
-async def stream(client: Any) -> Any:
-    async with client:
-        return [chunk async for chunk in await client.chat.completions.create(**STREAM)]
 
 
 def test_uninstrument_leaves_the_classes_as_they_were(process: Callable[[], None]) -> None:
@@ -106,11 +95,11 @@ def test_client_and_process(
     groqscope.instrument(client, **exported.providers)
     if first == "client":
         process()
-    stream(mode, client)
+    read_chunks(mode, client)
 
     assert len(exported.record_spans) == 1
     groqscope.uninstrument()
-    stream(mode, groq_client(mode, sim.base_url))
+    read_chunks(mode, groq_client(mode, sim.base_url))
     assert len(exported.record_spans) == 1
     assert is_instrumented(client) is (first == "client")
 
@@ -131,7 +120,7 @@ def test_one_client(mode: Mode, sim: Simulator, exported: Exported) -> None:
         kind.__module__,
     )
     whole(mode, client.with_options(max_retries=1))
-    stream(mode, groq_client(mode, sim.base_url))
+    read_chunks(mode, groq_client(mode, sim.base_url))
     assert len(exported.record_spans) == 1
     groqscope.uninstrument()
     assert is_instrumented(client)
@@ -166,7 +155,7 @@ def test_subclasses_of_the_callers_own(
     process()
     kind = OwnGroq if mode == "sync" else OwnAsyncGroq
     own = kind(api_key="test", base_url=sim.base_url, http_client=groq_client(mode)._client)
-    assert len(stream(mode, own)) == 4
+    assert len(read_chunks(mode, own)) == 4
     record, _ = exported.only()
 
     assert (record.outcome, record.chunks) == ("completed", 4)
@@ -222,7 +211,7 @@ ANSWERS = {
 }
 
 
-ASKED = [(name, stream) for name in ANSWERS] + [
+ASKED = [(name, read_chunks) for name in ANSWERS] + [
     (name, whole)
     for name, answer in ANSWERS.items()
     if not isinstance(answer, Answer) or (answer.chunks is answer.ending is None and not answer.inserts)
@@ -309,8 +298,8 @@ def test_strict_response_validation(mode: Mode, sim: Simulator, exported: Export
     """A client that validates strictly does so as without us."""
     sim.play(Answer(chunks=[Chunk("a"), Raw(b'data: {"id":5}\n\n')]))
     strict = {"_strict_response_validation": True}
-    expected = outcome_of(stream, mode, groq_client(mode, sim.base_url, **strict))
-    got = outcome_of(stream, mode, exported.client(mode, sim.base_url, **strict))
+    expected = outcome_of(read_chunks, mode, groq_client(mode, sim.base_url, **strict))
+    got = outcome_of(read_chunks, mode, exported.client(mode, sim.base_url, **strict))
 
     assert got == expected
     assert expected[0] is groq.APIResponseValidationError
@@ -397,7 +386,7 @@ def test_on_record(mode: Mode, sim: Simulator, exported: Exported, caplog: Any) 
 
     removers = [groqscope.on_record(fail), groqscope.on_record(seen.append)]
     try:
-        stream(mode, exported.client(mode, sim.base_url).with_options())
+        read_chunks(mode, exported.client(mode, sim.base_url).with_options())
     finally:
         for remove in removers:
             remove()

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from groq import DefaultAioHttpClient
 from support.both import Mode, both, each_mode
+from support.callers import read_chunks, whole
 from support.scope import ASK, STREAM, Exported, Pieces, Wire, groq_client, http_client, sse
 from support.transports import Retrying
 
@@ -23,18 +24,6 @@ from groqscope.simulator import Answer, Connection, Delays, Failure, Hang, Respo
 
 UNSEEN = ("pool_wait", "connect", "tls", "send")
 TEXT = Answer(["a", "b"])
-
-
-@both
-async def stream(client: Any) -> Any:
-    async with client:
-        return [chunk async for chunk in await client.chat.completions.create(**STREAM)]
-
-
-@both
-async def whole(client: Any) -> Any:
-    async with client:
-        return await client.chat.completions.create(**ASK)
 
 
 @both
@@ -80,7 +69,7 @@ def test_a_transport_around_httpxs(mode: Mode, sim: Simulator, exported: Exporte
     """What the inner transport tells is heard."""
     sim.play(TEXT)
     inner = httpx.HTTPTransport(verify=False) if mode == "sync" else httpx.AsyncHTTPTransport(verify=False)
-    stream(mode, exported.client(mode, sim.base_url, http={"transport": Wrapped(inner)}))
+    read_chunks(mode, exported.client(mode, sim.base_url, http={"transport": Wrapped(inner)}))
     record, _ = exported.only()
 
     assert record.phases_unseen == ()
@@ -89,12 +78,12 @@ def test_a_transport_around_httpxs(mode: Mode, sim: Simulator, exported: Exporte
 
 
 @each_mode
-@pytest.mark.parametrize("ask", [stream, whole], ids=lambda s: s.name)
+@pytest.mark.parametrize("ask", [read_chunks, whole], ids=lambda s: s.name)
 def test_a_transport_that_tells_nothing(ask: Any, mode: Mode, exported: Exported) -> None:
     """Its time folds into the wait, and the record says which phases were not seen."""
     body = b'{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[]}'
     answers = {
-        stream: lambda _: sse(b'data: {"choices":[]}\n\n', b"data: [DONE]\n\n"),
+        read_chunks: lambda _: sse(b'data: {"choices":[]}\n\n', b"data: [DONE]\n\n"),
         whole: lambda _: httpx.Response(200, headers={"content-type": "application/json"}, content=body),
     }
     ask(mode, exported.client(mode, http={"transport": Wire(answers[ask])}))
@@ -106,14 +95,14 @@ def test_a_transport_that_tells_nothing(ask: Any, mode: Mode, exported: Exported
     assert record.phases.network is not None
     assert record.phases.finish is not None
     assert record.phases.total() == record.duration_ns
-    assert record.response_size == (None if ask is stream else len(body))
+    assert record.response_size == (None if ask is read_chunks else len(body))
 
 
 @each_mode
 def test_a_transport_that_fails(mode: Mode, exported: Exported) -> None:
     """An exception of the transport's is the caller's, wrapped as the SDK does."""
     with pytest.raises(groq.APIConnectionError) as raised:
-        stream(mode, exported.client(mode, http={"transport": Wire(OSError("theirs"))}, max_retries=0))
+        read_chunks(mode, exported.client(mode, http={"transport": Wire(OSError("theirs"))}, max_retries=0))
     record, _ = exported.only()
 
     assert isinstance(raised.value.__cause__, OSError)
@@ -141,7 +130,7 @@ def test_event_hooks(mode: Mode, sim: Simulator, exported: Exported) -> None:
             "request": [lambda request: seen.append(request.method)],
             "response": [lambda response: (response.read(), seen.append(str(response.status_code)))],
         }
-    chunks = stream(mode, exported.client(mode, sim.base_url, http={"event_hooks": hooks}))
+    chunks = read_chunks(mode, exported.client(mode, sim.base_url, http={"event_hooks": hooks}))
     record, _ = exported.only()
 
     assert seen == ["POST", "200"]
@@ -216,7 +205,7 @@ def test_redirects(mode: Mode, sim: Simulator, exported: Exported) -> None:
     """A redirect is one request of two attempts, neither of which failed."""
     sim.play([Response(b"", status=307, headers={"location": "/openai/v1/chat/completions"}), TEXT])
     client = exported.client(mode, sim.base_url, http={"follow_redirects": True})
-    stream(mode, client)
+    read_chunks(mode, client)
     record, _ = exported.only()
 
     assert (record.outcome, record.status, record.retries) == ("completed", 200, 0)
@@ -228,7 +217,7 @@ def test_redirects(mode: Mode, sim: Simulator, exported: Exported) -> None:
 def test_retries_below_the_sdk(mode: Mode, sim: Simulator, exported: Exported) -> None:
     """What a transport tries again is attempts of the request, each with its span; the SDK's own come on top."""
     sim.play([Failure(429, retry_after=1), Failure(503), TEXT])
-    stream(mode, exported.client(mode, sim.base_url, http={"transport": Retrying(mode, 0.02, verify=False)}))
+    read_chunks(mode, exported.client(mode, sim.base_url, http={"transport": Retrying(mode, 0.02, verify=False)}))
     record, span = exported.only()
 
     assert [(a.status, a.error_type, a.retry_after) for a in record.attempts] == [
@@ -264,7 +253,7 @@ async def resend(client: Any) -> Any:
 
 
 @each_mode
-@pytest.mark.parametrize("ask", [stream, whole, lines, read_as_json], ids=lambda s: s.name)
+@pytest.mark.parametrize("ask", [read_chunks, whole, lines, read_as_json], ids=lambda s: s.name)
 def test_compressed_answers(ask: Any, mode: Mode, exported: Exported) -> None:
     """A compressed body is read as any other, by our streams and beside the caller's reading."""
     chunk = (
@@ -275,7 +264,7 @@ def test_compressed_answers(ask: Any, mode: Mode, exported: Exported) -> None:
         b'{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[],'
         b'"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
     )
-    streamed = ask in (stream, lines)
+    streamed = ask in (read_chunks, lines)
     packed = gzip.compress(b"data: " + chunk + b"\n\ndata: [DONE]\n\n" if streamed else body)
     headers = {"content-type": "text/event-stream" if streamed else "application/json", "content-encoding": "gzip"}
 
@@ -358,7 +347,7 @@ def test_a_proxy(mode: Mode, proxy: Any, sim: Simulator, exported: Exported) -> 
     """A forwarding proxy is a connection like any other; server.address stays Groq's."""
     sim.play(TEXT)
     url = f"http://127.0.0.1:{proxy.server_address[1]}"
-    stream(mode, exported.client(mode, sim.base_url, http={"proxy": url}))
+    read_chunks(mode, exported.client(mode, sim.base_url, http={"proxy": url}))
     record, _ = exported.only()
 
     assert proxy.seen == ["POST"]
@@ -373,7 +362,7 @@ def test_a_tunnel(mode: Mode, proxy: Any, secure: Simulator, exported: Exported)
     """A proxy's CONNECT is part of connecting; the handshake behind it is TLS; the request is sent once."""
     secure.take([Connection(tls_delay=0.05)])
     url = f"http://127.0.0.1:{proxy.server_address[1]}"
-    stream(mode, exported.client(mode, secure.base_url, http={"proxy": url, "verify": secure.client_tls}))
+    read_chunks(mode, exported.client(mode, secure.base_url, http={"proxy": url, "verify": secure.client_tls}))
     record, _ = exported.only()
 
     assert proxy.seen == ["CONNECT"]

@@ -9,6 +9,7 @@ from opentelemetry import _logs
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from support.both import Mode, both, each_mode
+from support.callers import stream
 from support.scope import MODEL, Exported
 
 from groqscope.instrument import flush
@@ -55,13 +56,6 @@ async def both_ways(client: Any) -> None:
         async with client.chat.completions.with_streaming_response.create(**ASKED, stream=True) as response:
             async for _ in response.iter_lines():
                 pass
-
-
-@both
-async def streamed(client: Any) -> None:
-    async with client:
-        async for _ in await client.chat.completions.create(**ASKED, stream=True):
-            pass
 
 
 @both
@@ -158,7 +152,7 @@ def test_as_events(
     monkeypatch.setattr(_logs._internal, "_LOGGER_PROVIDER", provider)
     monkeypatch.setenv(VARIABLE, value)
     sim.play(ANSWER)
-    streamed(mode, exported.client(mode, sim.base_url))
+    stream(mode, exported.client(mode, sim.base_url), **ASKED)
     _, span = exported.only()
     flush()
     (log,) = exporter.get_finished_logs()
@@ -180,7 +174,7 @@ def test_bounded(mode: Mode, sim: Simulator, exported: Exported) -> None:
     """Long texts are cut inside the JSON, which stays JSON; messages and tools beyond a number are left out."""
     exported.options["content"] = ContentPolicy(spans=True, max_characters=10, max_messages=3)
     sim.play(Answer(["x" * 100] * 50, tool_calls=[ToolCall(f"t{n}", '"' + "y" * 500 + '"') for n in range(9)]))
-    streamed(mode, exported.client(mode, sim.base_url))
+    stream(mode, exported.client(mode, sim.base_url), **ASKED)
     attributes = exported.only()[1].attributes or {}
     messages = json.loads(str(attributes["gen_ai.input.messages"]))
     (answer,) = json.loads(str(attributes["gen_ai.output.messages"]))

@@ -5,8 +5,9 @@ from typing import Any
 
 import genai_prices
 import pytest
-from support.both import Mode, both, each_mode
-from support.scope import ASK, Exported
+from support.both import Mode, each_mode
+from support.callers import whole
+from support.scope import Exported
 
 from groqscope.simulator import Answer, Simulator
 from groqscope.simulator import Usage as Told
@@ -20,12 +21,6 @@ KNOWN = (
     "moonshotai/kimi-k2-instruct-0905",
     "qwen/qwen3-32b",
 )
-
-
-@both
-async def whole(client: Any, **options: Any) -> None:
-    async with client:
-        await client.chat.completions.create(**{**ASK, **options})
 
 
 def theirs(model: str, usage: Usage) -> float:

@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from support.both import Mode, both, each_mode
+from support.callers import stream, whole
 from support.scope import ASK, MODEL, STREAM, Exported, Wire, sse
 
 from groqscope import record_of, semconv
@@ -27,21 +28,6 @@ BUSY = [
         delays=Delays(per_chunk=0.001),
     ),
 ]
-
-
-@both
-async def stream(client: Any, **options: Any) -> Any:
-    async with client:
-        opened = await client.chat.completions.create(**{**STREAM, **options})
-        async for _ in opened:
-            pass
-        return opened
-
-
-@both
-async def whole(client: Any, **options: Any) -> Any:
-    async with client:
-        return await client.chat.completions.create(**{**ASK, **options})
 
 
 def sums(exported: Exported, name: str) -> dict[tuple[Any, ...], float]:

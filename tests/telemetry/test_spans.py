@@ -12,9 +12,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode
 from support.both import Mode, both, each_mode
+from support.callers import stream, whole
 from support.processes import WHOLE
 from support.recordings import FOLDER
-from support.scope import ASK, MODEL, STREAM, Exported, Wire, sse
+from support.scope import MODEL, STREAM, Exported, Wire, sse
 
 from groqscope import __version__, record_of, semconv
 from groqscope.codec import encode
@@ -54,21 +55,6 @@ FULL: dict[str, Any] = {
     "response_format": {"type": "json_object"},
     "tools": [{"type": "function", "function": {"name": "weather"}}],
 }
-
-
-@both
-async def stream(client: Any, **options: Any) -> Any:
-    async with client:
-        opened = await client.chat.completions.create(**{**STREAM, **options})
-        async for _ in opened:
-            pass
-        return opened
-
-
-@both
-async def whole(client: Any) -> Any:
-    async with client:
-        return await client.chat.completions.create(**ASK)
 
 
 @both

@@ -1,0 +1,30 @@
+"""What most callers do, with either client: ask for an answer in one piece, or read a stream to its end."""
+
+from typing import Any
+
+from support.both import both
+from support.scope import ASK, STREAM
+
+
+@both
+async def whole(client: Any, **options: Any) -> Any:
+    """Ask and close the client; return the answer."""
+    async with client:
+        return await client.chat.completions.create(**{**ASK, **options})
+
+
+@both
+async def stream(client: Any, **options: Any) -> Any:
+    """Read a stream to its end and close the client; return the stream."""
+    async with client:
+        opened = await client.chat.completions.create(**{**STREAM, **options})
+        async for _ in opened:
+            pass
+        return opened
+
+
+@both
+async def read_chunks(client: Any, **options: Any) -> list[Any]:
+    """Read a stream to its end and close the client; return its chunks."""
+    async with client:
+        return [chunk async for chunk in await client.chat.completions.create(**{**STREAM, **options})]
