@@ -20,7 +20,8 @@ from groqscope.audit.rules import INDEX, measure
 from groqscope.models.groq import GroqModel
 from groqscope.simulator import Answer, Connection, Delays, Failure, Playable, Simulator, Usage
 from support.both import Both, Mode, both
-from support.ground_truth import Caller, waited_ns
+from support.ground_truth.runner import waited_ns
+from support.ground_truth.scenario import Caller
 from support.scope import ASK, MODEL, STREAM, Exported
 
 Reader = Literal["sync", "async", "agent"]
