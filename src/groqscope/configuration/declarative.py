@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from opentelemetry import _logs, metrics, trace
 
+from groqscope import semconv
 from groqscope.configuration.environment import Environment
 
 VARIABLE: Final = "OTEL_CONFIG_FILE"
@@ -53,7 +54,7 @@ def _quiet() -> Generator[None]:
 def service_name() -> str | None:
     """Return the name of the service in the file's resource."""
     resource: Any = getattr(trace.get_tracer_provider(), "resource", None)
-    return resource.attributes.get("service.name") if resource is not None else None
+    return resource.attributes.get(semconv.SERVICE_NAME) if resource is not None else None
 
 
 def shutdown(timeout: float) -> bool:

@@ -26,7 +26,7 @@ class InMemoryTelemetry:
 
     def __init__(self, *, sampler: Sampler | None = None, service: str = "tests") -> None:
         """Make a tracer provider and a meter provider, of that service."""
-        resource = Resource({"service.name": service})
+        resource = Resource({semconv.SERVICE_NAME: service})
         self.exporter = InMemorySpanExporter()
         self.tracer_provider = TracerProvider(resource=resource, sampler=sampler, shutdown_on_exit=False)
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.exporter))
@@ -125,5 +125,5 @@ def record_from(span: ReadableSpan) -> RequestRecord:
         trace_id=format(context.trace_id, "032x"),
         span_id=format(context.span_id, "016x"),
         nested=span.kind.name == "INTERNAL",
-        service=str(span.resource.attributes["service.name"]),
+        service=str(span.resource.attributes[semconv.SERVICE_NAME]),
     )
