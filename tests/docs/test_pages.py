@@ -184,6 +184,16 @@ with TestClient(app) as browser:
 
 
 @pytest.mark.slow
+def test_pydantic_ai(groq: Simulator, tmp_path: Path) -> None:
+    """The first two blocks of the page on pydantic-ai run alone; the last one goes on with the first one's agent."""
+    first, second, last = python("pydantic-ai.md")
+
+    assert run_program(groq, tmp_path, first) == "into the wait\n"
+    assert run_program(groq, tmp_path, second) == ""
+    assert run_program(groq, tmp_path, f"{first}\n{last}").splitlines()[1].startswith("llama-3.3-70b-versatile ")
+
+
+@pytest.mark.slow
 def test_audit(groq: Simulator, tmp_path: Path) -> None:
     """The code of the page on the audit runs over what the first program of another page left."""
     (block,) = python("audit.md")

@@ -28,7 +28,9 @@ Exit status: 0 all is well, 1 something is broken.
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("doctor", epilog=_EXAMPLES, short_help="Say what is installed, where telemetry goes; try.")(doctor)
+    app.command("doctor", epilog=_EXAMPLES, short_help="Check what is installed, and whether telemetry arrives.")(
+        doctor
+    )
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False) -> int:

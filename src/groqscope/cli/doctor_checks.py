@@ -96,7 +96,7 @@ def _instrumentation() -> Iterator[Finding]:
         detail = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names it, so opentelemetry-instrument will not observe Groq"
         yield Finding("instrumentation", "zero code", "broken", detail, "take groq out of that variable")
     else:
-        detail = "not in this process: your program says groqscope.instrument(), or opentelemetry-instrument starts it"
+        detail = "not in this process: your program calls groqscope.instrument(), or opentelemetry-instrument starts it"
         yield Finding("instrumentation", "every Groq client", "unknown", detail)
     others = {name: version for name, version in versions(OTHERS).items() if version is not None}
     if others:

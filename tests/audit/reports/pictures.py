@@ -84,7 +84,7 @@ def drawing(report: Report, title: str, width: int, section: Section = "all", un
 
 
 TERMINALS: dict[str, Callable[[], str]] = {
-    "audit-waterfall": lambda: drawing(request("retried"), "groqscope audit req_01k9zq7m0002", 100, until="first"),
+    "audit-waterfall": lambda: drawing(request("retried"), "groqscope audit req_01k9zq7m0002", 100, until="arrivals"),
     "audit-retried": lambda: drawing(request("retried"), "groqscope audit req_01k9zq7m0002", 100),
     "audit-slow-consumer": lambda: drawing(request("slow_consumer"), "groqscope audit req_01k9zq7m0003", 100),
     "audit-tool-calls": lambda: drawing(request("tool_calls"), "groqscope audit req_01k9zq7m0004", 100),

@@ -41,6 +41,8 @@ Tone = Literal["", "faint", "strong", "good", "bad"]
 MODEL_UNKNOWN: Final = "(model not known)"
 _MAX_SOURCES: Final = 3
 _SHORT_ID: Final = 12
+_P95_NEEDS: Final = 20
+"""Values from which there is a p95 at all, in overviews and comparisons alike."""
 _MIN_SHARE: Final = 0.05
 """Of a model's time, from which the overview names a phase."""
 
@@ -469,6 +471,9 @@ def _changes(comparison: Comparison, model: str | None, unit: DurationUnit) -> T
     notes: dict[str, None] = {}
     for row in compared:
         for name, change in (("median", row.median), ("p95", row.p95)):
+            if name == "p95" and min(row.n_a, row.n_b) < _P95_NEEDS:
+                notes[f"no p95: it takes {_P95_NEEDS} completed requests in each set"] = None
+                continue
             if change.ratio is None:
                 note = change.note or "not known"
                 notes[note if name in note else f"{name}: {note}"] = None

@@ -125,7 +125,7 @@ def _requests(page: Page, audit: Audit, unit: DurationUnit) -> None:
     roomy = page.look.width >= _ROOMY
     time = slice(11 if len(tables.days(audit.entries)) == 1 else 5, -1 if roomy else -5)
     ids = [record_id(entry.record) for entry in audit.entries]
-    table = tables.requests(audit.entries, unit, time=time, ids=ids if roomy else tables.short_ids(ids), mark="! ")
+    table = tables.requests(audit.entries, unit, time=time, ids=tables.short_ids(ids), mark="! ")
     draw_table(page, table)
 
 
