@@ -17,7 +17,7 @@ BENCH_ARGS ?=
 COMPOSE ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check docs bench stack stack-demo test-stack format lock clean phases fuzz compat
+.PHONY: help demo test coverage test-slow check docs bench stack stack-demo test-stack format lock clean phases fuzz compat
 
 help:  ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '%-16s %s\n' "$$t" "$$d"; done
@@ -30,6 +30,9 @@ test: $(DEV)  ## the tests
 
 test-slow: $(DEV)  ## those that take their time: browser, packaging, examples, floods, forks, crashes, an outage, the benchmark
 	$(BIN)/python -m pytest -q -n 2 -m slow --ignore=tests/stack --ignore=tests/beside $(PYTEST_ARGS)
+
+coverage: $(DEV)  ## the tests, and how much of src they run
+	$(MAKE) test PYTEST_ARGS="--cov --cov-report=term $(PYTEST_ARGS)"
 
 phases: $(DEV)  ## delays injected into every phase, and what the accounting finds
 	@cd tests && ../$(BIN)/python -m support.ground_truth
