@@ -38,6 +38,6 @@ def visible_lines(text: str) -> str:
 
 
 def _escaped(code: int) -> str:
-    if code < 0x100:  # noqa: PLR2004 - two digits suffice
+    if code < 0x100:  # two digits suffice
         return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004 - as above
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

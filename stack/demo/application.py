@@ -28,16 +28,16 @@ async def ask(client: AsyncGroq, rng: random.Random) -> None:
     }
     manner = rng.random()
     try:
-        if manner < 0.25:  # noqa: PLR2004 - a quarter is not streamed
+        if manner < 0.25:  # a quarter is not streamed
             await client.chat.completions.create(**question)
             return
         stream = await client.chat.completions.create(stream=True, **question)
         chunks = 0
         async for _ in stream:
             chunks += 1
-            if manner > 0.98 and chunks > 8:  # noqa: PLR2004 - one in fifty loses interest
+            if manner > 0.98 and chunks > 8:  # one in fifty loses interest
                 break
-            if manner > 0.90:  # noqa: PLR2004 - one in ten is slow with each chunk
+            if manner > 0.90:  # one in ten is slow with each chunk
                 await asyncio.sleep(0.004)
     except (GroqError, httpx.HTTPError):
         pass  # the dashboards tell

@@ -37,7 +37,7 @@ BUSY: Final = "llama-3.3-70b-versatile"
 
 def _limits(rng: random.Random) -> dict[str, str]:
     """Tell what is left of the minute's tokens: little, one minute in seven."""
-    left = rng.uniform(0.05, 0.09) if time.time() % 420 < 60 else rng.uniform(0.4, 0.8)  # noqa: PLR2004 - as said
+    left = rng.uniform(0.05, 0.09) if time.time() % 420 < 60 else rng.uniform(0.4, 0.8)
     return {
         "x-ratelimit-limit-tokens": str(TOKENS_A_MINUTE),
         "x-ratelimit-remaining-tokens": str(int(TOKENS_A_MINUTE * left)),
@@ -51,12 +51,12 @@ def script(rng: random.Random) -> Callable[[Received], Reply]:
         model = received.model or BUSY
         prefill, speed = MODELS.get(model, (0.03, 400))
         luck = rng.random()
-        if luck < 0.03:  # noqa: PLR2004 - one in thirty: the SDK tries again
-            return Failure(429, retry_after=0.3) if luck < 0.02 else Failure(503)  # noqa: PLR2004 - two of three
-        if luck < 0.04:  # noqa: PLR2004 - one in a hundred: no use in trying again
+        if luck < 0.03:  # one in thirty: the SDK tries again
+            return Failure(429, retry_after=0.3) if luck < 0.02 else Failure(503)  # two of three
+        if luck < 0.04:  # one in a hundred: no use in trying again
             return Failure(400, code="tool_use_failed", message="Failed to call a function")
         queue = rng.lognormvariate(-5.5, 0.8)
-        if model == BUSY and time.time() % 600 < 60:  # noqa: PLR2004 - a minute in ten
+        if model == BUSY and time.time() % 600 < 60:  # a minute in ten
             queue += rng.uniform(0.5, 2.0)
         tokens = rng.randint(20, 160)
         prompt_time = prefill * rng.lognormvariate(0, 0.3)
@@ -67,7 +67,7 @@ def script(rng: random.Random) -> Callable[[Received], Reply]:
             per_chunk=1 / speed,
             before_tools=30 / speed,
         )
-        calls = (ToolCall("lookup_order", '{"order": "4711"}'),) if rng.random() < 0.2 else ()  # noqa: PLR2004 - one in five
+        calls = (ToolCall("lookup_order", '{"order": "4711"}'),) if rng.random() < 0.2 else ()  # one in five
         usage = Usage(
             prompt_tokens=rng.randint(150, 4000),
             queue_time=queue,
@@ -75,8 +75,8 @@ def script(rng: random.Random) -> Callable[[Received], Reply]:
             completion_time=completion_time,
         )
         ending = None
-        if luck < 0.055:  # noqa: PLR2004 - a few streams break
-            ending = Cut(tokens // 2) if luck < 0.045 else ErrorEvent(tokens // 2)  # noqa: PLR2004
+        if luck < 0.055:  # a few streams break
+            ending = Cut(tokens // 2) if luck < 0.045 else ErrorEvent(tokens // 2)
         return Answer(
             [f"{rng.choice(WORDS)} " for _ in range(tokens)],
             tool_calls=calls,

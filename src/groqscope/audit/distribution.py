@@ -20,7 +20,7 @@ _QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
 
 def needed(quantile: float) -> int:
     """Return how many values a quantile needs: enough that one is expected beyond it."""
-    return max(1, math.ceil(round(1 / (1 - quantile), 6))) if quantile > 0.5 else 1  # noqa: PLR2004 - the median
+    return max(1, math.ceil(round(1 / (1 - quantile), 6))) if quantile > 0.5 else 1  # the median
 
 
 def quantile_of_sorted(values: "array[float] | list[float]", quantile: float) -> float:

@@ -60,12 +60,12 @@ def execute(
 def files_to_share(source: Source, scan: Scan, workers: int) -> list[Path]:
     """Return the files to be read by several processes; none where one process does as well."""
     limit = scan.top.limit
-    if workers < 2 or sys.platform != "linux" or not isinstance(source, FileSource):  # noqa: PLR2004 - one is none
+    if workers < 2 or sys.platform != "linux" or not isinstance(source, FileSource):  # one is none
         return []
     if scan.query.last is not None or limit is None or limit > _MAX_LISTED:
         return []
     files = source.files()
-    if len(files) < 2 or sum(file.stat().st_size for file in files) < WORTH_IT:  # noqa: PLR2004 - nothing to share
+    if len(files) < 2 or sum(file.stat().st_size for file in files) < WORTH_IT:  # nothing to share
         return []
     return files
 

@@ -31,7 +31,7 @@ class DurationUnit:
     def fitting(cls, values: Iterable[float | None]) -> "DurationUnit":
         """Return the unit in which the largest value has at most five digits before the point."""
         largest = max((v for v in values if v is not None), default=0)
-        return _UNITS["s" if largest >= 60e9 else "ms" if largest >= 1e6 else "us"]  # noqa: PLR2004 - a minute, a millisecond
+        return _UNITS["s" if largest >= 60e9 else "ms" if largest >= 1e6 else "us"]  # a minute, a millisecond
 
     @property
     def step_ns(self) -> float:
@@ -71,7 +71,7 @@ _UNITS: Final[dict[str, DurationUnit]] = {
 
 def summed(ns: float) -> str:
     """Return a sum of durations, with the unit that fits it."""
-    return f"{ns / 1e9:,.1f} s" if ns >= 1e8 else f"{ns / 1e6:,.1f} ms"  # noqa: PLR2004 - a tenth of a second
+    return f"{ns / 1e9:,.1f} s" if ns >= 1e8 else f"{ns / 1e6:,.1f} ms"  # a tenth of a second
 
 
 def share(part: float, whole: float) -> str:
@@ -91,7 +91,7 @@ def count(value: int | None, noun: str = "", plural: str = "") -> str:
 
 def rate(value: float | None) -> str:
     """Return tokens per second."""
-    return UNKNOWN if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"  # noqa: PLR2004 - two digits are enough
+    return UNKNOWN if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"  # two digits are enough
 
 
 def money(usd: float | None) -> str:
@@ -103,7 +103,7 @@ def money(usd: float | None) -> str:
     if usd >= 1:
         return f"${usd:,.2f}"
     decimals = 4
-    while decimals < 9 and round(usd, decimals) * 10**decimals < 10:  # noqa: PLR2004 - digits
+    while decimals < 9 and round(usd, decimals) * 10**decimals < 10:
         decimals += 1
     return f"${usd:.{decimals}f}"
 
@@ -112,7 +112,7 @@ def size(value: int | None) -> str:
     """Return a number of bytes."""
     if value is None:
         return UNKNOWN
-    if value < 10_000:  # noqa: PLR2004 - five digits read badly
+    if value < 10_000:  # five digits read badly
         return f"{value:,} B"
     return f"{value / 1024:,.1f} KiB" if value < 1 << 20 else f"{value / (1 << 20):,.1f} MiB"
 
@@ -121,7 +121,7 @@ def seconds(value: float | None) -> str:
     """Return seconds that Groq reports, as short as they allow."""
     if value is None:
         return UNKNOWN
-    return f"{value:,.0f} s" if value >= 100 else f"{value:.3g} s"  # noqa: PLR2004 - three digits
+    return f"{value:,.0f} s" if value >= 100 else f"{value:.3g} s"  # three digits
 
 
 def moment(unix_ns: int) -> str:
@@ -168,9 +168,9 @@ def duration(ns: float) -> str:
 def significant(value: float) -> str:
     """Return a number with three digits, and never an exponent."""
     size = abs(value)
-    if size >= 99.95:  # noqa: PLR2004 - where three digits fill the integer part
+    if size >= 99.95:  # where three digits fill the integer part
         return f"{value:,.0f}"
-    return f"{value:.1f}" if size >= 9.995 else f"{value:.2f}" if size >= 0.1 or not size else f"{value:.3g}"  # noqa: PLR2004
+    return f"{value:.1f}" if size >= 9.995 else f"{value:.2f}" if size >= 0.1 or not size else f"{value:.3g}"
 
 
 def percent(share: float) -> str:
@@ -215,7 +215,7 @@ def _percent(value: float) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1e5 else f"{value:,.4g}"  # noqa: PLR2004 - no exponents
+    return f"{value:,.0f}" if value >= 1e5 else f"{value:,.4g}"  # no exponents
 
 
 def _bytes(value: float) -> str:

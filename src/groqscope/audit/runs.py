@@ -169,7 +169,7 @@ def one_run(source: TraceSource, query: Query, wanted: str, *, report: ReadRepor
         )
     if len(found) > 1:
         lines = [f"    {run.span_id or run.trace_id}  {run.name}  {duration(run.duration_ns)}" for run in found[:10]]
-        lines += [f"    and {len(found) - 10:,} more"] if len(found) > 10 else []  # noqa: PLR2004 - as many as are shown
+        lines += [f"    and {len(found) - 10:,} more"] if len(found) > 10 else []  # as many as are shown
         raise NotFound("\n".join([f"{len(found):,} runs have the ID {wanted!r}: give one of these", *lines]))
     return RunAudit(provenance=_provenance(source, query, report, found), entry=explain_run(found[0]))
 
@@ -243,7 +243,7 @@ class _Sums:
             self._lost_runs[finding.kind] += 1
             worst = self._lost[finding.kind]
             heapq.heappush(worst, (finding.lost_ns, run_id(run)))
-            if len(worst) > 3:  # noqa: PLR2004 - examples
+            if len(worst) > 3:  # examples
                 heapq.heappop(worst)
         self._first_ns = run.start_unix_ns if self._first_ns is None else min(self._first_ns, run.start_unix_ns)
         self._last_ns = run.start_unix_ns if self._last_ns is None else max(self._last_ns, run.start_unix_ns)

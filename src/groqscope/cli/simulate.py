@@ -87,7 +87,7 @@ def _pace(text: str, speed: float) -> "Pace":
         milliseconds = float(text)
     except ValueError:
         milliseconds = -1.0
-    if not 0 <= milliseconds <= 60_000:  # noqa: PLR2004 - a minute
+    if not 0 <= milliseconds <= 60_000:  # a minute
         raise AuditError(f"--pace {text!r}: `reported`, or milliseconds before each event (0 to 60000)")
     return Pace(chunk=milliseconds / 1000, speed=speed)
 

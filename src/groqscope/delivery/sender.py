@@ -167,7 +167,7 @@ class OtlpSender:
 
     def _outcome(self, response: "httpx.Response", answer: bytes) -> Delivery:
         status = response.status_code
-        if 200 <= status < 300:  # noqa: PLR2004 - the successful ones
+        if 200 <= status < 300:  # the successful ones
             try:
                 return self._partial(answer)
             except Exception:  # noqa: BLE001 - it said yes; what else it said is not readable

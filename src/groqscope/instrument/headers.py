@@ -41,7 +41,7 @@ def rate_limits(headers: Mapping[str, str]) -> RateLimitHeaders:
 
     def whole(name: str) -> int | None:
         value = headers.get(f"x-ratelimit-{name}")
-        return int(value) if value is not None and value.isdecimal() and len(value) < 19 else None  # noqa: PLR2004 - 64 bits
+        return int(value) if value is not None and value.isdecimal() and len(value) < 19 else None  # 64 bits
 
     def seconds(name: str) -> float | None:
         value = headers.get(f"x-ratelimit-reset-{name}")

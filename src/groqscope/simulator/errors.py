@@ -45,7 +45,7 @@ USUAL: dict[int, tuple[str, str, str | None]] = {
 
 def plan_failure(failure: Failure, received: Received, headers: dict[str, str]) -> Plan:
     """Return the plan of an error answer; a 429 has a `retry-after` header."""
-    retry_after = 1.0 if failure.retry_after is None and failure.status == 429 else failure.retry_after  # noqa: PLR2004
+    retry_after = 1.0 if failure.retry_after is None and failure.status == 429 else failure.retry_after
     if retry_after is not None and retry_after >= 0:
         headers["retry-after"] = f"{retry_after:g}"
     body = json.dumps({"error": _error(failure, received, retry_after)}).encode()

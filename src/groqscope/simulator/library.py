@@ -52,7 +52,7 @@ class Recording:
     @property
     def failed(self) -> bool:
         """Whether it ended with an error, as an HTTP status or within the stream."""
-        return self.status >= 400 or bool(self.event_names)  # noqa: PLR2004 - HTTP
+        return self.status >= 400 or bool(self.event_names)
 
     @property
     def request_id(self) -> str | None:

@@ -118,7 +118,7 @@ def _send(tools: _Tools, addresses: Addresses, probe: Probe) -> Link:
             return Link(name, "broken", f"{base} requires authentication (HTTP {answer.status_code})", remedy)
         if "HTTPS server" in answer.text:
             return Link(name, "broken", f"{base} speaks TLS", f"use {base.replace('http:', 'https:')}")
-        if answer.status_code >= 300:  # noqa: PLR2004 - not a success
+        if answer.status_code >= 300:  # not a success
             remedy = "is this the collector's OTLP port? docker compose logs otel-collector"
             return Link(name, "broken", f"{base}/v1/{signal} answers HTTP {answer.status_code}", remedy)
     return Link(name, "ok", f"{base} accepted a test span and a test metric")
@@ -130,7 +130,7 @@ def _remedy(base: str, problem: str) -> str:
         return "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of its certificate authority"
     if problem == _NO_TLS:
         return f"use {base.replace('https:', 'http:')}"
-    if urlsplit(base).port == 4317:  # noqa: PLR2004 - the port of OTLP over gRPC
+    if urlsplit(base).port == 4317:  # the port of OTLP over gRPC
         return f"use the HTTP port: {base.replace('4317', '4318')}"
     if problem == _NO_HTTP:  # a TLS server may close before its alert is read
         return f"if it speaks TLS, use {base.replace('http:', 'https:')}"
@@ -147,12 +147,12 @@ def _tempo(tools: _Tools, addresses: Addresses, probe: Probe) -> Link:
 
     def arrived() -> bool:
         found, _ = _ask(tools, "GET", f"{base}/api/traces/{probe.trace_id}")
-        return found is not None and found.status_code == 200 and SERVICE in found.text  # noqa: PLR2004 - HTTP
+        return found is not None and found.status_code == 200 and SERVICE in found.text
 
     took = _wait(tools, arrived)
     if took is not None:
         return Link(name, "ok", f"Tempo returned the span after {took:.1f} s")
-    ready = answer.status_code == 200  # noqa: PLR2004 - HTTP
+    ready = answer.status_code == 200
     remedy = "docker compose logs otel-collector tempo" if ready else "Tempo needs about 15 s to start: try again"
     state = "is ready" if ready else f"is not ready ({visible(answer.text.strip(), limit=80)})"
     return Link(name, "broken", f"Tempo {state}, but the span did not arrive within {tools.patience_s:g} s", remedy)
@@ -203,7 +203,7 @@ def _grafana(tools: _Tools, addresses: Addresses) -> Iterator[Link]:
         return
     yield _source(tools, base, "Prometheus", PROMETHEUS_UID, {"expr": "vector(1)", "instant": True})
     yield _source(tools, base, "Tempo", TEMPO_UID, None)
-    missing = [d for d in DASHBOARDS if _status(tools, f"{base}/api/dashboards/uid/{d}") != 200]  # noqa: PLR2004 - HTTP
+    missing = [d for d in DASHBOARDS if _status(tools, f"{base}/api/dashboards/uid/{d}") != 200]
     if missing:
         detail = f"Grafana lacks {', '.join(missing)}"
         yield Link("dashboards", "broken", detail, "is dashboards/json mounted? docker compose logs grafana")
@@ -222,7 +222,7 @@ def _source(tools: _Tools, base: str, kind: str, uid: str, query: dict[str, Any]
         answer, problem = _ask(tools, "POST", f"{base}/api/ds/query", json=body)
     if answer is None:
         return Link(name, "broken", problem, "docker compose logs grafana")
-    if answer.status_code != 200:  # noqa: PLR2004 - HTTP
+    if answer.status_code != 200:
         detail = f"Grafana's data source {uid} answers HTTP {answer.status_code}"
         return Link(
             name, "broken", detail, "is stack/grafana/provisioning mounted, and the service up? docker compose ps"
@@ -232,7 +232,7 @@ def _source(tools: _Tools, base: str, kind: str, uid: str, query: dict[str, Any]
 
 def _value(tools: _Tools, base: str, query: str) -> float | None:
     answer, _ = _ask(tools, "GET", f"{base}/api/v1/query", params={"query": query})
-    if answer is None or answer.status_code != 200:  # noqa: PLR2004 - HTTP
+    if answer is None or answer.status_code != 200:
         return None
     try:
         value = float(answer.json()["data"]["result"][0]["value"][1])

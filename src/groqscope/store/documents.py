@@ -217,7 +217,7 @@ def _from_protobuf(data: bytes) -> bytes | None:
 
 
 def _is_binary(head: bytes) -> bool:
-    return any(byte < 0x20 and byte not in b"\t\n\r\x1e" for byte in head)  # noqa: PLR2004 - the control characters
+    return any(byte < 0x20 and byte not in b"\t\n\r\x1e" for byte in head)  # the control characters
 
 
 def _lines(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterator[tuple[int, bytes]]:

@@ -191,7 +191,7 @@ class _Attempt:
     @property
     def moved_on(self) -> bool:
         """Whether its answer asked for another request: a redirect, or one with credentials."""
-        redirected = self.status is not None and 300 <= self.status < _FIRST_ERROR_STATUS  # noqa: PLR2004 - redirects
+        redirected = self.status is not None and 300 <= self.status < _FIRST_ERROR_STATUS  # redirects
         return self.failure is None and (redirected or self.challenged)
 
     @property

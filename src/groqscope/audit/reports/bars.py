@@ -25,7 +25,7 @@ def bar(start: float, end: float, width: int, *, unicode: bool = True) -> tuple[
     if right <= first + 1:
         return first, _ENDS[max(1, min(_EIGHTHS, eighths))]
     offset = (left - first) * _EIGHTHS
-    head = "█" if offset < 3 else "▐" if offset < 6 else "▕"  # noqa: PLR2004 - blocks that exist: whole, half, an eighth
+    head = "█" if offset < 3 else "▐" if offset < 6 else "▕"  # blocks that exist: whole, half, an eighth
     whole = int(right) - first - 1
     rest = round((right - int(right)) * _EIGHTHS)
     return first, head + "█" * whole + (_ENDS[rest] if rest else "")
@@ -52,11 +52,11 @@ def strip(counts: Sequence[int], *, unicode: bool = True) -> str:
 
 def share_style(share: float) -> str:
     """Return the colour of a share of the whole, one of the two things that colour means."""
-    if share > 0.6:  # noqa: PLR2004 - the thresholds
+    if share > 0.6:
         return "red"
-    if share > 0.2:  # noqa: PLR2004
+    if share > 0.2:
         return "yellow"
-    return "green" if share > 0.05 else "dim"  # noqa: PLR2004
+    return "green" if share > 0.05 else "dim"
 
 
 def split(shares: Sequence[float], width: int) -> list[int]:

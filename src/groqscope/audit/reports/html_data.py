@@ -34,7 +34,7 @@ _FILTERS: Final = (
 
 def tone(part: float) -> str:
     """Return the colour of a share of the whole."""
-    return "hot" if part > 0.6 else "warm" if part > 0.2 else "mild" if part > 0.05 else "cool"  # noqa: PLR2004 - the thresholds
+    return "hot" if part > 0.6 else "warm" if part > 0.2 else "mild" if part > 0.05 else "cool"
 
 
 def list_data(entries: Sequence[Entry], unit: DurationUnit) -> dict[str, Any]:

@@ -495,7 +495,7 @@ def signed(ratio: float | None) -> str:
     """Return a ratio B / A as a change: `+12.3%`, or `3.4 times` when it is more than doubled."""
     if ratio is None:
         return UNKNOWN
-    if ratio >= 2:  # noqa: PLR2004 - per cent beyond a doubling read badly
+    if ratio >= 2:  # per cent beyond a doubling read badly
         return f"{ratio:.1f} times"
     return f"{(ratio - 1) * 100:+.1f}%"
 

@@ -228,7 +228,7 @@ def _phases(page: Page, every: Sequence[ModelSummary], *, small: bool = True) ->
 
 def _scale(width: int, skip: int) -> str:
     line = [" "] * width
-    for percent in (0, 50, 100) if width < 48 else (0, 25, 50, 75, 100):  # noqa: PLR2004 - room for five figures
+    for percent in (0, 50, 100) if width < 48 else (0, 25, 50, 75, 100):  # room for five figures
         text = f"{percent}%"
         at = min(width - len(text), max(0, round(width * percent / 100) - (len(text) // 2 if percent else 0)))
         line[at : at + len(text)] = text

@@ -151,7 +151,7 @@ def _note(record: RequestRecord, name: str) -> str:
 
 def _attempt_rows(record: RequestRecord) -> list[Row]:
     total = len(record.attempts) + record.attempts_dropped
-    if total < 2:  # noqa: PLR2004 - one attempt is the request
+    if total < 2:  # one attempt is the request
         return []
     rows: list[Row] = []
     for number, attempt in enumerate(record.attempts, start=1):
@@ -189,7 +189,7 @@ def _server_rows(record: RequestRecord) -> list[Row]:
         ("prompt", usage.prompt_time),
         ("completion", usage.completion_time),
     ):
-        if value is not None and 0 <= value < 1e9:  # noqa: PLR2004 - a nonsense value has no length
+        if value is not None and 0 <= value < 1e9:  # a nonsense value has no length
             rows.append(
                 Row(group="server", name=name, length_ns=round(value * 1e9), note=_server_note(record, name, value))
             )
