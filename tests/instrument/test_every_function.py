@@ -3,7 +3,6 @@
 The functions are found by looking at what is called, so that a new one cannot be forgotten.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from contextvars import copy_context
@@ -11,12 +10,10 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-import groq
-import httpx
 import pytest
-from support.both import Both, Mode, both, each_mode
-from support.processes import WHOLE
-from support.scope import ASK, COMPLETION, STREAM, Exported, Wire, groq_client, sse
+from support.both import Both, Mode, each_mode
+from support.scenes import SCENES
+from support.scope import Exported, Wire, groq_client
 
 import groqscope
 from groqscope.instrument import flush, lifecycle
@@ -91,80 +88,6 @@ IN_THE_SDKS_PLACE = {
 
 class InjectedError(Exception):
     """A failure of ours, made up."""
-
-
-def reply(request: httpx.Request) -> httpx.Response:
-    """Answer as asked."""
-    return sse(*WHOLE) if json.loads(request.content).get("stream") else httpx.Response(200, json=COMPLETION)
-
-
-def busy(_: httpx.Request) -> httpx.Response:
-    """Ask for patience."""
-    error = {"message": "later", "code": "rate_limit_exceeded"}
-    return httpx.Response(429, headers={"retry-after": "0.001"}, json={"error": error})
-
-
-@both
-async def read(client: Any) -> Any:
-    return [chunk.to_dict() async for chunk in await client.chat.completions.create(**STREAM)]
-
-
-@both
-async def closed(client: Any) -> Any:
-    stream = await client.chat.completions.create(**STREAM)
-    first = await anext(aiter(stream))
-    await stream.close()
-    return first.to_dict()
-
-
-@both
-async def dropped(client: Any) -> Any:
-    async for chunk in await client.chat.completions.create(**STREAM):
-        return chunk.to_dict()
-    return None
-
-
-@both
-async def inside_with(client: Any) -> Any:
-    async with await client.chat.completions.create(**STREAM) as stream:
-        return [chunk.to_dict() async for chunk in stream]
-
-
-@both
-async def whole(client: Any) -> Any:
-    return (await client.chat.completions.create(**ASK)).to_dict()
-
-
-@both
-async def raw(client: Any) -> Any:
-    answer = await client.chat.completions.with_raw_response.create(**ASK)
-    return (await answer.parse()).to_dict()
-
-
-@both
-async def lines(client: Any) -> Any:
-    async with client.chat.completions.with_streaming_response.create(**STREAM) as response:
-        return [line async for line in response.iter_lines()]
-
-
-@both
-async def refused(client: Any) -> Any:
-    try:
-        return await client.with_options(max_retries=0).chat.completions.create(**ASK)
-    except groq.RateLimitError as error:
-        return error.message
-
-
-SCENES: list[tuple[Both, list[Any]]] = [
-    (read, [reply]),
-    (closed, [reply]),
-    (dropped, [reply]),
-    (inside_with, [reply]),
-    (whole, [busy, reply]),
-    (raw, [reply]),
-    (lines, [reply]),
-    (refused, [busy]),
-]
 
 
 def watched(run: Callable[[], Any], on_call: Callable[[FrameType], None]) -> Any:

@@ -142,22 +142,24 @@ class ObservedByteStream(SyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         observer = self._observer
-        observer.asked()
         try:
+            observer.asked()
             for data in self._inner:
                 observer.read(data)
                 yield data
                 observer.asked()
+            observer.ended()
         except BaseException as error:
             observer.failed(error)
             raise
-        observer.ended()
 
     def close(self) -> None:
         """Close what is wrapped."""
-        self._observer.closing()
         try:
-            self._inner.close()
+            try:
+                self._observer.closing()
+            finally:
+                self._inner.close()
         finally:
             self._observer.closed()
 
@@ -171,22 +173,24 @@ class ObservedAsyncByteStream(AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         observer = self._observer
-        observer.asked()
         try:
+            observer.asked()
             async for data in self._inner:
                 observer.read(data)
                 yield data
                 observer.asked()
+            observer.ended()
         except BaseException as error:
             observer.failed(error)
             raise
-        observer.ended()
 
     async def aclose(self) -> None:
         """Close what is wrapped."""
-        self._observer.closing()
         try:
-            await self._inner.aclose()
+            try:
+                self._observer.closing()
+            finally:
+                await self._inner.aclose()
         finally:
             self._observer.closed()
 
@@ -203,8 +207,10 @@ class ClosingByteStream(SyncByteStream):
 
     def close(self) -> None:
         """Close what is wrapped."""
-        self._recorder.response_closed()
-        self._inner.close()
+        try:
+            self._recorder.response_closed()
+        finally:
+            self._inner.close()
 
 
 class ClosingAsyncByteStream(AsyncByteStream):
@@ -219,8 +225,10 @@ class ClosingAsyncByteStream(AsyncByteStream):
 
     async def aclose(self) -> None:
         """Close what is wrapped."""
-        self._recorder.response_closed()
-        await self._inner.aclose()
+        try:
+            self._recorder.response_closed()
+        finally:
+            await self._inner.aclose()
 
 
 @hook("bytes.observe")

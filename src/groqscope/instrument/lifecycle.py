@@ -24,12 +24,17 @@ _collecting: int | None = None
 
 
 class OpenRequest:
-    """A request that is in flight from `opened()` to the first `finish()`; later ones change nothing."""
+    """A request that is in flight from `opened()` to the first `finish()`; later ones change nothing.
 
-    __slots__ = ("__weakref__", "_finished", "_pid")
+    An interrupt (Ctrl-C, a cancelled task) may come between any two lines: whoever ends the request and is interrupted
+    lets go of it before the interrupt goes on to the caller.
+    """
+
+    __slots__ = ("__weakref__", "_ends", "_pid")
 
     def __init__(self) -> None:
-        self._finished = threading.Lock()
+        self._ends: list[object] = []
+        """Whoever ends the request adds itself; the first one does it."""
         self._pid = os.getpid()
 
     def opened(self) -> None:
@@ -40,14 +45,24 @@ class OpenRequest:
     @property
     def open(self) -> bool:
         """Whether the request has not ended."""
-        return not self._finished.locked()
+        return not self._ends
 
     def finish(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """End the request, unless it has ended, or began in the process that this one was forked from."""
-        if self._finished.acquire(blocking=False):
-            _open.discard(self)
-            if self._pid == os.getpid():
-                self._settle(outcome, error)
+        if self._ends:
+            return
+        end = object()
+        try:
+            self._ends.append(end)
+            if self._ends[0] is end:
+                _open.discard(self)
+                if self._pid == os.getpid():
+                    self._settle(outcome, error)
+        except BaseException:
+            if self._ends and self._ends[0] is end:
+                _open.discard(self)
+                self._give_up()
+            raise
 
     def abandon(self) -> None:
         """End the request because nobody holds its stream any more.
@@ -61,6 +76,10 @@ class OpenRequest:
 
     def _settle(self, outcome: Outcome, error: BaseException | None) -> None:
         """Do what is done at the end, which is called once."""
+        raise NotImplementedError
+
+    def _give_up(self) -> None:
+        """Do the least that has to be done, because `_settle` did not come to its end."""
         raise NotImplementedError
 
     def disown(self) -> None:
@@ -82,7 +101,6 @@ def _watch_the_process() -> None:
     global _watching  # noqa: PLW0603 - once per process
     if _watching:
         return
-    _watching = True
     from groqscope.configuration import before_termination
 
     gc.callbacks.append(_on_collection)
@@ -96,6 +114,8 @@ def _watch_the_process() -> None:
     atexit.register(_abandon_all)
     before_termination(_abandon_all)
     _fork.register(after_in_child=_forked)
+    # Last, so that an interrupt leaves nothing out; what is registered twice does no harm.
+    _watching = True
 
 
 def _forked() -> None:

@@ -97,9 +97,14 @@ class Recorder(OpenRequest):
         self._outcome: Outcome | None = None
         self.error_type: str | None = None
         # Last: a span that has begun is one that will end.
-        self.begun: Begun = telemetry.begin(request, start_unix, method=options.method.upper())
-        self.timeline.traced(self.begun.identity)
-        self.opened()
+        try:
+            self.begun: Begun = telemetry.begin(request, start_unix, method=options.method.upper())
+            self.timeline.traced(self.begun.identity)
+            self.opened()
+        except BaseException:
+            if hasattr(self, "begun"):
+                self.finish("cancelled")
+            raise
 
     # -- attempts
 
@@ -282,11 +287,13 @@ class Recorder(OpenRequest):
 
     def failed(self, error: BaseException, *, native: bool = True) -> None:
         """An error reaches the caller; `native`: the transport would have shown its phases."""
-        self._note_failure(error, native=native)
-        if isinstance(error, Exception):
-            self.finish("error", error)
-        else:
-            self.finish("abandoned" if isinstance(error, GeneratorExit) else "cancelled")
+        try:
+            self._note_failure(error, native=native)
+        finally:
+            if isinstance(error, Exception):
+                self.finish("error", error)
+            else:
+                self.finish("abandoned" if isinstance(error, GeneratorExit) else "cancelled")
 
     def _settle(self, outcome: Outcome, error: BaseException | None) -> None:
         if not self._finish(outcome, error):

@@ -74,18 +74,22 @@ def _begin(client: Any, options: Any, scope: Scope, kwargs: Mapping[str, Any]) -
     return begin(scope, options, client.base_url, stream=bool(kwargs.get("stream")))
 
 
-def _enter(recorder: Recorder) -> tuple[Token[Any], Token[Any]]:
-    return _current.set(recorder), otel_context.attach(recorder.begun.context)
+def _enter(recorder: Recorder, entered: list[Token[Any]]) -> None:
+    entered.append(otel_context.attach(recorder.begun.context))
+    entered.append(_current.set(recorder))
 
 
-def _leave(tokens: tuple[Token[Any], Token[Any]]) -> None:
+def _leave(entered: list[Token[Any]]) -> None:
+    """Undo what `_enter` did, as far as that is not done."""
     try:
-        _current.reset(tokens[0])
+        if len(entered) > 1:
+            _current.reset(entered.pop())
     except ValueError:
         # A coroutine that was thrown away is closed in another context, where the tokens are not valid; its own is
         # gone.
-        return
-    otel_context.detach(tokens[1])
+        entered.clear()
+    if entered:
+        otel_context.detach(entered.pop())
 
 
 def _governs(scope: Scope, client: Any) -> bool:
@@ -113,19 +117,29 @@ def _native(_scope: Scope, client: Any) -> bool:
 def _wrap_request(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
     @wraps(original)
     def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-        recorder = _begin(self, options, scope, kwargs)
-        if recorder is None:
-            return original(self, cast_to, options, *args, **kwargs)
-        tokens = _enter(recorder)
+        recorder: Recorder | None = None
+        entered: list[Token[Any]] = []
         try:
-            result = original(self, cast_to, options, *args, **kwargs)
-        except BaseException as error:
-            recorder.failed(error, native=bool(_native(scope, self)))
+            try:
+                recorder = _begin(self, options, scope, kwargs)
+                if recorder is None:
+                    return original(self, cast_to, options, *args, **kwargs)
+                _enter(recorder, entered)
+                result = original(self, cast_to, options, *args, **kwargs)
+            except BaseException as error:
+                if recorder is not None:
+                    recorder.failed(error, native=bool(_native(scope, self)))
+                raise
+            finally:
+                _leave(entered)
+            recorder.returned(result)
+            return result
+        except BaseException:
+            # Nothing is left to do, unless an interrupt came between two of the lines above.
+            _leave(entered)
+            if recorder is not None:
+                recorder.finish("cancelled")
             raise
-        finally:
-            _leave(tokens)
-        recorder.returned(result)
-        return result
 
     return request
 
@@ -133,19 +147,29 @@ def _wrap_request(original: Callable[..., Any], scope: Scope) -> Callable[..., A
 def _wrap_request_async(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
     @wraps(original)
     async def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-        recorder = _begin(self, options, scope, kwargs)
-        if recorder is None:
-            return await original(self, cast_to, options, *args, **kwargs)
-        tokens = _enter(recorder)
+        recorder: Recorder | None = None
+        entered: list[Token[Any]] = []
         try:
-            result = await original(self, cast_to, options, *args, **kwargs)
-        except BaseException as error:
-            recorder.failed(error, native=bool(_native(scope, self)))
+            try:
+                recorder = _begin(self, options, scope, kwargs)
+                if recorder is None:
+                    return await original(self, cast_to, options, *args, **kwargs)
+                _enter(recorder, entered)
+                result = await original(self, cast_to, options, *args, **kwargs)
+            except BaseException as error:
+                if recorder is not None:
+                    recorder.failed(error, native=bool(_native(scope, self)))
+                raise
+            finally:
+                _leave(entered)
+            recorder.returned(result)
+            return result
+        except BaseException:
+            # Nothing is left to do, unless an interrupt came between two of the lines above.
+            _leave(entered)
+            if recorder is not None:
+                recorder.finish("cancelled")
             raise
-        finally:
-            _leave(tokens)
-        recorder.returned(result)
-        return result
 
     return request
 

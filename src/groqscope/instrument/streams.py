@@ -139,13 +139,13 @@ class ChunkIterator(Generic[T]):
 
     def __next__(self) -> T:
         reader = self._reader
-        if reader.over:
-            raise StopIteration
         try:
-            reader.timeline.asked(reader.now())
-        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-            reader.give_up(error)
-        try:
+            if reader.over:
+                raise StopIteration
+            try:
+                reader.timeline.asked(reader.now())
+            except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+                reader.give_up(error)
             chunk = reader.take() if reader.decoder.pending else None
             while chunk is None:
                 data = next(self._source, None)
@@ -175,13 +175,13 @@ class AsyncChunkIterator(Generic[T]):
 
     async def __anext__(self) -> T:
         reader = self._reader
-        if reader.over:
-            raise StopAsyncIteration
         try:
-            reader.timeline.asked(reader.now())
-        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-            reader.give_up(error)
-        try:
+            if reader.over:
+                raise StopAsyncIteration
+            try:
+                reader.timeline.asked(reader.now())
+            except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+                reader.give_up(error)
             chunk = reader.take() if reader.decoder.pending else None
             while chunk is None:
                 data = await anext(self._source, None)
@@ -223,14 +223,18 @@ class InstrumentedStream(Stream[T], Generic[T]):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
-        self._reader.leave(exc_type)
-        self.close()
+        try:
+            self._reader.leave(exc_type)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the response and release the connection."""
-        self._reader.close()
         try:
-            super().close()
+            try:
+                self._reader.close()
+            finally:
+                super().close()
         finally:
             self._reader.closed()
 
@@ -253,14 +257,18 @@ class InstrumentedAsyncStream(AsyncStream[T], Generic[T]):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
-        self._reader.leave(exc_type)
-        await self.close()
+        try:
+            self._reader.leave(exc_type)
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Close the response and release the connection."""
-        self._reader.close()
         try:
-            await super().close()
+            try:
+                self._reader.close()
+            finally:
+                await super().close()
         finally:
             self._reader.closed()
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Final
 
@@ -32,7 +33,6 @@ class Worker:
         self._working = threading.RLock()
         # Unlike `Event.set`, its `put` is reentrant, so it may be called during garbage collection.
         self._wake: SimpleQueue[None] = SimpleQueue()
-        self._woken = False
         self._thread: threading.Thread | None = None
         self._paused = False
         _fork.register(before=self._pause, after_in_parent=self._resume, after_in_child=self._forked)
@@ -43,11 +43,10 @@ class Worker:
             return
         with self._working:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="groqscope", daemon=True)
-                try:
-                    self._thread.start()
-                except RuntimeError:
-                    self._thread = None
+                thread = threading.Thread(target=self._run, name="groqscope", daemon=True)
+                with suppress(RuntimeError):
+                    thread.start()
+                    self._thread = thread
 
     def put(self, job: Job) -> None:
         """Add a job; if the queue is full, run the oldest one now."""
@@ -58,8 +57,7 @@ class Worker:
     def put_unlocked(self, job: Job) -> None:
         """Add a job without taking a lock."""
         self._jobs.append(job)
-        if not self._woken:
-            self._woken = True
+        if self._wake.empty():
             self._wake.put(None)
 
     def drain(self) -> None:
@@ -82,7 +80,6 @@ class Worker:
         while True:
             self._wake.get()
             time.sleep(_PAUSE_S)
-            self._woken = False
             while self._run_one():
                 # Release the GIL between jobs.
                 time.sleep(0)
@@ -100,7 +97,6 @@ class Worker:
         self._jobs.clear()
         self._working = threading.RLock()
         self._wake = SimpleQueue()
-        self._woken = False
         self._thread = None
 
 

@@ -25,8 +25,9 @@ def warm_up() -> None:
     """Load the price list in the background, once."""
     global _ready  # noqa: PLW0603 - once per process
     if not _ready:
+        with suppress(RuntimeError):  # the interpreter is ending
+            threading.Thread(target=_load, name="groqscope-prices", daemon=True).start()
         _ready = True
-        threading.Thread(target=_load, name="groqscope-prices", daemon=True).start()
 
 
 def _before_fork() -> None:

@@ -10,6 +10,7 @@ first drains the worker's queue, so that a collection includes every request tha
 import os
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from operator import attrgetter
@@ -60,7 +61,10 @@ class Metrics:
     """The instruments of one meter."""
 
     def __init__(self, meter: Meter) -> None:
-        self._active: dict[_Key, int] = {}
+        self._active: dict[int, _Key] = {}
+        """Requests in flight, by the identity of the attributes they started with, so that each ends only once."""
+        self._ever: set[_Key] = set()
+        """Attributes of all requests that were in flight; those without one now are observed as 0."""
         self._limits: dict[_Key, dict[str, float]] = {}
         """The rate limits that Groq reported last, by metric attributes."""
         self._counted: dict[tuple[str, _Key], float] = {}
@@ -87,10 +91,9 @@ class Metrics:
 
     def _observe_active(self, _options: CallbackOptions) -> Iterator[Observation]:
         worker.drain()
-        with self._lock:
-            values = list(self._active.items())
-        for key, value in values:
-            yield Observation(value, dict(key))
+        active = Counter(list(self._active.values()))
+        for key in tuple(self._ever):
+            yield Observation(active[key], dict(key))
 
     def _observe_limits(self, fields: Mapping[str, str]) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_options: CallbackOptions) -> Iterator[Observation]:
@@ -108,16 +111,13 @@ class Metrics:
 
     def started(self, attributes: MetricAttributes) -> None:
         """Count a request that has started."""
-        self._in_flight(1, attributes)
+        key = _key(attributes)
+        self._ever.add(key)
+        self._active[id(attributes)] = key
 
     def ended(self, attributes: MetricAttributes) -> None:
         """Count a request that has ended; `attributes` are those passed to `started`."""
-        self._in_flight(-1, attributes)
-
-    def _in_flight(self, more: int, attributes: MetricAttributes) -> None:
-        key = _key(attributes)
-        with self._lock:
-            self._active[key] = self._active.get(key, 0) + more
+        self._active.pop(id(attributes), None)
 
     def internal_error(self, hook: str) -> None:
         """Count a failure of groqscope in a hook."""
@@ -126,12 +126,12 @@ class Metrics:
     def _count(self, metric: Metric, amount: float, attributes: MetricAttributes) -> None:
         """Sum up the amounts of waiting requests, and add them to the counter at once: each add costs some 10 us."""
         key = metric.name, _key(attributes)
-        with self._lock:
-            first = not self._counted
-            self._counted[key] = self._counted.get(key, 0) + amount
-        if first:
-            # Queued after the jobs of the requests that are waiting now.
+        if not self._counted:
+            # Queued after the jobs of the requests that are waiting now. Before adding: an interrupt in between would
+            # leave an amount that nothing adds to the counter.
             worker.put_unlocked(self._add_to_counters)
+        with self._lock:
+            self._counted[key] = self._counted.get(key, 0) + amount
 
     def _add_to_counters(self) -> None:
         with self._lock:
@@ -222,6 +222,7 @@ class Metrics:
         """Reset in a child process: requests in flight, and the thread that may hold the lock, are the parent's."""
         self._lock = threading.Lock()
         self._active.clear()
+        self._ever.clear()
         self._counted.clear()
 
     def _bounded(self, key: str, value: str) -> str:

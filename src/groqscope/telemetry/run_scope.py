@@ -99,6 +99,32 @@ _FROM_SPANS: Final[Mapping[str, Literal["agent", "conversation", "user"]]] = {
 }
 
 
+class _Entered:
+    """One entry into a run: its span and the token of its context, each once there is one."""
+
+    __slots__ = ("span", "token")
+
+    def __init__(self) -> None:
+        self.span: Span | None = None
+        self.token: Token[Context] | None = None
+
+    def end(self, kind: type[BaseException] | None) -> None:
+        """Detach its context and end its span. Called again after an interrupt, it does what was left."""
+        token, span = self.token, self.span
+        try:
+            if token is not None:
+                # ValueError in another context (a generator closed elsewhere), RuntimeError for the second time.
+                otel_context._RUNTIME_CONTEXT.detach(token)  # noqa: SLF001 - the public `detach` would log a traceback
+        except (ValueError, RuntimeError):
+            pass
+        finally:
+            if span is not None and span.is_recording():
+                if kind is not None and issubclass(kind, Exception):
+                    span.set_attribute(semconv.ERROR_TYPE, kind.__qualname__)
+                    span.set_status(Status(StatusCode.ERROR, kind.__qualname__))
+                span.end()
+
+
 class RunScope:
     """One run as a context manager, sync and async, and as a decorator; each entry is a run of its own."""
 
@@ -107,23 +133,34 @@ class RunScope:
     def __init__(self, given: RunContext, tracer_provider: TracerProvider | None) -> None:
         self._given = given
         self._tracer_provider = tracer_provider
-        self._open: list[tuple[Span, Token[Context]]] = []
+        self._open: list[_Entered] = []
 
     def __enter__(self) -> Self:
+        entered = _Entered()
         try:
-            self._begin()
-        except Exception as error:  # noqa: BLE001 - the caller's code runs without the span
-            log_failure_once(logger, "groqscope could not begin a run", error)
-        return self
+            try:
+                self._begin(entered)
+            except Exception as error:  # noqa: BLE001 - the caller's code runs without the span
+                log_failure_once(logger, "groqscope could not begin a run", error)
+            return self
+        except BaseException as error:
+            # An interrupt: a `with` that was not entered is not left either.
+            self._end(type(error), entered)
+            raise
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self, kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        del error, traceback  # its message may contain a prompt; only its type is recorded
+        # The exception's message may contain a prompt; only its type is recorded.
+        entered: _Entered | None = None
         try:
-            self._end(kind)
+            entered = self._innermost()
+            self._end(kind, entered)
         except Exception as failure:  # noqa: BLE001 - as above
             log_failure_once(logger, "groqscope could not end a run", failure)
+        except BaseException:
+            self._end(kind, entered or self._innermost())
+            raise
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -162,7 +199,7 @@ class RunScope:
 
         return run_sync  # pyright: ignore[reportReturnType] - as above
 
-    def _begin(self) -> None:
+    def _begin(self, entered: _Entered) -> None:
         outer, given = current_run(), self._given
         if outer is not None:
             given = RunContext(
@@ -172,28 +209,28 @@ class RunScope:
                 tuple(sorted({**dict(outer.tags), **dict(given.tags)}.items())),
             )
         tracer = trace.get_tracer(semconv.SCOPE, __version__, self._tracer_provider, schema_url=semconv.SCHEMA_URL)
-        span = tracer.start_span(f"{semconv.SPAN_RUN} {given.name}", attributes=given.attributes())
+        span = entered.span = tracer.start_span(f"{semconv.SPAN_RUN} {given.name}", attributes=given.attributes())
         context = trace.set_span_in_context(span, otel_context.set_value(_KEY, given))
-        self._open.append((span, otel_context.attach(context)))
+        entered.token = otel_context.attach(context)
+        self._open.append(entered)
 
-    def _end(self, kind: type[BaseException] | None) -> None:
-        if not self._open:
-            return
-        # Several tasks may have entered this scope: end the span that is current here. If there is none, a generator
-        # is being closed in another context: end the latest.
+    def _innermost(self) -> _Entered | None:
+        """Return the entry that is left now.
+
+        Several tasks may have entered this scope: the entry whose span is current here. If there is none, a generator
+        is being closed in another context: the latest.
+        """
         current = trace.get_current_span()
-        places = [place for place, (span, _) in enumerate(self._open) if span is current]
-        span, token = self._open.pop(places[-1] if places else -1)
-        try:
-            # In another context (a generator closed elsewhere) this raises ValueError.
-            otel_context._RUNTIME_CONTEXT.detach(token)  # noqa: SLF001 - the public `detach` would log a traceback
-        except ValueError:
-            pass
-        finally:
-            if kind is not None and issubclass(kind, Exception):
-                span.set_attribute(semconv.ERROR_TYPE, kind.__qualname__)
-                span.set_status(Status(StatusCode.ERROR, kind.__qualname__))
-            span.end()
+        here = [entered for entered in self._open if entered.span is current]
+        return (here or self._open or [None])[-1]
+
+    def _end(self, kind: type[BaseException] | None, entered: _Entered | None) -> None:
+        if entered is not None:
+            try:
+                entered.end(kind)
+            finally:
+                if entered in self._open:
+                    self._open.remove(entered)
 
 
 def run(

@@ -77,11 +77,22 @@ def emit(tracer: Tracer, context: Context, children: Iterator[Child], issue_unix
     """Start and end each child below the span of `context`."""
     for name, start_ns, duration_ns, attributes, kind, error in children:
         start = issue_unix_ns + start_ns
-        span = guarded(tracer.start_span, name, context, kind, attributes, start_time=start)
-        if span is not None:
-            if error is not None:
-                span.set_status(Status(StatusCode.ERROR, error))
-            guarded(span.end, start + duration_ns)
+        span = None
+        try:
+            span = guarded(tracer.start_span, name, context, kind, attributes, start_time=start)
+            if span is not None:
+                if error is not None:
+                    span.set_status(Status(StatusCode.ERROR, error))
+                guarded(span.end, start + duration_ns)
+        except BaseException:
+            end_interrupted(span, start + duration_ns)
+            raise
+
+
+def end_interrupted(span: Span | None, at_unix_ns: int | None = None) -> None:
+    """End a span that an interrupt may have kept from ending."""
+    if span is not None and span.is_recording():
+        guarded(span.end, at_unix_ns)
 
 
 def disown(span: Span) -> None:

@@ -21,7 +21,7 @@ from groqscope.telemetry.cost import warm_up
 from groqscope.telemetry.metrics import MetricAttributes, shared_metrics
 from groqscope.telemetry.outer_inference import INFERENCE, OuterInference, find_outer_inference
 from groqscope.telemetry.run_scope import allowed_baggage, facts_around
-from groqscope.telemetry.spans import children, emit, guarded, write
+from groqscope.telemetry.spans import children, emit, end_interrupted, guarded, write
 from groqscope.timeline import RequestFacts, RequestRecord, SpanFacts
 
 logger = logging.getLogger("groqscope")
@@ -78,26 +78,32 @@ class Telemetry:
         model = request.get("model")
         in_flight = self.metrics.in_flight(operation, model)
         name = semconv.SPAN_NESTED if nested else operation
-        span = guarded(
-            self._tracer.start_span,
-            f"{name} {model}" if model else name,
-            context,
-            SpanKind.INTERNAL if nested else SpanKind.CLIENT,
-            _at_creation(request, operation, nested=nested),
-            start_time=start_unix_ns,
-        )
-        if span is None:
-            span = trace.INVALID_SPAN
-        else:
-            context = trace.set_span_in_context(span, context)
-        identity = span.get_span_context()
-        facts["nested"] = nested
-        facts["service"] = _service(span) if span.is_recording() else None
-        if identity.is_valid:
-            facts["trace_id"] = format(identity.trace_id, "032x")
-            facts["span_id"] = format(identity.span_id, "016x")
-        self.metrics.started(in_flight)
-        return Begun(span, context, facts, outer, in_flight, method)
+        span: Span | None = None
+        try:
+            span = guarded(
+                self._tracer.start_span,
+                f"{name} {model}" if model else name,
+                context,
+                SpanKind.INTERNAL if nested else SpanKind.CLIENT,
+                _at_creation(request, operation, nested=nested),
+                start_time=start_unix_ns,
+            )
+            if span is None:
+                span = trace.INVALID_SPAN
+            else:
+                context = trace.set_span_in_context(span, context)
+            identity = span.get_span_context()
+            facts["nested"] = nested
+            facts["service"] = _service(span) if span.is_recording() else None
+            if identity.is_valid:
+                facts["trace_id"] = format(identity.trace_id, "032x")
+                facts["span_id"] = format(identity.span_id, "016x")
+            self.metrics.started(in_flight)
+            return Begun(span, context, facts, outer, in_flight, method)
+        except BaseException:
+            end_interrupted(span)
+            self.metrics.ended(in_flight)
+            raise
 
     def end(self, begun: Begun, record: RequestRecord, gaps: list[int], content: Content | None = None) -> None:
         """Write the record on its span and end it, after its children; metrics are recorded later by the worker.
@@ -126,8 +132,7 @@ class Telemetry:
 
     def give_up(self, begun: Begun) -> None:
         """End the span of a request for which `end` failed."""
-        if begun.span.is_recording():
-            guarded(begun.span.end)
+        end_interrupted(begun.span)
         self.metrics.ended(begun.in_flight)
 
     def _measure(
