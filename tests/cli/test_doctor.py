@@ -66,6 +66,7 @@ def test_all_is_well(tmp_path: Path) -> None:
     assert (status, report["ok"]) == (0, True)
     assert states(report) == {
         "instrumentation every Groq client": "unknown",
+        "instrumentation openai at Groq": "ok",
         "test request": "ok",
         "telemetry spans": "ok",
         "test span": "ok",
@@ -188,11 +189,15 @@ def test_shown_to_people() -> None:
 
 
 def test_packages_that_ask_groq_without_its_sdk_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where openai or litellm are installed, the doctor says that what they ask is not seen."""
+    """Where litellm is installed, the doctor says that what it asks is not seen; of openai, where it is observed."""
     from groqscope.cli import doctor_checks
 
     monkeypatch.setattr(doctor_checks, "_version", lambda name: "1.0" if name in ("openai", "litellm") else None)
-    (found,) = [finding for finding in doctor_checks._instrumentation() if finding.name == "not seen"]
+    monkeypatch.setenv("GROQSCOPE_HOSTS", "gateway.test:81")
+    findings = {finding.name: finding for finding in doctor_checks._instrumentation()}
+    found = findings["not seen"]
 
     assert (found.state, found.part) == ("note", "instrumentation")
-    assert found.detail == "openai and litellm can ask Groq without its SDK: such requests are not seen"
+    assert found.detail == "litellm can ask Groq without its SDK or openai's: such requests are not seen"
+    assert "openai 1.0 " in findings["openai at Groq"].detail
+    assert findings["openai at Groq"].detail.endswith("requests to api.groq.com, gateway.test:81")

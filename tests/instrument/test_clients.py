@@ -33,7 +33,7 @@ WHOLE = {
     "model": "m",
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
 }
-TAKES = "instrument() takes a groq.Groq or groq.AsyncGroq client, got "
+TAKES = "instrument() takes a client of groq or openai, got "
 
 
 class Instructor:

@@ -469,9 +469,9 @@ def test_other_clients_are_said_to_be_unseen(
     *,
     asked: bool,
 ) -> None:
-    """A program that ends with openai loaded and no request of Groq's SDK learns why nothing was observed."""
+    """A program that ends with litellm loaded and no request of an SDK learns why nothing was observed."""
     sim.play(TEXT)
-    monkeypatch.setitem(sys.modules, "openai", sys)
+    monkeypatch.setitem(sys.modules, "litellm", sys)
     registered: list[Any] = []
     monkeypatch.setattr("atexit.register", registered.append)
     monkeypatch.setattr("atexit.unregister", registered.remove)
@@ -487,7 +487,7 @@ def test_other_clients_are_said_to_be_unseen(
         monkeypatch.undo()
         instrumentor.uninstrument()
 
-    said = [m for m in caplog.messages if "What openai asks of Groq is not seen" in m]
+    said = [m for m in caplog.messages if "What litellm asks of Groq is not seen" in m]
     assert len(ours) == 1
     assert len(said) == (not asked)
 

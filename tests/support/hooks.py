@@ -2,8 +2,8 @@
 
 from groqscope.instrument import faults, parameters, seam
 
-assert seam.CLIENTS
+assert seam.install
 assert parameters.NAMES
 ALL_HOOKS = sorted(faults.HOOKS)
-HOOKS = [name for name in ALL_HOOKS if name != "parameters"]
-"""Those of a client; `parameters` is one of `instrument()` for the whole process."""
+HOOKS = [name for name in ALL_HOOKS if name not in ("parameters", "asks_groq")]
+"""Those of a client of Groq's; `parameters` is one of `instrument()` for the whole process, `asks_groq` of openai's."""

@@ -24,8 +24,8 @@ EXTRAS: Final = {
 }
 OTHERS: Final = ("opentelemetry-instrumentation-groq", "openinference-instrumentation-groq", "openlit", "langfuse")
 """Packages that can observe Groq's SDK too."""
-UNSEEN: Final = ("openai", "litellm")
-"""Packages that can ask Groq without its SDK."""
+UNSEEN: Final = ("litellm",)
+"""Packages that can ask Groq without one of the SDKs that are observed."""
 _VARIABLES: Final = ("OTEL_", "GROQ", "LOGFIRE_")
 _SECRET: Final = ("KEY", "TOKEN", "HEADERS", "SECRET", "PASSWORD")
 _HARMLESS: Final = frozenset({"OTEL_EXPORTER_OTLP_CLIENT_KEY"})
@@ -98,6 +98,9 @@ def _instrumentation() -> Iterator[Finding]:
     else:
         detail = "not in this process: your program calls groqscope.instrument(), or opentelemetry-instrument starts it"
         yield Finding("instrumentation", "every Groq client", "unknown", detail)
+    openai = _version("openai")
+    if openai is not None:
+        yield _openai(openai)
     others = {name: version for name, version in versions(OTHERS).items() if version is not None}
     if others:
         named = ", ".join(f"{name} {version}" for name, version in others.items())
@@ -105,8 +108,18 @@ def _instrumentation() -> Iterator[Finding]:
         yield Finding("instrumentation", "others", "note", detail, "switch on one of them")
     unseen = [name for name, version in versions(UNSEEN).items() if version is not None]
     if unseen:
-        detail = f"{' and '.join(unseen)} can ask Groq without its SDK: such requests are not seen"
-        yield Finding("instrumentation", "not seen", "note", detail, "ask Groq with the package groq")
+        detail = f"{' and '.join(unseen)} can ask Groq without its SDK or openai's: such requests are not seen"
+        yield Finding("instrumentation", "not seen", "note", detail, "ask Groq with the package groq or openai")
+
+
+def _openai(version: str) -> Finding:
+    """Say where the other SDK is observed, and what its requests run on; it is not imported for that."""
+    from groqscope.instrument.hosts import hosts
+
+    at = ", ".join(sorted(host if port is None else f"{host}:{port}" for host, port in hosts(None)))
+    libraries = [f"{name} {found}" for name, found in versions(("httpx", "httpx2")).items() if found is not None]
+    detail = f"openai {version} (HTTP by {' or '.join(libraries)}) is observed with groq, in requests to {at}"
+    return Finding("instrumentation", "openai at Groq", "ok" if int(version.partition(".")[0]) > 1 else "note", detail)
 
 
 def _trial() -> Finding:

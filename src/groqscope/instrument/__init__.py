@@ -6,31 +6,40 @@ begin with `import groqscope` too, would wait for them in vain.
 
 import threading
 import warnings
+from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from groqscope import _lazy
 
 if TYPE_CHECKING:
+    from importlib.abc import MetaPathFinder
+
     from groq import AsyncGroq, Groq
+    from openai import AsyncOpenAI, OpenAI
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
+    from groqscope.instrument.hosts import Hosts
     from groqscope.instrument.instrumentor import GroqInstrumentor
     from groqscope.instrument.lifecycle import flush
     from groqscope.instrument.records import on_record
     from groqscope.instrument.seam import is_instrumented
-    from groqscope.telemetry import ContentPolicy
+    from groqscope.telemetry import ContentPolicy, Telemetry
     from groqscope.timeline import RequestRecord
 
 __all__ = ["GroqInstrumentor", "flush", "instrument", "is_instrumented", "on_record", "record_of", "uninstrument"]
 
-ClientT = TypeVar("ClientT", "Groq", "AsyncGroq")
+ClientT = TypeVar("ClientT", "Groq", "AsyncGroq", "OpenAI", "AsyncOpenAI")
 
 __getattr__, __dir__ = _lazy.attach(
     __name__,
     {"GroqInstrumentor": "instrumentor", "flush": "lifecycle", "is_instrumented": "seam", "on_record": "records"},
 )
-_lock = threading.Lock()
+_lock = threading.RLock()
+"""Entered again where observing an SDK imports a part of it."""
+_awaited: "MetaPathFinder | None" = None
+"""What waits for openai to be imported."""
 
 
 @overload
@@ -42,6 +51,7 @@ def instrument(
     fast_path: bool = True,
     phase_spans: bool = True,
     content: "ContentPolicy | None" = None,
+    groq_hosts: Iterable[str] | None = None,
     fast_decode: bool | None = None,
 ) -> None: ...
 
@@ -55,6 +65,7 @@ def instrument(
     fast_path: bool = True,
     phase_spans: bool = True,
     content: "ContentPolicy | None" = None,
+    groq_hosts: Iterable[str] | None = None,
     fast_decode: bool | None = None,
 ) -> ClientT: ...
 
@@ -67,14 +78,16 @@ def instrument(
     fast_path: bool = True,
     phase_spans: bool = True,
     content: "ContentPolicy | None" = None,
+    groq_hosts: Iterable[str] | None = None,
     fast_decode: bool | None = None,
 ) -> Any:
     """Observe every Groq client of the process, or the one given (and its copies), which is returned.
 
-    Calling it again changes nothing: a client that is observed already is left as it is.
+    Clients of the openai SDK are observed in requests to Groq, also where openai is imported later; their requests to
+    other hosts are not touched. Calling it again changes nothing: a client that is observed already is left as it is.
 
     Args:
-        client: a `groq.Groq` or `groq.AsyncGroq`, or an instance of a subclass.
+        client: a `groq.Groq`, `groq.AsyncGroq`, `openai.OpenAI` or `openai.AsyncOpenAI`, or an instance of a subclass.
         tracer_provider: where spans go; the global provider when not given.
         meter_provider: where metrics go; the global provider when not given.
         fast_path: build chunks and completions by pydantic-core (equal objects, a tenth of the CPU time) and, where no
@@ -82,13 +95,17 @@ def instrument(
             both to the SDK.
         phase_spans: a child span per phase; the phases are on the record span in any case.
         content: whether prompts and answers are recorded; the conventions' environment variable decides when not given.
+        groq_hosts: hosts beside `api.groq.com` at which the openai SDK reaches Groq, as a proxy or a gateway is: `host`
+            or `host:port`. The environment variable `GROQSCOPE_HOSTS` (separated by commas) decides when not given.
         fast_decode: the former name of `fast_path`, for this release.
 
     Raises:
         TypeError: `client` is something else, a mock or a proxy of one included; the message says what to do.
+        ValueError: one of `groq_hosts` is not a host.
     """
-    from groqscope.instrument import clients, parameters, seam
-    from groqscope.instrument.scope import Scope
+    global _awaited  # noqa: PLW0603 - the process is observed once
+    from groqscope.instrument import clients, families, imports, seam
+    from groqscope.instrument.hosts import hosts
     from groqscope.telemetry import shared_telemetry
 
     if client is not None and not clients.is_client(client):
@@ -96,33 +113,56 @@ def instrument(
     if fast_decode is not None:
         warnings.warn("instrument(fast_decode=…) is called fast_path now", DeprecationWarning, stacklevel=2)
         fast_path = fast_decode
+    at = hosts(groq_hosts)
     with _lock:
-        targets = seam.CLIENTS if client is None else (type(client),)
+        targets = _client_classes() if client is None else (type(client),)
         if all(seam.is_instrumented(t) for t in targets):
             return client
         telemetry = shared_telemetry(tracer_provider, meter_provider, phase_spans=phase_spans, content=content)
         if client is not None:
-            clients.observe(client, telemetry, fast_path=fast_path)
+            clients.observe(client, telemetry, fast_path=fast_path, hosts=at)
             return client
-        scope = Scope(telemetry, fast_path=fast_path)
-        for cls in seam.CLIENTS:
-            if not seam.is_instrumented(cls):
-                seam.install(cls, scope)
-        if fast_path:
-            parameters.install(scope)
+        observe = partial(_observe, telemetry, fast_path=fast_path, at=at)
+        observe()
+        if _awaited is None:
+            _awaited = imports.when_imported(families.AWAITED, observe)
     return None
+
+
+def _client_classes() -> tuple[type, ...]:
+    from groqscope.instrument import families
+
+    return tuple(cls for family in families.loaded() for cls in family.clients)
+
+
+def _observe(telemetry: "Telemetry", *, fast_path: bool, at: "Hosts") -> None:
+    """Observe the clients of every SDK that is imported."""
+    from groqscope.instrument import families, parameters, seam
+    from groqscope.instrument.scope import Scope
+
+    with _lock:
+        for family in families.loaded():
+            scope = Scope(telemetry, fast_path, family, at)
+            for cls in family.clients:
+                if not seam.is_instrumented(cls):
+                    seam.install(cls, scope)
+            if fast_path:
+                parameters.install(scope)
 
 
 def uninstrument(client: Any = None) -> None:
     """Take back what `instrument` did, for the process or for one client. Open streams go on being observed."""
-    from groqscope.instrument import parameters, seam
+    global _awaited  # noqa: PLW0603 - as in `instrument`
+    from groqscope.instrument import imports, parameters, seam
 
     with _lock:
         if client is None:
-            for cls in seam.CLIENTS:
+            imports.forget(_awaited)
+            _awaited = None
+            for cls in _client_classes():
                 seam.remove(cls)
             parameters.remove()
-        elif "_groqscope_scope" in type(client).__dict__ and type(client) not in seam.CLIENTS:
+        elif "_groqscope_scope" in type(client).__dict__ and type(client) not in _client_classes():
             client.__class__ = type(client).__bases__[0]
 
 

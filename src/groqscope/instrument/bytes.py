@@ -4,18 +4,19 @@ That is `with_streaming_response`, `with_raw_response` of a stream, and a stream
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from groq import APIError
 from groq._models import construct_type
 from groq.types.chat import ChatCompletionChunk
-from httpx import AsyncByteStream, Response, SyncByteStream
+from httpx import Response
 from httpx._decoders import SUPPORTED_DECODERS
 
 from groqscope.fastpath import ChunkDecoder
 from groqscope.instrument.facts import chunk_observer
 from groqscope.instrument.faults import hook, report
+from groqscope.instrument.http import library_of
 from groqscope.instrument.recorder import Recorder
 
 _MAX_BODY = 4 * 1024 * 1024
@@ -26,6 +27,7 @@ class _Observer:
     """Sees the bytes that go by."""
 
     def __init__(self, recorder: Recorder, response: Response) -> None:
+        # Whichever SDK asked: what comes is Groq's, and decoded as Groq's own models.
         self.recorder = recorder
         self.telemetry = recorder.telemetry
         self._chunks = (
@@ -133,10 +135,10 @@ def _decoders(response: Response) -> list[Any] | None:
     return None if None in kinds else [kind() for kind in reversed(kinds) if kind is not None]
 
 
-class ObservedByteStream(SyncByteStream):
+class ObservedByteStream:
     """A response's byte stream, observed."""
 
-    def __init__(self, inner: SyncByteStream, observer: _Observer) -> None:
+    def __init__(self, inner: Any, observer: _Observer) -> None:
         self._inner = inner
         self._observer = observer
 
@@ -164,10 +166,10 @@ class ObservedByteStream(SyncByteStream):
             self._observer.closed()
 
 
-class ObservedAsyncByteStream(AsyncByteStream):
+class ObservedAsyncByteStream:
     """The same for async."""
 
-    def __init__(self, inner: AsyncByteStream, observer: _Observer) -> None:
+    def __init__(self, inner: Any, observer: _Observer) -> None:
         self._inner = inner
         self._observer = observer
 
@@ -195,10 +197,10 @@ class ObservedAsyncByteStream(AsyncByteStream):
             self._observer.closed()
 
 
-class ClosingByteStream(SyncByteStream):
+class ClosingByteStream:
     """A response's byte stream, of which only the closing is observed; callers may close the response of a stream."""
 
-    def __init__(self, inner: SyncByteStream, recorder: Recorder) -> None:
+    def __init__(self, inner: Any, recorder: Recorder) -> None:
         self._inner = inner
         self._recorder = recorder
 
@@ -213,10 +215,10 @@ class ClosingByteStream(SyncByteStream):
             self._inner.close()
 
 
-class ClosingAsyncByteStream(AsyncByteStream):
+class ClosingAsyncByteStream:
     """The same for async."""
 
-    def __init__(self, inner: AsyncByteStream, recorder: Recorder) -> None:
+    def __init__(self, inner: Any, recorder: Recorder) -> None:
         self._inner = inner
         self._recorder = recorder
 
@@ -231,17 +233,20 @@ class ClosingAsyncByteStream(AsyncByteStream):
             await self._inner.aclose()
 
 
+@cache
+def _of(kind: type, base: type) -> Any:
+    """Return a byte stream of ours as one of the HTTP library's, which looks at the class of what it reads."""
+    return type(kind.__name__, (kind, base), {"__module__": kind.__module__})
+
+
 @hook("bytes.observe")
 def observe_bytes(recorder: Recorder, response: Response, *, closing_only: bool) -> bool:
     """Wrap the byte stream of a response that is not read yet; `closing_only` where a stream of ours reads it."""
-    stream = response.stream
-    if isinstance(stream, AsyncByteStream) and not isinstance(stream, SyncByteStream):
-        if closing_only:
-            response.stream = ClosingAsyncByteStream(stream, recorder)
-        else:
-            response.stream = ObservedAsyncByteStream(stream, _Observer(recorder, response))
-    elif closing_only:
-        response.stream = ClosingByteStream(stream, recorder)
+    stream: Any = response.stream
+    library = library_of(response)
+    if isinstance(stream, library.AsyncByteStream) and not isinstance(stream, library.SyncByteStream):
+        kind = _of(ClosingAsyncByteStream if closing_only else ObservedAsyncByteStream, library.AsyncByteStream)
     else:
-        response.stream = ObservedByteStream(stream, _Observer(recorder, response))
+        kind = _of(ClosingByteStream if closing_only else ObservedByteStream, library.SyncByteStream)
+    response.stream = kind(stream, recorder if closing_only else _Observer(recorder, response))
     return True

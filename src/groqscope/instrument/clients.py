@@ -1,35 +1,38 @@
-"""Which objects are clients of Groq's SDK, and the class that one moves to when it alone is observed.
+"""Which objects are clients of an SDK that is observed, and the class that one moves to when it alone is observed.
 
 Decided by `type(x)`: mocks and proxies claim another class to `isinstance`, and do not send requests themselves.
 """
 
+import logging
 from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from groqscope.instrument import seam
+from groqscope.instrument import families, seam
+from groqscope.instrument.hosts import Hosts, is_at
 from groqscope.instrument.scope import Scope
 from groqscope.telemetry import Telemetry
 
+logger = logging.getLogger("groqscope")
 _HOLDERS: Final = ("__wrapped__", "client", "_client")
 """Where objects that stand before a client (Instructor's, pydantic-ai's provider, proxies) hold it."""
-_observed: WeakValueDictionary[tuple[type, Telemetry, bool], type] = WeakValueDictionary()
+_observed: WeakValueDictionary[tuple[type, Telemetry, bool, Hosts], type] = WeakValueDictionary()
 """The classes that clients have moved to; one is shared by all clients that are observed alike, and goes with them."""
 
 
 def is_client(target: Any) -> bool:
     """Return whether an object is a client of the SDK, or of a subclass; a mock or a proxy of one is not."""
-    return issubclass(type(target), seam.CLIENTS)
+    return families.of(type(target)) is not None
 
 
 def refusal(target: Any) -> str:
     """Return why `instrument(target)` cannot observe it, and what it takes."""
     if issubclass(type(target), type):
         return (
-            f"instrument() takes a groq.Groq or groq.AsyncGroq client, got the class {_name(target)}: "
+            f"instrument() takes a client of groq or openai, got the class {_name(target)}: "
             "call instrument() without a client to observe every client of the process"
         )
-    what = f"instrument() takes a groq.Groq or groq.AsyncGroq client, got an object of {_name(type(target))}"
+    what = f"instrument() takes a client of groq or openai, got an object of {_name(type(target))}"
     if type(target).__module__.startswith("unittest.mock"):
         return f"{what}: a mock sends no requests"
     for name in _HOLDERS:
@@ -39,17 +42,24 @@ def refusal(target: Any) -> str:
     return what
 
 
-def observe(client: Any, telemetry: Telemetry, *, fast_path: bool) -> None:
+def observe(client: Any, telemetry: Telemetry, *, fast_path: bool, hosts: Hosts) -> None:
     """Move a client to a subclass of its own class that is observed."""
     original = type(client)
-    key = original, telemetry, fast_path
+    family = families.of(original) or families.GROQ
+    if not family.groq_only and not is_at(client.base_url, hosts):
+        logger.warning(
+            "groqscope: this client of %s asks another host than Groq's, so its requests are not observed; "
+            "name a host that passes them on to Groq: instrument(client, groq_hosts=[...])",
+            family.package,
+        )
+    key = original, telemetry, fast_path, hosts
     observed = _observed.get(key)
     if observed is None:
         observed = type(
             original.__name__, (original,), {"__module__": original.__module__, "__doc__": original.__doc__}
         )
         observed.__qualname__ = original.__qualname__
-        seam.install(observed, Scope(telemetry, fast_path=fast_path))
+        seam.install(observed, Scope(telemetry, fast_path, family, hosts))
         _observed[key] = observed
     # Not the client's own `__setattr__`, which may refuse.
     object.__setattr__(client, "__class__", observed)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, Final, TypeGuard, TypeVar
 
-import groq
 import httpx
 
+from groqscope.instrument import families
+from groqscope.instrument.http import classes
 from groqscope.timeline import Channel, ModelUsage, RequestFacts, Timeline, Usage
 
 _OPERATIONS: Final = (
@@ -26,6 +27,11 @@ _VERBS: Final = {"get": "retrieve", "post": "create", "delete": "delete"}
 _SINGULAR: Final = {"models": "model", "files": "file", "batches": "batch"}
 
 T = TypeVar("T")
+
+
+def _get(part: Any, name: str) -> Any:
+    """Return a member of an answer's part; what an SDK has no model for it leaves a dictionary."""
+    return part.get(name) if type(part) is dict else getattr(part, name, None)
 
 
 def operation_of(method: str, url: str) -> str:
@@ -83,17 +89,17 @@ def usage_of(usage: Any) -> Usage | None:
     """Read Groq's `usage` object (`CompletionUsage`, or what the SDK made of one)."""
     if usage is None:
         return None
-    prompt = getattr(usage, "prompt_tokens_details", None)
-    completion = getattr(usage, "completion_tokens_details", None)
+    prompt = _get(usage, "prompt_tokens_details")
+    completion = _get(usage, "completion_tokens_details")
     found = Usage(
-        input_tokens=_count(getattr(usage, "prompt_tokens", None)),
-        output_tokens=_count(getattr(usage, "completion_tokens", None)),
-        cached_tokens=_count(getattr(prompt, "cached_tokens", None)),
-        reasoning_tokens=_count(getattr(completion, "reasoning_tokens", None)),
-        queue_time=_amount(getattr(usage, "queue_time", None)),
-        prompt_time=_amount(getattr(usage, "prompt_time", None)),
-        completion_time=_amount(getattr(usage, "completion_time", None)),
-        total_time=_amount(getattr(usage, "total_time", None)),
+        input_tokens=_count(_get(usage, "prompt_tokens")),
+        output_tokens=_count(_get(usage, "completion_tokens")),
+        cached_tokens=_count(_get(prompt, "cached_tokens")),
+        reasoning_tokens=_count(_get(completion, "reasoning_tokens")),
+        queue_time=_amount(_get(usage, "queue_time")),
+        prompt_time=_amount(_get(usage, "prompt_time")),
+        completion_time=_amount(_get(usage, "completion_time")),
+        total_time=_amount(_get(usage, "total_time")),
     )
     return None if found == Usage() else found
 
@@ -101,9 +107,9 @@ def usage_of(usage: Any) -> Usage | None:
 def models_of(breakdown: Any) -> tuple[ModelUsage, ...]:
     """Read `usage_breakdown` of a compound system."""
     found: list[ModelUsage] = []
-    for entry in _list(getattr(breakdown, "models", None))[:32]:
-        usage = usage_of(getattr(entry, "usage", None))
-        model = _str(getattr(entry, "model", None))
+    for entry in _list(_get(breakdown, "models"))[:32]:
+        usage = usage_of(_get(entry, "usage"))
+        model = _str(_get(entry, "model"))
         if model is not None and usage is not None:
             found.append(
                 ModelUsage(model=model, input_tokens=usage.input_tokens or 0, output_tokens=usage.output_tokens or 0)
@@ -181,8 +187,8 @@ def observe_other(timeline: Timeline, answer: Any, t: int) -> None:
     usage = getattr(answer, "usage", None)
     if usage is not None:
         found = Usage(
-            input_tokens=_count(getattr(usage, "prompt_tokens", None)),
-            output_tokens=_count(getattr(usage, "completion_tokens", None)),
+            input_tokens=_count(_get(usage, "prompt_tokens")),
+            output_tokens=_count(_get(usage, "completion_tokens")),
         )
         if found != Usage():
             timeline.used(t, found)
@@ -190,7 +196,7 @@ def observe_other(timeline: Timeline, answer: Any, t: int) -> None:
     timeline.identified(
         response_model=_str(getattr(answer, "model", None)),
         audio_seconds=_amount(getattr(answer, "duration", None)),
-        request_id=_str(x_groq.get("id") if isinstance(x_groq, Mapping) else getattr(x_groq, "id", None)),
+        request_id=_str(_get(x_groq, "id")),
     )
 
 
@@ -208,12 +214,10 @@ def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, c
     for tool in _list(getattr(part, "executed_tools", None)):
         timeline.tool_executed(
             t,
-            _count(getattr(tool, "index", None)) or 0,
-            _str(getattr(tool, "type", None)) or "unknown",
+            _count(_get(tool, "index")) or 0,
+            _str(_get(tool, "type")) or "unknown",
             # Announced, a search has results already: none.
-            has_output=bool(
-                getattr(tool, "output", None) or getattr(getattr(tool, "search_results", None), "results", None)
-            ),
+            has_output=bool(_get(tool, "output") or _get(_get(tool, "search_results"), "results")),
         )
     if content is not None:
         _keep(content, index, part)
@@ -227,13 +231,13 @@ def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, c
 def _observe_groq(timeline: Timeline, answer: Any, t: int) -> None:
     """Note `x_groq` and usage. Usage at both places of one chunk is one and the same: `x_groq` counts."""
     x_groq = getattr(answer, "x_groq", None)
-    usage = usage_of(getattr(x_groq, "usage", None)) or usage_of(getattr(answer, "usage", None))
-    breakdown = getattr(x_groq, "usage_breakdown", None) or getattr(answer, "usage_breakdown", None)
+    usage = usage_of(_get(x_groq, "usage")) or usage_of(getattr(answer, "usage", None))
+    breakdown = _get(x_groq, "usage_breakdown") or getattr(answer, "usage_breakdown", None)
     if usage is not None:
         timeline.used(t, usage, models_of(breakdown))
     if x_groq is None:
         return
-    request_id, error = _str(getattr(x_groq, "id", None)), _str(getattr(x_groq, "error", None))
+    request_id, error = _str(_get(x_groq, "id")), _str(_get(x_groq, "error"))
     timeline.identified(
         request_id=None if request_id == "stub" else request_id,
         # Free text may repeat what was asked; a code cannot.
@@ -250,16 +254,16 @@ def _keep(content: Any, index: int, part: Any) -> None:
 
 def error_type_of(error: BaseException) -> str:
     """Name an error, low in cardinality: Groq's code, else the status, else `timeout`, else the class."""
-    if isinstance(error, groq.APIError):
-        body = error.body
+    if isinstance(error, families.each(lambda family: family.api_error)):
+        body: Any = getattr(error, "body", None)
         if isinstance(body, Mapping):
             inner = body.get("error", body)
             code = inner.get("code") if isinstance(inner, Mapping) else None
             if is_code(code):
                 return code
-    if isinstance(error, groq.APIStatusError):
-        return str(error.status_code)
-    if isinstance(error, (groq.APITimeoutError, httpx.TimeoutException)):
+    if isinstance(error, families.each(lambda family: family.status_error)):
+        return str(getattr(error, "status_code", None))
+    if isinstance(error, families.each(lambda family: family.timeout_error) + classes("TimeoutException")):
         return "timeout"
     return type(error).__name__
 

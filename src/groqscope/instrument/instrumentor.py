@@ -11,8 +11,8 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from groqscope.instrument import instrument, on_record, uninstrument
 from groqscope.timeline import RequestRecord
 
-_OTHER_CLIENTS = ("openai", "litellm")
-"""Packages that can ask Groq without its SDK."""
+_OTHER_CLIENTS = ("litellm",)
+"""Packages that can ask Groq without one of the SDKs that are observed."""
 
 
 class _Unseen:
@@ -35,7 +35,7 @@ class _Unseen:
         others = [name for name in _OTHER_CLIENTS if name in sys.modules]
         if others:
             logging.getLogger("groqscope").warning(
-                "groqscope: no request of the package groq was made. What %s asks of Groq is not seen.",
+                "groqscope: no request of groq or openai was observed. What %s asks of Groq is not seen.",
                 " and ".join(others),
             )
 

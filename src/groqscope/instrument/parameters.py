@@ -8,16 +8,15 @@ the process: what they return is equal, whoever asks. So this is for `instrument
 from collections.abc import Callable
 from functools import wraps
 from inspect import iscoroutinefunction
+from types import ModuleType
 from typing import Any, Final
-
-from groq.resources.chat import completions
 
 from groqscope.fastpath import copy_parameters
 from groqscope.instrument.faults import hook
 from groqscope.instrument.scope import Scope
 
 NAMES: Final = ("maybe_transform", "async_maybe_transform")
-_originals: dict[str, Callable[..., Any]] = {}
+_originals: dict[tuple[ModuleType | None, str], Callable[..., Any]] = {}
 
 
 @hook("parameters")
@@ -27,17 +26,18 @@ def _copied(_scope: Scope, data: object, expected: Any) -> dict[str, Any] | None
 
 def install(scope: Scope) -> None:
     """Replace both, unless they are, or another version of the SDK has none."""
+    module = scope.family.parameters
     for name in NAMES:
-        original = getattr(completions, name, None)
-        if original is not None and name not in _originals:
-            _originals[name] = original
-            setattr(completions, name, (_wrap_async if iscoroutinefunction(original) else _wrap)(scope, original))
+        original = getattr(module, name, None)
+        if original is not None and (module, name) not in _originals:
+            _originals[module, name] = original
+            setattr(module, name, (_wrap_async if iscoroutinefunction(original) else _wrap)(scope, original))
 
 
 def remove() -> None:
     """Put the SDK's own back."""
-    for name, original in _originals.items():
-        setattr(completions, name, original)
+    for (module, name), original in _originals.items():
+        setattr(module, name, original)
     _originals.clear()
 
 

@@ -28,6 +28,7 @@ from groqscope.instrument.facts import (
 )
 from groqscope.instrument.faults import hook
 from groqscope.instrument.headers import rate_limits, retry_after
+from groqscope.instrument.http import is_response
 from groqscope.instrument.lifecycle import OpenRequest
 from groqscope.instrument.scope import Scope
 from groqscope.telemetry import Begun, Content, disown, price
@@ -214,13 +215,13 @@ class Recorder(OpenRequest):
         if self.timeline.streaming:
             return True
         response = getattr(result, "http_response", None)
-        return isinstance(response, httpx.Response) and not response.is_closed
+        return is_response(response) and not response.is_closed
 
     @hook("answer")
     def _answer(self, result: Any) -> None:
         t = self.now()
-        response = result if isinstance(result, httpx.Response) else getattr(result, "http_response", None)
-        if isinstance(response, httpx.Response):
+        response = result if is_response(result) else getattr(result, "http_response", None)
+        if is_response(response):
             self.body(response.content, t)
         else:
             self._observe(result, t)
@@ -279,7 +280,7 @@ class Recorder(OpenRequest):
     @hook("failed")
     def _note_failure(self, error: BaseException, *, native: bool) -> None:
         response = getattr(error, "response", None)
-        if isinstance(response, httpx.Response):
+        if is_response(response):
             self.timeline.answered(self.now(), response.status_code, unseen=True)
             self._headers = (response.status_code, response.headers.raw, time.time())
         elif not native:
@@ -376,7 +377,7 @@ def _status_error_type(response: httpx.Response) -> str:
     if response.is_stream_consumed or response.is_closed:
         try:
             code = response.json()["error"]["code"]
-        except (ValueError, KeyError, TypeError, httpx.StreamError, RuntimeError):
+        except Exception:  # noqa: BLE001 - no JSON, or of another form, or not read: each HTTP library has its own errors
             code = None
         if is_code(code):
             return code

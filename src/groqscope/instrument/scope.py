@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from time import monotonic_ns
 from typing import Any
 
+from groqscope.instrument.families import GROQ, Family
+from groqscope.instrument.hosts import Hosts
 from groqscope.telemetry import Telemetry
 
 Clock = Callable[[], int]
@@ -17,6 +19,9 @@ class Scope:
     telemetry: Telemetry
     fast_path: bool = True
     """Build chunks and completions in `fastpath`, instead of leaving it to the SDK."""
+    family: Family = GROQ
+    hosts: Hosts = frozenset()
+    """Where requests are observed of a family that asks others than Groq too."""
     now: Clock = monotonic_ns
     originals: dict[str, Any] = field(default_factory=dict[str, Any])
     """The SDK's methods in whose place ours stand."""

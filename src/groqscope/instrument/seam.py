@@ -2,8 +2,8 @@
 
 Every request of the SDK goes through `request`; each attempt through `_prepare_request`, each back-off through
 `_sleep_for_retry`, each answer through `_process_response` and `_process_response_data`. These five are replaced on a
-class: on `Groq` and `AsyncGroq` for the whole process, or on a subclass made for one client, to which that client is
-moved, so that its copies (`with_options`) inherit them.
+class: on the two of an SDK for the whole process, or on a subclass made for one client, to which that client is moved,
+so that its copies (`with_options`) inherit them. `families` names the SDKs that are built so.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,30 +14,27 @@ from sys import exc_info
 from typing import Any, Final, get_args, get_origin
 
 import httpx
-from groq import AsyncStream, Stream
-from groq._client import AsyncGroq, Groq
-from groq._constants import RAW_RESPONSE_HEADER
-from groq.types.chat import ChatCompletion
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY  # pyright: ignore[reportPrivateUsage] - the only name it has
 
 from groqscope.fastpath import decode_completion
 from groqscope.instrument.bytes import observe_bytes
+from groqscope.instrument.families import HOOKED
 from groqscope.instrument.faults import hook
+from groqscope.instrument.hosts import is_at
+from groqscope.instrument.http import classes, is_request, is_response
 from groqscope.instrument.recorder import RECORDER_EXTENSION, Recorder, begin
 from groqscope.instrument.scope import Scope
-from groqscope.instrument.streams import InstrumentedAsyncStream, InstrumentedStream
+from groqscope.instrument.streams import instrumented
 
-# As they are defined: a test that patches `groq.Groq` replaces a name of the package.
-CLIENTS: Final = (Groq, AsyncGroq)
-_current: ContextVar[Recorder | None] = ContextVar("groqscope_recorder", default=None)
+_current: ContextVar[tuple[Recorder, Any] | None] = ContextVar("groqscope_recorder", default=None)
+"""The request that is under way, and the client whose it is."""
 _MARK: Final = "_groqscope_scope"
-_HOOKED: Final = ("request", "_prepare_request", "_sleep_for_retry", "_process_response", "_process_response_data")
 
 
 def install(cls: type, scope: Scope) -> None:
     """Replace the five methods on a class."""
-    for name in _HOOKED:
+    for name in HOOKED:
         original = getattr(cls, name)
         scope.originals[f"{cls.__name__}.{name}"] = cls.__dict__.get(name)
         setattr(cls, name, _WRAPPERS[name, iscoroutinefunction(original)](original, scope))
@@ -50,7 +47,7 @@ def remove(cls: type) -> None:
     scope: Scope | None = cls.__dict__.get(_MARK)
     if scope is None:
         return
-    for name in _HOOKED:
+    for name in HOOKED:
         original = scope.originals.get(f"{cls.__name__}.{name}")
         if original is None:
             delattr(cls, name)
@@ -71,12 +68,14 @@ def is_instrumented(target: Any) -> bool:
 def _begin(client: Any, options: Any, scope: Scope, kwargs: Mapping[str, Any]) -> Recorder | None:
     if otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY) or not _governs(scope, client):
         return None
+    if not scope.family.groq_only and not _asks_groq(scope, client, options):
+        return None
     return begin(scope, options, client.base_url, stream=bool(kwargs.get("stream")))
 
 
-def _enter(recorder: Recorder, entered: list[Token[Any]]) -> None:
+def _enter(recorder: Recorder, client: Any, entered: list[Token[Any]]) -> None:
     entered.append(otel_context.attach(recorder.begun.context))
-    entered.append(_current.set(recorder))
+    entered.append(_current.set((recorder, client)))
 
 
 def _leave(entered: list[Token[Any]]) -> None:
@@ -102,16 +101,26 @@ def _governs(scope: Scope, client: Any) -> bool:
 
 
 def _recorder(scope: Scope, client: Any) -> Recorder | None:
-    """Find the recorder of this call; a suppressed call inside an observed one has none."""
-    suppressed = otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY)
-    return _current.get() if not suppressed and _governs(scope, client) else None
+    """Find the recorder of this call; one inside an observed call, suppressed or of another client's, has none."""
+    found = _current.get()
+    if found is None or found[1] is not client or not _governs(scope, client):
+        return None
+    return None if otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY) else found[0]
+
+
+@hook("asks_groq")
+def _asks_groq(scope: Scope, client: Any, options: Any) -> bool:
+    """Whether a request goes to a host of Groq's."""
+    url: str = options.url
+    base = client._base_url  # noqa: SLF001 - of `base_url`, in some versions a copy of it
+    return is_at(type(base)(url) if "://" in url else base, scope.hosts)
 
 
 @hook("native")
 def _native(_scope: Scope, client: Any) -> bool:
     """Whether the client's transport tells its steps."""
     transport = getattr(getattr(client, "_client", None), "_transport", None)
-    return isinstance(transport, (httpx.HTTPTransport, httpx.AsyncHTTPTransport))
+    return isinstance(transport, classes("HTTPTransport", "AsyncHTTPTransport"))
 
 
 def _wrap_request(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
@@ -124,7 +133,7 @@ def _wrap_request(original: Callable[..., Any], scope: Scope) -> Callable[..., A
                 recorder = _begin(self, options, scope, kwargs)
                 if recorder is None:
                     return original(self, cast_to, options, *args, **kwargs)
-                _enter(recorder, entered)
+                _enter(recorder, self, entered)
                 result = original(self, cast_to, options, *args, **kwargs)
             except BaseException as error:
                 if recorder is not None:
@@ -154,7 +163,7 @@ def _wrap_request_async(original: Callable[..., Any], scope: Scope) -> Callable[
                 recorder = _begin(self, options, scope, kwargs)
                 if recorder is None:
                     return await original(self, cast_to, options, *args, **kwargs)
-                _enter(recorder, entered)
+                _enter(recorder, self, entered)
                 result = await original(self, cast_to, options, *args, **kwargs)
             except BaseException as error:
                 if recorder is not None:
@@ -228,26 +237,25 @@ def _wrap_sleep_async(original: Callable[..., Any], scope: Scope) -> Callable[..
 def _observed(scope: Scope, client: Any, kwargs: dict[str, Any]) -> None:
     """Note the answer, and have a stream of ours made of it."""
     response = kwargs.get("response")
-    if not isinstance(response, httpx.Response) or not _governs(scope, client):
+    if not is_response(response) or not _governs(scope, client):
         return
     extensions = response.request.extensions
-    # A client class with a `_prepare_request` of its own may not have called ours.
-    recorder = extensions.setdefault(RECORDER_EXTENSION, _recorder(scope, client))
+    recorder = extensions.get(RECORDER_EXTENSION)
+    if recorder is None and (recorder := _recorder(scope, client)) is not None:
+        # A client class with a `_prepare_request` of its own has not called ours.
+        extensions[RECORDER_EXTENSION] = recorder
     if not isinstance(recorder, Recorder):
         return
     recorder.answered(response)
     stream_cls = kwargs.get("stream_cls")
-    ours = _STREAMS.get(get_origin(stream_cls) or stream_cls) if kwargs.get("stream") else None
+    ours = instrumented(scope.family).get(get_origin(stream_cls) or stream_cls) if kwargs.get("stream") else None
     if ours is not None:
         arguments = get_args(stream_cls)
         kwargs["stream_cls"] = ours[arguments[0]] if arguments else ours
     if response.is_closed or hasattr(response, "_content"):
         return
-    closing_only = ours is not None and RAW_RESPONSE_HEADER not in response.request.headers
+    closing_only = ours is not None and scope.family.raw_response_header not in response.request.headers
     recorder.watched = bool(observe_bytes(recorder, response, closing_only=closing_only))
-
-
-_STREAMS: Final[Mapping[Any, Any]] = {Stream: InstrumentedStream, AsyncStream: InstrumentedAsyncStream}
 
 
 def _wrap_process(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
@@ -271,10 +279,10 @@ def _wrap_process_async(original: Callable[..., Any], scope: Scope) -> Callable[
 def _wrap_data(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
     @wraps(original)
     def _process_response_data(self: Any, *, data: object, cast_to: Any, response: httpx.Response) -> Any:
-        if cast_to is not ChatCompletion or not hasattr(response, "_content") or not _governs(scope, self):
+        if cast_to is not scope.family.completion or not hasattr(response, "_content") or not _governs(scope, self):
             return original(self, data=data, cast_to=cast_to, response=response)
         completion = None
-        if scope.fast_path and not self._strict_response_validation:
+        if scope.fast_path and scope.family.decoded and not self._strict_response_validation:
             completion = decode_completion(response.content)
         if completion is None:
             completion = original(self, data=data, cast_to=cast_to, response=response)
@@ -302,7 +310,7 @@ _WRAPPERS: Final[Mapping[tuple[str, bool], Callable[[Callable[..., Any], Scope],
 def recorder_of(target: Any) -> Recorder | None:
     """Find the recorder of a stream, a raw response or an error, by the request it belongs to."""
     for candidate in (target, getattr(target, "response", None), getattr(target, "http_response", None)):
-        request = candidate if isinstance(candidate, httpx.Request) else _request_of(candidate)
+        request = candidate if is_request(candidate) else _request_of(candidate)
         if request is not None and isinstance(found := request.extensions.get(RECORDER_EXTENSION), Recorder):
             return found
     return None
@@ -314,4 +322,4 @@ def _request_of(target: Any) -> httpx.Request | None:
     except RuntimeError:
         # httpx: a response or an error that belongs to no request.
         return None
-    return request if isinstance(request, httpx.Request) else None
+    return request if is_request(request) else None

@@ -1,15 +1,16 @@
-"""The instrumented streams: `groq.Stream` and `groq.AsyncStream`, with a faster way from bytes to chunks.
+"""The instrumented streams: an SDK's `Stream` and `AsyncStream`; Groq's have a faster way from bytes to chunks.
 
-`ChunkReader` is what both share: bytes in, chunks out, the request told. The two iterators around it differ in `await`
-only. The iterator, not the stream, owns the request's end, because `for chunk in client…create(stream=True)` keeps
+`Reader` tells the request what comes and goes. `ChunkReader` makes the chunks itself, bytes in, chunks out;
+`SDKReader` is told what the SDK's own stream reads and returns. The two iterators around each differ in `await` only.
+The iterator, not the stream, owns the request's end, because `for chunk in client…create(stream=True)` keeps
 nothing else alive.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import cache, partial
 from time import monotonic_ns
-from types import TracebackType
-from typing import Any, Final, Generic, TypeVar
+from types import TracebackType, new_class
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from groq import AsyncStream, Stream
 from groq.types.chat import ChatCompletionChunk
@@ -17,6 +18,7 @@ from httpx import Response
 
 from groqscope.fastpath import ChunkDecoder
 from groqscope.instrument.facts import chunk_observer
+from groqscope.instrument.families import GROQ, Family
 from groqscope.instrument.faults import HOOKS, report
 from groqscope.instrument.recorder import RECORDER_EXTENSION, Recorder
 from groqscope.timeline import Channel, Outcome, Timeline
@@ -32,21 +34,12 @@ _OBSERVE_UNREAD: Final = chunk_observer(_UNREAD)
 _CHANNELS: Final = {"content": Channel.CONTENT, "reasoning": Channel.REASONING}
 
 
-class ChunkReader:
-    """Takes the chunks of one stream from its bytes, and tells its request what comes and goes."""
+class Reader:
+    """Tells the request of one stream what comes and goes."""
 
-    __slots__ = ("_observe", "_read_ns", "decoder", "leaving", "now", "over", "recorder", "timeline")
+    __slots__ = ("_observe", "_read_ns", "leaving", "now", "over", "recorder", "timeline")
 
-    def __init__(self, client: Any, cast_to: Any, response: Response, recorder: Recorder | None, *, fast: bool) -> None:
-        self.decoder = ChunkDecoder(
-            partial(client._process_response_data, cast_to=cast_to, response=response),  # noqa: SLF001 - as the SDK's own streams
-            response.request,
-            # Not a method of this reader: a circle would keep an abandoned stream from ending at once.
-            partial(report, STREAM, observing=recorder),
-            fast=fast and cast_to is ChatCompletionChunk and not client._strict_response_validation,  # noqa: SLF001
-            # Where content is kept, each chunk has to be looked at.
-            learns=recorder is None or recorder.content is None,
-        )
+    def __init__(self, recorder: Recorder | None) -> None:
         self._read_ns = 0
         self.recorder = recorder
         self.over = False
@@ -55,6 +48,62 @@ class ChunkReader:
         self.now = monotonic_ns if recorder is None else recorder.now
         self.timeline = _UNREAD if recorder is None else recorder.timeline
         self._observe = (None if recorder is None else recorder.chunk_observer()) or _OBSERVE_UNREAD
+
+    def give_up(self, error: Exception) -> None:
+        """Count a failure of ours. The request's record stays what it is and ends as the stream does."""
+        report(STREAM, error, self.recorder)
+
+    def finished(self) -> None:
+        """Nothing more comes."""
+        self.over = True
+        if self.recorder is not None:
+            self.recorder.exhausted()
+
+    def fail(self, error: BaseException) -> None:
+        """An error reaches the caller."""
+        self.over = True
+        if self.recorder is not None:
+            self.recorder.failed(error)
+
+    def close(self) -> None:
+        """The caller closes the stream."""
+        if self.recorder is not None and self.recorder.open:
+            self.recorder.closing()
+
+    def leave(self, error: type[BaseException] | None) -> None:
+        """A `with` block ends; a cancelled task leaves it by an exception that is none of the usual ones."""
+        if error is not None and not issubclass(error, (Exception, GeneratorExit)):
+            self.leaving = "cancelled"
+
+    def closed(self) -> None:
+        """The stream is closed; what was read already can still be taken."""
+        if self.recorder is not None:
+            self.recorder.finish(self.leaving)
+            self.timeline, self._observe = _UNREAD, _OBSERVE_UNREAD
+
+    def __del__(self) -> None:
+        recorder = getattr(self, "recorder", None)
+        if recorder is not None and recorder.open:
+            recorder.abandon()
+
+
+class ChunkReader(Reader):
+    """Takes the chunks of one stream from its bytes."""
+
+    __slots__ = ("decoder",)
+
+    def __init__(self, client: Any, cast_to: Any, response: Response, recorder: Recorder | None) -> None:
+        super().__init__(recorder)
+        fast = getattr(client, "_groqscope_fast", True) and cast_to is ChatCompletionChunk
+        self.decoder = ChunkDecoder(
+            partial(client._process_response_data, cast_to=cast_to, response=response),  # noqa: SLF001 - as the SDK's own streams
+            response.request,
+            # Not a method of this reader: a circle would keep an abandoned stream from ending at once.
+            partial(report, STREAM, observing=recorder),
+            fast=fast and not client._strict_response_validation,  # noqa: SLF001
+            # Where content is kept, each chunk has to be looked at.
+            learns=recorder is None or recorder.content is None,
+        )
 
     def feed(self, data: bytes) -> Any:
         """Take what a read brought and return the first chunk in it, or `None`. Raises as `ChunkDecoder.feed`."""
@@ -84,45 +133,84 @@ class ChunkReader:
             self.give_up(error)
         return chunk
 
-    def give_up(self, error: Exception) -> None:
-        """Count a failure of ours. The request's record stays what it is and ends as the stream does."""
-        report(STREAM, error, self.recorder)
-
     def rest(self) -> Any:
         """Take the end of the bytes and return the next chunk that it completes; without one the request ends."""
         chunk = self._told(self.decoder.rest())
         if chunk is None:
-            self.over = True
-            if self.recorder is not None:
-                self.recorder.exhausted()
+            self.finished()
         return chunk
 
-    def fail(self, error: BaseException) -> None:
-        """An error reaches the caller."""
-        self.over = True
-        if self.recorder is not None:
-            self.recorder.failed(error)
 
-    def close(self) -> None:
-        """The caller closes the stream."""
-        if self.recorder is not None and self.recorder.open:
-            self.recorder.closing()
+class SDKReader(Reader):
+    """Is told what the SDK's own stream makes of its bytes."""
 
-    def leave(self, error: type[BaseException] | None) -> None:
-        """A `with` block ends; a cancelled task leaves it by an exception that is none of the usual ones."""
-        if error is not None and not issubclass(error, (Exception, GeneratorExit)):
-            self.leaving = "cancelled"
+    __slots__ = ("_events",)
 
-    def closed(self) -> None:
-        """The stream is closed; what was read already can still be taken."""
-        if self.recorder is not None:
-            self.recorder.finish(self.leaving)
-            self.timeline, self._observe = _UNREAD, _OBSERVE_UNREAD
+    def __init__(self, events: "EventDecoder", recorder: Recorder | None) -> None:
+        super().__init__(recorder)
+        self._events = events
 
-    def __del__(self) -> None:
-        recorder = getattr(self, "recorder", None)
-        if recorder is not None and recorder.open:
-            recorder.abandon()
+    def told(self, chunk: Any) -> Any:
+        """The SDK made a chunk, which is returned."""
+        try:
+            self._observe(chunk, self._events.read_ns, valid=False)
+            self.timeline.returned(self.now())
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            self.give_up(error)
+        return chunk
+
+
+class EventDecoder:
+    """The SDK's decoder of server-sent events, which tells when bytes came, and that `[DONE]` did.
+
+    No reader: the SDK's stream holds this one, and would in a circle hold the reader of a stream that is abandoned.
+    """
+
+    def __init__(self, decoder: Any, recorder: Recorder | None) -> None:
+        self._decoder = decoder
+        self._recorder = recorder
+        self.read_ns = 0
+
+    def iter_bytes(self, pieces: Iterator[bytes]) -> Iterator[Any]:
+        """Decode the pieces of a body."""
+        return map(self._event, self._decoder.iter_bytes(map(self._read, pieces)))
+
+    def aiter_bytes(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        """Decode the pieces of a body."""
+        return _AsyncMap(self._event, self._decoder.aiter_bytes(_AsyncMap(self._read, pieces)))
+
+    def _read(self, piece: bytes) -> bytes:
+        try:
+            if self._recorder is not None:
+                self.read_ns = self._recorder.now()
+                self._recorder.timeline.received(len(piece))
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            report(STREAM, error, self._recorder)
+        return piece
+
+    def _event(self, event: Any) -> Any:
+        try:
+            if self._recorder is not None and event.data.startswith("[DONE]"):
+                self._recorder.timeline.stream_done()
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            report(STREAM, error, self._recorder)
+        return event
+
+
+class _AsyncMap(Generic[T]):
+    """`map` for an asynchronous iterator; no generator, which would have to be closed."""
+
+    __slots__ = ("_function", "_items")
+
+    def __init__(self, function: Callable[[T], T], items: AsyncIterator[T]) -> None:
+        self._function = function
+        self._items = items
+
+    def __aiter__(self) -> "_AsyncMap[T]":
+        return self
+
+    async def __anext__(self) -> T:
+        return self._function(await anext(self._items))
 
 
 class ChunkIterator(Generic[T]):
@@ -200,24 +288,111 @@ class AsyncChunkIterator(Generic[T]):
         """Nothing: as with the SDK's iterator, the stream stays open until it is closed itself."""
 
 
+class SDKIterator(Generic[T]):
+    """The iterator of an instrumented stream whose chunks the SDK makes."""
+
+    __slots__ = ("_chunks", "_reader")
+
+    def __init__(self, reader: SDKReader, chunks: Iterator[T]) -> None:
+        self._reader = reader
+        self._chunks = chunks
+
+    def __iter__(self) -> "SDKIterator[T]":
+        return self
+
+    def __next__(self) -> T:
+        reader = self._reader
+        if reader.over:
+            raise StopIteration
+        try:
+            reader.timeline.asked(reader.now())
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            reader.give_up(error)
+        try:
+            chunk = next(self._chunks)
+        except StopIteration:
+            reader.finished()
+            raise
+        except BaseException as error:
+            reader.fail(error)
+            raise
+        return reader.told(chunk)
+
+
+class AsyncSDKIterator(Generic[T]):
+    """The asynchronous iterator of an instrumented stream whose chunks the SDK makes."""
+
+    __slots__ = ("_chunks", "_reader")
+
+    def __init__(self, reader: SDKReader, chunks: AsyncIterator[T]) -> None:
+        self._reader = reader
+        self._chunks = chunks
+
+    def __aiter__(self) -> "AsyncSDKIterator[T]":
+        return self
+
+    async def __anext__(self) -> T:
+        reader = self._reader
+        if reader.over:
+            raise StopAsyncIteration
+        try:
+            reader.timeline.asked(reader.now())
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            reader.give_up(error)
+        try:
+            chunk = await anext(self._chunks)
+        except StopAsyncIteration:
+            reader.finished()
+            raise
+        except BaseException as error:
+            reader.fail(error)
+            raise
+        return reader.told(chunk)
+
+    async def aclose(self) -> None:
+        """Nothing: as with the SDK's iterator, the stream stays open until it is closed itself."""
+
+
 def _decoded(response: Response) -> bool:
     """Whether httpx has to decode the bytes, or has read them already."""
     return "content-encoding" in response.headers or hasattr(response, "_content")
 
 
-class InstrumentedStream(Stream[T], Generic[T]):
-    """`groq.Stream`, observed."""
+class _Instrumented:
+    """A stream of an SDK, observed."""
 
-    def __init__(self, *, cast_to: type[T], response: Response, client: Any, options: Any = None) -> None:
-        self.response = response
-        self._cast_to = cast_to
-        self._client = client
-        self._options = options
-        self._decoder = client._make_sse_decoder()  # noqa: SLF001 - as the SDK's own streams
-        self._reader = _reader_of(client, cast_to, response)
-        self._iterator = ChunkIterator[T](self._reader, response)
+    _family: ClassVar[Family] = GROQ
+    _sdks: ClassVar[Any]
+    """The SDK's class."""
+    _of_bytes: ClassVar[Any]
+    _of_chunks: ClassVar[Any]
+    """The iterators, over bytes and over what the SDK's stream returns."""
+    _reader: Reader
 
-    def __iter__(self) -> Iterator[T]:
+    def __init__(self, *, cast_to: Any, response: Response, client: Any, options: Any = None) -> None:
+        recorder = _adopting(response)
+        if self._family.decoded:
+            self.response = response
+            self._cast_to = cast_to
+            self._client = client
+            self._options = options
+            self._decoder = client._make_sse_decoder()  # noqa: SLF001 - as the SDK's own streams
+            self._reader = reader = ChunkReader(client, cast_to, response, recorder)
+            self._iterator = self._of_bytes(reader, response)
+        else:
+            # A stream of its own, for it holds its iterator in a circle: an abandoned stream shall end at once.
+            inner = self._sdks(cast_to=cast_to, response=response, client=client, options=options)
+            vars(self).update(vars(inner))
+            inner._decoder = events = EventDecoder(inner._decoder, recorder)  # noqa: SLF001
+            self._reader = reader = SDKReader(events, recorder)
+            self._iterator = self._of_chunks(reader, inner._iterator)  # noqa: SLF001
+
+
+class _Synchronous(_Instrumented, Generic[T]):
+    _of_bytes = ChunkIterator
+    _of_chunks = SDKIterator
+
+    def __iter__(self) -> Any:
         return self._iterator
 
     def __exit__(
@@ -234,24 +409,16 @@ class InstrumentedStream(Stream[T], Generic[T]):
             try:
                 self._reader.close()
             finally:
-                super().close()
+                self._sdks.close(self)
         finally:
             self._reader.closed()
 
 
-class InstrumentedAsyncStream(AsyncStream[T], Generic[T]):
-    """`groq.AsyncStream`, observed."""
+class _Asynchronous(_Instrumented, Generic[T]):
+    _of_bytes = AsyncChunkIterator
+    _of_chunks = AsyncSDKIterator
 
-    def __init__(self, *, cast_to: type[T], response: Response, client: Any, options: Any = None) -> None:
-        self.response = response
-        self._cast_to = cast_to
-        self._client = client
-        self._options = options
-        self._decoder = client._make_sse_decoder()  # noqa: SLF001 - as the SDK's own streams
-        self._reader = _reader_of(client, cast_to, response)
-        self._iterator = AsyncChunkIterator[T](self._reader, response)
-
-    def __aiter__(self) -> AsyncIterator[T]:  # type: ignore[override]
+    def __aiter__(self) -> Any:
         return self._iterator
 
     async def __aexit__(
@@ -268,14 +435,47 @@ class InstrumentedAsyncStream(AsyncStream[T], Generic[T]):
             try:
                 self._reader.close()
             finally:
-                await super().close()
+                await self._sdks.close(self)
         finally:
             self._reader.closed()
 
 
-def _reader_of(client: Any, cast_to: Any, response: Response) -> ChunkReader:
+class InstrumentedStream(_Synchronous[T], Stream[T], Generic[T]):
+    """`groq.Stream`, observed."""
+
+    _sdks = Stream
+
+
+class InstrumentedAsyncStream(_Asynchronous[T], AsyncStream[T], Generic[T]):
+    """`groq.AsyncStream`, observed."""
+
+    _sdks = AsyncStream
+
+
+@cache
+def instrumented(family: Family) -> Mapping[Any, Any]:
+    """Return the class of ours for each stream class of an SDK."""
+    if family is GROQ:
+        return {Stream: InstrumentedStream, AsyncStream: InstrumentedAsyncStream}
+    return {
+        family.stream: _derived(family, _Synchronous, family.stream),
+        family.async_stream: _derived(family, _Asynchronous, family.async_stream),
+    }
+
+
+def _derived(family: Family, observed: Any, sdks: Any) -> Any:
+    own = {"__module__": __name__, "__doc__": f"`{family.package}.{sdks.__name__}`, observed."}
+    # Each with its argument: the SDK looks through them for the type of a chunk.
+    bases = (observed[T], sdks[T], Generic[T])  # pyright: ignore[reportGeneralTypeIssues] - a class made here
+    return new_class(
+        f"Instrumented{sdks.__name__}", bases, exec_body=lambda space: space.update(own, _family=family, _sdks=sdks)
+    )
+
+
+def _adopting(response: Response) -> Recorder | None:
+    """Find the request whose answer a stream of ours reads from here on."""
     found = response.request.extensions.get(RECORDER_EXTENSION)
     recorder = found if isinstance(found, Recorder) and found.open else None
     if recorder is not None:
         recorder.adopted = True
-    return ChunkReader(client, cast_to, response, recorder, fast=getattr(client, "_groqscope_fast", True))
+    return recorder

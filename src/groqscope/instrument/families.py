@@ -1,0 +1,117 @@
+"""The SDKs whose clients are observed. One generator makes them, so they differ only in what a `Family` names.
+
+Groq's own is always there. openai's is there once `openai` is imported; its clients are observed only where they ask
+Groq (`hosts`).
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any, Final
+
+import groq
+from groq._constants import RAW_RESPONSE_HEADER
+from groq.resources.chat import completions
+from groq.types.chat import ChatCompletion
+
+HOOKED: Final = ("request", "_prepare_request", "_sleep_for_retry", "_process_response", "_process_response_data")
+"""The methods of a client that the seam replaces."""
+
+AWAITED: Final = "openai"
+"""The package that is observed when it is imported, and never imported for that."""
+
+logger = logging.getLogger("groqscope")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Family:
+    """What differs between two SDKs of one generator."""
+
+    package: str
+    clients: tuple[type, type]
+    """The synchronous client and the asynchronous one, as they are defined: a test that patches a name of the package
+    replaces no class."""
+    stream: Any
+    async_stream: Any
+    completion: type
+    api_error: type[Exception]
+    status_error: type[Exception]
+    timeout_error: type[Exception]
+    raw_response_header: str
+    """The header that a request has whose response the caller asked for instead of what is in it."""
+    groq_only: bool
+    """Whether every client of it asks Groq, whatever its host is called."""
+    decoded: bool
+    """Whether `fastpath` builds its objects."""
+    parameters: ModuleType | None
+    """The module in whose functions a request's parameters are copied."""
+
+
+GROQ: Final = Family(
+    package="groq",
+    clients=(groq._client.Groq, groq._client.AsyncGroq),  # noqa: SLF001
+    stream=groq.Stream,
+    async_stream=groq.AsyncStream,
+    completion=ChatCompletion,
+    api_error=groq.APIError,
+    status_error=groq.APIStatusError,
+    timeout_error=groq.APITimeoutError,
+    raw_response_header=RAW_RESPONSE_HEADER,
+    groq_only=True,
+    decoded=True,
+    parameters=completions,
+)
+
+
+def loaded() -> tuple[Family, ...]:
+    """Return the families whose package is imported and can be observed."""
+    other = _openai() if getattr(sys.modules.get(AWAITED), "AsyncOpenAI", None) is not None else None
+    return (GROQ,) if other is None else (GROQ, other)
+
+
+def of(cls: type) -> Family | None:
+    """Return the family whose client a class is."""
+    return next((family for family in loaded() if issubclass(cls, family.clients)), None)
+
+
+def each(field: Callable[[Family], Any]) -> tuple[Any, ...]:
+    """Return one field of every family, such as its base class of errors."""
+    return tuple(map(field, loaded()))
+
+
+@cache
+def _openai() -> Family | None:
+    """Return openai's family; `None` where its version is one that cannot be observed, which is said once."""
+    try:
+        # From what its import has loaded: to import here could wait for the thread that does.
+        client, errors, streaming, types, constants = (
+            sys.modules[f"{AWAITED}.{name}"]
+            for name in ("_client", "_exceptions", "_streaming", "types.chat", "_constants")
+        )
+        family = Family(
+            package="openai",
+            clients=(client.OpenAI, client.AsyncOpenAI),
+            stream=streaming.Stream,
+            async_stream=streaming.AsyncStream,
+            completion=types.ChatCompletion,
+            api_error=errors.APIError,
+            status_error=errors.APIStatusError,
+            timeout_error=errors.APITimeoutError,
+            raw_response_header=constants.RAW_RESPONSE_HEADER,
+            groq_only=False,
+            # Its models have none of Groq's fields, and its streams rules of their own: they are left to the SDK.
+            decoded=False,
+            # What is changed in a module changes requests to other hosts too.
+            parameters=None,
+        )
+        for cls in family.clients:
+            for name in HOOKED:
+                getattr(cls, name)
+    except (KeyError, AttributeError):
+        version = getattr(sys.modules.get(AWAITED), "__version__", "?")
+        logger.warning("groqscope: openai %s is not observed: it has no client as openai 2 or 3 has it.", version)
+        return None
+    return family

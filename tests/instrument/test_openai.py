@@ -1,0 +1,498 @@
+"""The openai SDK at Groq's address, on httpx2 and on httpx: records as through Groq's own; elsewhere, nothing."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import re
+import subprocess
+import sys
+from typing import Any
+
+import httpx
+import httpx2
+import openai
+import pytest
+from openai.types.chat import ChatCompletionChunk
+from pydantic import BaseModel
+from support.both import Both, Mode, both, each_mode
+from support.scope import ASK, COMPLETION, STREAM, Exported, Pieces, groq_client
+
+import groqscope
+from groqscope import RequestRecord, _diagnostics
+from groqscope.instrument import families, faults
+from groqscope.instrument.hosts import hosts, is_at
+from groqscope.simulator import (
+    Answer,
+    Chunk,
+    ErrorEvent,
+    Failure,
+    Hang,
+    Playable,
+    Raw,
+    Simulator,
+    ToolCall,
+    Truncated,
+)
+
+each_library = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+GROQ = "https://api.groq.com/openai/v1"
+TEXT = Answer(["Hel", "lo", " you"])
+
+
+def openai_client(mode: Mode, base_url: str = GROQ, library: Any = httpx2, **options: Any) -> Any:
+    """A bare client of openai's SDK, on a client of one of the HTTP libraries."""
+    http = options.pop("http", {})
+    kind = library.Client if mode == "sync" else library.AsyncClient
+    made = kind(**{"trust_env": False, "timeout": 10.0, **http})
+    client = openai.OpenAI if mode == "sync" else openai.AsyncOpenAI
+    return client(api_key="test", base_url=base_url, http_client=made, **options)
+
+
+def observed(exported: Exported, mode: Mode, sim: Simulator, library: Any, **options: Any) -> Any:
+    """The same, observed, at the simulator."""
+    client = openai_client(mode, f"{sim.base_url}/openai/v1", library, **options)
+    host = sim.base_url.removeprefix("http://")
+    return groqscope.instrument(client, groq_hosts=[host], **exported.providers)
+
+
+def wire(library: Any, answer: Any) -> dict[str, Any]:
+    """Options of an HTTP client that is answered without a server."""
+    return {"transport": library.MockTransport(answer)}
+
+
+@both
+async def read(client: Any) -> Any:
+    return [chunk async for chunk in await client.chat.completions.create(**STREAM)]
+
+
+@both
+async def break_out(client: Any) -> Any:
+    stream = await client.chat.completions.create(**STREAM)
+    async for _ in stream:
+        break
+    del stream
+
+
+@both
+async def with_and_break(client: Any) -> Any:
+    async with await client.chat.completions.create(**STREAM) as stream:
+        async for _ in stream:
+            break
+
+
+@both
+async def close_early(client: Any) -> Any:
+    stream = await client.chat.completions.create(**STREAM)
+    await stream.__anext__()
+    await stream.close()
+
+
+@both
+async def close_the_response(client: Any) -> Any:
+    stream = await client.chat.completions.create(**STREAM)
+    async for _ in stream:
+        break
+    await stream.response.aclose()
+
+
+@both
+async def never_iterated(client: Any) -> Any:
+    await client.chat.completions.create(**STREAM)
+
+
+@both
+async def the_callers_error(client: Any) -> Any:
+    async for _ in await client.chat.completions.create(**STREAM):
+        raise LookupError("the caller's own")
+
+
+@both
+async def whole(client: Any) -> Any:
+    return await client.chat.completions.create(**ASK)
+
+
+@both
+async def raw(client: Any) -> Any:
+    answer = await client.chat.completions.with_raw_response.create(**ASK)
+    assert answer.parse().choices[0].message.content == "Hello you"
+
+
+@both
+async def raw_stream(client: Any) -> Any:
+    answer = await client.chat.completions.with_raw_response.create(**STREAM)
+    return [chunk async for chunk in answer.parse()]
+
+
+@both
+async def lines(client: Any) -> Any:
+    async with client.chat.completions.with_streaming_response.create(**STREAM) as response:
+        return [line async for line in response.iter_lines()]
+
+
+@both
+async def streaming_whole(client: Any) -> Any:
+    async with client.chat.completions.with_streaming_response.create(**ASK) as response:
+        return await response.parse()
+
+
+@both
+async def helper(client: Any) -> Any:
+    async with client.chat.completions.stream(**ASK) as stream:
+        events = [event.type async for event in stream]
+        assert "content.delta" in events
+        assert (await stream.get_final_completion()).choices[0].message.content == "Hello you"
+
+
+class Greeting(BaseModel):
+    """What is parsed."""
+
+    text: str
+
+
+@both
+async def parsed(client: Any) -> Any:
+    answer = await client.chat.completions.parse(**ASK, response_format=Greeting)
+    assert answer.choices[0].message.parsed == Greeting(text="hi")
+    return answer
+
+
+def run(mode: Mode, scenario: Both, client: Any) -> Any:
+    """Run a scenario and close its client."""
+    if mode == "sync":
+        with client:
+            return scenario.synchronous(client)
+
+    async def main() -> Any:
+        async with client:
+            return await scenario.asynchronous(client)
+
+    return asyncio.run(main())
+
+
+ENDINGS: list[tuple[str, Any, Playable, str, str | None, int | None, bool, dict[str, Any]]] = [
+    ("read", read, TEXT, "completed", None, 5, True, {}),
+    ("no_usage", read, Answer(["a"], usage=None), "completed", None, 3, False, {}),
+    ("break_out", break_out, TEXT, "abandoned", None, 1, False, {}),
+    ("with_and_break", with_and_break, TEXT, "closed", None, 1, False, {}),
+    ("close_early", close_early, TEXT, "closed", None, 1, False, {}),
+    ("close_the_response", close_the_response, TEXT, "closed", None, 1, False, {}),
+    ("never_iterated", never_iterated, TEXT, "abandoned", None, None, False, {}),
+    ("the_callers_error", the_callers_error, TEXT, "abandoned", None, 1, False, {}),
+    ("whole", whole, TEXT, "completed", None, None, True, {}),
+    ("raw", raw, TEXT, "completed", None, None, True, {}),
+    ("raw_stream", raw_stream, TEXT, "completed", None, 5, True, {}),
+    ("lines", lines, TEXT, "completed", None, 5, True, {}),
+    ("streaming_whole", streaming_whole, TEXT, "completed", None, None, True, {}),
+    ("helper", helper, TEXT, "completed", None, 5, True, {}),
+    ("parsed", parsed, Answer('{"text":"hi"}'), "completed", None, None, True, {}),
+    ("truncated", read, Answer(["a", "b"], ending=Truncated(2)), "truncated", None, 2, False, {}),
+    ("lines_truncated", lines, Answer(["a", "b"], ending=Truncated(2)), "truncated", None, 2, False, {}),
+    ("error", read, Answer(["a", "b"], ending=ErrorEvent(2)), "error", "tool_use_failed", 2, False, {}),
+    ("lines_error", lines, Answer(["a", "b"], ending=ErrorEvent(2)), "error", "tool_use_failed", 2, False, {}),
+    (
+        "no_json",
+        read,
+        Answer(chunks=[Chunk("a"), Chunk("b"), Raw(b"data: {oops\n\n")]),
+        "error",
+        "JSONDecodeError",
+        2,
+        True,
+        {},
+    ),
+    ("hang", read, Answer(["a", "b"], ending=Hang(2)), "error", "timeout", 2, False, {"timeout": 0.2}),
+    ("hang_at_first", read, Hang(), "error", "timeout", None, False, {"timeout": 0.1, "max_retries": 0}),
+    ("401", whole, Failure(401), "error", "invalid_api_key", None, False, {"max_retries": 0}),
+    ("429", read, Failure(429), "error", "rate_limit_exceeded", None, False, {"max_retries": 0}),
+    ("503", whole, Failure(503), "error", "service_unavailable", None, False, {"max_retries": 0}),
+]
+
+
+@each_mode
+@each_library
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending[0])
+def test_every_way_out(ending: Any, library: Any, mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """One ended span of Groq's, with the outcome, the error, usage and chunks until then; phases that add up."""
+    _, scenario, script, outcome, error, chunks, usage, options = ending
+    sim.play(script)
+    client = observed(exported, mode, sim, library, **options)
+    with contextlib.suppress(openai.APIError, LookupError, ValueError, httpx.HTTPError, httpx2.HTTPError):
+        run(mode, scenario, client)
+    gc.collect()
+    record, span = exported.only()
+
+    assert (record.outcome, record.error_type) == (outcome, error)
+    assert (record.usage is not None and record.usage.output_tokens is not None) is usage
+    assert record.chunks == chunks
+    assert record.phases.total() == record.duration_ns
+    assert (span.attributes or {})["gen_ai.provider.name"] == "groq"
+    assert record.attempts
+
+
+@each_mode
+@each_library
+def test_hidden_retries_and_connections_are_seen(library: Any, mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """Two 429s that the SDK hides are attempts, and their time is retry; the connection is told by the transport."""
+    sim.play([Failure(429, retry_after=0.01), Failure(429, retry_after=0.01), TEXT])
+    run(mode, read, observed(exported, mode, sim, library))
+    record, _ = exported.only()
+
+    assert [attempt.status for attempt in record.attempts] == [429, 429, 200]
+    assert record.phases_unseen == ()
+    assert record.phases.connect
+    assert record.phases.total() == record.duration_ns
+
+
+@each_mode
+def test_tools_reasoning_and_groqs_own_fields(mode: Mode, exported: Exported) -> None:
+    """What openai's models leave as dictionaries (x_groq, its usage) is read as from Groq's."""
+    events = (
+        (
+            b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'
+            b'{"role":"assistant","reasoning":"Well"},"finish_reason":null}],"x_groq":{"id":"req_1"}}\n\n'
+        ),
+        (
+            b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'
+            b'{"executed_tools":[{"index":0,"type":"search","arguments":"{}","output":"x"}]},"finish_reason":null}]}\n\n'
+        ),
+        (
+            b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'
+            b"{},"
+            b'"finish_reason":"stop"}],"x_groq":{"id":"req_1","usage":{"queue_time":0.25,"prompt_tokens":5,'
+            b'"completion_tokens":3,"total_tokens":8,"total_time":0.5,"prompt_tokens_details":{"cached_tokens":4},'
+            b'"completion_tokens_details":{"reasoning_tokens":2}}}}\n\ndata: [DONE]\n\n'
+        ),
+    )
+
+    def answer(_: Any) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(events))
+
+    bare = groq_client(mode, http=wire(httpx, answer))
+    groqscope.instrument(bare, **exported.providers)
+    run(mode, read, bare)
+    client = openai_client(mode, library=httpx, http=wire(httpx, answer))
+    groqscope.instrument(client, **exported.providers)
+    run(mode, read, client)
+    through_groq, through_openai = exported.records
+
+    assert through_openai.usage == through_groq.usage
+    assert through_openai.usage is not None
+    assert (through_openai.usage.cached_tokens, through_openai.usage.queue_time) == (4, 0.25)
+    for field in ("request_id", "finish_reasons", "content_chunks", "response_id", "cost", "outcome"):
+        assert getattr(through_openai, field) == getattr(through_groq, field), field
+    assert [(t.index, t.type) for t in through_openai.executed_tools] == [(0, "search")]
+
+
+def _plain(chunk: ChatCompletionChunk) -> str:
+    return re.sub(r'"(id|created|x_groq)":("[^"]*"|\d+|{.*?}+)', "", chunk.to_json(indent=None))
+
+
+@each_mode
+def test_the_callers_objects_are_the_sdks(mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """The stream is an `openai.Stream`; its chunks equal those of a client that is not observed."""
+    sim.play(Answer("hi", tool_calls=[ToolCall("weather", '{"city":"Rome"}')]))
+    bare = run(mode, read, openai_client(mode, f"{sim.base_url}/openai/v1"))
+    got = run(mode, read, observed(exported, mode, sim, httpx2))
+
+    assert [type(chunk) for chunk in got] == [ChatCompletionChunk] * len(bare)
+    # What the simulator makes anew for each request is left out.
+    assert [_plain(chunk) for chunk in got] == [_plain(chunk) for chunk in bare]
+    assert [c.name for c in exported.only()[0].tool_calls] == ["weather"]
+
+
+def test_the_stream_is_an_openai_stream(sim: Simulator, exported: Exported) -> None:
+    """`isinstance` holds, and the record is found by the stream."""
+    sim.play(TEXT)
+    with observed(exported, "sync", sim, httpx2) as client:
+        stream = client.chat.completions.create(**STREAM)
+        assert isinstance(stream, openai.Stream)
+        list(stream)
+    record = groqscope.record_of(stream)
+    assert isinstance(record, RequestRecord)
+    assert record.outcome == "completed"
+
+
+@pytest.fixture
+def process(exported: Exported) -> Any:
+    """The whole process, observed."""
+    groqscope.instrument(**exported.providers)
+    yield exported
+    groqscope.uninstrument()
+
+
+@each_mode
+@each_library
+def test_elsewhere_nothing_changes(library: Any, mode: Mode, process: Exported) -> None:
+    """At another host: no span, no extension of the request, no class of ours, the same bytes."""
+    seen: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        seen.append((request.content, dict(request.extensions), dict(request.headers)))
+        body = b"data: [DONE]\n\n"
+        return library.Response(200, headers={"content-type": "text/event-stream"}, content=body)
+
+    async def ask() -> Any:
+        client = openai_client(mode, "https://api.openai.com/v1", library, http=wire(library, answer))
+        if mode == "sync":
+            return client.chat.completions.create(**STREAM)
+        return await client.chat.completions.create(**STREAM)
+
+    stream = asyncio.run(ask())
+    groqscope.uninstrument()
+    bare = asyncio.run(ask())
+
+    assert type(stream) is type(bare)
+    assert type(stream.response.stream) is type(bare.response.stream)
+    assert seen[0] == seen[1]
+    assert "trace" not in seen[0][1]
+    assert not process.spans
+    assert groqscope.record_of(stream) is None
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["inside a request to Groq", "alone"])
+def test_a_request_elsewhere_is_no_part_of_one_to_groq(inside: bool, process: Exported) -> None:
+    """A client that asks another host while a request to Groq is sent leaves that request's record alone."""
+    other = openai_client(
+        "sync",
+        "https://api.openai.com/v1",
+        http=wire(httpx2, lambda _: httpx2.Response(200, json=COMPLETION)),
+    )
+
+    def ask_other(_: Any) -> None:
+        run("sync", whole, other)
+
+    hooks = {"event_hooks": {"request": [ask_other]}} if inside else {}
+    client = openai_client("sync", http={**wire(httpx2, lambda _: httpx2.Response(200, json=COMPLETION)), **hooks})
+    run("sync", whole, client)
+
+    record, _ = process.only()
+    assert len(record.attempts) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "expected"),
+    [
+        ("https://api.groq.com/openai/v1", [], True),
+        ("https://API.GROQ.COM:443/x", [], True),
+        ("https://api.openai.com/v1", [], False),
+        ("https://api.groq.com.example.com/v1", [], False),
+        ("http://127.0.0.1:8080/v1", ["127.0.0.1:8080"], True),
+        ("http://127.0.0.1:8081/v1", ["127.0.0.1:8080"], False),
+        ("https://Proxy.Example.com/groq/v1", ["PROXY.example.com"], True),
+        ("https://proxy.example.com/v1", ["proxy.example.com:443"], True),
+        ("http://[::1]:9/v1", ["[::1]:9"], True),
+    ],
+)
+@each_library
+def test_hosts(url: str, given: list[str], expected: bool, library: Any) -> None:
+    """A host in any case, with a port or without."""
+    assert is_at(library.URL(url), hosts(given)) is expected
+
+
+def test_hosts_of_the_environment(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Taken where none are given; what is no host is said without repeating it, and left out."""
+    monkeypatch.setenv("GROQSCOPE_HOSTS", "gateway.test, http://user:secret@proxy.test ,other.test:81")
+    with caplog.at_level(logging.WARNING, "groqscope"):
+        found = hosts(None)
+
+    assert found == {("api.groq.com", None), ("gateway.test", None), ("other.test", 81)}
+    assert "GROQSCOPE_HOSTS" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("given", [["http://x/y"], [""], ["a b"], ["a:b"]])
+def test_what_is_no_host_is_refused(given: list[str]) -> None:
+    """As an argument, where it can be mended."""
+    with pytest.raises(ValueError, match="groq_hosts"):
+        hosts(given)
+    with pytest.raises(TypeError, match="groq_hosts"):
+        hosts("api.groq.com")
+
+
+def test_a_client_elsewhere_is_said(exported: Exported, caplog: pytest.LogCaptureFixture) -> None:
+    """`instrument(client)` of a client that asks another host than Groq's has no effect, and says so."""
+    with caplog.at_level(logging.WARNING, "groqscope"):
+        groqscope.instrument(openai_client("sync", "https://api.openai.com/v1"), **exported.providers)
+
+    assert "groq_hosts" in caplog.text
+
+
+def test_a_failure_to_look_at_the_host(
+    sim: Simulator, exported: Exported, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The request goes on, unobserved."""
+
+    def fail(name: str) -> None:
+        if name == "asks_groq":
+            raise RuntimeError
+
+    client = observed(exported, "sync", sim, httpx2)
+    monkeypatch.setattr(faults, "injected", fail)
+    assert run("sync", whole, client).choices[0].message.content
+    monkeypatch.undo()
+
+    assert not exported.spans
+    assert _diagnostics.failures.pop("asks_groq") == 1
+    caplog.clear()
+
+
+LATER = """
+import sys
+import groqscope
+from groqscope.instrument import is_instrumented
+groqscope.instrument()
+assert "openai" not in sys.modules
+from importlib.util import find_spec
+assert find_spec("openai") is not None  # asking is no import
+import openai
+assert is_instrumented(openai.OpenAI)
+assert is_instrumented(openai.AsyncOpenAI)
+assert type(openai.__spec__.loader).__name__ == type(openai.__loader__).__name__ == "SourceFileLoader"
+assert not any(type(finder).__module__.startswith("groqscope") for finder in sys.meta_path)
+groqscope.uninstrument()
+assert not is_instrumented(openai.OpenAI)
+"""
+NEVER = """
+import sys
+import groqscope
+from groqscope.instrument import is_instrumented
+groqscope.instrument()
+groqscope.uninstrument()
+assert not any(type(finder).__module__.startswith("groqscope") for finder in sys.meta_path)
+import openai
+assert not is_instrumented(openai.OpenAI)
+"""
+OLD = """
+import sys, types
+old = types.ModuleType("openai")
+old.__version__ = "0.28.1"
+old.AsyncOpenAI = object
+sys.modules["openai"] = old
+import groqscope
+from groqscope.instrument import is_instrumented
+groqscope.instrument()
+groqscope.instrument()
+import groq
+assert is_instrumented(groq.Groq)
+"""
+
+
+@pytest.mark.parametrize("program", [LATER, NEVER], ids=["imported later", "taken back before"])
+def test_imported_later(program: str) -> None:
+    """It is observed once it is imported, and shows the loader that it has without us."""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_version_that_cannot_be_observed_is_said_once() -> None:
+    """Groq's own SDK is observed all the same."""
+    done = subprocess.run([sys.executable, "-c", OLD], check=True, capture_output=True, text=True)
+
+    assert done.stderr.count("0.28.1") == 1
+
+
+def test_families_name_their_clients() -> None:
+    """Groq's first; openai's where it is imported; a subclass belongs to the family of its base."""
+    assert [family.package for family in families.loaded()] == ["groq", "openai"]
+    family = families.of(openai.AsyncAzureOpenAI)
+    assert family is not None
+    assert family.package == "openai"
