@@ -142,7 +142,7 @@ class RecordDecoder:
         nested = otlp.kind_of(span) == otlp.KIND_INTERNAL
         failed = otlp.failed(span)
         version = attributes.get(semconv.RECORD)
-        if _is_newer(version):
+        if version != semconv.RECORD_VERSION and _is_newer(version):
             warn(
                 f"{semconv.RECORD} is {version!r:.20}, and this version reads up to {semconv.RECORD_VERSION}: only "
                 "what the GenAI conventions name was read; update groqscope"

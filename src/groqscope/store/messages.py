@@ -16,11 +16,14 @@ class _Wire(msgspec.Struct, gc=False, rename="camel"):
 
 
 class AnyValue(_Wire):
-    """A value; exactly one field is set. Maps and bytes are not read."""
+    """A value; exactly one field is set. Maps and bytes are not read.
+
+    OTLP writes integers as text: decoders of values are not strict, which makes numbers of them.
+    """
 
     string_value: str | None = None
-    double_value: float | str | None = None
-    int_value: int | str | None = None
+    double_value: float | None = None
+    int_value: int | None = None
     bool_value: bool | None = None
     array_value: "ArrayValue | None" = None
 

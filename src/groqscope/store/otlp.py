@@ -26,9 +26,9 @@ _ERROR_CODES: Final = (2, "2", "STATUS_CODE_ERROR")
 AttributeValue = str | int | float | bool | tuple[Any, ...]
 
 
-_decode_traces: Final = msgspec.json.Decoder(TracesData).decode
-_decode_attributes: Final = msgspec.json.Decoder(list[KeyValue] | None).decode
-_decode_events: Final = msgspec.json.Decoder(list[SpanEvent] | None).decode
+_decode_traces: Final = msgspec.json.Decoder(TracesData, strict=False).decode
+_decode_attributes: Final = msgspec.json.Decoder(list[KeyValue] | None, strict=False).decode
+_decode_events: Final = msgspec.json.Decoder(list[SpanEvent] | None, strict=False).decode
 
 
 def spans_of(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
@@ -108,23 +108,19 @@ def _service(resource: Resource | None) -> str | None:
 
 
 def to_dict(attributes: list[KeyValue] | None) -> dict[str, AttributeValue]:
-    """Return attributes by name; those without a value, or whose value is a map or bytes, are left out.
-
-    Raises:
-        ValueError: a number is not one.
-    """
+    """Return attributes by name; those without a value, or whose value is a map or bytes, are left out."""
     found: dict[str, AttributeValue] = {}
     for attribute in attributes or ():
         value = attribute.value
         if value is None:
             continue
         # The commonest first and written out: this runs 60 times a request.
-        if value.double_value is not None:
-            found[attribute.key] = float(value.double_value)
-        elif value.string_value is not None:
-            found[attribute.key] = value.string_value
-        elif value.int_value is not None:
-            found[attribute.key] = int(value.int_value)
+        if (double := value.double_value) is not None:
+            found[attribute.key] = double
+        elif (text := value.string_value) is not None:
+            found[attribute.key] = text
+        elif (number := value.int_value) is not None:
+            found[attribute.key] = number
         else:
             other = _value(value)
             if other is not None:
@@ -136,9 +132,9 @@ def _value(value: AnyValue) -> AttributeValue | None:
     if value.string_value is not None:
         return value.string_value
     if value.double_value is not None:
-        return float(value.double_value)
+        return value.double_value
     if value.int_value is not None:
-        return int(value.int_value)
+        return value.int_value
     if value.bool_value is not None:
         return value.bool_value
     if value.array_value is not None:
