@@ -335,8 +335,9 @@ def test_a_garbage_collection_while_a_lock_is_held(sim: Simulator, exported: Exp
         whole = client.chat.completions.create(**ASK)
 
     assert processor.blocked == 0
-    assert [record.outcome for record in exported.records] == ["completed", "abandoned"]
-    assert record_of(whole) == exported.records[0]
+    # A thread of ours ends it, before or after the request that follows.
+    assert sorted(str(record.outcome) for record in exported.records) == ["abandoned", "completed"]
+    assert record_of(whole) in exported.records
 
 
 class _Own(Groq):
