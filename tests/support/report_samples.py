@@ -82,13 +82,13 @@ def retried(**request: Any) -> RequestRecord:
 
 
 def slow_consumer(**request: Any) -> RequestRecord:
-    """The caller takes 9 ms over each chunk."""
+    """The caller takes 9 ms over each chunk; the next ones wait in the socket by then."""
     story = Story(number=3, model="llama-3.1-8b-instant", **request)
     story.issue()
     story.headers(71)
     story.chunk(9, Channel.NONE)
-    story.text(130, 2.0, consume=9.0)
-    story.used(usage(201, 130, 0.0061, 0.0093, 0.198))
+    story.text(130, 0.1, consume=9.0)
+    story.used(usage(201, 130, 0.0061, 0.0093, 0.198), gap=0.1)
     story.last_byte()
     return story.end(cost=0.00002)
 
@@ -297,12 +297,15 @@ def many(number: int) -> list[RequestRecord]:
 
 
 def stretched(record: RequestRecord, factor: float, **changes: object) -> RequestRecord:
-    """Make a request take longer in all its phases."""
+    """Make a request take longer in all its phases, by Groq's own figures too."""
     phases = Phases(**{name: round(length * factor) for name, length in record.phases.items()})
     times = {name: round(value * factor) for name in TIMES if (value := getattr(record, name)) is not None}
+    usage = record.usage
+    reported = {n: getattr(usage, n) for n in ("queue_time", "prompt_time", "completion_time")}
     return replace(
         record,
         phases=phases,
+        usage=replace(usage, **{n: None if v is None else v * factor for n, v in reported.items()}),
         **times,
         duration_ns=phases.total() or round(record.duration_ns * factor),
         timeline_us=tuple(int(t * factor) for t in record.timeline_us),

@@ -89,7 +89,7 @@ TERMINALS: dict[str, Callable[[], str]] = {
     "audit-slow-consumer": lambda: drawing(request("slow_consumer"), "groqscope audit req_01k9zq7m0003", 100),
     "audit-tool-calls": lambda: drawing(request("tool_calls"), "groqscope audit req_01k9zq7m0004", 100),
     "audit-overview": lambda: drawing(overview(many(400), listed=12, why=False), "groqscope audit", 120),
-    "audit-why": lambda: drawing(overview(many(400)), "groqscope audit --why", 90, "why", until="  5.4%"),
+    "audit-why": lambda: drawing(overview(many(400)), "groqscope audit --why", 90, "why", until="  5.5%"),
     "audit-budgets": lambda: drawing(budgets(), "groqscope audit --budget ...", 90, "budgets"),
     "audit-compare": lambda: drawing(comparison(), "groqscope audit --compare before.jsonl after.jsonl", 100),
 }
