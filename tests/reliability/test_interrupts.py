@@ -26,6 +26,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType, coroutine
 from typing import Any
 
+import groq
 import httpx
 import pytest
 from opentelemetry import context as otel_context
@@ -109,7 +110,7 @@ class Trials:
         exported.tracer_provider.add_span_processor(self.spans)
         scope = groqscope.instrument(**exported.providers)
         assert scope is None
-        self.metrics = seam.Groq._groqscope_scope.telemetry.metrics  # type: ignore[attr-defined]
+        self.metrics = groq.Groq._groqscope_scope.telemetry.metrics  # type: ignore[attr-defined]
         self.random = random.Random(seed)
         self.found: Counter[tuple[str, str]] = Counter()
         self.done = self.swallowed = 0
