@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 from opentelemetry import baggage, trace
@@ -503,6 +504,8 @@ def test_a_provider_that_is_set_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instrumented before the application sets its provider, requests after that are in it."""
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
     monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", type(trace._TRACER_PROVIDER_SET_ONCE)())
+    # A process sets its provider once; what is made here keeps the one set below, and no other test may be given it.
+    monkeypatch.setattr("groqscope.telemetry.telemetry._shared", WeakValueDictionary())
     client = groqscope.instrument(
         groq_client("sync", http={"transport": Wire(lambda _: sse(*WHOLE), lambda _: sse(*WHOLE))})
     )
