@@ -70,7 +70,7 @@ def test_demo(installed: Any) -> None:
     """The demo plays and is audited, and the command that it names shows the same again."""
     done = installed.run("groqscope", "demo")
     assert done.returncode == 0, done.stderr
-    (again,) = re.findall(r"the table again +\S*groqscope (audit \S+)", done.stdout)
+    (again,) = re.findall(r"all of the report +\S*groqscope (audit \S+)", done.stdout)
     shown = installed.run("groqscope", *again.split())
 
     assert shown.returncode == 0, shown.stderr
