@@ -202,9 +202,8 @@ def agrees(record: RequestRecord, recording: Recording) -> None:
     assert record.phases.total() == record.duration_ns
     # How long a tool took is known only where both its chunks were waited for, which a busy machine may miss.
     assert [(t.index, t.type) for t in record.executed_tools] == [tool[:2] for tool in recording.executed_tools]
-    assert all(
-        whole or t.duration_ns is None for t, (*_, whole) in zip(record.executed_tools, recording.executed_tools)
-    )
+    told = zip(record.executed_tools, recording.executed_tools, strict=True)
+    assert all(whole or tool.duration_ns is None for tool, (*_, whole) in told)
     if not failed:
         first = recording.answers[0]
         assert (record.response_id, record.response_model) == (first["id"], first["model"])
