@@ -227,7 +227,7 @@ class _Teller:
 
     def _identity(self) -> None:
         line = self.timeline
-        line.response.update(
+        line.identified(
             response_id=f"chatcmpl-{self.id}",
             response_model=self.story.model.name,
             response_service_tier="on_demand",
@@ -257,9 +257,8 @@ class _Teller:
         self._facts()
         line.answered(self.t, 200, unseen=False)
         self._after(0.0008)
-        line.last_byte(self.t)
+        line.last_byte(self.t, 600 + tokens * 5)
         self._identity()
-        line.response["response_size"] = 600 + tokens * 5
         line.used(self.t, self._usage(tokens, queue, prefill))
         if self.story.tool:
             line.tool_delta(None, 0, 0, f"call_{rng.getrandbits(48):012x}", "lookup_order", '{"order": 1}')
@@ -333,7 +332,7 @@ class _Teller:
         line.chunk(self.t, Channel.NONE)
         line.choice_finished(0, "tool_calls" if self.story.tool else "stop")
         line.used(self.t, self._usage(tokens, queue, prefill))
-        line.done = True
+        line.stream_done()
         self._turn()
         line.last_byte(self.t)
         self._after(0.0004)
