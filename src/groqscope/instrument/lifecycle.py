@@ -76,15 +76,15 @@ class OpenRequest:
 
     def _settle(self, outcome: Outcome, error: BaseException | None) -> None:
         """Do what is done at the end, which is called once."""
-        raise NotImplementedError
+        raise NotImplementedError  # the recorder says how; only the order of ending is kept here
 
     def _give_up(self) -> None:
         """Do the least that has to be done, because `_settle` did not come to its end."""
-        raise NotImplementedError
+        raise NotImplementedError  # the recorder says how; only the order of ending is kept here
 
     def disown(self) -> None:
         """Let go of the request in a forked child: it is the parent's to export."""
-        raise NotImplementedError
+        raise NotImplementedError  # the recorder says how; only the order of ending is kept here
 
 
 def flush() -> None:
