@@ -116,6 +116,22 @@ def test_why_lists_the_causes_of_the_slow_ones():
     assert "in Groq's queue" in why.sentence
 
 
+@pytest.mark.parametrize(("completion_time", "words"), [(None, "at least 9"), (0.1, "9")])
+def test_a_group_says_where_the_callers_delay_is_a_lower_bound(completion_time, words):
+    """What one request can say only as "at least", their sum says as "at least" too; where Groq reports, not."""
+    records = [request(n) for n in range(100)]
+    for n in range(100, 105):
+        slow = replace(request(n, consume=9_000 * MS), caller_delay_ns=8_900 * MS)
+        records.append(replace(slow, usage=replace(slow.usage, completion_time=completion_time)))
+    report = audit(records, why=True)
+    cause = report.why.causes[0]
+
+    assert (cause.code, cause.is_lower_bound) == ("caller", completion_time is None)
+    assert cause.sentence.startswith(words)
+    assert f"The biggest cause: {words}" in report.why.sentence
+    assert f"Of the time: {words[:-1]}" in report.total.verdict
+
+
 def test_why_without_slow_requests_names_nothing():
     """Without a cause that stands out, none is named."""
     why = audit([request(n) for n in range(100)], why=True).why

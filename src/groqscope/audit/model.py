@@ -160,6 +160,8 @@ class GroupCause:
     """Time it took in them."""
     share: float
     """Of the summed durations of all slow requests."""
+    is_lower_bound: bool = False
+    """Whether it may have taken longer: Groq did not report what would tell the caller's own delay exactly."""
     usual_ns: int | None = None
     sentence: str
     advice: str

@@ -8,7 +8,7 @@ from typing import Final
 from groqscope.audit.baseline import Rows
 from groqscope.audit.formatting import count, duration, percent
 from groqscope.audit.model import GroupCause, Why
-from groqscope.audit.rules import BY_CODE, MIN_NS, SLOW_TIMES, USUAL_NEEDS
+from groqscope.audit.rules import BY_CODE, INDEX, MIN_NS, SLOW_TIMES, USUAL_NEEDS
 from groqscope.audit.verdict import comparison, is_slow, named, usual_of
 
 _EXAMPLES: Final = 3
@@ -16,6 +16,8 @@ _MIN_SHARE: Final = 0.2
 """Of a group's time, from which its verdict names a cause."""
 _MIN_GROUP_SHARE: Final = 0.01
 """Of the slow requests' time, from which `--why` lists a cause."""
+
+_CALLER_IS_LEAST: Final = INDEX["caller_is_least"]
 
 RULE: Final = (
     f"slow: at least {SLOW_TIMES:g} times the median duration of completed requests for the same model in the same "
@@ -28,12 +30,15 @@ class _Tally:
     requests: float = 0
     ns: float = 0
     usual_ns: float = 0
+    is_lower_bound: bool = False
+    """Whether one of them is a lower bound, so that the sum is one too."""
     worst: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
     def add(self, other: "_Tally") -> None:
         self.requests += other.requests
         self.ns += other.ns
         self.usual_ns += other.usual_ns
+        self.is_lower_bound |= other.is_lower_bound
         self.worst = heapq.nlargest(_EXAMPLES, self.worst + other.worst)
 
 
@@ -56,6 +61,7 @@ class _Tallies:
             one.requests += weight
             one.ns += weight * ns
             one.usual_ns += weight * (usual_of(code, rows.medians) or 0)
+            one.is_lower_bound |= code == "caller" and bool(row[_CALLER_IS_LEAST])
             if len(one.worst) < _EXAMPLES:
                 heapq.heappush(one.worst, (ns, request))
             else:
@@ -130,12 +136,17 @@ def _causes(total: _Tallies, usual_known: bool) -> Iterable[GroupCause]:  # noqa
             requests=round(one.requests),
             ns=round(one.ns),
             share=share,
+            is_lower_bound=one.is_lower_bound,
             usual_ns=None if usual is None else round(usual),
-            sentence=f"{percent(share)} {rule.title}: {count(round(one.requests), 'request')}, "
+            sentence=f"{_share(share, one.is_lower_bound)} {rule.title}: {count(round(one.requests), 'request')}, "
             f"{', '.join(f for f in facts if f)}",
             advice=rule.advice,
             examples=tuple(request for _, request in sorted(one.worst, reverse=True)),
         )
+
+
+def _share(share: float, is_lower_bound: bool) -> str:  # noqa: FBT001 - private
+    return f"at least {percent(share)}" if is_lower_bound else percent(share)
 
 
 def _why_sentence(seen: int, unjudged: int, slow: int, causes: tuple[GroupCause, ...]) -> str:
@@ -150,7 +161,8 @@ def _why_sentence(seen: int, unjudged: int, slow: int, causes: tuple[GroupCause,
     elif not causes:
         head += " Nothing that was measured says why."
     else:
-        head += f" The biggest cause: {percent(causes[0].share)} of their time {causes[0].title}."
+        first = causes[0]
+        head += f" The biggest cause: {_share(first.share, first.is_lower_bound)} of their time {first.title}."
     return f"{head} {left}".rstrip()
 
 
@@ -161,7 +173,7 @@ def group_sentence(groups: Sequence[Rows], found: Causes, biggest: tuple[str, fl
         return ""
     causes = sorted(total.by_code.items(), key=lambda item: -item[1].ns)
     words = [
-        f"{percent(one.ns / total.ns)} {BY_CODE[code].title} "
+        f"{_share(one.ns / total.ns, one.is_lower_bound)} {BY_CODE[code].title} "
         f"({round(one.requests):,} of {count(round(total.requests), 'request')})"
         for code, one in causes
         if one.ns >= _MIN_SHARE * total.ns
