@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support import runs
 from support.files import write_store
 from support.traffic import MS, request, traffic
 
@@ -56,6 +57,43 @@ def test_files_instead_of_the_store(store, capsys, tmp_path):
     assert "1 request." in out
     assert status == 0
     assert "req_01k00000000000000000000500" in one
+
+
+AGENT, NESTED, FIRST, SECOND = "a" * 16, "c" * 16, "b1" * 8, "b2" * 8
+
+
+@pytest.fixture
+def trace(store):
+    """An agent with two requests and a tool in the user's store, beside the requests there."""
+    spans = [
+        runs.span(AGENT, 1_000, 3_000, name="invoke_agent planner"),
+        runs.request(FIRST, 1_000, AGENT, receive=300),
+        runs.tool("d" * 16, "search", 1_300, 2_500, AGENT),
+        runs.span(NESTED, 2_500, 3_000, AGENT, name="summary"),
+        runs.request(SECOND, 2_500, NESTED, receive=400),
+    ]
+    runs.write_traces(store_directory(), [spans])
+    return runs.TRACE
+
+
+@pytest.mark.parametrize("wanted", [runs.TRACE, runs.TRACE[:8], AGENT, AGENT[:6]])
+def test_a_run(trace, capsys, wanted):
+    """The ID of a trace with several requests, or of the span that is a run, shows the whole run."""
+    status, out, err = output(capsys, wanted)
+
+    assert (status, err) == (0, "")
+    assert out.startswith("invoke_agent planner: 2.00 s, 2 requests, 1 tool execution: 60% in tool search")
+    assert "the critical path" in out
+
+
+def test_a_part_of_a_run(trace, capsys):
+    """The ID of a span inside a run shows what happened below it, that of a request the request."""
+    _, part, _ = output(capsys, NESTED)
+    _, one, _ = output(capsys, SECOND)
+
+    assert part.startswith("summary: 500 ms, 1 request")
+    assert "where the time went" not in one
+    assert SECOND in one
 
 
 @pytest.mark.parametrize(

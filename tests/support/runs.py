@@ -1,7 +1,17 @@
 """Spans of made-up traces, in milliseconds."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
 from groqscope.runs import TraceSpan
+from groqscope.store import LocalSpanExporter
 from groqscope.timeline import Phases, RequestRecord, ToolCall, Usage
+from support.spans import span_of
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 MS = 1_000_000
@@ -44,3 +54,35 @@ def request(span_id: str, start: int, parent: str | None = None, *, calls=(), to
         ),
     )
     return span(span_id, start, start + lengths.total() // MS, parent, record=record)
+
+
+def write_traces(directory: Path, traces: Iterable[list[TraceSpan]]) -> None:
+    """Write traces into a store directory; their IDs have to be hexadecimal, and every span has to have an end."""
+    exporter = LocalSpanExporter(directory)
+    for trace in traces:
+        exporter.export([readable(one) for one in trace])
+    exporter.shutdown()
+
+
+def readable(one: TraceSpan) -> ReadableSpan:
+    """Return a span as OpenTelemetry's SDK has it."""
+    parent = None if one.parent_id is None else _context(one.trace_id, one.parent_id)
+    if one.record is not None:
+        made = span_of(replace(one.record, trace_id=one.trace_id, span_id=one.span_id))
+        made._parent = parent
+        return made
+    return ReadableSpan(
+        name=one.name,
+        context=_context(one.trace_id, one.span_id),
+        parent=parent,
+        resource=Resource({}),
+        attributes=dict(one.attributes),
+        kind=SpanKind[one.kind.upper()],
+        status=Status(StatusCode.ERROR if one.failed else StatusCode.UNSET),
+        start_time=one.start_unix_ns,
+        end_time=one.end_unix_ns,
+    )
+
+
+def _context(trace_id: str, span_id: str) -> SpanContext:
+    return SpanContext(int(trace_id, 16), int(span_id, 16), False, TraceFlags(1))

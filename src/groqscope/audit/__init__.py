@@ -41,7 +41,7 @@ from groqscope.audit.model import (
     Why,
 )
 from groqscope.audit.records import Records, load, one_request, overview, source_of
-from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit, explain_run, list_runs, one_run
+from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit, explain_run, find, list_runs, one_run
 from groqscope.audit.scan import LISTED, Scan
 from groqscope.audit.selection import Query, parse_moment
 from groqscope.audit.sources import (
@@ -97,6 +97,7 @@ __all__ = [
     "compile_where",
     "explain_run",
     "file_source",
+    "find",
     "list_runs",
     "load",
     "one_request",

@@ -32,6 +32,11 @@ class SourceError(AuditError):
 class NotFound(AuditError):
     """No request, or more than one, has the ID."""
 
+    def __init__(self, message: str, found: int = 0) -> None:
+        super().__init__(message)
+        self.found = found
+        """How many have it."""
+
 
 class NoRequests(AuditError):
     """The sources hold no request, or none is selected."""

@@ -187,7 +187,7 @@ def _only(found: list[RequestRecord], wanted: str, number: int, among: int, sour
     if number > 1:
         lines = [f"    {_line(record)}" for record in found[:_SHOWN]]
         lines += [f"    and {number - _SHOWN:,} more"] if number > _SHOWN else []
-        raise NotFound("\n".join([f"{number:,} requests have the ID {wanted!r}: give one of these", *lines]))
+        raise NotFound("\n".join([f"{number:,} requests have the ID {wanted!r}: give one of these", *lines]), number)
     return found[0]
 
 

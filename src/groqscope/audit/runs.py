@@ -1,8 +1,10 @@
 """Runs in the audit: which are selected and listed, what each one's time went into, and what all slow ones share."""
 
 import heapq
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count as counter
 from typing import Final
@@ -10,12 +12,13 @@ from typing import Final
 from groqscope._version import __version__
 from groqscope.audit.distribution import Values
 from groqscope.audit.errors import AuditError, NoRequests, NotFound
+from groqscope.audit.execution import Watch
 from groqscope.audit.formatting import count, duration, money, percent
-from groqscope.audit.model import Distribution, Provenance
-from groqscope.audit.records import MIN_ID
+from groqscope.audit.model import Distribution, Provenance, RequestAudit
+from groqscope.audit.records import MIN_ID, Records, ids_of, one_request
 from groqscope.audit.selection import Query
-from groqscope.audit.sources import ReadReport, TraceSource
-from groqscope.runs import Finding, FindingKind, Run, findings_of, runs_of
+from groqscope.audit.sources import ReadReport, TraceSource, trace_source
+from groqscope.runs import Finding, FindingKind, NotARun, Run, TraceSpan, findings_of, run_of, runs_of
 
 LISTED: Final = 20
 """Runs that a list shows by default."""
@@ -25,6 +28,7 @@ ORDERS: Final[dict[str, Callable[[Run], float | None]]] = {
     "dearest": lambda run: run.cost,
 }
 """By what a list is ordered, the greatest first."""
+_TRACE_ID: Final = re.compile("[0-9a-f]{32}")
 _SLOW: Final = 2.0
 """A run is slow when it lasted so many times the median of its name."""
 _LEAST: Final = 5
@@ -142,7 +146,10 @@ def list_runs(
 
 
 def one_run(source: TraceSource, query: Query, wanted: str, *, report: ReadReport | None = None) -> RunAudit:
-    """Find one run by the beginning of its trace ID or of a span ID that is its top, and explain it.
+    """Find one run by the beginning of its trace ID, or of the span ID of what it is, and explain it.
+
+    The ID of a trace with several runs, or with requests beside its run, is the whole trace; that of another span is
+    what happened below it.
 
     Raises:
         NotFound: no run has it, or several do.
@@ -154,17 +161,19 @@ def one_run(source: TraceSource, query: Query, wanted: str, *, report: ReadRepor
     report = ReadReport() if report is None else report
     found: list[Run] = []
     total = 0
-    for run in _selected(source, query, report):
-        total += 1
-        if any(one.startswith(wanted) for one in (run.trace_id, run.span_id or "")):
-            found.append(run)
-    if not total:
+    trace_id = wanted if _TRACE_ID.fullmatch(wanted) else None
+    for trace in source.traces(report, since=query.since, until=query.until, trace_id=trace_id):
+        runs = runs_of(trace)
+        total += len(runs)
+        found += filter(_selects(query), _with_id(trace, runs, wanted))
+    if not found and not total and trace_id is None:
         _no_runs(source, report)
     exact = [run for run in found if wanted in (run.trace_id, run.span_id)]
     found = exact if len(exact) == 1 else found
     if not found:
+        among = "" if trace_id is not None else f" among {total:,}"
         raise NotFound(
-            f"no run with the ID {wanted!r} among {total:,} in {', '.join(source.names)}: `groqscope audit --runs` "
+            f"no run with the ID {wanted!r}{among} in {', '.join(source.names)}: `groqscope audit --runs` "
             "lists the newest; an ID is a trace ID, or the span ID of what the run is, or its beginning"
         )
     if len(found) > 1:
@@ -172,6 +181,47 @@ def one_run(source: TraceSource, query: Query, wanted: str, *, report: ReadRepor
         lines += [f"    and {len(found) - 10:,} more"] if len(found) > 10 else []  # as many as are shown
         raise NotFound("\n".join([f"{len(found):,} runs have the ID {wanted!r}: give one of these", *lines]))
     return RunAudit(provenance=_provenance(source, query, report, found), entry=explain_run(found[0]))
+
+
+def find(records: Records, wanted: str, *, watch: Watch | None = None) -> RequestAudit | RunAudit:
+    """Find what has an ID: one request; else the run whose requests have it, or one of whose spans has it.
+
+    Raises:
+        NotFound: nothing has it, or several requests or runs do.
+        AuditError: nothing can be read, or the ID is too short.
+    """
+    try:
+        return one_request(records, wanted, watch=watch)
+    except (NotFound, NoRequests) as error:
+        found = error.found if isinstance(error, NotFound) else 0
+        try:
+            audit = one_run(trace_source(records.source), records.query, wanted)
+        except AuditError:
+            audit = None
+        if audit is None or (found and found != _having(audit.entry.run, wanted)):
+            raise
+        return audit
+
+
+def _having(run: Run, wanted: str) -> int:
+    """Count the requests of a run that have an ID which begins so."""
+    return sum(any(one.startswith(wanted) for one in ids_of(request)) for request in run.requests)
+
+
+def _with_id(trace: list[TraceSpan], runs: list[Run], wanted: str) -> list[Run]:
+    """Return the runs that are meant by an ID or its beginning."""
+    if trace[0].trace_id.startswith(wanted):
+        requests = sum(span.record is not None for span in trace)
+        return runs if len(runs) == 1 and len(runs[0].requests) == requests else [run_of(trace)]
+    named = [run for run in runs if run.span_id is not None and run.span_id.startswith(wanted)]
+    if named:
+        return named
+    found: list[Run] = []
+    for span in trace:
+        if span.span_id.startswith(wanted) and span.record is None:
+            with suppress(NotARun):
+                found.append(run_of(trace, top=span.span_id))
+    return found
 
 
 def explain_run(run: Run) -> RunEntry:
@@ -186,13 +236,20 @@ def run_id(run: Run) -> str:
 
 
 def _selected(source: TraceSource, query: Query, report: ReadReport) -> Iterator[Run]:
-    fits = query.predicate()
+    selects = _selects(query)
     for trace in source.traces(report, since=query.since, until=query.until):
-        for run in runs_of(trace):
-            since, until = query.since, query.until
-            in_time = (since is None or run.start_unix_ns >= since) and (until is None or run.start_unix_ns < until)
-            if in_time and any(fits(request) for request in run.requests):
-                yield run
+        yield from filter(selects, runs_of(trace))
+
+
+def _selects(query: Query) -> Callable[[Run], bool]:
+    """Return the test of a run: begun in the time asked for, with a request that fits."""
+    fits, since, until = query.predicate(), query.since, query.until
+
+    def selected(run: Run) -> bool:
+        in_time = (since is None or run.start_unix_ns >= since) and (until is None or run.start_unix_ns < until)
+        return in_time and any(map(fits, run.requests))
+
+    return selected
 
 
 def _no_runs(source: TraceSource, report: ReadReport) -> None:

@@ -50,10 +50,12 @@ class Source(Protocol):
 class TraceSource(Source, Protocol):
     """Gives whole traces too."""
 
-    def traces(self, report: ReadReport, *, since: int | None, until: int | None) -> Iterator[list[TraceSpan]]:
+    def traces(
+        self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None
+    ) -> Iterator[list[TraceSpan]]:
         """Yield the spans of each trace that has a Groq request, and note in the report what was passed over.
 
-        The times are a hint: traces outside of them may come too.
+        The times are a hint: traces outside of them may come too. With `trace_id`, 32 hex digits, only that trace.
 
         Raises:
             SourceError: nothing can be read at all.
@@ -95,10 +97,12 @@ class FileSource:
             self._paths, report=report, since=since, until=until, timelines=timelines, elsewhere=self._elsewhere
         )
 
-    def traces(self, report: ReadReport, *, since: int | None, until: int | None) -> Iterator[list[TraceSpan]]:
+    def traces(
+        self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None
+    ) -> Iterator[list[TraceSpan]]:
         """Yield traces in the order of their IDs."""
         del since, until
-        return read_traces(self._paths, report)
+        return read_traces(self._paths, report, trace_id=trace_id)
 
 
 class StoreSource(FileSource):
@@ -129,9 +133,13 @@ class StoreSource(FileSource):
             return iter(())
         return super().read(report, since=since, until=until, timelines=timelines)
 
-    def traces(self, report: ReadReport, *, since: int | None, until: int | None) -> Iterator[list[TraceSpan]]:
+    def traces(
+        self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None
+    ) -> Iterator[list[TraceSpan]]:
         """Yield traces in the order of their IDs; none when the store does not exist yet."""
-        return super().traces(report, since=since, until=until) if self._directory.exists() else iter(())
+        if not self._directory.exists():
+            return iter(())
+        return super().traces(report, since=since, until=until, trace_id=trace_id)
 
 
 class MemorySource:

@@ -161,8 +161,10 @@ class TempoSource:
             raise SourceError(f"{self.names[0]} did not answer as Tempo does: is the address right?") from None
         return found[: self._limit]
 
-    def traces(self, report: ReadReport, *, since: int | None, until: int | None) -> Iterator[list[TraceSpan]]:
-        """Yield the traces that start in a time, the earliest first.
+    def traces(
+        self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None
+    ) -> Iterator[list[TraceSpan]]:
+        """Yield the traces that start in a time, the earliest first; or the one of an ID, whenever it was.
 
         Raises:
             SourceError: Tempo does not answer, or not as Tempo.
@@ -171,12 +173,12 @@ class TempoSource:
         if start >= end:
             return
         with self._client() as client, ThreadPoolExecutor(_TOGETHER) as pool:
-            found = self._traces(client, start, end, report)
+            found = self._traces(client, start, end, report) if trace_id is None else iter([(trace_id, 0)])
             while batch := list(islice(found, _BATCH)):
                 answers = pool.map(partial(self._document, client, report), batch)
-                for (trace_id, _), answer in zip(batch, answers, strict=True):
+                for (found_id, _), answer in zip(batch, answers, strict=True):
                     collector = TraceCollector(report)
-                    collector.read(answer or b"{}", f"trace {trace_id}")
+                    collector.read(answer or b"{}", f"trace {found_id}")
                     yield from collector.traces()
 
     def _trace(self, client: "httpx.Client", report: ReadReport, found: _Found) -> Iterable[RequestRecord]:

@@ -23,12 +23,12 @@ _EXAMPLES = """\b
 Examples:
   groqscope audit                  newest requests, percentiles by model
   groqscope audit req_01j9         one request, by the start of one of its IDs
+  groqscope audit 4bf92f35         one run, by the start of its trace or span ID
   groqscope audit --since 1h --where 'ttfc > 1s and retries > 0'
   groqscope audit --slowest 10 --by queue --html report.html
   groqscope audit --budget 'ttfc.p95<400ms' --budget 'errors<1%'
   groqscope audit --compare before.jsonl after.jsonl
   groqscope audit --runs --order slowest
-  groqscope audit --runs 4bf92f35  one run, by the start of its trace ID
 \b
 Exit status: 0 all is well, 1 a budget is over, 2 a mistake or something that
 cannot be read, 3 too few requests to tell whether a budget is over.
@@ -134,10 +134,10 @@ def _overview(records: "Records", output: _Output, limits: "Budgets | None", sec
 
 
 def _one(records: "Records", wanted: str, output: _Output) -> int:
-    from groqscope.audit import one_request
+    from groqscope.audit import find
 
     with _Watched(records) as watch:
-        report = one_request(records, wanted, watch=watch)
+        report = find(records, wanted, watch=watch)
     _write(report, output, "all")
     return BROKEN if _broken(records.report) else 0
 

@@ -9,7 +9,7 @@ Texts = list[str] | None
 
 What = Annotated[
     Texts,
-    typer.Argument(metavar="ID|FILE|DIR|-", help="One request, by its ID; what to read instead of the local store."),
+    typer.Argument(metavar="ID|FILE|DIR|-", help="A request or run by ID; what to read instead of the local store."),
 ]
 
 Tempo = Annotated[

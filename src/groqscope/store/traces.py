@@ -23,8 +23,16 @@ _KINDS: Final = ("internal", "internal", "server", "client", "producer", "consum
 class TraceCollector:
     """Keeps the spans of traces while documents are decoded, and yields the traces with a Groq request."""
 
-    def __init__(self, report: ReadReport, *, max_spans: int = MAX_SPANS) -> None:
+    def __init__(self, report: ReadReport, *, trace_id: str | None = None, max_spans: int = MAX_SPANS) -> None:
+        """Begin with none.
+
+        Args:
+            report: Where is noted what is passed over.
+            trace_id: Keep only this trace; `None`: all of them.
+            max_spans: How many spans to keep at once.
+        """
         self._report = report
+        self._only = trace_id
         self._traces: dict[str, list[TraceSpan]] = {}
         self._with_requests: set[str] = set()
         self._room = max_spans
@@ -48,7 +56,7 @@ class TraceCollector:
         if record is None and _PHASE_MARK in bytes(span.attributes):
             return  # a phase of a request, which the record tells better
         made = _trace_span(span, record)
-        if made is None:
+        if made is None or (self._only is not None and made.trace_id != self._only):
             return
         if record is not None:
             self._with_requests.add(made.trace_id)
@@ -62,12 +70,14 @@ class TraceCollector:
         self._room -= 1
 
 
-def read_traces(paths: Iterable[Path | str], report: ReadReport) -> Iterator[list[TraceSpan]]:
-    """Yield the traces with a Groq request in files, directories and standard input (`-`), each whole.
+def read_traces(
+    paths: Iterable[Path | str], report: ReadReport, *, trace_id: str | None = None
+) -> Iterator[list[TraceSpan]]:
+    """Yield the traces with a Groq request in files, directories and standard input (`-`), each whole; or only one.
 
     The spans of a trace may stand in several files: a program and the services it calls write their own.
     """
-    collector = TraceCollector(report)
+    collector = TraceCollector(report, trace_id=trace_id)
     for source in sources(paths, report):
         for path in source.paths:
             for number, document, complete in read_documents(path, report):
