@@ -49,6 +49,15 @@ def test_a_line_per_request():
     assert "$0.0001" in rest[0]
 
 
+def test_an_estimate_of_output_tokens_is_marked():
+    """Of a stream that was left early the tokens are an estimate, as in the report's list of requests."""
+    record = request(1)
+    left = replace(record, usage=replace(record.usage, output_tokens=None), output_tokens_estimate=59)
+    _, line = tail([left]).lines
+
+    assert " ~59 " in line
+
+
 @pytest.mark.parametrize("width", [40, 80, 250])
 def test_a_narrow_terminal_keeps_what_matters(width):
     """Model, outcome and total are there at any width, under titles that are whole."""

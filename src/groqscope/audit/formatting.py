@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from groqscope._visible import visible
 from groqscope.audit.model import Unit
+from groqscope.timeline import RequestRecord
 
 UNKNOWN: Final = "-"
 """A value that is not known; never written as 0."""
@@ -87,6 +88,12 @@ def count(value: int | None, noun: str = "", plural: str = "") -> str:
     if value is None:
         return UNKNOWN
     return f"{value:,} {noun if value == 1 else plural or f'{noun}s'}" if noun else f"{value:,}"
+
+
+def tokens_out(record: RequestRecord) -> str:
+    """Return the output tokens; where usage never came, the estimate, marked as one."""
+    tokens, estimate = record.usage.output_tokens, record.output_tokens_estimate
+    return f"~{estimate:,}" if tokens is None and estimate is not None else count(tokens)
 
 
 def rate(value: float | None) -> str:

@@ -202,7 +202,7 @@ def _row(cells: _Cells, widths: tuple[int, ...]) -> str:
 
 
 def _cells(record: "RequestRecord", unit: "DurationUnit") -> _Cells:
-    from groqscope.audit.formatting import clock, count, money, rate, visible
+    from groqscope.audit.formatting import clock, count, money, rate, tokens_out, visible
 
     outcome = f"! {record.error_type or record.outcome}" if record.outcome in FAILED else record.outcome
     return (
@@ -212,7 +212,7 @@ def _cells(record: "RequestRecord", unit: "DurationUnit") -> _Cells:
         unit.text(record.duration_ns),
         unit.text(record.ttfc_ns),
         count(record.usage.input_tokens),
-        count(record.usage.output_tokens),
+        tokens_out(record),
         rate(record.output_token_throughput),
         money(record.cost),
     )

@@ -19,6 +19,7 @@ from groqscope.audit.formatting import (
     rate,
     share,
     size,
+    tokens_out,
     visible,
 )
 from groqscope.audit.model import (
@@ -402,11 +403,10 @@ def requests(
 
 
 def _tokens_out(record: RequestRecord) -> Cell:
-    """Return the output tokens; where usage never came, the estimate, marked as one."""
-    estimate = record.output_tokens_estimate
-    if record.usage.output_tokens is None and estimate is not None:
-        return Cell(f"~{estimate:,}", "faint", estimate)
-    return Cell(count(record.usage.output_tokens), "", record.usage.output_tokens)
+    known, estimate = record.usage.output_tokens, record.output_tokens_estimate
+    if known is None and estimate is not None:
+        return Cell(tokens_out(record), "faint", estimate)
+    return Cell(tokens_out(record), "", known)
 
 
 def _request(entry: Entry, unit: DurationUnit, time: slice, mark: str) -> tuple[Cell, ...]:
