@@ -39,6 +39,10 @@ make a slow send.
 Groq reported. The recording with the same model, stream flag and messages answers, several of them in turn; if there is
 none, the most similar one of that model.
 
+**Prompt caching.** `Simulator(script, prompt_cache=PromptCache(minimum=1024, lifetime=7200, clock=…))` reports the
+tokens of a prompt that were cached: an exact prefix of earlier ones, by blocks of 128 tokens; `served.cached_tokens` is
+the truth.
+
 **Ground truth.** `sim.served`, a list of `Served`: monotonic nanoseconds of accept, headers, body, each write and the
 end. `sim.settle()` waits until nothing is being served, then returns it.
 """
@@ -51,6 +55,7 @@ from groqscope.simulator.library import (
     read_recording,
     read_recordings,
 )
+from groqscope.simulator.prompt_cache import PromptCache
 from groqscope.simulator.proxy import Passage, Proxy
 from groqscope.simulator.received import Received
 from groqscope.simulator.script import (
@@ -100,6 +105,7 @@ __all__ = [
     "Pace",
     "Passage",
     "Playable",
+    "PromptCache",
     "Proxy",
     "Raw",
     "Received",

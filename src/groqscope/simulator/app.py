@@ -73,6 +73,8 @@ class Endpoint:
         served.body_received_ns = connection.last_read_ns
         received = served.received = _received(scope, served.index, body)
         reply = refused or _refuse(received) or _scripted(hub, received) or self._builtin(received)
+        if isinstance(reply, Answer) and hub.prompt_cache is not None:
+            reply, served.cached_tokens = hub.prompt_cache.serve(reply, received)
         headers = self._limits.headers(received, counted=not isinstance(reply, Failure))
         if refused:  # the unread rest of the body would be parsed as the next request
             headers["connection"] = "close"

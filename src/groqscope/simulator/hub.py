@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from groqscope.simulator.library import Library
+from groqscope.simulator.prompt_cache import PromptCache
 from groqscope.simulator.received import Received
 from groqscope.simulator.script import Answer, Connection, Failure, Pace, Playable, Recorded, Reply, Script
 from groqscope.simulator.served import ConnectionFacts, Served
@@ -24,11 +25,13 @@ class Hub:
         pace: Pace,
         connections: Sequence[Connection],
         tls: ssl.SSLContext | None,
+        prompt_cache: PromptCache | None,
     ) -> None:
         """Start at the beginning of the script."""
         self.library = library
         self.pace = pace
         self.tls = tls
+        self.prompt_cache = prompt_cache
         self.served: list[Served] = []
         self.on_served: Callable[[Served], None] | None = None
         self.idle = threading.Condition()

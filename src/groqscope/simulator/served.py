@@ -51,6 +51,8 @@ class Served:
     received: Received | None = None
     """`None` until the body has arrived."""
     body_received_ns: int | None = None
+    cached_tokens: int | None = None
+    """Tokens of the prompt that were cached; `None` without a prompt cache, and for models that have none."""
     status: int | None = None
     headers_sent_ns: int | None = None
     writes: list[Written] = field(default_factory=list[Written])

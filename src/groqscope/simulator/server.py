@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from groqscope.simulator.hub import Hub
 from groqscope.simulator.library import Library, Recording, RecordingError, read_recordings
+from groqscope.simulator.prompt_cache import PromptCache
 from groqscope.simulator.script import Connection, Pace, Script
 from groqscope.simulator.served import Served
 from groqscope.simulator.tls import make_local_tls
@@ -40,6 +41,7 @@ class Simulator:
         *,
         replay: Path | str | Sequence[Recording] | None = None,
         pace: Pace | None = None,
+        prompt_cache: PromptCache | None = None,
         connections: Sequence[Connection] = (),
         tls: bool | ssl.SSLContext = False,
         host: str = "127.0.0.1",
@@ -54,6 +56,7 @@ class Simulator:
             script: what to answer; see `groqscope.simulator`. The replay answers requests that it does not.
             replay: a directory of recordings, or recordings.
             pace: how fast recordings are replayed; by default as Groq reported.
+            prompt_cache: what is remembered of prompts, and so reported as cached; by default nothing.
             connections: how the n-th connection is accepted; the last one repeats.
             tls: True makes a certificate (needs trustme); pass `client_tls` to clients so that they trust it.
             host: address to listen on; other addresses than loopback are open to the network.
@@ -78,6 +81,7 @@ class Simulator:
             pace=pace or Pace(),
             connections=connections,
             tls=self._tls(tls),
+            prompt_cache=prompt_cache,
         )
         self._thread: threading.Thread | None = None
         self._server: UvicornServer | None = None
