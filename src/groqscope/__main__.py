@@ -1,4 +1,4 @@
-"""`python -m groqscope`, where the command is not on the path."""
+"""`python -m groqscope`, for when the command is not on the path."""
 
 from groqscope.cli import main
 

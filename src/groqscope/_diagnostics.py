@@ -1,18 +1,18 @@
-"""What groqscope logs about itself: each message once, and a failure of its own without what its exception says.
+"""Logs groqscope's own messages and failures, each once, and without the text of exceptions.
 
-The message of an exception may hold what the caller or the server sent.
+That text may contain what the caller or the server sent.
 """
 
 import logging
 import traceback
 
 failures: dict[str, int] = {}
-"""Failures of groqscope's own in this process, by what failed."""
+"""Counts of groqscope's own failures in this process, by what failed."""
 _logged: set[tuple[str, str]] = set()
 
 
 def log_once(logger: logging.Logger, level: int, message: str, *args: object) -> None:
-    """Log a message the first time only; with other arguments it is another message."""
+    """Log a message the first time only; a message with different arguments is a different one."""
     key = logger.name, message % args if args else message
     if key not in _logged:
         _logged.add(key)
@@ -20,13 +20,13 @@ def log_once(logger: logging.Logger, level: int, message: str, *args: object) ->
 
 
 def log_failure_once(logger: logging.Logger, message: str, error: Exception, *, name: str | None = None) -> None:
-    """Count a failure of groqscope's own; log the first one of its name, with the error's type.
+    """Count a failure of groqscope itself; log the first one under each name, with the error's type.
 
     Args:
-        logger: Where it is logged.
-        message: What could not be done.
-        error: The failure. Its traceback is logged for debugging, its message never.
-        name: What it is counted under, if not the message.
+        logger: The logger to use.
+        message: What failed.
+        error: The exception. Its traceback is logged at level debug, its message never.
+        name: The name to count it under, by default the message.
     """
     name = name or message
     count = failures[name] = failures.get(name, 0) + 1

@@ -1,7 +1,7 @@
-"""One HTTP exchange that ends in time and in size, whatever the other side does.
+"""One HTTP exchange with a limit on its total time and on the size of the response.
 
-httpx's timeout is for each read: who sends a byte now and then keeps it waiting for ever. Here every read has what is
-left of the time of the whole exchange, from the connection to the last byte of the body.
+httpx's timeout applies to each read, so a server that sends a byte now and then can keep a client waiting forever. Here
+the limit applies to the whole exchange, from the connection to the last byte of the body.
 """
 
 import threading
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     import httpx
 
 _now: Final = threading.local()
-"""The moment by which the exchange of this thread has to end."""
+"""The deadline of the current exchange of each thread."""
 
 
 class AnswerTooLongError(Exception):
-    """The answer takes too long or has too many bytes."""
+    """The response takes too long or is too large."""
 
 
 def exchange(client: "httpx.Client", request: "httpx.Request", *, seconds: float, max_bytes: int) -> "httpx.Response":
     """Send a request and return the response with its body; a redirect is not followed.
 
     Raises:
-        AnswerTooLongError: it took longer than `seconds`, or has more than `max_bytes` (unpacked).
+        AnswerTooLongError: it took longer than `seconds`, or has more than `max_bytes` (decompressed).
         httpx.HTTPError: the exchange failed.
     """
     import httpx
@@ -44,7 +44,7 @@ def exchange(client: "httpx.Client", request: "httpx.Request", *, seconds: float
             response.close()
     except httpx.TimeoutException:
         if time.monotonic() < deadline:
-            raise  # another of the client's timeouts
+            raise  # one of the client's other timeouts
         raise AnswerTooLongError(f"its answer took longer than {seconds:g} s") from None
     finally:
         _now.deadline = None
@@ -56,10 +56,10 @@ _OF_THE_TRANSFER: Final = frozenset({"content-encoding", "content-length", "tran
 
 
 def _bound(client: "httpx.Client") -> None:
-    """Have the connections of a client end by the moment.
+    """Apply the deadline to the connections of a client.
 
-    httpx passes no network backend on to httpcore, so that it is put in place where httpcore keeps it. Where that place
-    is another one, in a later version, each read has the client's own timeout.
+    httpx cannot pass a network backend to httpcore, so this replaces the one that httpcore's pool holds. Should a later
+    version hold it elsewhere, only the client's timeout per read applies.
     """
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - see above
         pool: Any = getattr(transport, "_pool", None)
@@ -68,7 +68,7 @@ def _bound(client: "httpx.Client") -> None:
             pool._network_backend = _Backend(backend)  # noqa: SLF001 - see above
 
 
-def _left(timeout: float | None) -> float | None:
+def _remaining(timeout: float | None) -> float | None:
     deadline = getattr(_now, "deadline", None)
     if deadline is None:
         return timeout
@@ -77,32 +77,32 @@ def _left(timeout: float | None) -> float | None:
 
 
 class _Backend:
-    """httpcore's network backend, its timeouts cut to what is left."""
+    """httpcore's network backend, with timeouts limited to the remaining time."""
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> "_Stream":
-        return _Stream(self._backend.connect_tcp(host, port, timeout=_left(timeout), **options))
+        return _Stream(self._backend.connect_tcp(host, port, timeout=_remaining(timeout), **options))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
 
 
 class _Stream:
-    """httpcore's network stream, its timeouts cut to what is left."""
+    """httpcore's network stream, with timeouts limited to the remaining time."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, timeout=_left(timeout))
+        return self._stream.read(max_bytes, timeout=_remaining(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, timeout=_left(timeout))
+        self._stream.write(buffer, timeout=_remaining(timeout))
 
     def start_tls(self, ssl_context: Any, server_hostname: str | None, timeout: float | None = None) -> "_Stream":
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout=_left(timeout)))
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout=_remaining(timeout)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -1,6 +1,6 @@
-"""What has to be done around `os.fork()`: one registration with Python, from which what is gone takes itself off.
+"""Callbacks around `os.fork()`, registered with weak references.
 
-Python never forgets what is registered with `os.register_at_fork`, so an object registered there would live for ever.
+`os.register_at_fork` has no way to unregister, so an object registered there directly would never be freed.
 """
 
 import itertools
@@ -23,10 +23,10 @@ _after_in_child: Final[dict[int, _Reference]] = {}
 def register(
     *, before: Callback | None = None, after_in_parent: Callback | None = None, after_in_child: Callback | None = None
 ) -> None:
-    """Have functions called around each fork; a method only as long as its object is there.
+    """Call functions around each fork; a method only as long as its object exists.
 
-    As with `os.register_at_fork`, what was registered last is called first before the fork, and last after it. Where
-    processes cannot fork, none is called.
+    As with `os.register_at_fork`, functions are called in reverse order of registration before the fork, and in order
+    after it. On platforms without fork nothing is called.
     """
     number = next(_numbers)
     for callback, registered in (
@@ -47,7 +47,7 @@ def _reference(callback: Callback, registered: dict[int, _Reference], number: in
 def _call(references: tuple[_Reference, ...]) -> None:
     for reference in references:
         if (callback := reference()) is not None:
-            with suppress(Exception):  # the other callbacks are due all the same, and so is the fork
+            with suppress(Exception):  # a failure must stop neither the other callbacks nor the fork
                 callback()
 
 

@@ -1,4 +1,4 @@
-"""Public names of a package whose modules are imported only when a name is used."""
+"""Lazy imports: a package's public names, whose modules are imported on first use."""
 
 import importlib
 import sys
@@ -20,7 +20,7 @@ def attach(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], An
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     def names() -> list[str]:
-        """Return what can be imported, loaded or not: notebooks complete from it."""
+        """Return all public names, loaded or not, for completion in notebooks."""
         return sorted({*vars(sys.modules[package]), *modules})
 
     return get, names

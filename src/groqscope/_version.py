@@ -1,3 +1,3 @@
-"""The version of the package, also written on every span's instrumentation scope."""
+"""The version of the package, which is also the version of the instrumentation scope."""
 
 __version__ = "0.1.0"

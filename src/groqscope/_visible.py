@@ -1,4 +1,4 @@
-"""Text from outside, so that it is only seen: the one place that decides what may reach a terminal, a log or a page."""
+"""Escapes untrusted text for terminals, logs and pages, so that it can be seen but has no effect."""
 
 from typing import Final
 
@@ -20,11 +20,11 @@ _HIDDEN: Final = frozenset(
     )
     for code in range(first, last + 1)
 )
-"""Controls, invisible marks, changes of direction and lone surrogates."""
+"""Unicode categories of control characters, invisible marks, direction changes and lone surrogates."""
 
 
 def visible(text: str, *, limit: int | None = None) -> str:
-    r"""Return text from outside so that it is only seen: controls become `\x1b`, too much of it is cut."""
+    r"""Return untrusted text with control characters escaped (as in `\x1b`), truncated to `limit`."""
     if limit is not None and len(text) > limit:
         text = text[: max(1, limit - 1)] + "…"
     if text.isprintable() and text.isascii():
@@ -33,7 +33,7 @@ def visible(text: str, *, limit: int | None = None) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """Return text of our own, which may hold text from outside, with its lines as they are."""
+    """Return our own text, which may contain untrusted text, escaped except for its line breaks."""
     return "\n".join(visible(line) for line in text.split("\n"))
 
 

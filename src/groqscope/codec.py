@@ -1,7 +1,7 @@
-"""A record as span attributes and events, and back: `decode(*encode(record)) == record`.
+"""Converts records to span attributes and events, and back: `decode(*encode(record)) == record`.
 
-Plain dictionaries on both sides; no OpenTelemetry, so that the audit reads what any transport stored. Field by field,
-by the tables of `semconv`. A damaged value costs its own field.
+It works on plain dictionaries, without OpenTelemetry, so that the audit can read what any transport has stored. The
+tables of `semconv` map fields to names. A damaged value loses only its own field.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -45,7 +45,7 @@ _SLOTS: Final = [getattr(RequestRecord, name).__set__ for name in _PLACES]
 _DEFAULT_VALUES: Final[list[Any]] = [
     None if f.default is MISSING or f.name == "outcome" else f.default for f in fields(RequestRecord)
 ]
-"""Of each field when no attribute says more; an outcome that is not written is not known."""
+"""Value of each field without an attribute; an absent outcome is unknown."""
 _GIVEN: Final = [_PLACES[n] for n in ("start_unix_ns", "duration_ns", "trace_id", "span_id", "nested", "service")]
 _TAGS: Final = len(_NESTED) + 1
 """The bucket that tags are read into, behind those of the record and its groups."""
@@ -57,11 +57,11 @@ _ATTEMPTS_DROPPED: Final = _PLACES["attempts_dropped"]
 _SKIPPED_WHEN_DEFAULT: Final = frozenset(
     {"stream", "usage_deltas_dropped", "tool_calls_dropped", "attempts_dropped", "phases_clamped"}
 )
-"""Written only when they say something."""
+"""Omitted when they are false or 0."""
 
 
 def encode(record: RequestRecord) -> tuple[Attributes, list[EventData]]:
-    """Write a record as attributes and events of its span, what identifies it last. What is `None` is left out."""
+    """Return a record as span attributes, identifying ones last, and events. Fields that are `None` are omitted."""
     attributes: Attributes = {}
     if record.timeline_us:
         attributes[semconv.TIMELINE] = pack(record.timeline_us, record.timeline_stride)
@@ -116,7 +116,7 @@ def _tool_call_at(call: ToolCall) -> int | None:
 
 
 _Columns = tuple[list[tuple[str, bool, bool]], Callable[[Any], tuple[Any, ...]]]
-"""Of each attribute its name, whether in seconds, whether left out when false or 0; and what reads all values."""
+"""For each attribute its name, whether it is in seconds, and whether to omit false or 0; and a getter of all values."""
 
 
 def _columns(attributes: Iterable[Attribute]) -> _Columns:
@@ -129,7 +129,7 @@ _BY_NAME: Final = {a.name: a for a in semconv.FIELDS if a.name != semconv.TIMELI
 _DETAILS: Final = _columns(a for name, a in _BY_NAME.items() if name not in semconv.IDENTITY)
 _IDENTITY: Final = _columns(_BY_NAME[name] for name in semconv.IDENTITY)
 _EVENT_COLUMNS: Final[tuple[tuple[Event, _Columns, Callable[[Any], int | None]], ...]] = tuple(
-    # The first ones say most, and where a limit bites those written first go.
+    # The first ones matter most; over an attribute limit, those written first are dropped.
     (event, _columns(reversed(event.attributes)), when)
     for event, when in (
         (semconv.EVENT_ATTEMPT, attrgetter("start_ns")),
@@ -141,7 +141,7 @@ _EVENT_COLUMNS: Final[tuple[tuple[Event, _Columns, Callable[[Any], int | None]],
 
 
 Warn = Callable[[str], object]
-"""Told about each part that could not be read: what it is, and why."""
+"""Called for each unreadable part, with its name and the reason."""
 
 
 def decode(
@@ -156,12 +156,11 @@ def decode(
     service: str | None,
     warn: Warn = lambda _: None,
 ) -> RequestRecord:
-    """Read a record back from the attributes and events of its span.
+    """Return the record in the attributes and events of its span.
 
-    Numbers may have changed between int, double and text on the way (a collector writes 1.0 as 1): they are brought
-    back to the type of their field. Unknown attributes are passed over. A damaged value costs its field and nothing
-    else: the field keeps its default, and `warn` is told. An event that lost what makes it an entry is counted among
-    those that were dropped.
+    Numbers may have changed between int, double and string on the way (a collector writes 1.0 as 1); they are converted
+    back to the type of their field. Unknown attributes are ignored. A damaged value is reported to `warn`, and its
+    field, but no other, keeps its default. An event without its required attributes counts as dropped.
     """
     values = _DEFAULT_VALUES.copy()
     buckets: tuple[Any, ...] = (values, {}, {}, {}, {})
@@ -173,7 +172,7 @@ def decode(
             try:
                 buckets[bucket][place] = convert(value)
             except _DAMAGED as error:
-                warn(f"{name}: {error}; left out")
+                warn(f"{name}: {error}; omitted")
     for number, (field, make) in enumerate(_NESTED.items(), 1):
         values[_PLACES[field]] = make(**buckets[number])
     values[_PLACES["tags"]] = tuple(sorted(buckets[_TAGS].items()))
@@ -189,10 +188,10 @@ def decode(
 
 
 def _record(values: list[Any]) -> RequestRecord:
-    """Make a record of the values of its fields in order.
+    """Return a record with the values of its fields in order.
 
-    By the slots themselves: the constructor of a frozen class goes through `object.__setattr__` for each of its fields,
-    which costs as much as all the rest of reading a span.
+    It sets the slots directly: the constructor of a frozen class calls `object.__setattr__` for each field, which takes
+    as long as all the rest of reading a span.
     """
     record = object.__new__(RequestRecord)
     for put, value in zip(_SLOTS, values, strict=True):
@@ -210,16 +209,16 @@ def _read_timeline(text: object, values: list[Any], warn: Warn) -> None:
         times, stride = unpack(_to_string(text))
         chunks = values[_CHUNKS]
         if chunks is not None and len(times) < -(-chunks // stride):
-            raise ValueError("it was cut off")
+            raise ValueError("it was truncated")
     except _DAMAGED as error:
-        warn(f"{semconv.TIMELINE}: {error}; left out")
+        warn(f"{semconv.TIMELINE}: {error}; omitted")
     else:
         values[_TIMELINE], values[_STRIDE] = times, stride
 
 
 def _read_breakdown(attributes: Mapping[str, Any], values: list[Any], warn: Warn) -> None:
     if not all(a.name in attributes for a in semconv.USAGE_BREAKDOWN):
-        return  # two columns say nothing without the third
+        return  # the columns are useless if one is missing
     columns = [attributes[a.name] for a in semconv.USAGE_BREAKDOWN]
     try:
         values[_PLACES["usage_models"]] = tuple(
@@ -227,7 +226,7 @@ def _read_breakdown(attributes: Mapping[str, Any], values: list[Any], warn: Warn
             for m, i, o in zip(*columns, strict=True)
         )
     except _DAMAGED as error:
-        warn(f"{_BREAKDOWN.rpartition('.')[0]}: {error}; left out")
+        warn(f"{_BREAKDOWN.rpartition('.')[0]}: {error}; omitted")
 
 
 def _read_events(events: Iterable[EventRead], start_unix_ns: int, values: list[Any], warn: Warn) -> None:
@@ -247,7 +246,7 @@ def _read_events(events: Iterable[EventRead], start_unix_ns: int, values: list[A
 
 
 def _count_lost_attempts(attributes: Mapping[str, Any], values: list[Any]) -> None:
-    """Count attempts whose events did not get here, under a limit of events for example."""
+    """Count attempts whose events are missing, for example because of an event limit."""
     total = attributes.get(semconv.ATTEMPTS)
     if type(total) is int and total <= _MAX_INT:
         values[_ATTEMPTS_DROPPED] = max(values[_ATTEMPTS_DROPPED], total - len(values[_PLACES["attempts"]]))
@@ -255,22 +254,22 @@ def _count_lost_attempts(attributes: Mapping[str, Any], values: list[Any]) -> No
 
 @dataclass(frozen=True, slots=True)
 class _EventReader:
-    """Reads the events of one name as entries of one field."""
+    """Reads the events with one name as the entries of one field."""
 
     field: str
     make: type
     readers: Mapping[str, tuple[str | None, str, Any]]
     needed: frozenset[str]
-    """Fields that an entry cannot be without."""
+    """Required fields of an entry."""
     position: str | None
-    """The field that the entry's place among the others stands in for."""
+    """The field that is the entry's position, when its attribute is absent."""
     moment: str | None
-    """The field that the event's own time stands in for."""
+    """The field that is the event's timestamp, when its attribute is absent."""
     dropped: int | None
-    """Where entries that are not there are counted."""
+    """The field that counts missing entries."""
 
     def entry(self, attributes: Mapping[str, Any], number: int, offset_ns: int, event: str, warn: Warn) -> Any:
-        """Return the entry; `None` when what it cannot be without is missing."""
+        """Return the entry; `None` when a required field is missing."""
         values: dict[str, Any] = {}
         usage: dict[str, Any] = {}
         for name, value in attributes.items():
@@ -281,7 +280,7 @@ class _EventReader:
             try:
                 (usage if group else values)[field] = convert(value)
             except _DAMAGED as error:
-                warn(f"event {event}, {name}: {error}; left out")
+                warn(f"event {event}, {name}: {error}; omitted")
         if self.field == "usage_deltas":
             values["usage"] = Usage(**usage)
         if self.needed <= values.keys():
@@ -293,11 +292,11 @@ class _EventReader:
         missing = self.needed - values.keys()
         if not missing:
             return self.make(**values)
-        warn(f"event {event} without {', '.join(sorted(missing))}; left out")
+        warn(f"event {event} without {', '.join(sorted(missing))}; omitted")
         return None
 
 
-# What is written out first in these is the usual case: they run sixty times a request.
+# The usual case comes first and is inlined in these functions: they run sixty times per request.
 
 
 def _to_ns(value: Any) -> int:
@@ -335,7 +334,7 @@ def _to_int(value: Any) -> int:
     if type(value) is not int:
         number = _to_float(value)
         if not number.is_integer():
-            raise ValueError(_expected("a whole number", value))
+            raise ValueError(_expected("an integer", value))
         number = int(number if isinstance(value, float) or not _is_whole(value) else value)
     if not -_MAX_INT <= number <= _MAX_INT:
         raise ValueError(_expected("a number of 64 bits", value))
@@ -357,7 +356,7 @@ def _is_whole(text: str) -> bool:
 
 def _to_string(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(_expected("a text", value))
+        raise TypeError(_expected("a string", value))
     return value
 
 
@@ -371,7 +370,7 @@ def _to_bool(value: Any) -> bool:
 
 def _to_strings(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise TypeError(_expected("a list of texts", value))
+        raise TypeError(_expected("a list of strings", value))
     return tuple(map(_to_string, value))
 
 
@@ -382,19 +381,19 @@ def _to_outcome(value: Any) -> Outcome:
 
 
 def _expected(what: str, value: object) -> str:
-    """Say what came instead; of a text only that it is one, since it may be anything."""
-    came = f"{value!r:.40}" if isinstance(value, int | float) else f"a {_TYPE_NAMES.get(type(value), 'value')}"
-    return f"expected {what}, got {came}"
+    """Return what was expected and what was found; of a string only its type, since it may contain anything."""
+    actual = f"{value!r:.40}" if isinstance(value, int | float) else f"a {_TYPE_NAMES.get(type(value), 'value')}"
+    return f"expected {what}, got {actual}"
 
 
-_TYPE_NAMES: Final[Mapping[type, str]] = {str: "text", list: "list", tuple: "list", dict: "map"}
+_TYPE_NAMES: Final[Mapping[type, str]] = {str: "string", list: "list", tuple: "list", dict: "map"}
 _OUTCOMES: Final = frozenset(get_args(Outcome))
 _MAX_INT: Final = 2**63 - 1
 _MAX_SECONDS: Final = 9e9
-"""OTLP's integers have 64 bits, and so have the columns of data frames."""
+"""OTLP's integers have 64 bits, as do the columns of data frames."""
 _DAMAGED: Final = (TypeError, ValueError, OverflowError)
 _SIGNED: Final = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty", "seed"})
-"""Fields that may be negative: what the caller sent, whatever it was."""
+"""Fields that may be negative: they contain whatever the caller sent."""
 _CONVERTERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "string": _to_string,
     "int": _to_count,
@@ -413,7 +412,7 @@ def _converter(attribute: Attribute) -> Callable[[Any], Any]:
 
 
 def _readers(attributes: Iterable[Attribute]) -> dict[str, tuple[str | None, str, Any]]:
-    """Return, by attribute, the group and the field it is read into, and how."""
+    """Return the group, the field and the converter of each attribute."""
     readers: dict[str, tuple[str | None, str, Any]] = {}
     for attribute in attributes:
         if attribute.field is None or attribute.name == semconv.TIMELINE:
@@ -424,7 +423,7 @@ def _readers(attributes: Iterable[Attribute]) -> dict[str, tuple[str | None, str
 
 
 def _record_readers() -> dict[str, tuple[int, int | str, Any]]:
-    """Return the same with numbers: bucket 0 is the record's values by place, the others its groups by field."""
+    """Return the same by number: bucket 0 holds the record's values by position, the others its groups by field."""
     buckets = {None: 0, **{group: number for number, group in enumerate(_NESTED, 1)}}
     return {
         name: (buckets[group], field if group else _PLACES[field], convert)

@@ -1,4 +1,4 @@
-"""A pytest plugin: what a test asked Groq, and budgets of time and money that it has to keep.
+"""A pytest plugin: the Groq requests of a test, and budgets of time and money that they have to keep.
 
     def test_summary(groqscope_records):
         summarise("…")
@@ -7,8 +7,8 @@
     @pytest.mark.groq_budget("ttfc.max < 800ms", "cost.sum < 0.01usd", "errors < 1")
     def test_agent(): ...
 
-Requests are seen in the process, without any exporter. A budget that the test's requests cannot answer (none was made,
-or too few for the percentile) fails too, and says so.
+Requests are observed in the process, without any exporter. A budget that is inconclusive (no request was made, or too
+few for the percentile) fails too, and says so.
 """
 
 from collections.abc import Generator, Iterator
@@ -28,7 +28,7 @@ class CapturedRecords(list["RequestRecord"]):
     """The records of the requests that have ended so far, in the order in which they ended."""
 
     def overview(self) -> "Audit":
-        """Sum up, as `groqscope audit` does.
+        """Return an overview of the requests, as `groqscope audit` prints it.
 
         Raises:
             AuditError: no request has ended.
@@ -38,10 +38,10 @@ class CapturedRecords(list["RequestRecord"]):
         return Records(MemorySource(self), Query()).overview(listed=None)
 
     def budgets(self, *budgets: str, goodput: tuple[str, ...] = ()) -> "tuple[BudgetResult, ...]":
-        """Hold the requests against budgets such as `ttfc.p95 < 400ms`.
+        """Check the requests against budgets such as `ttfc.p95 < 400ms`.
 
         Raises:
-            AuditError: a budget cannot be understood.
+            AuditError: a budget is invalid.
         """
         measured = _parsed(budgets, goodput)
         for record in self:
@@ -50,7 +50,7 @@ class CapturedRecords(list["RequestRecord"]):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known."""
+    """Register the mark."""
     config.addinivalue_line(
         "markers",
         f"{MARK}(*budgets, goodput=()): fail when the test's Groq requests do not keep them, "
@@ -67,7 +67,7 @@ def groqscope_records() -> Iterator[CapturedRecords]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Measure the requests of a marked test, and fail it when a budget is not kept."""
+    """Record the requests of a marked test, and fail it when a budget is exceeded or inconclusive."""
     marks = list(item.iter_markers(MARK))
     if not marks:
         return (yield)
@@ -86,7 +86,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @contextmanager
 def captured() -> Generator[CapturedRecords]:
-    """Collect records while the block runs; instruments every Groq client when nobody has."""
+    """Collect records while the block runs; instrument every Groq client unless that is done already."""
     import groq
 
     from groqscope.instrument import flush, instrument, is_instrumented, on_record, uninstrument
@@ -117,7 +117,7 @@ def _of_mark(mark: pytest.Mark) -> "Budgets":
         return _parsed(mark.args, (goodput,) if isinstance(goodput, str) else tuple(goodput))
     except AuditError as error:
         message = f"{MARK}: {error}"
-    pytest.fail(message, pytrace=False)  # out here, so that pytest does not show the error as its cause as well
+    pytest.fail(message, pytrace=False)  # outside of `except`, so that pytest does not also show the cause
 
 
 def _parsed(budgets: tuple[str, ...], goodput: tuple[str, ...]) -> "Budgets":
@@ -127,7 +127,7 @@ def _parsed(budgets: tuple[str, ...], goodput: tuple[str, ...]) -> "Budgets":
 
 
 def _line(result: "BudgetResult", requests: int) -> str:
-    """Say what is wrong first: pytest's summary shows the beginning of the first line."""
+    """Return a message that starts with what is wrong: pytest's summary shows only the start of its first line."""
     from groqscope.audit.formatting import in_unit
 
     measured = "nothing" if result.measured is None else in_unit(result.measured, result.unit)

@@ -121,7 +121,7 @@ def test_a_part_of_a_run(trace, capsys):
         (["--tempo", "http://127.0.0.1:99999"], "is no address"),
         (["--unit", "minutes"], "--unit 'minutes': use us, ms or s"),
         (["--json", "--csv"], "one of --json, --csv and --markdown"),
-        (["--limit", "-1"], "--limit has to be at least 0"),
+        (["--limit", "-1"], "--limit must be at least 0"),
         (["--config", "none.toml"], "none.toml cannot be read"),
         (["--compare", "nowhere", "elsewhere"], "there is no file or directory 'nowhere'"),
     ],

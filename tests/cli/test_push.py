@@ -66,7 +66,7 @@ def test_wrong_credentials(endpoint, tmp_path, capsys):
     endpoint.default = Answer(401)
 
     assert run(["push", str(file), "--endpoint", endpoint.url]) == 2
-    assert "it answered HTTP 401 Unauthorized; run the same command again" in capsys.readouterr().err
+    assert "the endpoint answered HTTP 401 Unauthorized; run the same command again" in capsys.readouterr().err
 
 
 def test_password_in_the_address_is_not_shown(endpoint, tmp_path, capsys):
@@ -85,8 +85,8 @@ def test_password_in_the_address_is_not_shown(endpoint, tmp_path, capsys):
     [
         ([], "no endpoint: give one (http://127.0.0.1:4318), or set OTEL_EXPORTER_OTLP_ENDPOINT"),
         (["--endpoint", "collector:4318"], "endpoint=collector:4318: not a URL"),
-        (["--endpoint", "http://x", "--header", "nonsense"], "--header: a header is written as NAME=VALUE"),
-        (["--endpoint", "http://x", "--header", "key=schlüssel"], "that HTTP cannot carry"),
+        (["--endpoint", "http://x", "--header", "nonsense"], "--header: expected NAME=VALUE"),
+        (["--endpoint", "http://x", "--header", "key=schlüssel"], "is not valid in HTTP"),
     ],
 )
 def test_what_is_missing_or_wrong(arguments, words, capsys):
@@ -106,7 +106,7 @@ def test_what_was_sent_cannot_be_remembered(endpoint, tmp_path, monkeypatch, cap
     assert run(["push", str(file), "--endpoint", endpoint.url]) == 2
     said = capsys.readouterr().err
     assert f"{tmp_path / 'home'}" in said
-    assert said.endswith("set GROQSCOPE_HOME to a directory that can be written\n")
+    assert said.endswith("set GROQSCOPE_HOME to a writable directory\n")
     assert endpoint.requests == []
 
 

@@ -139,5 +139,5 @@ def test_an_open_host_is_warned_about() -> None:
         os.kill(process.pid, signal.SIGINT)
         _, errors = rest_of(process)
 
-    assert errors == "groqscope: 0.0.0.0 is not loopback: others in the network can reach this server\n"
+    assert errors == "groqscope: 0.0.0.0 is not a loopback address: other machines can reach this server\n"
     assert process.returncode == 0

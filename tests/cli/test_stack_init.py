@@ -54,6 +54,6 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "file").write_text("")
 
     assert run(["stack", "init", str(tmp_path / "file")]) == 2
-    assert f"{tmp_path / 'file'} is there already and is no directory" in capsys.readouterr().err
+    assert f"{tmp_path / 'file'} exists and is not a directory" in capsys.readouterr().err
     assert run(["stack", "init", str(tmp_path / "file" / "below")]) == 2
     assert f"{tmp_path / 'file' / 'below'} " in capsys.readouterr().err

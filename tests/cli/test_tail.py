@@ -262,7 +262,7 @@ def test_a_tempo_that_is_away_for_a_while_is_waited_for(monkeypatch, capsys):
 
     assert [[r.request_id[-1] for r in next(polls)] for _ in range(4)] == [["1"], [], [], ["2"]]
     assert len(set(asked)) == 1
-    assert capsys.readouterr().err == "groqscope: Tempo did not answer; looking again\n"
+    assert capsys.readouterr().err == "groqscope: Tempo did not answer; retrying\n"
 
 
 def test_a_tempo_that_never_answered_is_a_mistake(monkeypatch):

@@ -108,7 +108,7 @@ def test_wrong_credentials_stop_it(endpoint: Collector, store: Path) -> None:
     report = _push(endpoint, store)
 
     assert (report.sent_lines, report.refused_lines) == (0, 0)
-    assert report.stopped == "it answered HTTP 401 Unauthorized"
+    assert report.stopped == "the endpoint answered HTTP 401 Unauthorized"
     assert _push(endpoint, store).sent_lines == 3
 
 
@@ -133,7 +133,7 @@ def test_torn_and_foreign_lines(endpoint: Collector, store: Path) -> None:
     assert sorted(w.reason.split(":")[0] for w in report.read.warnings) == [
         "not JSON, not sent",
         "not OTLP JSON, not sent",
-        "the last line is torn or still being written",
+        "the last line is incomplete or still being written",
     ]
 
     path.write_bytes(whole)
@@ -184,7 +184,7 @@ def test_address_that_never_answered_is_not_waited_for(endpoint: Collector, stor
     report = _push(endpoint, store, wait=lambda _: pytest.fail("it waited"))
 
     assert report.stopped is not None
-    assert report.stopped.startswith("it cannot be reached (ConnectError")
+    assert report.stopped.startswith("the endpoint cannot be reached (ConnectError")
 
 
 def test_address_of_one_signal_is_understood(endpoint: Collector) -> None:

@@ -323,7 +323,7 @@ def test_a_wrong_address_is_told_before_anything_is_sent(address: str, capsys: p
     status = run(["stack", "check", "--tempo", address])
 
     assert status == 2
-    assert f"--tempo {address!r} is no address" in capsys.readouterr().err
+    assert f"--tempo {address!r} is not a URL" in capsys.readouterr().err
 
 
 def test_a_wrong_header_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):

@@ -48,7 +48,7 @@ def test_stack_check_finds_every_link_whole(stack: Stack):
     done = _check(stack)
 
     assert done.returncode == 0, done.stdout
-    assert done.stdout.splitlines()[-1] == "Every link is whole."
+    assert done.stdout.splitlines()[-1] == "Every link works."
 
 
 def _insisting(stack: Stack) -> traffic.Post:

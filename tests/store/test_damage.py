@@ -202,7 +202,7 @@ def test_texts_that_are_none(text: bytes) -> None:
     (record,) = decode_traces(line.replace(b"HERE", text), report=report)
 
     assert record.region is not None
-    assert "was replaced" in str(report.warnings[0])
+    assert "were replaced" in str(report.warnings[0])
     assert replace(record, region=None) == replace(ordinary_record(), region=None)
 
 

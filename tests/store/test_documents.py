@@ -140,7 +140,7 @@ def test_files_as_others_write_them(name: str, tmp_path: Path, monkeypatch: pyte
         (b"BZh9" + bytes(200), "compressed with bzip2"),
         (b"\xfd7zXZ\x00" + bytes(200), "compressed with xz"),
         (b"PAR1" + bytes(200), "a Parquet file"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(200), "neither text nor protobuf"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(200), "neither text nor OTLP protobuf"),
         (b'{"data":[{"traceID":"a","spans":[]}]}', "Jaeger"),
         (b'[{"traceId":"a","id":"b"},{"traceId":"a","id":"c"}]', "Zipkin"),
     ],
@@ -160,7 +160,7 @@ def test_gzip_with_something_behind_it(tmp_path: Path) -> None:
     found, report = _read(gzip.compress(_LINE.encode()) + b"garbage", tmp_path)
 
     assert found == _RECORDS
-    assert "something that is not gzip follows" in report.warnings[0].reason
+    assert "data that is not gzip follows" in report.warnings[0].reason
 
 
 def test_a_document_cut_off_in_the_middle_of_a_file(tmp_path: Path) -> None:

@@ -103,11 +103,11 @@ def test_last_line_without_newline_is_read(tmp_path: Path) -> None:
         (b"[1,2]", "not OTLP"),
         (b'{"hello":"world"}', "not OTLP"),
         (b"\xff\xfe\x00", "not JSON"),
-        (b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":5}]}]}]}', "spans[0].traceId cannot be read"),
-        (b'{"resourceSpans":[{"resource":5,"scopeSpans":[]}]}', "resourceSpans[0].resource is no object"),
+        (b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":5}]}]}]}', "spans[0].traceId is unreadable"),
+        (b'{"resourceSpans":[{"resource":5,"scopeSpans":[]}]}', "resourceSpans[0].resource is not an object"),
         (b'{"data":[{"traceID":"a"}]}', "Jaeger's JSON"),
         (b'[{"traceId":"a","id":"b","kind":"CLIENT"}]', "Zipkin's JSON"),
-        (b'{"traces":[{"traceID":"2f3e"}]}', "a search in Tempo"),
+        (b'{"traces":[{"traceID":"2f3e"}]}', "a Tempo search"),
     ],
 )
 def test_broken_line_is_said_and_passed_over(line: bytes, words: str, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_gzip_cut_off_is_read_up_to_there(tmp_path: Path) -> None:
     report = ReadReport()
 
     assert 0 < len(list(read_records([tmp_path], report=report))) < 50
-    assert any("damaged or cut off" in w.reason for w in report.warnings)
+    assert any("damaged or truncated" in w.reason for w in report.warnings)
 
 
 @pytest.mark.parametrize("compressed", [False, True])

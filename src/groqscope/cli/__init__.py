@@ -1,4 +1,4 @@
-"""The `groqscope` command: a module per command, imported when it is needed."""
+"""The `groqscope` command: one module per subcommand, imported on demand."""
 
 from groqscope.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The application, and the one place that prints errors and exits."""
+"""The command-line application, and the only place that prints errors and sets the exit status."""
 
 import errno
 import io
@@ -22,11 +22,11 @@ COMMANDS: Final = {
     "stack": "stack",
     "doctor": "doctor",
 }
-"""Command and the module of this package that has it, in the order of the help."""
+"""Subcommands and their modules, in the order of the help."""
 
 
 def application() -> typer.Typer:
-    """Put together the commands that are there."""
+    """Return the application with all subcommands."""
     app = typer.Typer(
         name="groqscope",
         help="Where the time, the tokens and the money of every Groq request went.",
@@ -61,17 +61,17 @@ def _root(
 def main() -> None:
     """Run the command line and exit.
 
-    Exit status: 0 all is well, 1 a budget is over, 2 a mistake or something that cannot be read, 3 a budget cannot be
-    told, 130 ended by Ctrl-C.
+    Exit status: 0 success, 1 a budget is exceeded, 2 an error or unreadable input, 3 a budget is inconclusive,
+    130 ended by Ctrl-C.
     """
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # A path or a model's name that the terminal cannot show is no reason to stop.
+        # Do not fail on a path or model name that the terminal's encoding cannot represent.
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run())
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run the command line and give the exit status."""
+    """Run the command line and return the exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
         status = application()(args=given or ["--help"], prog_name="groqscope", standalone_mode=False)
@@ -84,16 +84,16 @@ def run(arguments: list[str] | None = None) -> int:
     except (BrokenPipeError, SystemExit) as error:
         if isinstance(error, SystemExit) and type(sys.stdout).__name__ != _PACIFIED:
             raise
-        _say_no_more()  # the reader (`head`, `less`) has left: nothing is wrong
+        _discard_output()  # the reader (`head`, `less`) closed the pipe, which is no error
         return 0
     except OSError as error:
         if error.errno not in _FULL or error.filename is not None:
             raise
-        _say_no_more()
-        print(f"groqscope: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        _discard_output()
+        print(f"groqscope: cannot write to standard output: {error.strerror}", file=sys.stderr)
         return 2
     except Exception as error:
-        from groqscope.audit import AuditError  # 50 ms that `--help` does without
+        from groqscope.audit import AuditError  # takes 50 ms, which `--help` should not
 
         if not isinstance(error, AuditError):
             raise
@@ -102,16 +102,16 @@ def run(arguments: list[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _say_no_more() -> None:
-    """Throw away what standard output still holds, so that nothing is raised when Python closes it."""
+def _discard_output() -> None:
+    """Discard buffered standard output, so that nothing is raised when Python closes it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""What a file that standard output is sent to may refuse to take more with."""
+"""Error numbers of a full disk or a file size limit, when standard output is a file."""
 
 _PACIFIED: Final = "PacifyFlushWrapper"
-"""What click puts in place of standard output before it exits by itself, when the reader has left."""
+"""The class with which click replaces standard output when the reader closed the pipe."""
 
 # A wrong option or argument. typer brings its own click or uses the installed one, by version; BadParameter is in both.
 _CLICK_EXCEPTION: Final[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

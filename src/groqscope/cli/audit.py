@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from groqscope.audit.reports import Report, Section
 
 OVER, BROKEN, INCONCLUSIVE = 1, 2, 3
-"""Exit status: a budget is over, something could not be read, a budget is inconclusive."""
+"""Exit statuses: a budget is exceeded, an input is unreadable, a budget is inconclusive."""
 
 _EXAMPLES = """\b
 Examples:
@@ -30,13 +30,13 @@ Examples:
   groqscope audit --compare before.jsonl after.jsonl
   groqscope audit --runs --order slowest
 \b
-Exit status: 0 all is well, 1 a budget is over, 2 a mistake or something that
-cannot be read, 3 too few requests to tell whether a budget is over.
+Exit status: 0 success, 1 a budget is exceeded, 2 an error or unreadable input,
+3 too few requests to decide whether a budget is exceeded.
 """
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the subcommand."""
     app.command("audit", epilog=_EXAMPLES, short_help="Show where the time went; one request, budgets, changes.")(audit)
 
 
@@ -180,7 +180,7 @@ class _Watched:
 
 
 def sort_out(arguments: list[str]) -> tuple[list[str], str | None]:
-    """Tell files and directories from the ID among them.
+    """Separate files and directories from the ID among the arguments.
 
     Raises:
         AuditError: there are several IDs.
@@ -190,7 +190,7 @@ def sort_out(arguments: list[str]) -> tuple[list[str], str | None]:
     paths = [a for a in arguments if a == "-" or Path(a).exists() or "/" in a or a.endswith((".jsonl", ".json", ".gz"))]
     ids = [a for a in arguments if a not in paths]
     if len(ids) > 1:
-        raise AuditError(f"{ids[1]!r} is no file or directory, and only one ID can be shown at a time ({ids[0]!r})")
+        raise AuditError(f"{ids[1]!r} is not a file or directory, and only one ID can be shown at a time ({ids[0]!r})")
     return paths, ids[0] if ids else None
 
 
@@ -212,7 +212,7 @@ def _status(report: "Audit", read: "ReadReport") -> int:
 
 
 def _broken(report: "ReadReport") -> bool:
-    """Whether something was passed over that a writer at work does not explain, and say so."""
+    """Print the warnings; return whether there are any besides a last line that is still being written."""
     broken = [warning for warning in report.warnings if "torn" not in warning.reason]
     for warning in broken[:3]:
         say(warning)
@@ -243,7 +243,7 @@ def _check(output: _Output) -> None:
     if sum((output.json, output.csv, output.markdown)) > 1:
         raise AuditError("use only one of --json, --csv and --markdown")
     if output.limit is not None and output.limit < 0:
-        raise AuditError(f"--limit has to be at least 0, not {output.limit}")
+        raise AuditError(f"--limit must be at least 0, not {output.limit}")
     if output.html is not None and output.html.exists() and not output.force:
         raise AuditError(f"{output.html} exists already: choose another name, or overwrite it with --force")
 

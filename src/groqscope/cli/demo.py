@@ -23,23 +23,23 @@ Examples:
   groqscope demo --live   against Groq, with GROQ_API_KEY; says what it costs
 """
 _SERVICE = "groqscope-demo"
-_REPLAYED = "Real answers of Groq, replayed on this machine at the pace they had.\n"
+_REPLAYED = "Recorded answers of Groq, replayed on this machine at their original pace.\n"
 _LIVE = "Asking Groq.\n"
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the subcommand."""
     app.command("demo", epilog=_EXAMPLES, short_help="Play a workload of every kind, and audit it; no key.")(demo)
 
 
 def demo(
     live: Annotated[bool, typer.Option("--live", help="Ask Groq itself, with GROQ_API_KEY.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --live: do not ask, it may cost.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --live: accept the cost without asking.")] = False,
     directory: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write there instead of to a temporary directory.")
+        Path | None, typer.Option(metavar="DIR", help="Write to DIR instead of a temporary directory.")
     ] = None,
 ) -> int:
-    """Run a workload with everything that happens to requests, and audit it."""
+    """Run a sample workload (streams, retries, tool calls, failures) and audit it."""
     if live:
         _agree(yes=yes)
     playing = _stage(live=live)
@@ -52,18 +52,18 @@ def demo(
         taken = time.monotonic() - begin
     _close()
     print(f"\nDone in {taken:.1f} s. This is what `groqscope audit` begins with:\n", flush=True)
-    worth_a_look = _audit(directory)
-    _say_what_next(directory, worth_a_look)
+    interesting_id = _audit(directory)
+    _say_what_next(directory, interesting_id)
     if failed:
         print(f"groqscope: failed: {', '.join(failed)}; see above", file=sys.stderr)
     return 1 if failed else 0
 
 
 def _agree(*, yes: bool) -> None:
-    """Say what it costs, and ask.
+    """Print what it costs, and ask for confirmation.
 
     Raises:
-        AuditError: there is no key, or nobody to ask.
+        AuditError: there is no key, or no terminal to ask on.
         Abort: the answer is no.
     """
     from groqscope.audit import AuditError
@@ -76,7 +76,7 @@ def _agree(*, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise AuditError("--live costs money and nobody can be asked here: add --yes")
+        raise AuditError("--live costs money, and there is no terminal to confirm it: add --yes")
     typer.confirm("Go on?", abort=True)
 
 
@@ -104,7 +104,7 @@ def _configure(directory: Path) -> None:
     except ValueError as error:
         raise AuditError(str(error)) from error
     if where.status == "disabled":
-        raise AuditError("OTEL_SDK_DISABLED is set, so nothing would be recorded: unset it for the demo")
+        raise AuditError("OTEL_SDK_DISABLED is set, so nothing would be recorded: unset it to run the demo")
     groqscope.instrument()
 
 
@@ -116,7 +116,7 @@ def _close() -> None:
 
 
 def _perform(stage: "Stage") -> list[str]:
-    """Play all scenes, those that mostly wait beside the others; name those that failed."""
+    """Run all scenes, those that mostly wait in the background; return the titles of those that failed."""
     from groqscope.cli.demo_progress import make_progress
     from groqscope.cli.demo_scenes import SCENES
 
@@ -146,7 +146,7 @@ def _play(stage: "Stage", scene: "Scene", progress: "Progress") -> None:
         note = scene.play(stage, stage.requests[scene.key])
     except Skipped as reason:
         progress.end(scene, f"skipped, {reason}", None)
-    except Exception as error:  # noqa: BLE001 - one scene's failure is no reason to show nothing
+    except Exception as error:  # noqa: BLE001 - the other scenes are still worth showing
         progress.failed.append(scene.title)
         progress.end(scene, f"failed: {type(error).__name__}: {error}", time.monotonic() - begin)
     else:
@@ -154,7 +154,7 @@ def _play(stage: "Stage", scene: "Scene", progress: "Progress") -> None:
 
 
 def _audit(directory: Path) -> str | None:
-    """Show the most telling part of `groqscope audit`; return the ID of a request worth a look."""
+    """Show the most interesting part of `groqscope audit`; return the ID of a request worth looking at."""
     from groqscope.audit import load
     from groqscope.audit.reports import TerminalRenderer
     from groqscope.cli.output import look
@@ -165,25 +165,25 @@ def _audit(directory: Path) -> str | None:
     return by_length[-1].request_id if by_length else None
 
 
-def _say_what_next(directory: Path, worth_a_look: str | None) -> None:
+def _say_what_next(directory: Path, interesting_id: str | None) -> None:
     command, where = _command(), shlex.quote(str(directory))
     suggestions = (
-        ("all of the report", f"{command} audit {where}"),
-        ("the slowest one", f"{command} audit {where} {worth_a_look or 'ID'}"),
+        ("the whole report", f"{command} audit {where}"),
+        ("one slow request", f"{command} audit {where} {interesting_id or 'ID'}"),
         ("why some were slow", f"{command} audit {where} --why"),
-        ("a page to pass on", f"{command} audit {where} --html groq.html"),
-        ("all of it in Grafana", f"{command} push {where} --endpoint http://127.0.0.1:4318"),
+        ("an HTML page to share", f"{command} audit {where} --html groq.html"),
+        ("everything in Grafana", f"{command} push {where} --endpoint http://127.0.0.1:4318"),
     )
     width = max(len(what) for what, _ in suggestions)
     print(f"The files are in {directory}; delete them when you like. Next:\n")
     for what, line in suggestions:
         print(f"    {what:<{width}}  {line}")
-    print("\nIn a program of yours, before its first request:\n")
+    print("\nIn your own program, before its first request:\n")
     print("    import groqscope\n\n    groqscope.configure()\n    groqscope.instrument()")
 
 
 def _command() -> str:
-    """Give what has to be typed: the command may be in an environment that is not on the path."""
+    """Return the command to type: it may be in an environment that is not on the path."""
     if shutil.which("groqscope"):
         return "groqscope"
     this = Path(sys.argv[0]).absolute()

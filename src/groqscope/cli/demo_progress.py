@@ -1,4 +1,4 @@
-"""How far the demo is: spinners on a terminal, a line per scene elsewhere."""
+"""Progress of the demo: spinners on a terminal, otherwise a line per scene."""
 
 import sys
 import threading
@@ -10,23 +10,23 @@ from groqscope.cli.demo_scenes import Scene
 
 
 class Progress(Protocol):
-    """Told when a scene begins and ends, from any thread."""
+    """Shows the progress of scenes; may be called from any thread."""
 
     failed: list[str]
     """Titles of scenes that failed."""
 
     def begin(self, scene: Scene) -> None:
-        """Show that it runs."""
+        """Show that a scene is running."""
         ...
 
     def end(self, scene: Scene, note: str, seconds: float | None) -> None:
-        """Show what came of it, and how long it took."""
+        """Show the result of a scene, and how long it took."""
         ...
 
 
 @contextmanager
 def make_progress(scenes: Sequence[Scene]) -> Generator[Progress]:
-    """Choose by where standard output goes."""
+    """Yield spinners if standard output is a terminal, else lines."""
     width = max(len(scene.title) for scene in scenes)
     if not sys.stdout.isatty():
         yield _Lines(width)
@@ -53,7 +53,7 @@ class _Lines:
         self._lock = threading.Lock()
 
     def begin(self, scene: Scene) -> None:
-        """Say nothing: the line comes with the result."""
+        """Print nothing: the line is printed with the result."""
 
     def end(self, scene: Scene, note: str, seconds: float | None) -> None:
         with self._lock:
@@ -69,11 +69,11 @@ class _Spinners:
         }
 
     def begin(self, scene: Scene) -> None:
-        """Show it, spinning."""
+        """Start the spinner of a scene."""
         self._bars.update(self._tasks[scene.key], visible=True)
 
     def end(self, scene: Scene, note: str, seconds: float | None) -> None:
-        """Stop it, with the result beside it."""
+        """Stop the spinner, and show the result beside it."""
         self._bars.update(self._tasks[scene.key], completed=1, note=note, seconds=_time(seconds))
 
 

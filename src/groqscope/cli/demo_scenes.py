@@ -1,4 +1,4 @@
-"""What the demo does: each scene is an ordinary program against Groq, and returns what came of it in a few words."""
+"""The scenes of the demo: each is a small program that uses Groq, and returns a summary of the result."""
 
 import asyncio
 import time
@@ -15,17 +15,17 @@ Request = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where the scenes play: clients, and what to ask in each."""
+    """What scenes run against: the clients, and the request of each scene."""
 
     groq: Groq
     make_async: Callable[[], AsyncGroq]
     """One per event loop."""
     requests: Mapping[str, Request]
-    """By the scene's key: arguments of `chat.completions.create`."""
+    """Arguments of `chat.completions.create`, by the scene's key."""
 
 
 class Skipped(Exception):
-    """A scene that cannot play here; the message says why."""
+    """Raised by a scene that cannot run here; the message says why."""
 
 
 class Scene(NamedTuple):
@@ -35,12 +35,12 @@ class Scene(NamedTuple):
     title: str
     play: Callable[[Stage, Request], str]
     aside: bool = False
-    """Plays beside the others, because it mostly waits."""
+    """Whether it runs in the background, because it mostly waits."""
 
 
 def _rate_limited(stage: Stage, request: Request) -> str:
     stage.groq.chat.completions.create(**request)
-    return "answered in the end; the SDK tried again by itself"
+    return "answered after the SDK retried"
 
 
 def _streamed(stage: Stage, request: Request) -> str:
@@ -106,7 +106,7 @@ def _slow_consumer(stage: Stage, request: Request) -> str:
         if count <= slow:
             time.sleep(pause)
     after = "each" if count <= slow else f"the first {slow}"
-    return f"{_chunks(count)}, {pause * 1000:.0f} ms of our own after {after}"
+    return f"{_chunks(count)}, {pause * 1000:.0f} ms of own work after {after}"
 
 
 def _failing(stage: Stage, request: Request) -> str:
@@ -114,7 +114,7 @@ def _failing(stage: Stage, request: Request) -> str:
         stage.groq.chat.completions.create(**request)
     except APIStatusError as error:
         return f"HTTP {error.status_code}, as expected"
-    return "answered, which nobody expected"
+    return "answered, which is unexpected"
 
 
 def _abandoned(stage: Stage, request: Request) -> str:
@@ -124,8 +124,8 @@ def _abandoned(stage: Stage, request: Request) -> str:
         count += 1
         if count == wanted:
             break
-    del stream  # nobody closes it: as programs do that have what they wanted
-    return f"left after {_chunks(count)}, without closing"
+    del stream  # not closed, as in programs that break out of the loop
+    return f"abandoned after {_chunks(count)}, not closed"
 
 
 def _chunks(count: int) -> str:
@@ -138,7 +138,7 @@ SCENES = (
     Scene("together", "six answers at once, async", _together),
     Scene("search", "a web search, streamed, async", _streamed_async),
     Scene("agent", "a pydantic-ai agent with a tool", _agent),
-    Scene("failing", "a model's name misspelt", _failing),
+    Scene("failing", "a misspelt model name", _failing),
     Scene("abandoned", "a stream left early", _abandoned),
     Scene("slow", "a slow reader", _slow_consumer),
 )

@@ -1,4 +1,4 @@
-"""Where the demo plays: against the simulator with real recordings, or against Groq itself."""
+"""What the demo runs against: the simulator with real recordings, or Groq itself."""
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import Any
 from groqscope.cli.demo_scenes import Request, Stage
 
 RECORDED: Mapping[str, str] = {
-    # its second 429 asks for eight seconds more, which is long for a demo: it is left out
+    # without the second 429, whose retry-after of eight seconds is too long for a demo
     "rate limited": "pai_mixed_content_ordering_20260129_1",
     "streamed": "oll_chat_streaming_legacy_0",
     "together": "oll_async_chat_legacy_0",
@@ -18,7 +18,7 @@ RECORDED: Mapping[str, str] = {
     "abandoned": "pai_thinking_part_iter_0",
     "slow": "oi_token_counts_test_0",
 }
-"""The recording that each scene asks for; those that follow it in the same conversation are served too."""
+"""The recording that each scene requests; later recordings of the same conversation are served too."""
 LEFT_OUT = frozenset({"pai_mixed_content_ordering_20260129_2"})
 
 _SMALL, _REASONING = "llama-3.1-8b-instant", "openai/gpt-oss-20b"
@@ -26,7 +26,7 @@ _ANSWER, _CALLS = 300, {"together": 6, "agent": 3}
 
 
 def _live(model: str, text: str, **options: Any) -> Request:
-    # what it may cost at most is known only because the answers are bounded
+    # the limit on the answers bounds the cost
     return {
         "model": model,
         "messages": [{"role": "user", "content": text}],
@@ -51,7 +51,7 @@ LIVE: Mapping[str, Request] = {
 }
 """What each scene asks Groq.
 
-A rate limit is not provoked on purpose, and what a web search costs is not known before.
+Two scenes are missing: a rate limit is not provoked on purpose, and the cost of a web search is not known in advance.
 """
 
 
@@ -76,7 +76,7 @@ def simulated() -> Generator[Stage]:
 
 @contextmanager
 def live() -> Generator[Stage]:
-    """Ask Groq, with the key of the environment.
+    """Use Groq, with the API key from the environment.
 
     Raises:
         GroqError: there is none.
@@ -88,17 +88,17 @@ def live() -> Generator[Stage]:
 
 
 def most_it_costs() -> tuple[int, Decimal]:
-    """Count the live demo's requests and their price in US dollars, if every answer is as long as it may be."""
+    """Return the number of the live demo's requests, and their highest possible price in US dollars."""
     from genai_prices import Usage, calc_price
 
     requests, total = 0, Decimal(0)
     for key, request in LIVE.items():
-        if key == "failing":  # is not answered
+        if key == "failing":  # gets an error, which costs nothing
             requests += 1
             continue
         calls = _CALLS.get(key, 1)
         requests += calls
-        # a token has seldom less than two bytes; an agent's later requests repeat what came before
+        # a token is rarely shorter than two bytes; an agent's later requests repeat the messages before
         prompt = (len(str(request)) // 2 + 500) * calls
         usage = Usage(input_tokens=prompt, output_tokens=_ANSWER * calls)
         total += calc_price(usage, request["model"], provider_id="groq").total_price

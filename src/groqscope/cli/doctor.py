@@ -14,27 +14,27 @@ _MARKS = {"ok": "ok", "broken": "BROKEN", "note": "note", "unknown": "-"}
 _TITLES = {
     "instrumentation": "Which instrumentation is active",
     "telemetry": "Where telemetry goes",
-    "test": "A request and a span, to try it",
+    "test": "A test request and a test span",
 }
 _EXAMPLES = """\b
 Examples:
   groqscope doctor                             with your program's settings
   opentelemetry-instrument groqscope doctor    the same, under zero code
-  groqscope doctor --json                      for a report, without secrets
+  groqscope doctor --json                      for a bug report, without secrets
 \b
-Exit status: 0 all is well, 1 something is broken.
+Exit status: 0 success, 1 something is broken.
 """
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the subcommand."""
     app.command("doctor", epilog=_EXAMPLES, short_help="Check what is installed, and whether telemetry arrives.")(
         doctor
     )
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False) -> int:
-    """Say what is installed, which instrumentation is active and where telemetry goes, and try it with a test span."""
+    """Show what is installed, which instrumentation is active and where telemetry goes, and send a test span."""
     from groqscope.cli.doctor_checks import examine
 
     findings = list(examine())

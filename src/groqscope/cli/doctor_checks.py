@@ -1,4 +1,4 @@
-"""What `groqscope doctor` looks at: packages, instrumentation, configuration, and a request and a span to try them."""
+"""The checks of `groqscope doctor`: packages, instrumentation, configuration, a test request and a test span."""
 
 import os
 import tempfile
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from groqscope.configuration import Configuration
 
 State = Literal["ok", "broken", "note", "unknown"]
-"""`note`: nothing is wrong, but it is good to know."""
+"""`note`: not a problem, but worth knowing."""
 
 PACKAGES: Final = ("groq", "httpx", "opentelemetry-api", "opentelemetry-sdk", "logfire", "genai-prices")
 EXTRAS: Final = {
@@ -29,12 +29,12 @@ UNSEEN: Final = ("litellm",)
 _VARIABLES: Final = ("OTEL_", "GROQ", "LOGFIRE_")
 _SECRET: Final = ("KEY", "TOKEN", "HEADERS", "SECRET", "PASSWORD")
 _HARMLESS: Final = frozenset({"OTEL_EXPORTER_OTLP_CLIENT_KEY"})
-"""The path of a file."""
+"""Variables that contain the path of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     part: Literal["instrumentation", "telemetry", "test"]
     name: str
@@ -44,12 +44,12 @@ class Finding:
 
 
 def versions(names: tuple[str, ...]) -> dict[str, str | None]:
-    """Give the installed version of each package; `None` when it is not there."""
+    """Return the installed version of each package; `None` when it is not installed."""
     return {name: _version(name) for name in names}
 
 
 def extras() -> dict[str, str | None]:
-    """Give, for each extra of groqscope, the version of what it installs; `None` when that is missing."""
+    """Return the versions of the packages of each extra of groqscope; `None` when one is missing."""
     found = {extra: versions(packages) for extra, packages in EXTRAS.items()}
     return {
         extra: None if None in packages.values() else ", ".join(f"{name} {v}" for name, v in packages.items())
@@ -58,7 +58,7 @@ def extras() -> dict[str, str | None]:
 
 
 def variables() -> dict[str, str]:
-    """Give the environment variables that matter, values that are or may hold secrets hidden."""
+    """Return the relevant environment variables, with values that may be secret hidden."""
     from groqscope.store.address import without_password
 
     names = sorted(name for name in os.environ if name.startswith(_VARIABLES))
@@ -66,7 +66,7 @@ def variables() -> dict[str, str]:
 
 
 def examine() -> Iterator[Finding]:
-    """Yield findings one by one, in the order in which telemetry comes into being."""
+    """Yield findings one by one, in the order in which telemetry passes through them."""
     yield from _instrumentation()
     yield _trial()
     yield from _telemetry()
@@ -94,7 +94,7 @@ def _instrumentation() -> Iterator[Finding]:
         yield Finding("instrumentation", "every Groq client", "ok", "observed in this process, from its start")
     elif off & {"groq", "*"}:
         detail = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names it, so opentelemetry-instrument will not observe Groq"
-        yield Finding("instrumentation", "zero code", "broken", detail, "take groq out of that variable")
+        yield Finding("instrumentation", "zero code", "broken", detail, "remove groq from that variable")
     else:
         detail = "not in this process: your program calls groqscope.instrument(), or opentelemetry-instrument starts it"
         yield Finding("instrumentation", "every Groq client", "unknown", detail)
@@ -104,8 +104,8 @@ def _instrumentation() -> Iterator[Finding]:
     others = {name: version for name, version in versions(OTHERS).items() if version is not None}
     if others:
         named = ", ".join(f"{name} {version}" for name, version in others.items())
-        detail = f"{named} can observe Groq too: where it is switched on, a call has two spans"
-        yield Finding("instrumentation", "others", "note", detail, "switch on one of them")
+        detail = f"{named} can observe Groq too: if it is enabled, each call has two spans"
+        yield Finding("instrumentation", "others", "note", detail, "enable only one of them")
     unseen = [name for name, version in versions(UNSEEN).items() if version is not None]
     if unseen:
         detail = f"{' and '.join(unseen)} can ask Groq without its SDK or openai's: such requests are not seen"
@@ -123,7 +123,7 @@ def _openai(version: str) -> Finding:
 
 
 def _trial() -> Finding:
-    """Make a streamed request that is answered inside this process, and read its record back from a file."""
+    """Make a streamed request to a mock transport in this process, and read its record back from a file."""
     from groqscope.store import read_records
 
     name = "request"
@@ -133,7 +133,7 @@ def _trial() -> Finding:
         with tempfile.TemporaryDirectory(prefix="groqscope-doctor-") as directory:
             _ask(Path(directory))
             back = list(read_records([directory]))
-    except Exception as error:  # noqa: BLE001 - whatever is broken is what the command is asked for
+    except Exception as error:  # noqa: BLE001 - the command reports any failure
         return Finding("test", name, "broken", f"a request answered in this process failed: {error!r}", _REPORT)
     if [record.outcome for record in back] != ["completed"]:
         detail = "a request answered in this process was not observed"
@@ -147,7 +147,7 @@ def _trial() -> Finding:
     return Finding("test", name, "ok", detail)
 
 
-_REPORT: Final = "this is a mistake of groqscope's: please report it with the output of groqscope doctor --json"
+_REPORT: Final = "this is a bug in groqscope: please report it with the output of groqscope doctor --json"
 _CHUNK: Final = b'data: {"id":"chatcmpl-doctor","object":"chat.completion.chunk","created":1,"model":"doctor",'
 _STREAM: Final = (
     _CHUNK + b'"choices":[{"index":0,"delta":{"role":"assistant","content":"Well"},"finish_reason":null}],'
@@ -194,7 +194,7 @@ def _ask(directory: Path) -> None:
 
 @contextmanager
 def _left_alone() -> Generator[None]:
-    """Where the whole process is observed, the trial shall not appear among its requests."""
+    """Keep the test request out of the telemetry of an instrumented process."""
     import groq
 
     from groqscope.instrument import instrument, is_instrumented, uninstrument
@@ -216,13 +216,13 @@ def _telemetry() -> Iterator[Finding]:
     try:
         where = groqscope.configure()
     except ConfigurationError as error:
-        yield Finding("telemetry", "configuration", "broken", str(error), "mend that setting")
+        yield Finding("telemetry", "configuration", "broken", str(error), "correct that setting")
         return
     for problem in where.problems:
-        yield Finding("telemetry", "setting", "broken", problem, "mend or unset that variable")
+        yield Finding("telemetry", "setting", "broken", problem, "correct or unset that variable")
     if where.status == "disabled":
         variable = "OTEL_CONFIG_FILE" if os.environ.get("OTEL_CONFIG_FILE") else "OTEL_SDK_DISABLED"
-        detail = f"{variable} switches OpenTelemetry off: nothing is recorded"
+        detail = f"{variable} disables OpenTelemetry: nothing is recorded"
         yield Finding("telemetry", "configuration", "broken", detail, f"unset {variable}")
         return
     if where.config_file is not None:
@@ -230,7 +230,7 @@ def _telemetry() -> Iterator[Finding]:
         yield Finding("test", "span", "unknown", "not tried, since the exporters are not groqscope's")
         return
     if where.status == "existing":
-        detail = "the providers of this process were set by somebody else; groqscope writes to them and adds nothing"
+        detail = "another library set the providers of this process; groqscope uses them unchanged"
         yield Finding("telemetry", "spans", "note", detail)
         yield Finding("test", "span", "unknown", "not tried, since the exporters are not groqscope's")
         return
@@ -247,16 +247,16 @@ def _destinations(where: "Configuration") -> Iterator[Finding]:
     if "console" in where.exporters:
         yield Finding("telemetry", "spans", "ok", "standard output (OTEL_TRACES_EXPORTER=console)")
     if where.exporters == ("none",):
-        detail = "OTEL_TRACES_EXPORTER=none: spans are thrown away"
+        detail = "OTEL_TRACES_EXPORTER=none: spans are discarded"
         yield Finding("telemetry", "spans", "broken", detail, "unset it, or use otlp")
     if where.logfire:
         yield Finding("telemetry", "logfire", "ok", "a token is present: telemetry goes to logfire too")
     if os.environ.get("OTEL_TRACES_SAMPLER", "").lower().endswith("always_off"):
-        yield Finding("telemetry", "sampling", "broken", "OTEL_TRACES_SAMPLER keeps nothing", "unset it")
+        yield Finding("telemetry", "sampling", "broken", "OTEL_TRACES_SAMPLER samples nothing", "unset it")
 
 
 def _sent(where: "Configuration") -> Finding:
-    """Send a test span the way records are sent, and tell what the endpoint made of it."""
+    """Send a test span as records are sent, and return the endpoint's response."""
     from groqscope.configuration import ConfigurationError, otlp_sender
     from groqscope.delivery.sender import Delivered, Refused
 
@@ -267,17 +267,17 @@ def _sent(where: "Configuration") -> Finding:
         with otlp_sender("traces") as sender:
             delivery = sender.send_line(_test_span())
     except (ConfigurationError, ValueError, OSError) as error:
-        return Finding("test", name, "broken", str(error), "mend that setting")
+        return Finding("test", name, "broken", str(error), "correct that setting")
     if isinstance(delivery, Delivered):
         if delivery.rejected:
-            return Finding("test", name, "broken", f"{where.endpoint} took it and rejected it: {delivery.message}")
-        return Finding("test", name, "ok", f"{where.endpoint} took a test span")
+            return Finding("test", name, "broken", f"{where.endpoint} rejected a test span: {delivery.message}")
+        return Finding("test", name, "ok", f"{where.endpoint} accepted a test span")
     if isinstance(delivery, Refused):
         rights = delivery.status in {401, 403}
         remedy = "is OTEL_EXPORTER_OTLP_HEADERS right?" if rights else "is this an OTLP endpoint over HTTP (port 4318)?"
         return Finding("test", name, "broken", f"{where.endpoint} refused a test span: {delivery.reason}", remedy)
-    remedy = "start it, for the bundled stack: docker compose up -d; until then spans wait on disk and are sent later"
-    return Finding("test", name, "broken", f"{where.endpoint} did not take a test span: {delivery.reason}", remedy)
+    remedy = "start it (the bundled stack: docker compose up -d); until then spans are kept on disk"
+    return Finding("test", name, "broken", f"{where.endpoint} did not accept a test span: {delivery.reason}", remedy)
 
 
 def _test_span() -> bytes:
@@ -296,7 +296,7 @@ def _test_span() -> bytes:
 
 
 def _written(directory: Path) -> Finding:
-    """Write a test span beside the stored ones, and take it away again."""
+    """Write a test span to the local store, and remove it again."""
     from groqscope.store.directory import make_private
 
     try:
@@ -306,6 +306,6 @@ def _written(directory: Path) -> Finding:
             file.flush()
     except OSError as error:
         reason = error.strerror or str(error)
-        remedy = "set GROQSCOPE_HOME to a directory that can be written"
+        remedy = "set GROQSCOPE_HOME to a writable directory"
         return Finding("test", "span", "broken", f"{directory} cannot be written: {reason}", remedy)
-    return Finding("test", "span", "ok", f"{directory} took a test span")
+    return Finding("test", "span", "ok", f"{directory} accepted a test span")

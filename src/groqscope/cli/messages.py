@@ -1,4 +1,4 @@
-"""What the command line says on standard error."""
+"""Messages on standard error."""
 
 import sys
 
@@ -6,5 +6,5 @@ from groqscope._visible import visible_lines
 
 
 def say(text: object) -> None:
-    """Say something on standard error; no terminal obeys what it holds from outside."""
+    """Print a message on standard error, with control characters escaped."""
     print(f"groqscope: {visible_lines(str(text))}", file=sys.stderr)

@@ -9,31 +9,32 @@ Texts = list[str] | None
 
 What = Annotated[
     Texts,
-    typer.Argument(metavar="ID|FILE|DIR|-", help="A request or run by ID; what to read instead of the local store."),
+    typer.Argument(metavar="ID|FILE|DIR|-", help="A request or run by ID; or files to read instead of the local store."),
 ]
 
 Tempo = Annotated[
-    str | None, typer.Option("--tempo", metavar="URL", help="Read from a Tempo, such as http://127.0.0.1:3200.")
+    str | None, typer.Option("--tempo", metavar="URL", help="Read from Tempo, for example http://127.0.0.1:3200.")
 ]
 Since = Annotated[
     str | None,
-    typer.Option("--since", metavar="TIME", help="Only from then on: 30m, 1h, 2d ago, or a moment in ISO form."),
+    typer.Option("--since", metavar="TIME", help="Only after this: 30m, 1h, 2d ago, or an ISO date and time."),
 ]
-Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only before that.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only before this, as in --since.")]
 Model = Annotated[
-    Texts, typer.Option("--model", metavar="NAME", help="Only models with this in their name; again for more.")
+    Texts, typer.Option("--model", metavar="NAME", help="Only models with this in their name; repeatable.")
 ]
-Service = Annotated[Texts, typer.Option("--service", metavar="NAME", help="Only this service; again for more.")]
+Service = Annotated[Texts, typer.Option("--service", metavar="NAME", help="Only this service; repeatable.")]
 Outcome = Annotated[
     Texts,
     typer.Option(
         "--outcome",
         metavar="OUTCOME",
-        help="Only completed, closed, abandoned, cancelled, error or truncated; again for more.",
+        help="Only completed, closed, abandoned, cancelled, error or truncated; repeatable.",
     ),
 ]
 Where = Annotated[
-    str | None, typer.Option("--where", metavar="EXPR", help="Only where this holds: 'ttfc > 1s and retries > 0'.")
+    str | None,
+    typer.Option("--where", metavar="EXPR", help="Only requests for which this is true: 'ttfc > 1s and retries > 0'."),
 ]
 Last = Annotated[int | None, typer.Option("--last", metavar="N", help="Only the newest N.")]
 Slowest = Annotated[
@@ -41,7 +42,7 @@ Slowest = Annotated[
 ]
 By = Annotated[str, typer.Option("--by", metavar="FIELD", help="With --slowest: by this field or phase.")]
 
-Why = Annotated[bool, typer.Option("--why", help="Name the causes over all slow requests.")]
+Why = Annotated[bool, typer.Option("--why", help="Show the causes over all slow requests.")]
 Tools = Annotated[bool, typer.Option("--tools", help="Show tool calls by tool.")]
 Runs = Annotated[
     bool, typer.Option("--runs", help="List runs (agents, groqscope.run, server spans), or show one by ID.")
@@ -49,14 +50,14 @@ Runs = Annotated[
 Order = Annotated[str, typer.Option("--order", metavar="ORDER", help="With --runs: newest, slowest or dearest first.")]
 Compare = Annotated[
     tuple[str, str] | None,
-    typer.Option("--compare", metavar="A B", help="Say what changed from A to B, files or directories."),
+    typer.Option("--compare", metavar="A B", help="Show what changed from A to B, which are files or directories."),
 ]
 Fields = Annotated[bool, typer.Option("--fields", help="List the fields that --where, --by and --budget know.")]
 
 Budget = Annotated[
     Texts,
     typer.Option(
-        "--budget", metavar="BUDGET", help="A limit: 'ttfc.p95<400ms', 'errors<1%', 'cost.sum<2usd'; again for more."
+        "--budget", metavar="BUDGET", help="A limit: 'ttfc.p95<400ms', 'errors<1%', 'cost.sum<2usd'; repeatable."
     ),
 ]
 Goodput = Annotated[
@@ -71,9 +72,7 @@ Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="T
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Write CSV, a line per request.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Write Markdown, for a pull request.")]
-Html = Annotated[
-    Path | None, typer.Option("--html", metavar="FILE", help="Write one HTML page that needs nothing else.")
-]
+Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a self-contained HTML page.")]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="List at most N requests.")]
 Unit = Annotated[str | None, typer.Option("--unit", metavar="UNIT", help="Durations in us, ms or s.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite the HTML file if it is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing HTML file.")]

@@ -1,4 +1,4 @@
-"""Where output goes: what the terminal can show, and files that are not overwritten by accident."""
+"""Output: what the terminal can show, and files that are not overwritten by accident."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from groqscope.audit.reports import Look
 
 PIPED_WIDTH = 120
-"""Columns when the output is no terminal and COLUMNS does not say otherwise."""
+"""Width if the output is not a terminal and COLUMNS is not set."""
 
 
 def look(unit: "UnitName | None" = None) -> "Look":
-    """Tell what standard output can show."""
+    """Return what standard output can show."""
     from groqscope.audit.reports import look_of
 
     terminal = sys.stdout.isatty()
@@ -29,30 +29,30 @@ def look(unit: "UnitName | None" = None) -> "Look":
 
 
 def checked_unit(unit: str | None) -> "UnitName | None":
-    """Give a unit back that durations can be written in.
+    """Return the unit, if it is one for durations.
 
     Raises:
-        AuditError: it is another one.
+        AuditError: it is not.
     """
-    if unit is None or unit == "us" or unit == "ms" or unit == "s":  # noqa: PLR1714 - what a type checker understands
+    if unit is None or unit == "us" or unit == "ms" or unit == "s":  # noqa: PLR1714 - narrows the type
         return unit
     raise AuditError(f"--unit {unit!r}: use us, ms or s")
 
 
 def write_new(path: Path, text: str, *, force: bool) -> None:
-    """Write a file; one that is there already only with `force`.
+    """Write a file; overwrite an existing one only with `force`.
 
     Raises:
-        AuditError: it is there, or cannot be written.
+        AuditError: it exists, or cannot be written.
     """
     before = path.exists()
     try:
         with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except FileExistsError:
-        raise AuditError(f"{path} is there already: take another name, or --force to overwrite it") from None
+        raise AuditError(f"{path} exists: choose another name, or overwrite it with --force") from None
     except OSError as error:
-        if not before:  # half a file would be in the way of the next attempt
+        if not before:  # an incomplete file would block the next attempt
             with suppress(OSError):
                 path.unlink()
         raise AuditError(f"{path} cannot be written: {error.strerror or error}") from error

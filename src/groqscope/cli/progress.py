@@ -1,4 +1,4 @@
-"""A progress bar on standard error, for what takes longer than two seconds and only where somebody sees it."""
+"""A progress bar on standard error, if it is a terminal and reading takes longer than two seconds."""
 
 import sys
 import time
@@ -10,12 +10,12 @@ DELAY: Final = 2.0
 """Seconds before it appears."""
 _INTERVAL: Final = 0.1
 _EVERY: Final = 256
-"""Records between two looks at the clock."""
+"""Number of records between two readings of the clock."""
 _CELLS: Final = 24
 
 
 class Progress:
-    """Called after each record; draws now and then."""
+    """Called after each record; redraws the bar at intervals."""
 
     def __init__(self, records: Records, stream: TextIO | None = None) -> None:
         self._source = records
@@ -38,7 +38,7 @@ class Progress:
             self._draw()
 
     def clear(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._drawn:
             self._stream.write("\r\x1b[2K")
             self._stream.flush()

@@ -1,4 +1,4 @@
-"""`groqscope push`: stored OTLP files to an OTLP endpoint, each line once."""
+"""`groqscope push`: sends stored OTLP files to an OTLP endpoint, each line once."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,13 +15,13 @@ Examples:
   groqscope push run.jsonl --endpoint https://otlp.example.com \\
       --header 'authorization=Bearer TOKEN'
 \b
-What was sent is remembered by endpoint: the same command, run again, goes on
+What was sent is recorded per endpoint: the same command, run again, continues
 where it stopped.
 """
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the subcommand."""
     app.command("push", epilog=_EXAMPLES, short_help="Send stored requests to an OTLP endpoint.")(push)
 
 
@@ -36,15 +36,15 @@ def push(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A header, besides OTEL_EXPORTER_OTLP_HEADERS."),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Send also what was sent to this endpoint before.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also send what was sent to this endpoint before.")] = False,
 ) -> int:
-    """Send stored requests to an OTLP endpoint, so that local runs can be looked at in Grafana."""
+    """Send stored requests to an OTLP endpoint, for example to look at local runs in Grafana."""
     from groqscope.audit import AuditError, NoRequests, SourceError, source_of
     from groqscope.configuration import ConfigurationError, otlp_sender
     from groqscope.delivery import Push
     from groqscope.store import store_directory
 
-    source = source_of(paths or [])  # what is named exists, or an error says so
+    source = source_of(paths or [])  # raises if a named file does not exist
     if not paths and not store_directory().is_dir():
         raise NoRequests(source.when_empty)
     headers = dict(map(_header, header or ()))
@@ -60,25 +60,22 @@ def push(
         raise AuditError(str(error)) from error
     except OSError as error:
         where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise AuditError(
-            f"what was sent cannot be written down, to be remembered: {where}; "
-            "set GROQSCOPE_HOME to a directory that can be written"
-        ) from error
+        raise AuditError(f"cannot record what was sent: {where}; set GROQSCOPE_HOME to a writable directory") from error
     where = first.name
     for warning in report.read.warnings[:3]:
         say(warning)
     print(_sentence(report, where))
     if report.stopped is not None:
-        raise SourceError(f"{where}: {report.stopped}; run the same command again to go on from there")
+        raise SourceError(f"{where}: {report.stopped}; run the same command again to continue")
     return 2 if report.read.warnings else 0
 
 
 def _sentence(report: "PushReport", where: str) -> str:
     words = [f"sent {report.sent_lines:,} line{'' if report.sent_lines == 1 else 's'} to {where}"]
     if report.before:
-        words.append(f"{report.before:,} had been sent before")
+        words.append(f"{report.before:,} were sent before")
     if report.repeats:
-        words.append(f"{report.repeats:,} repeated spans were left out")
+        words.append(f"{report.repeats:,} repeated spans were skipped")
     if report.rejected:
         words.append(f"{report.rejected:,} entries were rejected")
     if report.refused_lines:
@@ -91,5 +88,5 @@ def _header(text: str) -> tuple[str, str]:
 
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise AuditError("--header: a header is written as NAME=VALUE")
+        raise AuditError("--header: expected NAME=VALUE")
     return name.strip().lower(), value.strip()

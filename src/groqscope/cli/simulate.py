@@ -14,30 +14,30 @@ if TYPE_CHECKING:
 _EXAMPLES = """\b
 Examples:
   groqscope simulate                          a short answer to every request
-  groqscope simulate --replay bundled         the recordings of groqscope
+  groqscope simulate --replay bundled         the recordings that come with groqscope
   groqscope simulate --replay DIR --pace 5    your own, an event every 5 ms
 """
 _PORT = 8787
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the subcommand."""
     app.command("simulate", epilog=_EXAMPLES, short_help="Run a Groq-compatible server; no key.")(simulate)
 
 
 def simulate(
     replay: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Serve the recordings in it; `bundled` names our own.")
+        str | None, typer.Option(metavar="DIR", help="Serve the recordings in DIR, or groqscope's own: `bundled`.")
     ] = None,
     pace: Annotated[
-        str, typer.Option(metavar="reported|MS", help="As Groq reported, or so many milliseconds before each event.")
+        str, typer.Option(metavar="reported|MS", help="Groq's reported times, or milliseconds before each event.")
     ] = "reported",
-    speed: Annotated[float, typer.Option(metavar="X", min=0.01, help="So many times as fast.")] = 1.0,
+    speed: Annotated[float, typer.Option(metavar="X", min=0.01, help="Speed factor.")] = 1.0,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on; 0 chooses a free one.")
     ] = _PORT,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No line per request.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not print a line per request.")] = False,
 ) -> int:
     """Run a Groq-compatible server, for development without a key."""
     from groqscope.audit import AuditError
@@ -49,9 +49,9 @@ def simulate(
     except KeyboardInterrupt:
         return 0
     except OSError as error:
-        # asyncio adds "(while attempting to bind on …)", which the sentence says already
+        # asyncio adds "(while attempting to bind on …)", which our message says already
         reason = (error.strerror or str(error)).partition(" (")[0].lower()
-        message = f"cannot listen on {host} port {port} ({reason}): another --port, or --port 0 for a free one"
+        message = f"cannot listen on {host} port {port} ({reason}): use another --port, or --port 0 for a free one"
         raise AuditError(message) from error
     return 0
 
@@ -60,10 +60,10 @@ def _make(replay: str | None, pace: "Pace", host: str, port: int) -> "Simulator"
     from groqscope.audit import AuditError
     from groqscope.simulator import BUNDLED, Answer, Delays, RecordingError, Simulator
 
-    # Groq's usual figures: a wait of a tenth of a second, a token every 2.5 ms
+    # Groq's typical times: a wait of a tenth of a second, a token every 2.5 ms
     delays = Delays(before_headers=0.08 / pace.speed, before_first=0.04 / pace.speed, per_chunk=0.0025 / pace.speed)
     words = (
-        "This is the simulator of groqscope. It answers every request with these words, until you give it recordings."
+        "This is the simulator of groqscope. It answers every request with this text, unless you give it recordings."
     )
     script = Answer(words, delays=delays) if replay is None else None
     try:
@@ -87,15 +87,15 @@ def _pace(text: str, speed: float) -> "Pace":
         milliseconds = float(text)
     except ValueError:
         milliseconds = -1.0
-    if not 0 <= milliseconds <= 60_000:  # a minute
-        raise AuditError(f"--pace {text!r}: `reported`, or milliseconds before each event (0 to 60000)")
+    if not 0 <= milliseconds <= 60_000:
+        raise AuditError(f"--pace {text!r}: use `reported`, or milliseconds before each event (0 to 60000)")
     return Pace(chunk=milliseconds / 1000, speed=speed)
 
 
 def _announce(simulator: "Simulator", url: str, host: str) -> None:
     if host not in {"127.0.0.1", "::1", "localhost"}:
-        print(f"groqscope: {host} is not loopback: others in the network can reach this server", file=sys.stderr)
-    lines = [f"A Groq-compatible server on {url}; Ctrl+C ends it. To use it:\n"]
+        print(f"groqscope: {host} is not a loopback address: other machines can reach this server", file=sys.stderr)
+    lines = [f"A Groq-compatible server is running on {url}; press Ctrl+C to stop it. To use it:\n"]
     lines.append(f"    export GROQ_BASE_URL={url} GROQ_API_KEY=any\n")
     if recordings := simulator.recordings:
         lines.append(f"It replays {len(recordings)} recordings of these models:")
@@ -115,13 +115,13 @@ def _tell(served: "Served") -> None:
 
 
 def _say(text: str) -> None:
-    """Print at once; a reader that has left (`head`) or a full disk does not stop the serving."""
+    """Print unbuffered; a closed pipe (`head`) or a full disk does not stop the server."""
     with suppress(OSError):
         print(text, flush=True)
 
 
 def _allow_many_connections() -> None:
-    """Let the process open as many files as it may: a connection is one."""
+    """Raise the limit of open files to its maximum, because each connection is one."""
     try:
         import resource
     except ImportError:  # Windows has no such limit

@@ -23,7 +23,7 @@ Examples:
 _INIT_EXAMPLES = """\b
 Examples:
   groqscope stack init monitoring && cd monitoring && docker compose up -d
-  groqscope stack init . --force       this version's files, over older ones
+  groqscope stack init . --force       overwrite the files of an older version
 """
 _GROUP_EXAMPLES = """\b
 Example:
@@ -33,11 +33,13 @@ Example:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the subcommand."""
     stack = typer.Typer(epilog=_GROUP_EXAMPLES)
     stack.callback(invoke_without_command=True)(_group)
     stack.command("init", epilog=_INIT_EXAMPLES)(init)
-    stack.command("check", epilog=_EXAMPLES, short_help="Send a test span and metric, and look for them.")(check)
+    stack.command(
+        "check", epilog=_EXAMPLES, short_help="Send a test span and a test metric, and check that they arrive."
+    )(check)
     app.add_typer(stack, name="stack", rich_help_panel=None)
 
 
@@ -48,8 +50,8 @@ def _group(context: typer.Context) -> None:
 
 
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is not there.")],
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there and differ.")] = False,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; created if it does not exist.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files that differ.")] = False,
 ) -> int:
     """Write compose file, settings and dashboards to DIR."""
     from groqscope.audit import AuditError
@@ -60,13 +62,13 @@ def init(
     except StackFilesError as error:
         raise AuditError(str(error)) from error
     except FileExistsError as error:
-        raise AuditError(f"{error.filename} is there already and is no directory: take another name") from error
+        raise AuditError(f"{error.filename} exists and is not a directory: choose another name") from error
     except OSError as error:
         raise AuditError(f"{directory} cannot be written: {error.strerror or error}") from error
     print(f"{len(written)} files in {directory}. Next:\n")
     print(f"  cd {shlex.quote(str(directory))} && docker compose up -d")
     print("  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318    # where your program runs")
-    print("  groqscope stack check                                       # is every link whole?")
+    print("  groqscope stack check                                       # does every link work?")
     print("\nGrafana is on http://127.0.0.1:3000.")
     return 0
 
@@ -81,12 +83,14 @@ def check(
     tempo: Annotated[str, typer.Option(metavar="URL", help="Tempo's API.")] = "http://127.0.0.1:3200",
     prometheus: Annotated[str, typer.Option(metavar="URL", help="Prometheus' API.")] = "http://127.0.0.1:9090",
     grafana: Annotated[str, typer.Option(metavar="URL", help="Grafana.")] = "http://127.0.0.1:3000",
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0, help="What a test span may take to Tempo.")] = 20,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How long a test span may take to Tempo.")
+    ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> int:
-    """Send a test span and a test metric, look for them, and say which link is broken.
+    """Send a test span and a test metric, check that they arrive, and show which link is broken.
 
-    Exit status 1 when one is.
+    Exit status: 0 success, 1 a link is broken.
     """
     from groqscope.audit import AuditError
     from groqscope.configuration.environment import Environment
@@ -98,7 +102,7 @@ def check(
     named = {"collector": collector, "tempo": tempo, "prometheus": prometheus, "grafana": grafana}
     for (option, url), port in zip(named.items(), (4318, 3200, 9090, 3000), strict=True):
         if not is_http(url):
-            raise AuditError(f"--{option} {url!r} is no address: write for example http://127.0.0.1:{port}")
+            raise AuditError(f"--{option} {url!r} is not a URL: write for example http://127.0.0.1:{port}")
     certificate = os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None
     headers = Environment().headers("OTEL_EXPORTER_OTLP_HEADERS")
     addresses = Addresses(collector, tempo, prometheus, grafana, headers, certificate)
@@ -111,7 +115,7 @@ def check(
     if as_json:
         print(json.dumps({"schema_version": 1, "ok": not broken, "links": [asdict(link) for link in links]}, indent=2))
     else:
-        print(f"\nBroken: {broken[0].name}" if broken else "\nEvery link is whole.")
+        print(f"\nBroken: {broken[0].name}" if broken else "\nEvery link works.")
     return 1 if broken else 0
 
 

@@ -1,4 +1,4 @@
-"""`groqscope tail`: a line per finished request, as they finish."""
+"""`groqscope tail`: prints a line for each request when it has finished."""
 
 import sys
 import threading
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  groqscope tail                                   what your programs ask Groq
-  groqscope tail --where 'ttfc > 1s or failed'     what is slow or failed
-  groqscope tail --tempo http://127.0.0.1:3200     what arrives in a Tempo
+  groqscope tail                                   the requests of your programs
+  groqscope tail --where 'ttfc > 1s or failed'     slow or failed requests
+  groqscope tail --tempo http://127.0.0.1:3200     requests that arrive in Tempo
 """
 TEMPO_INTERVAL: Final = 3.0
 _TEMPO_BACK_NS: Final = 60_000_000_000
-"""How far back a look at Tempo reaches: traces arrive late and out of order."""
+"""How far back each query of Tempo reaches: traces arrive late and out of order."""
 _BEFORE_NS: Final = 86_400_000_000_000
-"""How far back the store is read for what is usual."""
+"""How far back the store is read for the baseline."""
 _WINDOW_S: Final = 60.0
 _PIPED: Final = 1000
-"""Columns where nothing has to be cut."""
+"""Width at which no column has to be narrowed."""
 FAILED: Final = frozenset({"error", "truncated"})  # as `audit.fields` has it, which is imported late
 _REMEMBERED: Final = 50_000
-"""Ids that are remembered, so that a request that arrives again is not shown again."""
+"""How many ids are remembered, so that a request that arrives twice is shown once."""
 _MEMORY: Final = 2000
-"""Requests per model that say what is usual."""
+"""Requests per model in the baseline."""
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the subcommand."""
     app.command("tail", epilog=_EXAMPLES)(tail)
 
 
@@ -56,17 +56,17 @@ def tail(
     model: opt.Model = None,
     service: opt.Service = None,
     where: opt.Where = None,
-    last: Annotated[int, typer.Option("--last", metavar="N", min=0, help="Begin with the newest N.")] = 5,
+    last: Annotated[int, typer.Option("--last", metavar="N", min=0, help="Start with the newest N.")] = 5,
     unit: opt.Unit = None,
 ) -> int:
-    """Follow requests live, a line each; Ctrl-C ends it."""
+    """Follow requests live, one line each, until Ctrl-C."""
     from groqscope.audit import Query, source_of
     from groqscope.cli.output import checked_unit, look
     from groqscope.store import store_directory
 
     drawn = look(checked_unit(unit))
     if path is not None:
-        source_of([path])  # it exists, or an error says so
+        source_of([path])  # raises if it does not exist
     query = Query(models=tuple(model or ()), services=tuple(service or ()), where=where)
     stop = threading.Event()
     place = tempo or path or str(store_directory())
@@ -80,7 +80,7 @@ def tail(
 
 
 def follow(polls: "Iterator[list[RequestRecord]]", query: "Query", screen: "Screen", *, last: int) -> None:
-    """Show what each look brings; the first look brings what was there before, of which the newest are shown."""
+    """Show the requests of each poll; the first poll yields the existing ones, of which the newest `last` are shown."""
     from groqscope.audit.baseline import Baseline
     from groqscope.audit.verdict import judge
 
@@ -88,7 +88,7 @@ def follow(polls: "Iterator[list[RequestRecord]]", query: "Query", screen: "Scre
     chosen = query.predicate()
     first = True
     for records in polls:
-        # What is usual first for the whole look: the medians are sorted anew after each addition.
+        # Add all of a poll to the baseline first, because the medians are recomputed after each addition.
         known = [(record, judge(record, baseline.of(record))) for record in records if chosen(record)]
         for record in records:
             baseline.add(record)
@@ -101,7 +101,7 @@ def follow(polls: "Iterator[list[RequestRecord]]", query: "Query", screen: "Scre
 
 
 class Screen:
-    """Standard output: lines that stay, and a footer below them on a terminal."""
+    """Standard output: permanent lines, and on a terminal a footer below them."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class Screen:
         self._write(page.text())
 
     def footer(self, requests: int, errors: int, *, known_before: bool = False) -> None:
-        """Renew the rates."""
+        """Update the rates."""
         now = self._clock()
         if not known_before:
             self._total += requests
@@ -156,7 +156,7 @@ class Screen:
         minute = sum(number for _, number, _ in self._recent)
         failed = sum(number for _, _, number in self._recent)
         words = f"{self._total:,} requests, {self._errors:,} failed; last minute {minute:,}, {failed:,} failed"
-        if not self._head and not self._total:  # so that nobody looks at the wrong place for long
+        if not self._head and not self._total:  # shows the place, in case it is the wrong one
             words = f"waiting for requests in {self._place}"
         words = f"{words}; Ctrl-C ends"[: self._look.width - 1]
         if words == self._shown:
@@ -166,7 +166,7 @@ class Screen:
         self._shown = words
 
     def close(self) -> None:
-        """Take the footer away."""
+        """Remove the footer."""
         self._clear()
 
     def _clear(self) -> None:
@@ -187,7 +187,7 @@ _WIDTHS: Final = {
     62: (8, 15, 12, 9, 9, 0, 0, 0, 0),
     0: (0, 12, 12, 9, 0, 0, 0, 0, 0),
 }
-"""Cells of each column by the room that there is; one of 0 is left out."""
+"""Column widths by the width of the terminal; a column of width 0 is omitted."""
 _TEXTS: Final = 3
 
 
@@ -226,16 +226,16 @@ def _id(record: "RequestRecord") -> str:
 
 
 def _store_polls(place: str, stop: threading.Event) -> "Iterator[list[RequestRecord]]":
-    """Yield what was there before, then what each look brings."""
+    """Yield the existing records, then those of each poll."""
     from groqscope.store import ReadReport, SeenIds, read_records
     from groqscope.store import follow as follow_store
 
     looks = follow_store(place, stop)
-    first = next(looks)  # from here on, nothing is missed
+    first = next(looks)  # records added from here on are not missed
     since = time.time_ns() - _BEFORE_NS
     report = ReadReport()
     before = list(read_records([place], report=report, since=since, timelines=False))
-    for warning in report.warnings[:3] if Path(place).exists() else ():  # a store may be made later
+    for warning in report.warnings[:3] if Path(place).exists() else ():  # the store may be created later
         say(warning)
     seen = SeenIds(_REMEMBERED)
     for records in chain([[*before, *first]], looks):
@@ -260,7 +260,7 @@ def _tempo_polls(url: str, stop: threading.Event) -> "Iterator[list[RequestRecor
             if looked is None:
                 raise
             if not away:
-                say(f"{error}; looking again")
+                say(f"{error}; retrying")
             away = True
             yield []
         else:

@@ -1,9 +1,10 @@
 """`configure()`: providers, processors and exporters from logfire and the `OTEL_*` variables.
 
     Configuration        where telemetry goes
-    ConfigurationError   a ValueError: an argument that cannot be used, by name and value
+    ConfigurationError   a ValueError for an invalid argument; its message has the argument's name and value
 
-What an application or logfire set before stays. Nothing is sent to logfire's cloud unless a logfire token is present.
+Providers that the application or logfire set before are kept. Nothing is sent to logfire's cloud without a logfire
+token.
 """
 
 import logging
@@ -41,7 +42,7 @@ _logger = logging.getLogger("groqscope")
 _lock = threading.Lock()
 _current: "Configuration | None" = None
 _provider: object = None
-"""The tracer provider that we set; the API allows it once per process."""
+"""The tracer provider that groqscope set; the API allows setting it once per process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +50,22 @@ class Configuration:
     """Where telemetry goes."""
 
     status: Literal["configured", "existing", "disabled"]
-    """`existing`: the application's own providers are used and nothing was added. `disabled`: by
-    `OTEL_SDK_DISABLED`, or by the configuration file."""
+    """`existing`: the application's own providers are used, unchanged. `disabled`: by `OTEL_SDK_DISABLED`, or by the
+    configuration file."""
     service_name: str | None = None
     endpoint: str | None = None
-    """Where spans are sent over OTLP; `None` when they are not."""
+    """The OTLP endpoint of spans; `None` when they are not sent over OTLP."""
     protocol: str | None = None
     directory: Path | None = None
-    """The local store; `None` when nothing is written to it."""
+    """The directory of the local store; `None` when nothing is written to it."""
     exporters: tuple[str, ...] = ()
-    """Of spans: `otlp`, `local`, `console`, `none`, or the name under which a package registered one."""
+    """The exporters of spans: `otlp`, `local`, `console`, `none`, or the registered name of another package's."""
     logfire: bool = False
-    """Whether a logfire token is present, so that telemetry goes to logfire's cloud too."""
+    """Whether a logfire token is present, so that telemetry is also sent to logfire's cloud."""
     config_file: Path | None = None
-    """The file of declarative configuration that was used in place of everything else (`OTEL_CONFIG_FILE`)."""
+    """The declarative configuration file that was used instead of all other settings (`OTEL_CONFIG_FILE`)."""
     problems: tuple[str, ...] = ()
-    """A sentence for each variable that could not be used as it was."""
+    """A sentence for each variable that was ignored or changed."""
 
 
 def configure(
@@ -76,24 +77,24 @@ def configure(
     directory: Path | str | None = None,
     scrubbing: "ScrubbingOptions | Literal[False] | None" = None,
 ) -> Configuration:
-    """Set up tracing and metrics; say where they go.
+    """Set up tracing and metrics, and return where they are exported to.
 
-    All settings come from the `OTEL_*` variables; an argument goes before its variable. Without an endpoint telemetry
-    goes to the local store. Where providers are set already they stay and nothing is added; a second call changes
-    nothing. A variable that cannot be used is logged once and passed over.
+    All settings come from the `OTEL_*` variables; an argument overrides its variable. Without an endpoint, telemetry is
+    written to the local store. Existing providers are kept unchanged, and a second call has no effect. An invalid
+    variable is logged once and ignored.
 
     Args:
         service_name: `OTEL_SERVICE_NAME`.
-        endpoint: `OTEL_EXPORTER_OTLP_ENDPOINT`, without `/v1/traces`; the variables of single signals then do not
-            count.
+        endpoint: `OTEL_EXPORTER_OTLP_ENDPOINT`, without `/v1/traces`; it also overrides the variables of single
+            signals.
         protocol: `OTEL_EXPORTER_OTLP_PROTOCOL`: `http/protobuf` (default), `http/json`, or `grpc`, which needs
             `groqscope[grpc]`.
         headers: Added to `OTEL_EXPORTER_OTLP_HEADERS`.
-        directory: Write to this local store, whatever endpoint the variables name.
-        scrubbing: Options of logfire's scrubber; attributes of fixed form stay as they are.
+        directory: Write to this local store, even if the variables name an endpoint.
+        scrubbing: Options of logfire's scrubber; attributes with a fixed format are never scrubbed.
 
     Raises:
-        ConfigurationError: an argument cannot be used.
+        ConfigurationError: an argument is invalid.
     """
     global _current  # noqa: PLW0603 - providers are process-wide, and so is this
     arguments = (service_name, endpoint, protocol, headers, directory, scrubbing)
@@ -103,7 +104,7 @@ def configure(
                 log_once(
                     _logger,
                     logging.WARNING,
-                    "groqscope is configured already; these settings change nothing: call shutdown() first.",
+                    "groqscope is configured already; these settings have no effect: call shutdown() first.",
                 )
             return _current
         from groqscope.configuration import settings
@@ -117,10 +118,10 @@ def configure(
         with_file = environment.text("OTEL_CONFIG_FILE") is not None
         read = partial(settings.read, endpoint=endpoint, protocol=protocol, headers=headers, directory=directory)
         if with_file:
-            read(environment=Environment({}))  # the arguments must be right all the same
+            read(environment=Environment({}))  # invalid arguments are errors in this case too
             if not _has_providers(environment) and (told := _by_file(environment)) is not None:
                 if any(a is not None for a in arguments):
-                    sentence = "OTEL_CONFIG_FILE is set: the file is used, and these settings change nothing."
+                    sentence = "OTEL_CONFIG_FILE is set: the file is used, and these settings have no effect."
                     log_once(_logger, logging.WARNING, sentence)
                 _current = told if told.status == "configured" else None
                 return told
@@ -130,7 +131,7 @@ def configure(
             log_once(
                 _logger,
                 level,
-                "OpenTelemetry providers are set already: groqscope uses them as they are and adds nothing.",
+                "OpenTelemetry providers are set already: groqscope uses them unchanged.",
             )
             return Configuration("existing")
         _check_directory(chosen)
@@ -146,10 +147,10 @@ def otlp_sender(
     protocol: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> "OtlpSender":
-    """Make what sends one signal to the endpoint that arguments and variables name; `groqscope push` uses it.
+    """Return a sender for one signal to the configured endpoint; `groqscope push` uses it.
 
     Raises:
-        ConfigurationError: an argument cannot be used, there is no endpoint, or the protocol is gRPC.
+        ConfigurationError: an argument is invalid, there is no endpoint, or the protocol is gRPC.
     """
     from groqscope.configuration import pipelines, settings
 
@@ -158,7 +159,7 @@ def otlp_sender(
 
 
 def flush(timeout: float = 30.0) -> bool:
-    """Export what has ended, spans first; whether it was done within so many seconds. Metrics get one at the least."""
+    """Export spans, then metrics; return whether that finished within the timeout. Metrics get at least one second."""
     from opentelemetry import metrics, trace
 
     from groqscope.telemetry import worker
@@ -170,7 +171,7 @@ def flush(timeout: float = 30.0) -> bool:
 
 
 def shutdown(timeout: float = 30.0) -> bool:
-    """Export what has ended and close; whether it was done within so many seconds. Providers of others are left alone.
+    """Export everything and shut down our providers; return whether that finished within the timeout.
 
     Afterwards `configure()` may be called again.
     """
@@ -217,7 +218,7 @@ def _set_up(
 
 
 def _by_file(environment: "Environment") -> Configuration | None:
-    """Set up by declarative configuration; `None` when the file cannot be used."""
+    """Set up from the declarative configuration file; return `None` if it cannot be used."""
     environment.only_installed("OTEL_PROPAGATORS", "opentelemetry_propagator", known=("none",))
     with environment.presented():
         from groqscope.configuration import declarative
@@ -240,12 +241,12 @@ def _by_file(environment: "Environment") -> Configuration | None:
 def _flushed(provider: Any, seconds: float) -> bool:
     try:
         return not hasattr(provider, "force_flush") or provider.force_flush(int(seconds * 1000)) is not False
-    except Exception:  # noqa: BLE001 - the SDK's meter provider raises when the time is over
+    except Exception:  # noqa: BLE001 - the SDK's meter provider raises on timeout
         return False
 
 
 def _leave() -> None:
-    """Export what has ended; what is still on its way after some seconds waits on disk for the next process."""
+    """Export at exit; what is not sent within some seconds stays on disk for the next process."""
     from groqscope.configuration import pipelines
 
     flush(LEAVE_S - 2)
@@ -254,7 +255,7 @@ def _leave() -> None:
 
 
 def _has_providers(environment: "Environment") -> bool:
-    """Whether somebody else set a tracer provider; one that we set and shut down is ours to fill again."""
+    """Return whether the application set a tracer provider; one that we set and shut down can be reused."""
     with environment.presented():
         from opentelemetry import trace
 
@@ -274,7 +275,7 @@ def _check_directory(settings: "Settings") -> None:
     except OSError as error:
         if settings.own_directory:
             raise ConfigurationError(
-                f"{settings.directory}: the local store cannot be written there: {error.strerror or error}; "
+                f"{settings.directory}: cannot write the local store there: {error.strerror or error}; "
                 "give another directory"
             ) from error
         say_not_written(settings.directory, error)

@@ -1,4 +1,4 @@
-"""`OTEL_CONFIG_FILE`: OpenTelemetry's declarative configuration, done by the package that OpenTelemetry has for it."""
+"""`OTEL_CONFIG_FILE`: OpenTelemetry's declarative configuration, by the package opentelemetry-configuration."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ VARIABLE: Final = "OTEL_CONFIG_FILE"
 
 
 def configure(environment: Environment) -> bool | None:
-    """Set up what the file says; whether it says anything, or `None` when it cannot be used, which is said once."""
+    """Set up from the file; return whether it enables the SDK, or `None` (logged once) if it cannot be used."""
     _, path = environment.text(VARIABLE) or ("", "")
     try:
         from opentelemetry.configuration import (  # pyright: ignore[reportMissingTypeStubs]
@@ -28,10 +28,10 @@ def configure(environment: Environment) -> bool | None:
         try:
             with _quiet():
                 told: Any = load_config_file(path)
-            if "${env:" in repr(told):  # it would be taken literally
+            if "${env:" in repr(told):  # it would be used literally
                 raise ValueError("the installed opentelemetry-configuration does not know ${env:NAME}: write ${NAME}")
             configure_sdk(told)
-        except Exception as error:  # noqa: BLE001 - whatever the file says that this version cannot do
+        except Exception as error:  # noqa: BLE001 - the file may ask for anything that this version lacks
             why = " ".join(str(error).split()) or type(error).__name__
         else:
             return not told.disabled
@@ -41,7 +41,7 @@ def configure(environment: Environment) -> bool | None:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Leave it to us to say why a file cannot be read: the package logs it too, with a traceback."""
+    """Silence the package, which logs a traceback for an unreadable file: we log the reason ourselves."""
     logger = logging.getLogger("opentelemetry.configuration")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -58,7 +58,7 @@ def service_name() -> str | None:
 
 
 def shutdown(timeout: float) -> bool:
-    """Export what has ended and close the providers; whether it was done within so many seconds."""
+    """Export everything and shut down the providers; return whether that finished within the timeout."""
     deadline = time.monotonic() + timeout
     for provider in (trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider()):
         close: Any = getattr(provider, "shutdown", None)

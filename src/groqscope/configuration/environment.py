@@ -1,7 +1,7 @@
-"""The `OTEL_*` variables as they are used: one that cannot be is said once, by name and value, and counts as not set.
+"""The `OTEL_*` variables: an invalid one is logged once, with name and value, and treated as not set.
 
-The SDK reads many of them by itself, where a mistake is passed over, or raised without the variable's name. It is shown
-the usable ones only (`Environment.presented`).
+The SDK reads many of them itself, and ignores a mistake or raises without the variable's name. So it gets to see only
+the valid ones (`Environment.presented`).
 """
 
 import logging
@@ -22,9 +22,9 @@ from groqscope.store.address import is_http, without_password
 _logger = logging.getLogger("groqscope")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _LARGEST: Final = 2**31 - 1
-"""Beyond it the SDK's queues and waits overflow."""
+"""The SDK's queues and waits overflow above this."""
 _MILLISECONDS: Final = 1000
-"""A time limit from here on is none in seconds: nobody waits a quarter of an hour for one request."""
+"""A time limit this high must be in milliseconds: a quarter of an hour is no sensible limit for one request."""
 _SECURE_PORT: Final = ":443"
 
 
@@ -33,7 +33,7 @@ class Environment:
 
     def __init__(self, variables: Mapping[str, str] = os.environ) -> None:
         self.problems: list[str] = []
-        """A sentence for each setting that cannot be used."""
+        """A sentence for each setting that was ignored or changed."""
         self._values = {
             name: value
             for name, given in variables.items()
@@ -41,39 +41,39 @@ class Environment:
         }
 
     def text(self, *names: str) -> tuple[str, str] | None:
-        """Return name and value of the first variable that is set; an empty one is not, as OpenTelemetry says."""
+        """Return name and value of the first variable that is set; by OpenTelemetry's rules an empty one is not set."""
         for name in names:
             if name in self._values:
                 return name, self._values[name]
         return None
 
     def refuse(self, name: str, why: str, *, shown: str | None = None) -> None:
-        """Say why a variable cannot be used, and go on as if it were not set.
+        """Log why a variable is invalid, and continue as if it were not set.
 
         Args:
             name: The variable.
             why: What is wrong with it.
-            shown: Its value as it may be shown, if not whole.
+            shown: The value to log, if not the whole one.
         """
         self.note(name, self._values[name] if shown is None else shown, f"{why}; it is not used")
         del self._values[name]
 
     def note(self, name: str, value: str, sentence: str) -> None:
-        """Say once what is made of a variable."""
+        """Log once how a variable is treated."""
         problem = f"{name}={without_password(value)}: {sentence}"
         if problem not in self.problems:
             self.problems.append(problem)
         log_once(_logger, logging.WARNING, "%s", problem)
 
     def replace(self, name: str, value: str | None) -> None:
-        """Show the SDK another value, or none."""
+        """Present another value to the SDK, or none."""
         if value is None:
             self._values.pop(name, None)
         else:
             self._values[name] = value
 
     def choice(self, names: Iterable[str], allowed: Collection[str]) -> str | None:
-        """Return the first value that is one of `allowed`, which are lower case."""
+        """Return the first value that is in `allowed` (lower case)."""
         for name, value in self._each(names):
             if value.lower() in allowed:
                 self._values[name] = value.lower()
@@ -82,12 +82,12 @@ class Environment:
         return None
 
     def seconds(self, *names: str) -> float | None:
-        """Return a time limit in seconds: OpenTelemetry's Python SDK counts so, its specification in milliseconds."""
+        """Return a time limit in seconds, the unit of the Python SDK; the specification uses milliseconds."""
         given = self.number(*names, above=0)
         if given is None or given < _MILLISECONDS:
             return given
         name, value = self.text(*names) or ("", "")
-        self.note(name, value, f"taken for milliseconds: {given / 1000:g} s")
+        self.note(name, value, f"taken as milliseconds: {given / 1000:g} s")
         return given / 1000
 
     def number(self, *names: str, at_least: float = 0, above: float | None = None, whole: bool = False) -> float | None:
@@ -97,7 +97,7 @@ class Environment:
                 given = float(value)
             except ValueError:
                 given = float("nan")
-            # Written so that NaN is refused too.
+            # This form of the comparison also rejects NaN.
             enough = given > above if above is not None else given >= at_least
             if enough and given <= _LARGEST and not (whole and given % 1):
                 return given
@@ -108,13 +108,13 @@ class Environment:
         return None
 
     def milliseconds(self, name: str) -> None:
-        """Check a duration that the SDK reads, as whole milliseconds."""
+        """Check a duration that the SDK itself reads, in whole milliseconds."""
         given = self.number(name, above=0)
         if given is not None:
             self._values[name] = str(max(1, round(given)))
 
     def count(self, name: str, *, at_least: int = 0) -> int | None:
-        """Return and check a number of things, which the SDK reads too."""
+        """Check and return a count, which the SDK reads too."""
         given = self.number(name, at_least=at_least, whole=True)
         if given is None:
             return None
@@ -122,11 +122,11 @@ class Environment:
         return int(given)
 
     def boolean(self, name: str) -> bool:
-        """Return whether a variable is `true`, in any case: nothing else is, as OpenTelemetry says."""
+        """Return whether a variable is `true`, in any case; by OpenTelemetry's rules every other value is false."""
         return self.choice((name,), ("true", "false")) == "true"
 
     def url(self, name: str, *, bare: bool = False) -> str | None:
-        """Return a URL of HTTP; `bare` allows `host:port` too, which else is taken for one without its scheme."""
+        """Return an HTTP URL; `bare` also allows `host:port`, which otherwise gets the missing scheme."""
         found = self.text(name)
         if found is None:
             return None
@@ -135,7 +135,7 @@ class Environment:
             whole = f"{'https' if value.partition('/')[0].endswith(_SECURE_PORT) else 'http'}://{value}"
             if is_http(whole):
                 if not bare:
-                    self.note(name, value, f"not a URL, for want of http:// or https://; taken for {whole}")
+                    self.note(name, value, f"not a URL: http:// or https:// is missing; taken as {whole}")
                 return value if bare else whole
         if is_http(value):
             return value
@@ -143,9 +143,9 @@ class Environment:
         return None
 
     def headers(self, *names: str) -> dict[str, str]:
-        """Return the headers of the first variable with any: `name=value`, separated by commas, values URL-encoded.
+        """Return the headers of the first variable that has any: `name=value`, comma-separated, values URL-encoded.
 
-        The message about a wrong one does not repeat its text, which may be a secret.
+        The message about an invalid entry does not repeat it, since it may be a secret.
         """
         for name, value in self._each(names):
             entries = [_without_quotes(entry.strip()) for entry in value.split(",")]
@@ -168,7 +168,7 @@ class Environment:
         return {}
 
     def pairs(self, name: str) -> None:
-        """Leave only the entries of the form key=value in a list that the SDK reads."""
+        """Drop the entries that are not of the form key=value from a list that the SDK reads."""
         found = self.text(name)
         if found is None:
             return
@@ -180,7 +180,7 @@ class Environment:
         self.replace(name, ",".join(usable) or None)
 
     def file(self, *names: str, load: Callable[[str], object] | None = None) -> str | None:
-        """Return the path of the first variable that names a file, which `load` can read."""
+        """Return the path of the first variable that names a file that `load` can read."""
         for name, value in self._each(names):
             try:
                 if not Path(value).is_file():
@@ -196,21 +196,21 @@ class Environment:
     def certificates(self, authority: Iterable[str], certificate: Iterable[str], key: Iterable[str]) -> tuple[
         str | None, str | None, str | None
     ]:  # fmt: skip
-        """Return the files of an authority, a client's certificate and its key, as far as TLS can use them."""
+        """Return the files of the authority, the client's certificate and its key; `None` for what TLS cannot use."""
         certificate = tuple(certificate)
         root = self.file(*authority, load=lambda path: _tls().load_verify_locations(path))
         own_key = self.file(*key)
-        # A password cannot be asked for.
+        # Keys with a password are rejected: nobody could be asked for it.
         own = self.file(*certificate, load=lambda path: _tls().load_cert_chain(path, own_key, password=lambda: ""))
         return root, own, own_key if own is not None else None
 
     def components(self, name: str, group: str, *, known: Collection[str] = ()) -> list[tuple[str, Any]]:
-        """Return the components that a list of names chooses, each with what is registered under its name.
+        """Return the components that a variable lists by name, each with its entry point.
 
         Args:
             name: The variable.
             group: The group of entry points.
-            known: Names in lower case that need no registration: they come with `None`.
+            known: Names in lower case that need no entry point: they are returned with `None`.
         """
         found = self.text(name)
         chosen: list[tuple[str, Any]] = []
@@ -229,7 +229,7 @@ class Environment:
         return chosen
 
     def only_installed(self, name: str, group: str, *, known: Collection[str] = ()) -> None:
-        """Leave only the installed ones in a list of names that the API or the SDK loads by itself."""
+        """Drop the names that are not installed from a list that the API or the SDK loads itself."""
         found = self.text(name)
         parts = [part.strip() for part in found[1].split(",") if part.strip()] if found is not None else []
         usable = [_spelled(group, part) or (part.lower() if part.lower() in known else None) for part in parts]
@@ -240,7 +240,7 @@ class Environment:
 
     @contextmanager
     def presented(self, *, hidden: Collection[str] = ()) -> Generator[None]:
-        """Let the SDK and logfire see the usable variables only, while they are set up."""
+        """Hide invalid variables from the SDK and logfire while they are set up."""
         before = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
         shown = {name: value for name, value in self._values.items() if name not in hidden}
         _set(before, shown)
@@ -256,10 +256,10 @@ class Environment:
 
 
 def check_url(name: str, value: str, *, bare: bool = False) -> str:
-    """Return a URL given as an argument, when it is one of HTTP with a host; `bare` allows `host:port` too.
+    """Return a URL that was given as an argument, if it is an HTTP URL with a host; `bare` also allows `host:port`.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: it is not.
     """
     if not is_http(value if "://" in value or not bare else f"http://{value}"):
         shown = without_password(value)
@@ -271,15 +271,15 @@ def check_headers(given: Mapping[str, str]) -> dict[str, str]:
     """Return headers that were given as an argument, names in lower case.
 
     Raises:
-        ConfigurationError: HTTP cannot carry one of them.
+        ConfigurationError: one of them is not valid in HTTP.
     """
     if not all(_is_name(name) and _is_value(value) for name, value in given.items()):
-        raise ConfigurationError("headers: one (not shown, it may be a secret) that HTTP cannot carry; URL-encode it")
+        raise ConfigurationError("headers: one (not shown, it may be a secret) is not valid in HTTP; URL-encode it")
     return {name.lower(): value for name, value in given.items()}
 
 
 def _set(before: Mapping[str, str], after: Mapping[str, str]) -> None:
-    """Change what differs only: nobody else's reading is disturbed for longer than needed."""
+    """Change only the variables that differ, so that other threads that read the environment are not disturbed."""
     for name in before.keys() - after.keys():
         os.environ.pop(name, None)
     for name, value in after.items():
@@ -288,10 +288,10 @@ def _set(before: Mapping[str, str], after: Mapping[str, str]) -> None:
 
 
 def _registered(group: str, name: str) -> tuple[str, Any]:
-    """Return a name as it is registered in a group of entry points, and what is registered there.
+    """Return a name as an entry point of the group spells it, and the object that the entry point loads.
 
     Raises:
-        LookupError: nothing is.
+        LookupError: there is no such entry point.
         Exception: it cannot be imported.
     """
     spelling = _spelled(group, name)
@@ -309,7 +309,7 @@ def _missing(group: str) -> str:
 
 
 def _without_quotes(value: str) -> str:
-    """Return a value without the quotes around it, which Docker leaves in a file of variables."""
+    """Return a value without the quotes around it, which Docker's --env-file keeps."""
     return value[1:-1].strip() if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
 
 
@@ -319,7 +319,7 @@ def _tls() -> ssl.SSLContext:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return "not a certificate that TLS can use, in PEM, with its key"
+        return "not a PEM certificate with its key that TLS can use"
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 

@@ -1,5 +1,5 @@
-"""What a wrong setting gets."""
+"""The exception for invalid settings."""
 
 
 class ConfigurationError(ValueError):
-    """A setting that cannot be used; the message names it, its value, and what is expected."""
+    """An invalid setting; the message has its name, its value, and what is expected."""

@@ -1,4 +1,4 @@
-"""Providers by logfire, with our exporters instead of its own."""
+"""Sets up providers with logfire, using our exporters instead of its own."""
 
 import os
 from typing import Any, Final, Literal
@@ -25,11 +25,11 @@ _ENDPOINTS: Final = (
 def configure(
     settings: Settings, service_name: str | None, scrubbing: ScrubbingOptions | Literal[False] | None
 ) -> tuple[bool, str | None]:
-    """Set logfire's providers up; whether it sends to its cloud too, and the service's name."""
+    """Set up logfire's providers; return whether they also send to logfire's cloud, and the service's name."""
     processors = pipelines.span_processors(settings)
     readers = pipelines.metric_readers(settings)
     logs = pipelines.log_processors(settings)
-    with settings.environment.presented(hidden=_ENDPOINTS):  # logfire would add exporters beside ours
+    with settings.environment.presented(hidden=_ENDPOINTS):  # with an endpoint, logfire would add its own exporters
         instance = logfire.configure(
             send_to_logfire=_send_to_logfire(),
             service_name=service_name,
@@ -38,7 +38,7 @@ def configure(
             metrics=MetricsOptions(additional_readers=readers, views=_views()),
             scrubbing=scrubbing_options(scrubbing),
             sampling=_sampling(settings),
-            # Baggage may hold what identifies a person.
+            # Baggage may contain personal data.
             add_baggage_to_attributes=False,
             distributed_tracing=None if os.environ.get("LOGFIRE_DISTRIBUTED_TRACING") else True,
             advanced=_advanced(settings, logs),
@@ -56,20 +56,20 @@ def _advanced(settings: Settings, logs: list[LogRecordProcessor]) -> AdvancedOpt
 
 
 def _send_to_logfire() -> Literal[False, "if-token-present"]:
-    """Never more than with a token; a user who said no is obeyed."""
+    """Send to logfire only with a token, and never if the user set `LOGFIRE_SEND_TO_LOGFIRE` to no."""
     said = os.environ.get("LOGFIRE_SEND_TO_LOGFIRE", "").strip().lower()
     return False if said in {"false", "0", "f", "no", "n", "off"} else "if-token-present"
 
 
 def _sampling(settings: Settings) -> SamplingOptions | None:
-    """Leave `OTEL_TRACES_SAMPLER` to the SDK, which logfire knows only the argument of."""
+    """Leave `OTEL_TRACES_SAMPLER` to the SDK, because logfire reads only `OTEL_TRACES_SAMPLER_ARG`."""
     if settings.sampler is not None:
         return SamplingOptions(head=settings.sampler)
     return SamplingOptions(head=1.0) if settings.environment.text("OTEL_TRACES_SAMPLER") else None
 
 
 def _views() -> list[View]:
-    """Give logfire's views without the one that turns every histogram exponential: our bounds are explicit."""
+    """Return logfire's views except the one that makes every histogram exponential: ours have explicit buckets."""
     return [
         view
         for view in MetricsOptions.DEFAULT_VIEWS

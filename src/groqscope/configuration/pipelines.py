@@ -1,4 +1,4 @@
-"""Processors and readers made from the settings."""
+"""Creates processors and readers from the settings."""
 
 import importlib
 import time
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from groqscope.delivery.retrying import RetryingSender
 
 _LOCAL_DELAY_MS: Final = 1000.0
-"""A file costs less than a request to an endpoint, and `groqscope tail` looks at it."""
+"""Shorter than for an endpoint: writing a file is cheap, and `groqscope tail` follows it."""
 _HTTP: Final = "opentelemetry.exporter.otlp.proto.http"
 _CREDENTIALS: Final = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_{}CREDENTIAL_PROVIDER"
 
 senders: Final["WeakSet[RetryingSender]"] = WeakSet()
-"""Those that have batches on their way."""
+"""The senders of this process, to be flushed at exit."""
 
 
 def span_processors(settings: Settings) -> list[SpanProcessor]:
-    """Make the processors that export spans."""
+    """Return the processors that export spans."""
     processors: list[SpanProcessor] = []
     for exporter in settings.traces.exporters:
         if exporter == "console":
@@ -57,7 +57,7 @@ def span_processors(settings: Settings) -> list[SpanProcessor]:
 
 
 def metric_readers(settings: Settings) -> list[MetricReader]:
-    """Make the readers that export metrics."""
+    """Return the readers that export metrics."""
     readers: list[MetricReader] = []
     for exporter in settings.metrics.exporters:
         if exporter == "console":
@@ -73,9 +73,9 @@ def metric_readers(settings: Settings) -> list[MetricReader]:
 
 
 def log_processors(settings: Settings) -> list[LogRecordProcessor]:
-    """Make the processors that export log records; without an endpoint there are none.
+    """Return the processors that export log records; without an endpoint there are none.
 
-    They go by the official exporters: as protobuf where the protocol says JSON, and without waiting on disk.
+    They use OpenTelemetry's exporters: protobuf even if the protocol is JSON, and no spool on disk.
     """
     processors: list[LogRecordProcessor] = []
     for exporter in settings.logs.exporters:
@@ -91,7 +91,7 @@ def log_processors(settings: Settings) -> list[LogRecordProcessor]:
 
 
 def _registered(settings: Settings, signal: Signal, name: str, kind: type | tuple[type, ...]) -> Any:
-    """Make an exporter that a package registered; `None`, said once, when that fails."""
+    """Return an exporter that another package registered; `None`, logged once, if creating it fails."""
     of_signal: SignalSettings = getattr(settings, signal)
     factory = of_signal.registered.get(name)
     if factory is None:
@@ -100,15 +100,15 @@ def _registered(settings: Settings, signal: Signal, name: str, kind: type | tupl
         made = factory()
         if isinstance(made, kind):
             return made
-        why = f"{type(made).__name__} is no exporter of {signal}"
-    except Exception as error:  # noqa: BLE001 - somebody else's package may fail in any way
-        why = f"it cannot be made ({type(error).__name__}: {error})"
+        why = f"{type(made).__name__} is not an exporter of {signal}"
+    except Exception as error:  # noqa: BLE001 - another package may raise anything
+        why = f"creating it failed ({type(error).__name__}: {error})"
     settings.environment.note(f"OTEL_{signal.upper()}_EXPORTER", name, f"{why}; it is not used")
     return None
 
 
 class _BatchProcessor(BatchSpanProcessor):
-    """Flushes its exporter too, which the SDK's does not."""
+    """A batch processor that also flushes its exporter, which the SDK's does not."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         super().__init__(exporter)
@@ -146,9 +146,9 @@ def _metric_exporter(environment: Environment, destination: Destination) -> Metr
 
 
 def _retrying_sender(environment: Environment, destination: Destination, signal: Signal) -> "RetryingSender | None":
-    """Make what survives an outage; gRPC and credential providers are left to the official exporters.
+    """Return a sender that survives an outage of the endpoint; `None` where OpenTelemetry's own exporter is used.
 
-    So is all, where there is no home directory to keep anything in.
+    That is the case for gRPC, for credential providers, and without a home directory for the spool.
     """
     variables = (_CREDENTIALS.format(""), _CREDENTIALS.format(f"{signal.upper()}_"))
     if destination.protocol == "grpc" or environment.text(*variables) is not None:
@@ -166,13 +166,13 @@ def _retrying_sender(environment: Environment, destination: Destination, signal:
 
 
 def sender_for(destination: Destination, signal: Signal) -> OtlpSender:
-    """Make what sends a signal over HTTP.
+    """Return a sender of one signal over HTTP.
 
     Raises:
         ConfigurationError: the protocol is gRPC.
     """
     if destination.protocol == "grpc":
-        raise ConfigurationError(f"{destination.endpoint}: only http/protobuf and http/json can be used here, not grpc")
+        raise ConfigurationError(f"{destination.endpoint}: only http/protobuf and http/json work here, not grpc")
     return OtlpSender(
         destination.endpoint,
         signal,
@@ -198,7 +198,7 @@ def _official(destination: Destination, module: str, name: str) -> Any:
 
 
 def _arguments(destination: Destination) -> dict[str, Any]:
-    """Return what the official exporters take; certificates they read from the environment themselves."""
+    """Return arguments for OpenTelemetry's exporters, which read certificates from the environment themselves."""
     compression: Any
     if destination.protocol == "grpc":
         from grpc import Compression as GrpcCompression

@@ -1,4 +1,4 @@
-"""Logfire's scrubber, told which of our attributes cannot hold a secret."""
+"""Options for logfire's scrubber that exempt our attributes that cannot contain a secret."""
 
 from typing import Any, Final, Literal
 
@@ -7,7 +7,7 @@ from logfire import ScrubbingOptions, ScrubMatch
 from groqscope import semconv
 
 _FREE_TEXT: Final = frozenset({semconv.STREAM_ERROR, semconv.STOP_SEQUENCES, semconv.TOOL_CALL_ARGUMENTS})
-"""What somebody wrote; scrubbed like everything else."""
+"""Attributes with free text, which are scrubbed like all others."""
 _FIXED_FORM: Final = (
     frozenset(
         attribute.name
@@ -24,7 +24,7 @@ _FIXED_FORM: Final = (
 
 
 def scrubbing(given: ScrubbingOptions | Literal[False] | None) -> ScrubbingOptions | Literal[False]:
-    """Give the user's options, with our fixed-form attributes exempt; the user's callback applies to all others."""
+    """Return the user's options with our fixed-format attributes exempt; the user's callback applies to all others."""
     if given is False:
         return False
     options = given or ScrubbingOptions()

@@ -1,4 +1,4 @@
-"""All settings of one `configure()`, from arguments and `OTEL_*` variables, checked before anything is built."""
+"""All settings of one `configure()`, from arguments and `OTEL_*` variables, validated before anything is created."""
 
 import importlib
 import logging
@@ -21,9 +21,9 @@ Protocol = Literal["http/protobuf", "http/json", "grpc"]
 GRPC: Final = "opentelemetry.exporter.otlp.proto.grpc"
 PROTOCOLS: Final = ("http/protobuf", "http/json", "grpc")
 _EXPORTERS: Final = frozenset({"otlp", "otlp_proto_http", "console", "none"})
-"""Those that need no registration."""
+"""Exporters that need no entry point."""
 _PROTOCOL_OF: Final[Mapping[str, Protocol]] = {"otlp_proto_http": "http/protobuf", "otlp_proto_grpc": "grpc"}
-"""Names by which OpenTelemetry's Python packages register an exporter with its protocol."""
+"""Names under which OpenTelemetry's packages register exporters, with their protocols."""
 _DEFAULT_ENDPOINTS: Final[Mapping[str, str]] = {"grpc": "http://localhost:4317"}
 _DEFAULT_HTTP_ENDPOINT: Final = "http://localhost:4318"
 _DEFAULT_TIMEOUT_S: Final = 10.0
@@ -67,19 +67,19 @@ _PROVIDERS: Final = {
     "OTEL_PYTHON_METER_PROVIDER": "opentelemetry_meter_provider",
     "OTEL_PYTHON_LOGGER_PROVIDER": "opentelemetry_logger_provider",
 }
-"""What the API loads by itself, and raises about."""
+"""Entry point groups of the providers that the API loads itself, raising on unknown names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where one signal goes over OTLP."""
+    """The OTLP endpoint of one signal."""
 
     endpoint: str
-    """For HTTP the whole URL, path included."""
+    """For HTTP the full URL including the path."""
     protocol: Protocol
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     timeout: float = _DEFAULT_TIMEOUT_S
-    """Seconds for one request."""
+    """Timeout of one request in seconds."""
     compression: str = "none"
     certificate: str | None = None
     client_key: str | None = None
@@ -88,30 +88,30 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class SignalSettings:
-    """What happens to one signal."""
+    """How one signal is exported."""
 
     exporters: tuple[str, ...]
-    """`otlp`, `console`, `none`, `local`, or the name of a registered one."""
+    """`otlp`, `console`, `none`, `local`, or the registered name of another package's exporter."""
     destination: Destination | None = None
-    """Set when `otlp` is among the exporters."""
+    """Set if `otlp` is among the exporters."""
     registered: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """The classes of exporters that packages registered, by name."""
+    """Exporter classes of other packages, by registered name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that the providers are made from."""
+    """The settings that providers are created from."""
 
     traces: SignalSettings
     metrics: SignalSettings
     logs: SignalSettings
     directory: Path | None
-    """The local store; set when a signal goes there."""
+    """The local store; set if a signal is written there."""
     own_directory: bool
-    """Whether an argument named it: then one that cannot be written is an error."""
+    """Whether the directory was an argument, so that it is an error if it cannot be written."""
     environment: Environment
     sampler: Any = None
-    """One that a package registered; the SDK's own are left to the SDK."""
+    """Set if another package provides it; the SDK handles its own."""
     id_generator: Any = None
 
 
@@ -123,15 +123,15 @@ def read(
     directory: Path | str | None,
     environment: Environment | None = None,
 ) -> Settings:
-    """Read and check all settings; an argument goes before the variables.
+    """Read and validate all settings; an argument overrides the variables.
 
     Raises:
-        ConfigurationError: an argument cannot be used.
+        ConfigurationError: an argument is invalid.
     """
     environment = environment or Environment()
     _check_what_the_sdk_reads(environment)
     arguments = (endpoint, protocol, headers, directory)
-    with environment.presented():  # components may import what reads the variables
+    with environment.presented():  # importing a component may read the variables
         traces, metrics, logs = (_signal(environment, signal, *arguments) for signal in ("traces", "metrics", "logs"))
         sampler, id_generator = _sampler(environment), _id_generator(environment)
     local = "local" in traces.exporters or "local" in metrics.exporters
@@ -150,10 +150,10 @@ def read(
 def destination(
     signal: Signal, *, endpoint: str | None, protocol: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Destination:
-    """Return where one signal would go, by arguments and variables, whatever exporter they choose.
+    """Return the OTLP endpoint of one signal by arguments and variables, even if another exporter is selected.
 
     Raises:
-        ConfigurationError: an argument cannot be used, or there is no endpoint.
+        ConfigurationError: an argument is invalid, or there is no endpoint.
     """
     environment = Environment()
     found = _destination(environment, signal, endpoint, protocol, headers)
@@ -175,7 +175,7 @@ def _signal(
     chosen = [_PROTOCOL_OF.get(component, component) for component, _ in components]
     registered = {component: loaded for component, loaded in components if loaded is not None}
     if "none" in chosen and len(chosen) > 1:
-        environment.note(name, ",".join(chosen), "none goes with nothing else; it is not used")
+        environment.note(name, ",".join(chosen), "none cannot be combined with other exporters; it is not used")
         chosen = [exporter for exporter in chosen if exporter != "none"]
     for exporter in chosen:
         if exporter in PROTOCOLS:
@@ -242,7 +242,7 @@ def _endpoint(environment: Environment, signal: Signal, given: str | None, proto
     bare = protocol == "grpc"
     if given is not None:
         check_url("endpoint", given, bare=bare)
-        # Some copy the address of one signal; a variable means what OpenTelemetry says it means.
+        # An argument may be copied from one signal's endpoint; a variable is used as OpenTelemetry specifies.
         base = given.rstrip("/").removesuffix("/v1/traces").removesuffix("/v1/metrics").removesuffix("/v1/logs")
     else:
         own = environment.url(_name(signal, "ENDPOINT"), bare=bare)
@@ -265,7 +265,7 @@ def _name(signal: Signal | None, what: str) -> str:
 
 
 def _directory(given: Path | str | None) -> Path | None:
-    """Return the local store; `None` where there is no home directory, and nothing can be stored."""
+    """Return the local store; `None` if there is no home directory to keep it in."""
     try:
         return Path(given).expanduser() if given is not None else store_directory()
     except (OSError, RuntimeError) as error:
@@ -274,7 +274,7 @@ def _directory(given: Path | str | None) -> Path | None:
         log_once(
             _logger,
             logging.WARNING,
-            "groqscope cannot keep telemetry: %s. Set %s to a directory that can be written.",
+            "groqscope cannot store telemetry: %s. Set %s to a writable directory.",
             error,
             HOME_VARIABLE,
         )
@@ -307,12 +307,12 @@ def _check_batches(environment: Environment, batch_name: str, queue_name: str) -
     if (batch or _DEFAULT_BATCH) <= (queue or _DEFAULT_QUEUE):
         return
     if batch is not None:
-        environment.note(batch_name, str(batch), f"larger than the queue, {queue or _DEFAULT_QUEUE}, and cut to it")
+        environment.note(batch_name, str(batch), f"larger than the queue, {queue or _DEFAULT_QUEUE}; reduced to that")
     environment.replace(batch_name, str(queue or _DEFAULT_QUEUE))
 
 
 def _sampler(environment: Environment) -> Any:
-    """Return the sampler that a package registered; see that the SDK can use its own."""
+    """Return the sampler if another package registered it; otherwise validate the variables for the SDK's own."""
     name, argument = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
     chosen = environment.components(name, "opentelemetry_traces_sampler", known=_SAMPLERS)
     value = environment.text(argument)
@@ -320,12 +320,12 @@ def _sampler(environment: Environment) -> Any:
     if factory is None:
         environment.replace(name, component)
         if component is None or not component.endswith("traceidratio"):
-            # logfire would sample by it, whatever the sampler.
+            # logfire would sample by the argument whatever the sampler is.
             environment.replace(argument, None)
         else:
             share = environment.number(argument)
             if share is not None and share > 1:
-                environment.refuse(argument, "expected a share from 0 to 1")
+                environment.refuse(argument, "expected a ratio from 0 to 1")
                 share = None
             environment.replace(argument, f"{1 if share is None else share}")
         return None
@@ -341,9 +341,9 @@ def _id_generator(environment: Environment) -> Any:
 
 
 def _made(environment: Environment, name: str, component: str, make: Callable[[], Any]) -> Any:
-    """Return what a package's factory makes; `None`, said once, when it fails."""
+    """Return what the factory of another package creates; `None`, logged once, if it fails."""
     try:
         return make()
     except Exception as error:  # noqa: BLE001 - somebody else's package may fail in any way
-        environment.note(name, component, f"it cannot be made ({type(error).__name__}: {error}); it is not used")
+        environment.note(name, component, f"creating it failed ({type(error).__name__}: {error}); it is not used")
         return None

@@ -1,4 +1,4 @@
-"""SIGTERM, which ends a process without running exit handlers: what has ended is exported first."""
+"""SIGTERM ends a process without running exit handlers: export telemetry before that."""
 
 import os
 import signal
@@ -9,19 +9,19 @@ from types import FrameType
 from typing import Final
 
 LEAVE_S: Final = 5.0
-"""Seconds for exporting before the process ends."""
+"""How many seconds the export may take before the process ends."""
 
 _hooks: list[Callable[[], object]] = []
 
 
 def before_termination(hook: Callable[[], object]) -> None:
-    """Call `hook` when SIGTERM arrives, before telemetry is exported: to end what is still open."""
+    """Call `hook` on SIGTERM before telemetry is exported, for example to end open requests."""
     if hook not in _hooks:
         _hooks.append(hook)
 
 
 def on_sigterm(leave: Callable[[], object]) -> bool:
-    """Call `leave` on SIGTERM and then end by it; only where its handler is the default one, and in the main thread.
+    """Call `leave` on SIGTERM, then end the process; only if the handler is the default one, and in the main thread.
 
     Returns:
         Whether the handler was set.
@@ -31,11 +31,11 @@ def on_sigterm(leave: Callable[[], object]) -> bool:
 
     def work() -> None:
         for hook in (*_hooks, leave):
-            with suppress(Exception):  # nothing may keep the process from ending
+            with suppress(Exception):  # a failure must not keep the process from ending
                 hook()
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        # In a thread of its own: the interrupted code may hold the very lock that flushing waits for.
+        # In its own thread: the interrupted code may hold a lock that flushing needs.
         thread = threading.Thread(target=work, name="groqscope-sigterm", daemon=True)
         thread.start()
         thread.join(LEAVE_S)

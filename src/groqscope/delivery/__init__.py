@@ -1,6 +1,6 @@
-"""Telemetry sent to an OTLP endpoint: at once, later from the spool, or from stored files.
+"""Sends telemetry to an OTLP endpoint: at once, later from the spool, or from stored files.
 
-Sending needs an HTTP client and protobuf, so both are imported only when a name is used.
+Sending needs an HTTP client and protobuf, so both are imported on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""OpenTelemetry exporters to an OTLP endpoint that lose nothing while it is away."""
+"""OpenTelemetry exporters to an OTLP endpoint that lose nothing while the endpoint is unavailable."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class _Spans:
             return self.line()
         try:
             return encode_spans(self.spans).SerializeToString()
-        except Exception:  # noqa: BLE001 - whatever it is, the sender counts it as lost
+        except Exception:  # noqa: BLE001 - the sender counts what cannot be encoded as lost
             return None
 
     def line(self) -> bytes | None:
@@ -61,29 +61,29 @@ class _Metrics:
 
 
 class SpoolingSpanExporter(SpanExporter):
-    """Hands each batch of spans to a sender; never waits for the endpoint."""
+    """Passes each batch of spans to a sender; never waits for the endpoint."""
 
     def __init__(self, sender: RetryingSender) -> None:
         self.sender = sender
         sender.start()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Take a batch over: it is on its way or on disk when this returns."""
+        """Accept a batch: when this returns it is being sent, or is in the spool."""
         if spans:
             self.sender.submit(_Spans(tuple(spans), self.sender.otlp.protocol))
         return SpanExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Send what can be sent now; whether nothing is left."""
+        """Send what can be sent now; return whether nothing is left."""
         return self.sender.flush(timeout_millis / 1000)
 
     def shutdown(self, timeout_millis: float = 10_000) -> None:
-        """Send what can be sent within the time, and leave the rest on disk."""
+        """Send what can be sent within the timeout, and leave the rest in the spool."""
         self.sender.close(timeout_millis / 1000)
 
 
 class SpoolingMetricExporter(MetricExporter):
-    """Hands each collection of metrics to a sender; never waits for the endpoint."""
+    """Passes each collection of metrics to a sender; never waits for the endpoint."""
 
     def __init__(
         self,
@@ -96,16 +96,16 @@ class SpoolingMetricExporter(MetricExporter):
         sender.start()
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
-        """Take a collection over: it is on its way or on disk when this returns."""
+        """Accept a collection: when this returns it is being sent, or is in the spool."""
         del timeout_millis, kwargs
         self.sender.submit(_Metrics(metrics_data, self.sender.otlp.protocol))
         return MetricExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Send what can be sent now; whether nothing is left."""
+        """Send what can be sent now; return whether nothing is left."""
         return self.sender.flush(timeout_millis / 1000)
 
     def shutdown(self, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        """Send what can be sent within the time, and leave the rest on disk."""
+        """Send what can be sent within the timeout, and leave the rest in the spool."""
         del kwargs
         self.sender.close(timeout_millis / 1000)

@@ -1,8 +1,9 @@
-"""Stored files sent to an endpoint, each line once: an interrupted push goes on where it stopped.
+"""Sends stored files to an endpoint, each line once: a push that was interrupted continues where it stopped.
 
-What was sent is written down per endpoint in `push` of groqscope's home, after each accepted request. A file is known
-by its first line, so it may be renamed, moved, compressed or go on growing in between. A line is sent twice only when
-the process dies, or the answer is lost, between acceptance and note; its spans then carry the same ids.
+The directory `push` in groqscope's home records per endpoint what was sent, after each accepted request. A file is
+identified by its first line, so it may be renamed, moved, compressed or extended between two pushes. A line is sent
+twice only if the process dies, or the response is lost, between acceptance and record; its spans then have the same
+ids.
 """
 
 import hashlib
@@ -26,48 +27,48 @@ from groqscope.store.report import ReadReport
 from groqscope.store.sources import name_of, read_documents, sources
 
 GIVE_UP_AFTER: Final = 60.0
-"""Seconds without success."""
+"""Seconds without success after which a push gives up."""
 BATCH_BYTES: Final = 1024 * 1024
-"""Lines are put together up to this size: a quiet program's store has a line for every request."""
+"""Lines are merged into one request up to this size: a quiet program's store has one line per request."""
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 15.0
 _ABOUT_THE_DATA: Final = frozenset({None, 400, 413, 422})
-"""What an endpoint answers because of what it was sent, not because of who sends it where."""
+"""HTTP statuses that blame the data, not the address or the credentials."""
 
 
 @dataclass(slots=True)
 class PushReport:
-    """What became of the lines; filled while it goes on."""
+    """What happened to the lines, updated during the push."""
 
     read: ReadReport = field(default_factory=ReadReport)
     sent_lines: int = 0
     sent: int = 0
-    """Spans, and collections of metrics or log records, that the endpoint took."""
+    """Spans, and collections of metrics or log records, that the endpoint accepted."""
     before: int = 0
-    """Lines that an earlier push had sent."""
+    """Lines that an earlier push has sent."""
     repeats: int = 0
-    """Spans left out because this push had sent them already."""
+    """Spans omitted because this push has sent them already."""
     rejected: int = 0
-    """Parts of lines that the endpoint did not take."""
+    """Spans, data points or log records that the endpoint rejected."""
     refused_lines: int = 0
-    """Lines that the endpoint will never take."""
+    """Lines that the endpoint refused for good."""
     stopped: str | None = None
-    """Why it ended before everything was sent; `None` when nothing is left."""
+    """Why the push ended before everything was sent; `None` if nothing is left."""
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Lines of one file and one signal that go together."""
+    """Lines of one file and one signal that are sent in one request."""
 
     key: str
-    """What the file is known by."""
+    """Identifies the file: a hash of its first line."""
     name: str
     signal: Signal
     lines: list[bytes] = field(default_factory=list[bytes])
     numbers: list[int] = field(default_factory=list[int])
     size: int = 0
     last: int = 0
-    """The last line that needs no sending any more when these are sent."""
+    """The last line that is done once these are sent."""
 
     def add(self, line: bytes, number: int) -> None:
         self.lines.append(line)
@@ -76,7 +77,7 @@ class _Batch:
         self.size += len(line)
 
     def line(self) -> bytes:
-        """Put the lines together as one."""
+        """Return the lines merged into one."""
         if len(self.lines) == 1:
             return self.lines[0]
         key = key_of(self.signal)
@@ -95,7 +96,7 @@ _decode: Final = msgspec.json.Decoder(dict[str, list[msgspec.Raw]]).decode
 
 
 class _Stopped(Exception):
-    """Not everything can be sent now."""
+    """Raised when the rest cannot be sent now."""
 
 
 class Push:
@@ -115,13 +116,13 @@ class Push:
         """Prepare a push.
 
         Args:
-            endpoint: Under this name what was sent is remembered.
-            make_sender: Makes the sender of a signal; it is closed at the end.
-            again: Send also what was sent to this endpoint before.
-            batch_bytes: Lines are put together in one request up to this size.
-            give_up_after: Seconds of waiting for an endpoint that is away, without success in between. One that has
-                never answered is not waited for: its address is more likely wrong.
-            wait: Waits so many seconds.
+            endpoint: The name under which the push records what was sent.
+            make_sender: Returns the sender of a signal, which is closed at the end.
+            again: Also send what was sent to this endpoint before.
+            batch_bytes: Lines are merged into one request up to this size.
+            give_up_after: Seconds to wait for an unavailable endpoint. One that has never responded is not waited for,
+                since its address is probably wrong.
+            wait: Waits a number of seconds.
             on_progress: Called with the report after each request.
         """
         self.report = PushReport()
@@ -138,10 +139,10 @@ class Push:
         self._done: dict[str, int] = {}
 
     def run(self, paths: Iterable[Path | str]) -> PushReport:
-        """Send what was not sent before; files, directories and `-` as in `read_records`, metrics included.
+        """Send what was not sent before: files, directories and `-` as in `read_records`, but metrics too.
 
         Raises:
-            OSError: what was sent cannot be written down.
+            OSError: the record of what was sent cannot be written.
         """
         make_private(self._ledger.parent)
         with locked(self._ledger.with_suffix(".lock")) as alone:
@@ -184,7 +185,7 @@ class Push:
             self._send(batch)
 
     def _unsent(self, line: bytes) -> bytes | None:
-        """Return a line without the spans that this push has sent before, from another file for example.
+        """Return a line without the spans that this push has sent already, for example from another file.
 
         `None` when nothing is left of it.
         """
@@ -206,7 +207,9 @@ class Push:
         try:
             signal = signal_of(line)
         except (msgspec.DecodeError, RecursionError) as error:
-            reason = f"not JSON, not sent: {error}" if complete else "the last line is torn or still being written"
+            reason = (
+                f"not JSON, not sent: {error}" if complete else "the last line is incomplete or still being written"
+            )
             self.report.read.warn(name, number, reason)
             return None
         if signal is None:
@@ -227,9 +230,9 @@ class Push:
                     self.report.read.warn(batch.name, batch.numbers[0], sentence)
             case Refused(reason) if len(batch.lines) == 1:
                 self.report.refused_lines += 1
-                self.report.read.warn(batch.name, batch.numbers[0], f"the endpoint refused it: {reason}")
+                self.report.read.warn(batch.name, batch.numbers[0], f"the endpoint refused the line: {reason}")
             case _:
-                # One of them is to blame: it shall not cost the others.
+                # Send the lines one by one, so that the bad one does not fail the others.
                 for line, number in zip(batch.lines, batch.numbers, strict=True):
                     alone = _Batch(batch.key, batch.name, batch.signal)
                     alone.add(line, number)
@@ -239,7 +242,7 @@ class Push:
         self._on_progress(self.report)
 
     def _delivery(self, batch: _Batch) -> Delivery:
-        """Send until there is an answer that is about the data."""
+        """Send a batch, with retries, until the endpoint accepts or refuses the data."""
         sender = self._senders.get(batch.signal) or self._senders.setdefault(
             batch.signal, self._make_sender(batch.signal)
         )
@@ -249,16 +252,16 @@ class Push:
             delivery = sender.send_line(body)
             if isinstance(delivery, Unavailable):
                 if delivery.status is None and not self._reached:
-                    raise _Stopped(f"it cannot be reached ({delivery.reason})")
+                    raise _Stopped(f"the endpoint cannot be reached ({delivery.reason})")
                 seconds = pause if delivery.retry_after is None else delivery.retry_after
                 if waited + seconds > self._give_up_after:
-                    raise _Stopped(f"it does not take more now: {delivery.reason}")
+                    raise _Stopped(f"the endpoint accepts no more now: {delivery.reason}")
                 self._reached = True
                 self._wait(seconds)
                 waited, pause = waited + seconds, min(2 * pause, _LONGEST_PAUSE)
                 continue
             if isinstance(delivery, Refused) and delivery.status not in _ABOUT_THE_DATA:
-                raise _Stopped(f"it answered {delivery.reason}")
+                raise _Stopped(f"the endpoint answered {delivery.reason}")
             self._reached = True
             return delivery
 

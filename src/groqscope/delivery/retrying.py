@@ -1,12 +1,12 @@
-"""Sends batches in a thread of its own; what cannot be sent now waits on disk.
+"""Sends batches in its own thread; what cannot be sent now is kept in a spool on disk.
 
-A batch handed over goes out at once when the endpoint is well and nothing else is on its way; otherwise it is spooled,
-so that the request path never waits for an endpoint, nor does the batch processor's queue run over. A batch that the
-endpoint may take later is spooled too, and the endpoint is left alone for `Retry-After`, or for a pause that doubles up
-to a minute. When it answers again the spool is sent, oldest first, by whichever process holds the spool's lock.
+A batch is sent at once if the endpoint is available and no other batch is being sent; otherwise it is spooled, so that
+neither a request waits for the endpoint nor the batch processor's queue overflows. A batch that the endpoint may accept
+later is spooled too, and nothing is sent for `Retry-After`, or for a back-off that doubles up to a minute. When the
+endpoint responds again the spool is sent, oldest batch first, by the process that holds the spool's lock.
 
-Lost by `kill -9`: the batch on its way at that moment, and what the batch processor still holds. Sent twice: a batch
-whose answer was lost, and one whose process was killed between the answer and the removal of its file.
+`kill -9` loses the batch being sent, and what the batch processor holds. Sent twice are a batch whose response was
+lost, and one whose process was killed between the response and the removal of its file.
 """
 
 import logging
@@ -29,81 +29,81 @@ _logger = logging.getLogger("groqscope.store")
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 _NEEDED: Final = ("encodings.idna", "httpcore")
-"""Imported before the thread starts: where a process forks while one of its threads imports, its children wait for that
-module forever."""
+"""Imported before the thread starts: if a process forks while a thread imports a module, its child waits forever for
+that module's import lock."""
 PATIENCE: Final = 1.0
-"""Seconds for which batches wait for one on its way, so that a burst does not go by way of the disk."""
+"""Seconds to wait for a batch that is being sent, so that a short burst is not spooled."""
 
 
 class Batch(Protocol):
-    """Something to send; encoded when it is known how."""
+    """A batch to send, encoded only in the format that is needed."""
 
     @property
     def items(self) -> int:
-        """How many spans it holds, or 1 for a collection of metrics."""
+        """The number of spans, or 1 for a collection of metrics."""
         ...
 
     def payload(self) -> bytes | None:
-        """Encode it as the endpoint wants it; `None` when that cannot be done."""
+        """Return it encoded for the endpoint; `None` if that fails."""
         ...
 
     def line(self) -> bytes | None:
-        """Encode it as a line of the store; `None` when that cannot be done."""
+        """Return it encoded as a line of the store; `None` if that fails."""
         ...
 
 
 @dataclass(slots=True)
 class Counts:
-    """What became of spans, or of collections of metrics."""
+    """What happened to spans, or to collections of metrics."""
 
     delivered: int = 0
     spooled: int = 0
-    """Of all: how many went by way of the disk."""
+    """How many of all were spooled."""
     refused: int = 0
-    """The endpoint will never take them; lost."""
+    """Lost: the endpoint refused them for good."""
     rejected: int = 0
-    """Parts of delivered batches that the endpoint did not take; lost."""
+    """Lost: the endpoint rejected these parts of delivered batches."""
 
 
-class _Doing(Enum):
-    """What the thread does."""
+class _State(Enum):
+    """What the thread is doing."""
 
     WAITING = auto()
-    """For a batch, or for the time to look into the spool; sending a batch counts as `_batch`."""
+    """Waiting for a batch, or for the time to look into the spool. While a batch is sent, `_batch` is set."""
     LOOKING = auto()
-    """Into the spool."""
+    """Looking into the spool."""
     DRAINING = auto()
-    """Sending what is in the spool; what is new meanwhile goes behind."""
+    """Sending the spool; new batches are added to it meanwhile."""
 
 
 class _Backoff:
-    """How long the endpoint is left alone after failures: as it asks, else twice as long each time."""
+    """How long to send nothing after a failure: `Retry-After`, else twice as long each time."""
 
     def __init__(self, first: float, longest: float) -> None:
         self._first, self._longest = first, longest
         self.failures = 0
-        """In a row."""
+        """Number of consecutive failures."""
         self.until = 0.0
-        """Before this, by the monotonic clock, nothing is sent."""
+        """Nothing is sent before this time of the monotonic clock."""
 
     def failed(self, retry_after: float | None) -> None:
-        """Leave the endpoint alone for a while."""
+        """Start or prolong the back-off."""
         pause = min(self._longest, self._first * 2**self.failures) if retry_after is None else retry_after
         self.failures = min(self.failures + 1, 30)
         self.until = time.monotonic() + pause
 
     def succeeded(self) -> None:
-        """Leave it alone no longer."""
+        """End the back-off."""
         self.failures, self.until = 0, 0.0
 
     @property
     def over(self) -> bool:
-        """Whether something may be sent now."""
+        """Whether the back-off is over."""
         return self.until <= time.monotonic()
 
 
 class RetryingSender:
-    """One endpoint's thread, its batch on the way and its spool."""
+    """The thread, the batch being sent and the spool of one endpoint."""
 
     def __init__(
         self,
@@ -121,14 +121,14 @@ class RetryingSender:
         _fork.register(after_in_child=self.begin_again)
 
     def start(self) -> None:
-        """Start the thread now, while threads can be started, and send what earlier processes left."""
+        """Start the thread, and send what earlier processes left in the spool."""
         for module in _NEEDED:
             import_module(module)
         with self._changed:
             self._running()
 
     def submit(self, batch: Batch) -> None:
-        """Take a batch over; returns when it is on its way or on disk."""
+        """Accept a batch; when this returns it is being sent, or is in the spool."""
         with self._changed:
             self._wait_for_the_one_before()
             if self._running() and self._is_free():
@@ -138,42 +138,42 @@ class RetryingSender:
         self._keep(batch)
 
     def flush(self, timeout: float) -> bool:
-        """Send what can be sent now; whether nothing is left, on its way or on disk."""
+        """Send what can be sent now; return whether nothing is left, neither being sent nor spooled."""
         with self._changed:
             idle = self._changed.wait_for(self._is_idle, timeout)
             return idle and self._look_at is None
 
     def close(self, timeout: float) -> None:
-        """Send what can be sent within the time; the rest waits on disk for the next process."""
+        """Send what can be sent within the timeout; the rest stays in the spool for the next process."""
         self.flush(timeout)
         with self._changed:
             self._closed = True
             left, self._batch = self._batch, None
             self._changed.notify_all()
         if left is not None:
-            # The endpoint may have it already; sent twice is better than lost.
+            # The endpoint may have received it already, but sending twice is better than losing it.
             self._keep(left)
 
     def begin_again(self) -> None:
-        """Leave the parent's batch and connection to the parent: for a child process after a fork."""
+        """Let go of the parent's batch and connection, in a child process after a fork."""
         self.spool.begin_again()
         self._begin()
 
     def _begin(self) -> None:
         self._changed = threading.Condition()
         self._batch: Batch | None = None
-        """On its way."""
+        """The batch that is being sent."""
         self._slow: Batch | None = None
-        """One for which others have waited long enough."""
-        self._doing = _Doing.WAITING
+        """A batch for which later ones have waited long enough."""
+        self._doing = _State.WAITING
         self._closed = False
         self._backoff = _Backoff(*self._pauses)
         self._look_at: float | None = 0.0
-        """When to look into the spool; `None` when nothing waits there."""
+        """When to look into the spool; `None` if nothing is in it."""
         self._thread: threading.Thread | None = None
 
     def _wait_for_the_one_before(self) -> None:
-        """Give a batch on its way a moment, once."""
+        """Wait a moment, once per batch, for the batch that is being sent."""
         before = self._batch
         if before is None or before is self._slow or self._backoff.failures:
             return
@@ -181,19 +181,19 @@ class RetryingSender:
             self._slow = before
 
     def _is_free(self) -> bool:
-        return self._batch is None and self._doing is not _Doing.DRAINING and self._backoff.over and not self._closed
+        return self._batch is None and self._doing is not _State.DRAINING and self._backoff.over and not self._closed
 
     def _is_idle(self) -> bool:
-        """Whether nothing happens now, and nothing is about to."""
-        busy = self._batch is not None or self._doing is not _Doing.WAITING
+        """Return whether nothing is being sent or about to be sent."""
+        busy = self._batch is not None or self._doing is not _State.WAITING
         return self._thread is None or not (busy or self._is_time_to_look())
 
     def _is_time_to_look(self) -> bool:
-        """Whether something may wait in the spool, and the endpoint may have it now."""
+        """Return whether the spool may contain something and the back-off is over."""
         return self._look_at is not None and max(self._look_at, self._backoff.until) <= time.monotonic()
 
     def _running(self) -> bool:
-        """Whether the thread runs; it is started here, which cannot be done when the interpreter is ending."""
+        """Start the thread if needed; return whether it runs: none can be started when the interpreter shuts down."""
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._work, name="groqscope-sender", daemon=True)
             try:
@@ -208,12 +208,12 @@ class RetryingSender:
                 try:
                     self._send_batch()
                     self._send_spooled()
-                except Exception as error:  # noqa: BLE001 - the next batch may fare better
-                    log_failure_once(_logger, "groqscope's sender failed and goes on", error)
+                except Exception as error:  # noqa: BLE001 - the next batch may succeed
+                    log_failure_once(_logger, "groqscope's sender failed and continues", error)
             self.otlp.close()
 
     def _wait(self) -> bool:
-        """Wait for something to do; `False` when it is over."""
+        """Wait for something to do; return `False` after `close`."""
         with self._changed:
             while not self._closed:
                 if self._batch is not None:
@@ -232,7 +232,7 @@ class RetryingSender:
         payload = batch.payload()
         delivery = Refused("it cannot be encoded") if payload is None else self.otlp.send(payload)
         if self._batch is not batch:
-            return  # `close` lost patience and put it on disk
+            return  # `close` timed out and spooled it
         self._note(delivery, batch.items)
         if isinstance(delivery, Unavailable):
             self._keep(batch)
@@ -245,19 +245,19 @@ class RetryingSender:
         with self._changed:
             if self._closed or not self._is_time_to_look():
                 return
-            self._doing, self._look_at = _Doing.LOOKING, None
+            self._doing, self._look_at = _State.LOOKING, None
         try:
             if self.spool.waiting():
                 with self.spool.only_one() as alone:
                     if alone:
-                        self._doing = _Doing.DRAINING
+                        self._doing = _State.DRAINING
                         self._drain()
                     else:
-                        # Another process sends; it may overlook what came after it looked.
+                        # Another process is sending; it may miss what was spooled after it looked.
                         self._look_at = time.monotonic() + self._pauses[0]
         finally:
             with self._changed:
-                self._doing = _Doing.WAITING
+                self._doing = _State.WAITING
                 self._changed.notify_all()
 
     def _drain(self) -> None:
@@ -267,7 +267,7 @@ class RetryingSender:
             try:
                 line = path.read_bytes()
             except OSError:
-                continue  # somebody made room
+                continue  # it was removed to make room
             delivery = self.otlp.send_line(line)
             self._note(delivery, items_of(path))
             if isinstance(delivery, Unavailable):
@@ -278,7 +278,7 @@ class RetryingSender:
         match delivery:
             case Delivered(rejected, message):
                 if self._backoff.failures:
-                    _logger.info("%s is back; groqscope sends what waited.", self.otlp.name)
+                    _logger.info("%s is available again; groqscope sends what is in the spool.", self.otlp.name)
                     self._look_at = 0.0
                 self._backoff.succeeded()
                 self.counts.delivered += items - rejected
@@ -291,7 +291,7 @@ class RetryingSender:
     def _pause(self, reason: str, retry_after: float | None) -> None:
         if not self._backoff.failures:
             _logger.warning(
-                "%s does not take telemetry: %s. It waits in %s until the endpoint is back.",
+                "%s does not accept telemetry: %s. It is kept in %s until the endpoint is available.",
                 self.otlp.name,
                 reason,
                 self.spool.directory,

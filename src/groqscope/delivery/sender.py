@@ -1,12 +1,12 @@
-"""One OTLP endpoint over HTTP: what is sent, and what became of it.
+"""Sends to one OTLP endpoint over HTTP, and returns the outcome.
 
-    Delivered      the endpoint has it; it may have rejected a part, which must not be sent again
-    Refused        it will never take this; sending it again is forbidden
-    Unavailable    it may take it later
+    Delivered      the endpoint accepted it; a part may be rejected, which must not be sent again
+    Refused        the endpoint will never accept it; it must not be sent again
+    Unavailable    the endpoint may accept it later
 
-That is the OTLP specification: 429, 502, 503 and 504 and everything that ends without an answer may be tried again,
-after `Retry-After` if the endpoint says so; every other status is final. When an answer is lost on the way, what the
-endpoint took is sent twice: delivery is at least once, and spans keep their ids, by which a back end can tell.
+This follows the OTLP specification: 429, 502, 503, 504 and requests without a response may be retried, after
+`Retry-After` if the endpoint sends it; every other status is final. If a response is lost, the accepted data is sent
+twice: delivery is at least once, and back ends can recognise duplicates by the ids of their spans.
 """
 
 import gzip
@@ -48,39 +48,39 @@ _MAX_RETRY_AFTER: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The endpoint has it."""
+    """The endpoint accepted it."""
 
     rejected: int = 0
-    """Spans, data points or log records that it did not take."""
+    """Spans, data points or log records that it rejected."""
     message: str = ""
-    """What it said about them."""
+    """The endpoint's message about them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The endpoint will never take it."""
+    """The endpoint will never accept it."""
 
     reason: str
     status: int | None = None
-    """Its HTTP status; `None` when it was not even sent."""
+    """The HTTP status; `None` if it was not sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The endpoint may take it later."""
+    """The endpoint may accept it later."""
 
     reason: str
     retry_after: float | None = None
-    """Seconds, when the endpoint said so."""
+    """Seconds from the `Retry-After` header, if there was one."""
     status: int | None = None
-    """Its HTTP status; `None` when no answer came."""
+    """The HTTP status; `None` if there was no response."""
 
 
 Delivery = Delivered | Refused | Unavailable
 
 
 class OtlpSender:
-    """Sends one signal to one URL; used by one thread at a time, also in a child after a fork."""
+    """Sends one signal to one URL; may be used by one thread at a time, and in a child process after a fork."""
 
     def __init__(
         self,
@@ -121,19 +121,19 @@ class OtlpSender:
             return Refused(str(error))
 
     def send(self, payload: bytes) -> Delivery:
-        """Send one export request, encoded as the protocol says."""
+        """Send one export request, encoded as the protocol requires."""
         try:
             client = self._connected()
             body = self._compress(payload) if self._compress else payload
             request = client.build_request("POST", self.endpoint, headers=self._headers, content=body)
             response = exchange(client, request, seconds=self._timeout, max_bytes=_MAX_ANSWER)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the data can be sent later
+        except Exception as error:  # noqa: BLE001 - after any failure the data can be sent later
             return Unavailable(_reason(error))
         return self._outcome(response, response.content)
 
     @property
     def name(self) -> str:
-        """The endpoint as people may see it."""
+        """The endpoint without credentials, for messages."""
         return without_password(self.endpoint)
 
     def __enter__(self) -> Self:
@@ -167,10 +167,10 @@ class OtlpSender:
 
     def _outcome(self, response: "httpx.Response", answer: bytes) -> Delivery:
         status = response.status_code
-        if 200 <= status < 300:  # the successful ones
+        if 200 <= status < 300:
             try:
                 return self._partial(answer)
-            except Exception:  # noqa: BLE001 - it said yes; what else it said is not readable
+            except Exception:  # noqa: BLE001 - the status means success, although the body is unreadable
                 return Delivered()
         reason = f"HTTP {status} {response.reason_phrase}".strip()
         if status in _RETRYABLE:
@@ -186,13 +186,13 @@ class OtlpSender:
             return Delivered(rejected, visible(str(said.get("errorMessage", "")), limit=_MAX_MESSAGE))
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-        # The same fields by number in the answers of all signals.
+        # The responses of all signals have the same field numbers.
         partial = ExportTraceServiceResponse.FromString(answer).partial_success
         return Delivered(partial.rejected_spans, visible(partial.error_message, limit=_MAX_MESSAGE))
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Read seconds or a date."""
+    """Return the seconds that a `Retry-After` header asks for, as a number or as a date."""
     if value is None:
         return None
     try:

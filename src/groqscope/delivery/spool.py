@@ -1,8 +1,8 @@
-"""What waits for an endpoint: one file per batch, in the local store's format, oldest out when there is no room.
+"""The spool of an endpoint: one file per batch, in the local store's format; the oldest are dropped when it is full.
 
-A batch is written beside its name and then renamed, so a file is whole or absent; it is removed when the endpoint has
-it. Of the processes that share a spool one at a time sends from it, whichever holds the lock; the kernel takes the lock
-back from a process that dies.
+A batch is written under a temporary name and then renamed, so a file is complete or absent; it is removed when the
+endpoint has accepted it. Of the processes that share a spool only the one that holds its lock sends from it; the kernel
+releases the lock of a process that dies.
 """
 
 import errno
@@ -26,14 +26,14 @@ from groqscope.store.segments import MIB
 _logger = logging.getLogger("groqscope.store")
 
 SPOOL_BYTES: Final = 512 * MIB
-"""Room for what waits: about ten minutes at 50 requests a second, many hours at the pace of one."""
+"""Size of a spool: about ten minutes at 50 requests per second, many hours at one per second."""
 _STALE_NS: Final = 3_600 * 10**9
 _LOOK_AGAIN: Final = 64
-"""Batches after which the size is taken from the disk again: other processes write too."""
+"""After this many batches the spool's size is read from disk again, because other processes write to it too."""
 
 
 def spool_for(endpoint: str) -> Path:
-    """Give the directory of what waits for a URL; nobody else's endpoint gets it."""
+    """Return the spool directory of a URL, which no other endpoint shares."""
     return spool_directory() / hashlib.sha256(endpoint.encode()).hexdigest()[:16]
 
 
@@ -42,7 +42,7 @@ _fork.register(after_in_child=_locks.clear)
 
 
 class Spool:
-    """The files that wait for one endpoint, of one signal."""
+    """The spooled batches of one signal for one endpoint."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Spool:
     ) -> None:
         self.directory = directory
         self.dropped = 0
-        """Spans, or collections of metrics, that had to make room or could not be written."""
+        """Spans, or collections of metrics, that were removed to make room or could not be written."""
         self._signal = signal
         self._max_bytes = max_bytes
         self._numbers = count()
@@ -61,23 +61,23 @@ class Spool:
         self.begin_again()
 
     def begin_again(self) -> None:
-        """Leave the lock to whoever holds it: for a child process after a fork."""
+        """Let go of the parent's lock, in a child process after a fork."""
         self._lock = threading.Lock()
         self._size: int | None = None
 
     def append(self, line: bytes, items: int) -> bool:
-        """Keep a batch of so many items; whether it is on disk. Failure is counted and said once."""
+        """Write a batch of `items`; return whether that succeeded. Failures are counted, and logged once."""
         with self._lock:
             try:
                 if len(line) >= self._max_bytes:
-                    raise OSError(errno.EFBIG, "a batch larger than all the room there is")
+                    raise OSError(errno.EFBIG, "the batch is larger than the whole spool")
                 self._write(line, items)
             except OSError as error:
                 self.dropped += items
                 log_once(
                     _logger,
                     logging.WARNING,
-                    "groqscope cannot keep telemetry in %s until its endpoint is back: %s. It is lost.",
+                    "groqscope cannot keep telemetry in %s until its endpoint is available: %s. It is lost.",
                     self.directory,
                     error.strerror or error,
                 )
@@ -85,14 +85,14 @@ class Spool:
             return True
 
     def waiting(self) -> list[Path]:
-        """Give the files that wait, oldest first."""
+        """Return the files of the spooled batches, oldest first."""
         try:
             return sorted(self.directory.glob(f"{self._signal}-*.jsonl"))
         except OSError:
             return []
 
     def remove(self, path: Path) -> None:
-        """Forget a batch that needs no sending any more."""
+        """Remove a batch that is sent or refused."""
         with suppress(OSError):
             path.unlink()
         with self._lock:
@@ -100,9 +100,9 @@ class Spool:
 
     @contextmanager
     def only_one(self) -> Generator[bool]:
-        """Whether this process may send from the spool now; no other does until the block ends."""
+        """Yield whether this process may send from the spool; if so, no other process does until the block ends."""
         path = self.directory / f"{self._signal}.lock"
-        # The kernel's lock is between processes; this one is between the threads of ours.
+        # The file lock excludes other processes, this lock other threads.
         here = _locks.setdefault(path, threading.Lock())
         if not here.acquire(blocking=False):
             yield False
@@ -138,7 +138,7 @@ class Spool:
         self._size += len(line) + 1
 
     def _sweep(self) -> None:
-        """Remove what a process that was killed had half written."""
+        """Remove incomplete files of processes that were killed."""
         for part in self.directory.glob(f"{self._signal}-*.part"):
             with suppress(OSError):
                 if time.time_ns() - part.stat().st_mtime_ns > _STALE_NS:
@@ -154,13 +154,13 @@ class Spool:
             if self._size + room <= self._max_bytes:
                 return
             self._size -= _size(path)
-            with suppress(OSError):  # another process sent or dropped it
+            with suppress(OSError):  # another process has sent or removed it
                 path.unlink()
                 self.dropped += items_of(path)
 
 
 def items_of(path: Path) -> int:
-    """Give how many items a batch holds; its name says it."""
+    """Return the number of items in a batch, from its file name."""
     number = path.stem.rpartition("-")[2]
     return int(number) if number.isdigit() else 1
 
@@ -174,7 +174,7 @@ def _size(path: Path) -> int:
 
 @contextmanager
 def locked(path: Path) -> Generator[bool]:
-    """Whether this process alone holds the lock of that file until the block ends; the file is created."""
+    """Yield whether this process holds an exclusive lock on a file, which is created, until the block ends."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError:
@@ -195,7 +195,7 @@ def _try_lock(descriptor: int) -> bool:
         else:
             import fcntl
 
-            # Not `flock`: a child forked meanwhile would hold that lock for as long as it lives.
+            # Not `flock`: a child forked meanwhile would keep that lock until it exits.
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False

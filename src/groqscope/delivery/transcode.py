@@ -1,4 +1,4 @@
-"""Stored lines of OTLP JSON as the protobuf bytes that endpoints take."""
+"""Converts stored lines of OTLP JSON to the protobuf that endpoints accept."""
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +31,7 @@ _decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def signal_of(line: bytes) -> Signal | None:
-    """Say what a line holds; `None` when it is not OTLP.
+    """Return the signal that a line contains; `None` when it is not OTLP.
 
     Raises:
         ValueError: it is not JSON.
@@ -40,12 +40,12 @@ def signal_of(line: bytes) -> Signal | None:
 
 
 def key_of(signal: Signal) -> str:
-    """Give the key that holds everything in a line of that signal."""
+    """Return the top-level key of a line of that signal."""
     return next(key for key, name in _TOP_LEVEL.items() if name == signal)
 
 
 def to_protobuf(line: bytes, signal: Signal) -> bytes:
-    """Turn a line into the bytes of the export request it stands for.
+    """Return a line as an export request in protobuf.
 
     Raises:
         ValueError: it is not OTLP JSON of that signal.
@@ -61,7 +61,7 @@ def to_protobuf(line: bytes, signal: Signal) -> bytes:
 
 
 def _traces(data: Json) -> ExportTraceServiceRequest:
-    # By hand: `json_format` takes six times as long, and an outage leaves many spans.
+    # By hand, because `json_format` takes six times as long, and an outage leaves many spans.
     return ExportTraceServiceRequest(
         resource_spans=[
             ResourceSpans(
@@ -157,7 +157,7 @@ def _id(data: Json, key: str) -> bytes:
 
 
 def _with_base64(node: Any) -> Any:
-    """Write ids as protobuf's own JSON has them: OTLP JSON differs from it in this."""
+    """Return JSON with ids in base64, as protobuf's JSON mapping has them; OTLP JSON has them in hex."""
     if isinstance(node, dict):
         return {
             key: base64.b64encode(bytes.fromhex(value)).decode()

@@ -1,1 +1,1 @@
-"""Models of agent frameworks, with the instrumented client inside; each is imported only where it is used."""
+"""Models for agent frameworks that use an instrumented client; each is imported only where it is used."""

@@ -1,10 +1,10 @@
-"""What to say when pydantic-ai is not there."""
+"""The error message when pydantic-ai is not installed."""
 
 from typing import NoReturn
 
 
 def raise_for(error: ImportError) -> NoReturn:
-    """Name the command that installs the extra.
+    """Raise an error with the command that installs the extra.
 
     Raises:
         ImportError: always.

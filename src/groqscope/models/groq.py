@@ -1,10 +1,10 @@
-"""`GroqModel` for pydantic-ai: its own model, with an observed client and cheaper streams.
+"""`GroqModel` for pydantic-ai: a subclass of its model, with an instrumented client and cheaper streams.
 
     from groqscope.models.groq import GroqModel
 
     agent = Agent(GroqModel("llama-3.3-70b-versatile"))
 
-Requests, messages, tools and settings are pydantic-ai's; each request of the client is a record, a span and metrics.
+Requests, messages, tools and settings work as in pydantic-ai; each request produces a record, a span and metrics.
 """
 
 import logging
@@ -54,20 +54,20 @@ class GroqModel(_PydanticAIModel):
         profile: "ModelProfileSpec | None" = None,
         settings: "ModelSettings | None" = None,
     ) -> None:
-        """Take the client of a provider, a client, or what makes one.
+        """Use a provider's client, a given client, or a new one.
 
         Args:
             model_name: as Groq names it.
-            provider: pydantic-ai's name of one, or a provider; the next three are not looked at then.
-            api_key: `GROQ_API_KEY` when not given.
-            groq_client: used as it is, and instrumented. One that is no client of Groq's SDK (a mock, a proxy, a class
-                of your own) is used all the same, and not observed.
-            http_client: for a client made here; without it pydantic-ai's own, which it closes.
-            profile: pydantic-ai's, by the model's name when not given.
+            provider: a pydantic-ai provider or its name; then the next three arguments are ignored.
+            api_key: by default `GROQ_API_KEY`.
+            groq_client: a client to use and instrument. An object that is not a client of Groq's SDK (a mock, a proxy,
+                a class of your own) is used too, but its requests are not observed.
+            http_client: for a new client; by default pydantic-ai's, which pydantic-ai closes.
+            profile: a pydantic-ai profile, by default the one of the model's name.
             settings: defaults for every request.
 
         Raises:
-            AssertionError: `groq_client` together with `http_client` or `api_key`.
+            AssertionError: `groq_client` was combined with `http_client` or `api_key`.
             pydantic_ai.exceptions.UserError: there is no key.
         """
         chosen = provider if provider is not None else _provider(api_key, groq_client, http_client)
@@ -76,12 +76,12 @@ class GroqModel(_PydanticAIModel):
 
     @property
     def client(self) -> AsyncGroq:
-        """The provider's client, instrumented if it is one of Groq's SDK."""
+        """The provider's client, instrumented if it is a client of Groq's SDK."""
         client = super().client
         if not is_instrumented(client):
             try:
                 instrument(client)
-            except Exception:  # noqa: BLE001 - whatever it is, pydantic-ai can use it
+            except Exception:  # noqa: BLE001 - pydantic-ai can use the client all the same
                 _say_unobserved(client)
         return client
 
@@ -97,8 +97,8 @@ def _say_unobserved(client: object) -> None:
     if not _said:
         _said = True
         logger.warning(
-            "GroqModel uses a client of %s.%s as it is; its requests are not observed. groqscope observes "
-            "instances of groq.AsyncGroq and its subclasses: where this one wraps such a client, call "
+            "GroqModel uses a client of class %s.%s; its requests are not observed. groqscope observes "
+            "instances of groq.AsyncGroq and its subclasses: if this object wraps such a client, call "
             "groqscope.instrument() on that. This is logged once.",
             type(client).__module__,
             type(client).__qualname__,

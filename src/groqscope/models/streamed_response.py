@@ -1,8 +1,8 @@
-"""`GroqStreamedResponse`: pydantic-ai's, without the work that few chunks need.
+"""`GroqStreamedResponse`: a subclass of pydantic-ai's that skips work which few chunks need.
 
 Nearly every chunk is a piece of the answer (text, reasoning, a tool call) and nothing else. Its delta goes straight to
 the parts manager; every other chunk (the first, the last, usage, tools that Groq ran, no choice or several, new fields)
-takes the way that is pydantic-ai's own. So does every chunk where pydantic-ai is not as it is known here.
+is handled by pydantic-ai's own code. So is every chunk if pydantic-ai's internals are not those expected here.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponseStreamEvent
 
 _PIECES: Final = frozenset({"role", "content", "reasoning", "tool_calls"})
-"""Fields of a delta that are mapped here."""
+"""The fields of a delta that this class maps itself."""
 _map_api_errors: Final[Any] = getattr(theirs, "_map_api_errors", None)
 _map_decode_errors: Final[Any] = getattr(theirs, "map_decode_errors", None)
 _parse_refusal: Final[Any] = getattr(theirs, "_parse_tool_use_failed_error", None)
 _KNOWN: Final = None not in (_map_api_errors, _map_decode_errors, _parse_refusal) and all(
     hasattr(PydanticAIStreamedResponse, name) for name in ("_map_chunk", "_map_reasoning_delta", "_map_tool_use_failed")
 )
-"""Whether pydantic-ai has what is used here, as it has since 2.6x; otherwise its own way is taken for every chunk."""
+"""Whether pydantic-ai has the internals used here, as since 2.6x; otherwise its own code handles every chunk."""
 
 
 @dataclass
 class GroqStreamedResponse(PydanticAIStreamedResponse):
-    """pydantic-ai's `GroqStreamedResponse`: the same events, response and usage for less CPU time a chunk."""
+    """pydantic-ai's `GroqStreamedResponse` with the same events, response and usage, at less CPU time per chunk."""
 
     def _get_event_iterator(self) -> "AsyncIterator[ModelResponseStreamEvent]":
         return self._map_chunks() if _KNOWN else super()._get_event_iterator()
@@ -62,15 +62,16 @@ class GroqStreamedResponse(PydanticAIStreamedResponse):
                 failed = _parse_refusal(error.body)
                 if failed is None:
                     raise
-                # What Groq refused as a tool call becomes one, so that the agent tells the model what was wrong.
+                # Groq rejected the generated tool call: emit it as a tool-call part, so that pydantic-ai asks the model
+                # to retry.
                 for event in self._map_tool_use_failed(failed):
                     yield event
 
     async def _next(self, chunks: AsyncIterator[ChatCompletionChunk]) -> ChatCompletionChunk | None:
-        """Give the next chunk, or `None` after the last.
+        """Return the next chunk, or `None` after the last one.
 
         Raises:
-            pydantic_ai.exceptions.ModelAPIError: a chunk that cannot be decoded. (What the consumer raises is its own.)
+            pydantic_ai.exceptions.ModelAPIError: a chunk cannot be decoded. (Exceptions of the consumer pass through.)
         """
         try:
             return await anext(chunks)
@@ -81,10 +82,10 @@ class GroqStreamedResponse(PydanticAIStreamedResponse):
                 raise
 
     def _rest(self) -> AsyncIterator[ChatCompletionChunk]:
-        """Give what reads the chunks after the first.
+        """Return an iterator over the chunks after the first.
 
-        pydantic-ai peeks at the first through a buffer that takes a lock for every chunk. An observed stream has one
-        iterator however often it is asked for it, so it can be read past the buffer, which is empty by now.
+        pydantic-ai peeks at the first chunk through a buffer that takes a lock for every chunk. An observed stream
+        always returns the same iterator, so the rest can be read directly, bypassing the buffer, which is empty by now.
         """
         source = self._response.source
         return aiter(source) if isinstance(source, InstrumentedAsyncStream) else self._response
@@ -126,7 +127,7 @@ class GroqStreamedResponse(PydanticAIStreamedResponse):
 
 
 def _only_delta(chunk: ChatCompletionChunk) -> ChoiceDelta | None:
-    """Give the delta of a chunk that is a piece of the answer and nothing else; `None` when there is more to it."""
+    """Return the delta of a chunk that is only a piece of the answer; `None` when the chunk contains anything else."""
     try:
         if chunk.x_groq is not None:
             return None
@@ -135,6 +136,6 @@ def _only_delta(chunk: ChatCompletionChunk) -> ChoiceDelta | None:
         if choice.finish_reason or not _PIECES.issuperset(delta.model_fields_set):
             return None
     except (AttributeError, TypeError, ValueError):
-        # No choice or several; or built by the SDK without validation, so that anything may be missing.
+        # No choice or several; or the SDK built it without validation, so any field may be missing.
         return None
     return delta

@@ -1,6 +1,6 @@
 """Local OTLP JSON files: write, rotate, read, follow.
 
-Reading does not need the OpenTelemetry SDK, so what does is imported only when asked for.
+Reading does not need the OpenTelemetry SDK, so the exporters, which do, are imported on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Addresses: what is one, and what people may see of it."""
+"""Validates URLs, and hides the credentials in them."""
 
 import re
 from urllib.parse import urlsplit
@@ -7,14 +7,14 @@ _USER: re.Pattern[str] = re.compile(r"//[^/?#]*@")
 
 
 def is_http(url: str) -> bool:
-    """Whether it is an address of HTTP or HTTPS, with a host."""
+    """Return whether it is an HTTP or HTTPS URL with a host."""
     try:
         parts = urlsplit(url)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # half an IPv6 address, or a port that no machine has
+    except ValueError:  # an incomplete IPv6 address, or a port out of range
         return False
 
 
 def without_password(url: str) -> str:
-    """Give a URL with its user and password, if any, as asterisks."""
+    """Return a URL with its user name and password, if any, replaced by asterisks."""
     return _USER.sub("//***@", url)

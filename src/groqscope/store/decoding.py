@@ -1,4 +1,4 @@
-"""Documents of OTLP JSON to records."""
+"""Decodes records from OTLP JSON documents."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -29,11 +29,11 @@ _OWN_NAMES: Final = [
     if a.name.startswith("groqscope.") and a.name not in _ELSEWHERE and a.name != semconv.RECORD
 ]
 _OWN: Final = re.compile(f'"(?:{"|".join(map(re.escape, _OWN_NAMES))})"'.encode())
-"""Names that only a span with a record has: by them it is known when a limit or a processor took its mark away."""
+"""Attribute names that only record spans have; they identify one whose `groqscope.record` was dropped or removed."""
 _LATEST_VERSION: Final = 1000
-"""A greater one is damaged rather than newer."""
+"""A greater version number is taken as damaged, not as a newer version."""
 _LONGEST_NS: Final = 366 * 86_400 * 10**9
-"""A request that took longer has a start or an end that is damaged."""
+"""A longer duration means that the start or the end of the span is damaged."""
 
 
 class _Identity(TypedDict):
@@ -46,28 +46,28 @@ class _Identity(TypedDict):
 
 @dataclass(slots=True)
 class RecordDecoder:
-    """Turns documents into records and notes what it passed over."""
+    """Decodes the records of documents, and reports what it skips."""
 
     report: ReadReport = field(default_factory=ReadReport)
     since: int | None = None
-    """Start at or after this, Unix nanoseconds."""
+    """Only requests that start at or after this, in Unix nanoseconds."""
     until: int | None = None
-    """Start before this."""
+    """Only requests that start before this."""
     timelines: bool = True
-    """Whether arrival times of chunks are read; they are a tenth of the work and most of a record's memory."""
+    """Whether to read the arrival times of chunks, which take a tenth of the time and most of a record's memory."""
     on_span: Callable[[Span, RequestRecord | None], None] | None = None
     """Called with every span, and with its record if it has one."""
 
     def decode(
         self, document: bytes, source: str, number: int | None, *, complete: bool = True
     ) -> Iterator[RequestRecord]:
-        """Yield the records of one document; what is wrong with it is a warning.
+        """Yield the records of one document; report its defects as warnings.
 
         Args:
             document: JSON.
-            source: The file, for warnings.
-            number: The line, for warnings.
-            complete: Whether its writer ended it.
+            source: File name, for warnings.
+            number: Line number, for warnings.
+            complete: Whether its writer finished it.
         """
 
         def warn(reason: str) -> None:
@@ -94,7 +94,7 @@ class RecordDecoder:
             try:
                 record = self._record(span, service, warn)
             except (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
-                warn(f"a span that cannot be read: {error}")
+                warn(f"unreadable span: {error}")
                 continue
             if self.on_span is not None:
                 self.on_span(span, record)
@@ -130,7 +130,7 @@ class RecordDecoder:
             record = foreign_record(otlp.attributes_of(span, warn), **identity, failed=otlp.failed(span))
         if record is None or known:
             return record
-        warn("its start or its end cannot be read, or are in the wrong order: its length is taken from its phases")
+        warn("its start or end is unreadable, or they are in the wrong order: its duration is taken from its phases")
         record = _with_length(record, start, end)
         return record if self._selects(record.start_unix_ns) else None
 
@@ -145,11 +145,11 @@ class RecordDecoder:
         if version != semconv.RECORD_VERSION and _is_newer(version):
             warn(
                 f"{semconv.RECORD} is {version!r:.20}, and this version reads up to {semconv.RECORD_VERSION}: only "
-                "what the GenAI conventions name was read; update groqscope"
+                "the attributes of the GenAI conventions were read; update groqscope"
             )
             return replace(record_of_conventions(attributes, **identity, failed=failed), nested=nested)
         if version != semconv.RECORD_VERSION and (version is not None or not marked):
-            warn(f"{semconv.RECORD} is missing or damaged; the rest was read")
+            warn(f"{semconv.RECORD} is missing or damaged; the other attributes were read")
         if not self.timelines:
             attributes.pop(semconv.TIMELINE, None)
         record = codec.decode(attributes, otlp.events_of(span, warn), **identity, nested=nested, warn=warn)
@@ -187,7 +187,7 @@ def _is_newer(version: object) -> bool:
 
 
 def _time(value: Any) -> int | None:
-    """Return a time of a span, Unix nanoseconds, 0 when it is absent (OTLP leaves out a 0); `None` when it is none."""
+    """Return a time in Unix nanoseconds; 0 when it is absent (OTLP omits a 0), `None` when it is not a time."""
     try:
         time = int(value or 0)
     except (TypeError, ValueError):
@@ -204,7 +204,7 @@ def _id(text: str | None, digits: int, name: str, warn: Warn) -> str | None:
 
 
 def _with_length(record: RequestRecord, start: int | None, end: int | None) -> RequestRecord:
-    """Take the length from the phases, which add up to it, and the time that is missing from the other one."""
+    """Return the record with its duration taken from the phases, and a missing start computed from the end."""
     length = record.phases.total() or max(record.last_chunk_ns or 0, record.ttfc_ns or 0)
     begin = start or max(0, (end or 0) - length)
     return replace(record, start_unix_ns=begin, duration_ns=length)

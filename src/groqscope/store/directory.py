@@ -1,4 +1,4 @@
-"""Where groqscope keeps its files: `$GROQSCOPE_HOME`, else the user's state directory."""
+"""The directories of groqscope's files: in `$GROQSCOPE_HOME`, else in the user's state directory."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ _PRIVATE: Final = 0o700
 
 
 def home() -> Path:
-    """Give the directory of everything groqscope stores; it need not exist.
+    """Return the directory of everything that groqscope stores; it need not exist.
 
     `$GROQSCOPE_HOME`, else `groqscope` in `$XDG_STATE_HOME` or `~/.local/state` (Linux and other Unix),
     `~/Library/Application Support` (macOS), `%LOCALAPPDATA%` (Windows).
@@ -30,22 +30,22 @@ def home() -> Path:
 
 
 def store_directory() -> Path:
-    """Give the directory of the local store: `store` in `home()`."""
+    """Return the directory of the local store: `store` in `home()`."""
     return home() / "store"
 
 
 def spool_directory() -> Path:
-    """Give the directory of what waits for a collector: `spool` in `home()`."""
+    """Return the directory of the spool, where telemetry waits for its endpoint: `spool` in `home()`."""
     return home() / "spool"
 
 
 def make_private(directory: Path) -> None:
     """Create a directory that only its owner can enter, and its parents.
 
-    One that exists is narrowed to 0700 when it is ours and wider.
+    An existing one that belongs to the user is restricted to mode 0700.
 
     Raises:
-        OSError: it cannot be created, or is no directory.
+        OSError: it cannot be created, or is not a directory.
     """
     directory.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
     if sys.platform != "win32":
@@ -55,12 +55,12 @@ def make_private(directory: Path) -> None:
 
 
 def say_not_written(directory: Path, error: OSError) -> None:
-    """Say once a process that nothing can be written there, whichever signal notices first."""
+    """Log once per process, for all signals together, that the directory cannot be written."""
     log_once(
         _logger,
         logging.WARNING,
         "groqscope cannot write to %s: %s. Set GROQSCOPE_HOME to another directory;"
-        " until something can be written, telemetry is lost, and nothing else is affected.",
+        " until that is possible, telemetry is lost, and nothing else is affected.",
         directory,
         error.strerror or error,
     )
@@ -73,8 +73,8 @@ def _state_directory() -> Path:
             return Path(local) if local else Path.home() / "AppData" / "Local"
         if sys.platform == "darwin":
             return Path.home() / "Library" / "Application Support"
-        # The XDG specification: a relative path is to be ignored.
+        # The XDG specification says that a relative path must be ignored.
         xdg = Path(os.environ.get("XDG_STATE_HOME", ""))
         return xdg if xdg.is_absolute() else Path.home() / ".local" / "state"
     except RuntimeError as error:
-        raise OSError(f"the user has no home directory; set {HOME_VARIABLE} to a directory to write to") from error
+        raise OSError(f"the user has no home directory; set {HOME_VARIABLE} to a writable directory") from error

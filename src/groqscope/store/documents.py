@@ -1,9 +1,9 @@
-"""The JSON documents in a file, however its writer laid them out.
+"""Reads the JSON documents of a file, in every layout that writers use.
 
-Read are: a document a line; documents over several lines, one or many, with whatever indentation; arrays of documents;
-lines with what a log collector put around them (`docker`, `kubectl`, CRI); UTF-8, UTF-16 and UTF-32, with a byte order
-mark or without; gzip; the collector's files of messages with a length before each; protobuf. Whatever else it is, it is
-refused in one sentence with its name.
+These are: one document per line; one or several documents over several lines, with any indentation; arrays of
+documents; lines wrapped by a log collector (`docker`, `kubectl`, CRI); UTF-8, UTF-16 and UTF-32, with or without a byte
+order mark; gzip; the collector's files of length-prefixed messages; protobuf. Any other format is rejected with one
+warning that names it.
 """
 
 import codecs
@@ -18,43 +18,44 @@ from typing import Any, BinaryIO, Final, cast
 import msgspec
 
 MAX_DOCUMENT: Final = 256 * 1024 * 1024
-"""Bytes; a longer document is passed over."""
+"""Longest document in bytes; a longer one is skipped."""
 MAX_PROTOBUF: Final = 64 * 1024 * 1024
-"""Bytes; a message takes ten times its size while it is turned into JSON."""
+"""Longest message in bytes; converting a message to JSON takes ten times its size in memory."""
 BUFFER: Final = 1024 * 1024
 _HEAD: Final = 512
-"""Bytes by which the form of a file is known."""
+"""How many of the first bytes determine the format of a file."""
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _PREFIX: Final = 4
-"""Bytes of the length before a message."""
+"""Size of a length prefix in bytes."""
 _REFUSED: Final = {
-    _ZSTD: "compressed with zstd, which is not read: decompress it first, `zstd -d FILE`",
-    b"PK\x03\x04": "a ZIP archive, which is not read: unpack it first",
-    b"BZh": "compressed with bzip2, which is not read: decompress it first, `bunzip2 FILE`",
-    b"\xfd7zXZ": "compressed with xz, which is not read: decompress it first, `unxz FILE`",
-    b"\x04\x22\x4d\x18": "compressed with LZ4, which is not read: decompress it first, `lz4 -d FILE`",
-    b"PAR1": "a Parquet file, which is not read: export OTLP JSON",
-    b"SQLite format 3": "an SQLite database, which is not read: export OTLP JSON",
-    b"%PDF": "a PDF, which is not read: export OTLP JSON",
+    _ZSTD: "compressed with zstd, which groqscope does not read: decompress it first, `zstd -d FILE`",
+    b"PK\x03\x04": "a ZIP archive, which groqscope does not read: unpack it first",
+    b"BZh": "compressed with bzip2, which groqscope does not read: decompress it first, `bunzip2 FILE`",
+    b"\xfd7zXZ": "compressed with xz, which groqscope does not read: decompress it first, `unxz FILE`",
+    b"\x04\x22\x4d\x18": "compressed with LZ4, which groqscope does not read: decompress it first, `lz4 -d FILE`",
+    b"PAR1": "a Parquet file, which groqscope does not read: export OTLP JSON",
+    b"SQLite format 3": "an SQLite database, which groqscope does not read: export OTLP JSON",
+    b"%PDF": "a PDF, which groqscope does not read: export OTLP JSON",
 }
 _COLLECTOR_ZSTD: Final = (
-    "messages of the collector's file exporter, compressed with zstd, which is not read: set `compression: none` there"
+    "messages of the collector's file exporter, compressed with zstd, which groqscope does not read: "
+    "set `compression: none` there"
 )
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?')
 _TOP: Final = re.compile(rb'\{\s*"(?:resource_?[Ss]pans|resource_?[Mm]etrics|resource_?[Ll]ogs|batches|trace)"')
 _TOP_TEXT: Final = re.compile(_TOP.pattern.decode())
 _CRI: Final = re.compile(rb"\S+ (?P<stream>stdout|stderr) (?P<flag>[FP])\S* ?")
 _AROUND: Final = b" \t\r\n\x00\x1e\xef\xbb\xbf"
-"""What may stand before or after a document: blanks, a record separator, a byte order mark."""
+"""What may surround a document: whitespace, a record separator, a byte order mark."""
 _AROUND_TEXT: Final = " \t\r\n\x00\x1e\ufeff"
 _LONGEST_NUMBER: Final = 400
-"""Digits; a longer number is left a text, which is no value of any field."""
+"""Most digits of a number; a longer one stays a string, which no field accepts."""
 
 TORN: Final = "torn: its writer was cut off here"
 
 Document = tuple[int, bytes, bool]
-"""The line (or message) it begins at, its bytes, and whether it has an end."""
+"""The number of its first line (or message), its bytes, and whether it is complete."""
 
 
 class _DockerLine(msgspec.Struct):
@@ -66,7 +67,7 @@ _decode_docker: Final = msgspec.json.Decoder(_DockerLine).decode
 
 
 def documents(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterator[Document]:
-    """Yield the documents of an open file; `warn` is told a line and what is wrong there."""
+    """Yield the documents of an open file; call `warn` with a line number and the reason for what is skipped."""
     opened = cast("io.BufferedReader", file)
     if opened.peek(2)[:2] == _GZIP:
         opened = _buffered(_gunzipped(file, warn))
@@ -85,7 +86,7 @@ def documents(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterat
         data = opened.read(MAX_PROTOBUF + 1)
         converted = _from_protobuf(data) if head[:1] == b"\n" and len(data) <= MAX_PROTOBUF else None
         if converted is None:
-            warn(None, "neither text nor protobuf of OTLP; not read")
+            warn(None, "neither text nor OTLP protobuf; not read")
         else:
             yield 1, converted, True
         return
@@ -93,10 +94,10 @@ def documents(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterat
 
 
 def split(data: bytes) -> tuple[list[bytes], list[str]]:
-    """Take apart what msgspec refuses as one document, and mend what other writers of JSON allow themselves.
+    """Split and repair what msgspec rejects as one document; return the documents, and warnings.
 
-    That is: several documents in one line, `NaN`, halves of surrogate pairs, texts that were cut inside a character,
-    numbers beyond a double. Returned too is what to say about it.
+    Repaired are: several documents in one line, `NaN`, lone surrogates, texts that were cut inside a UTF-8 sequence,
+    numbers beyond a double.
     """
     text = data.decode("utf-8", "replace").strip(_AROUND_TEXT)
     found: list[bytes] = []
@@ -106,20 +107,20 @@ def split(data: bytes) -> tuple[list[bytes], list[str]]:
         try:
             value, end = _tolerant.raw_decode(text, at)
         except (ValueError, RecursionError):
-            # Before a document may stand another one that was cut off.
-            said.append(f"{TORN}; what stands whole beside it was read")
+            # A document may be preceded by another one that was cut off.
+            said.append(f"{TORN}; complete documents beside it were read")
             at = next((match.start() for match in _TOP_TEXT.finditer(text, at + 1)), len(text))
             continue
         written = json.dumps(value, ensure_ascii=False)
         if _has_broken_text(text[at:end], written):
-            said.append("a text that is not UTF-8, or not as JSON has it: what cannot be read of it was replaced")
+            said.append("a text is not valid UTF-8 or JSON: its unreadable characters were replaced")
         found.append(written.encode("utf-8", "replace"))
         at = len(text) - len(text[end:].lstrip(_AROUND_TEXT + ","))
     return found, list(dict.fromkeys(said))
 
 
 class _Blocks(io.RawIOBase):
-    """A file whose bytes come in blocks."""
+    """A file made from an iterator of blocks of bytes."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks
@@ -145,23 +146,23 @@ def _buffered(blocks: Iterator[bytes]) -> io.BufferedReader:
 
 
 def _gunzipped(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterator[bytes]:
-    """Yield what one or several gzip members hold, up to where they are damaged."""
+    """Yield the decompressed gzip members, up to the first damage."""
     inflate, data = zlib.decompressobj(31), file.read(BUFFER)
     while data:
         try:
             yield inflate.decompress(data, BUFFER)
         except zlib.error as error:
-            warn(None, f"the compressed file is damaged: {error}; read up to there")
+            warn(None, f"the compressed file is damaged: {error}; read up to that point")
             return
         data = inflate.unconsumed_tail or (inflate.unused_data if inflate.eof else b"") or file.read(BUFFER)
         if inflate.eof and data:
             data = data.lstrip(b"\0") or file.read(BUFFER).lstrip(b"\0")
             if data and not data.startswith(_GZIP[: len(data)]):
-                warn(None, "something that is not gzip follows the compressed part; read up to there")
+                warn(None, "data that is not gzip follows the compressed part; read up to that point")
                 return
             inflate = zlib.decompressobj(31) if data else inflate
     if not inflate.eof:
-        warn(None, "the compressed file is damaged or cut off: it has no end; read up to there")
+        warn(None, "the compressed file is damaged or truncated: its end is missing; read up to that point")
 
 
 def _as_utf8(file: BinaryIO, encoding: str) -> Iterator[bytes]:
@@ -172,7 +173,7 @@ def _as_utf8(file: BinaryIO, encoding: str) -> Iterator[bytes]:
 
 
 def _has_lengths(head: bytes) -> bool:
-    """Whether the file begins with a length and a message of JSON, protobuf or zstd."""
+    """Return whether the file begins with a length prefix and a message in JSON, protobuf or zstd."""
     length, message = int.from_bytes(head[:_PREFIX], "big"), head[_PREFIX:]
     return (
         0 < length <= MAX_DOCUMENT
@@ -187,11 +188,11 @@ def _messages(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterat
         number += 1
         length = int.from_bytes(prefix, "big")
         if len(prefix) == _PREFIX and length > MAX_DOCUMENT:
-            warn(number, f"a message of {length >> 20:,} MiB, or no length where one is expected; read up to there")
+            warn(number, f"a message of {length >> 20:,} MiB, or an invalid length prefix; read up to that point")
             return
         message = file.read(length)
         if len(prefix) < _PREFIX or len(message) < length:
-            warn(number, "torn: its writer was cut off here; skipped")
+            warn(number, f"{TORN}; skipped")
             return
         if message.startswith(_ZSTD):
             warn(number, _COLLECTOR_ZSTD)
@@ -205,7 +206,7 @@ def _messages(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterat
 
 
 def _from_protobuf(data: bytes) -> bytes | None:
-    """Return traces in protobuf as JSON; `None` when they are none."""
+    """Return protobuf traces as JSON; `None` when it is something else."""
     from google.protobuf import json_format
     from google.protobuf.message import DecodeError
     from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
@@ -233,7 +234,7 @@ def _lines(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterator[
 
 
 def _unwrapped(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Take from lines what Docker's and Kubernetes' logs put around them; both cut lines at 16 KiB."""
+    """Yield lines without what Docker's and Kubernetes' logs add; join lines that these split at 16 KiB."""
     parts: dict[bytes, list[bytes]] = {}
     for number, line in lines:
         if line[:1] == b"{":
@@ -262,14 +263,14 @@ def _unwrapped(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]
 
 
 def _assembled(lines: Iterator[tuple[int, bytes]]) -> Iterator[Document]:
-    """Put documents of several lines together."""
+    """Join the lines of documents that span several lines."""
     begun: list[bytes] = []
     first = depth = size = 0
     for number, given in lines:
         line = given.lstrip(_AROUND) if given[:1] in _STARTS else given
         if begun:
             if _TOP.match(line) and begun[0][:1] == b"{" and given[:1] == b"{":
-                yield first, b"".join(begun).rstrip(), False  # it was cut off, and its writer began anew
+                yield first, b"".join(begun).rstrip(), False  # it was cut off, and its writer started again
                 begun, depth, size = [], 0, 0
             else:
                 depth += _deeper(line)
@@ -297,18 +298,18 @@ def _assembled(lines: Iterator[tuple[int, bytes]]) -> Iterator[Document]:
 _STARTS: Final = frozenset(_AROUND[at : at + 1] for at in range(len(_AROUND)))
 _OPENING: Final = frozenset({b"{", b"["})
 _LONG: Final = 4096
-"""Bytes of a line that no writer would have broken off there to indent."""
+"""A line longer than this is not part of an indented document."""
 
 
 def _looks_whole(line: bytes) -> bool:
-    """Whether it is a document, most likely: its brackets are closed, or it is longer than lines that are wrapped."""
+    """Return whether a line is probably a whole document: its brackets are closed, or it is too long to be indented."""
     if len(line) > _LONG:
         return line.rstrip().endswith((b"}", b"]"))
     return line.count(b"{") == line.count(b"}") and line.count(b"[") == line.count(b"]")
 
 
 def _may_go_on(line: bytes) -> bool:
-    """Whether nothing is wrong with it but that it has no end."""
+    """Return whether it is valid as far as it goes, and only its end is missing."""
     try:
         msgspec.json.decode(line.rstrip(), type=msgspec.Raw)
     except msgspec.DecodeError as error:
@@ -319,14 +320,14 @@ def _may_go_on(line: bytes) -> bool:
 
 
 def _deeper(line: bytes) -> int:
-    """Return by how many brackets it goes deeper; those in texts do not count, and no text goes over a line's end."""
+    """Return how many more brackets a line opens than it closes, outside of strings, which cannot span lines."""
     if b'"' in line:
         line = _STRING.sub(b"", line)
     return line.count(b"{") + line.count(b"[") - line.count(b"}") - line.count(b"]")
 
 
 def _has_broken_text(given: str, written: str) -> bool:
-    """Whether texts had to be mended; numbers that had to be are said where their fields are read."""
+    """Return whether strings had to be repaired; repaired numbers are reported where their fields are read."""
     try:
         json.loads(given)
         written.encode()

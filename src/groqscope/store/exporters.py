@@ -20,7 +20,7 @@ from groqscope.store.segments import SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
 _logger = logging.getLogger("groqscope.store")
 
 METRICS_SHARE: Final = 8
-"""Metrics get one part in this many of the room: they repeat themselves, spans do not."""
+"""Metrics get this fraction of the space: unlike spans, each collection repeats the last."""
 
 
 class LocalSpanExporter(SpanExporter):
@@ -38,7 +38,7 @@ class LocalSpanExporter(SpanExporter):
         Args:
             directory: Created with mode 0700; files get 0600.
             segment_bytes: A file that would grow beyond this is followed by a new one.
-            total_bytes: All trace files of the directory, whoever wrote them; the oldest are removed and counted.
+            total_bytes: Limit of all trace files in the directory, by any process; the oldest are removed and counted.
         """
         self.segments = SegmentWriter(
             directory or store_directory(), "traces", segment_bytes=segment_bytes, total_bytes=total_bytes
@@ -48,7 +48,7 @@ class LocalSpanExporter(SpanExporter):
         self._shut_down = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Write one batch; a failure is counted and said once, never raised."""
+        """Write one batch; a failure is counted and logged once, never raised."""
         if self._shut_down or not spans:
             return SpanExportResult.FAILURE if spans else SpanExportResult.SUCCESS
         line = encode_span_line(spans)
@@ -63,7 +63,7 @@ class LocalSpanExporter(SpanExporter):
         self.segments.close()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing waits here: each batch is written before `export` returns."""
+        """Return at once: each batch is written before `export` returns."""
         del timeout_millis
         return True
 
@@ -86,7 +86,7 @@ class LocalMetricExporter(MetricExporter):
         self._shut_down = False
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
-        """Write one collection; a failure is counted and said once, never raised."""
+        """Write one collection; a failure is counted and logged once, never raised."""
         del timeout_millis, kwargs
         if self._shut_down:
             return MetricExportResult.FAILURE
@@ -101,22 +101,22 @@ class LocalMetricExporter(MetricExporter):
         self.segments.close()
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Nothing waits here: each collection is written before `export` returns."""
+        """Return at once: each collection is written before `export` returns."""
         del timeout_millis
         return True
 
 
 def encode_span_line(spans: Sequence[ReadableSpan]) -> bytes | None:
-    """Encode spans as one line without its newline; `None` when the encoder refuses them."""
+    """Encode spans as one line without its newline; `None` when the encoder raises."""
     try:
         return _dump(encode_spans(spans).to_dict())
-    except Exception as error:  # noqa: BLE001 - whatever an attribute holds must not stop the exporter's thread
+    except Exception as error:  # noqa: BLE001 - no attribute value may stop the exporter's thread
         log_failure_once(_logger, "groqscope cannot encode spans, which are lost", error)
         return None
 
 
 def encode_metric_line(metrics_data: MetricsData) -> bytes | None:
-    """Encode metrics as one line without its newline; `None` when the encoder refuses them."""
+    """Encode metrics as one line without its newline; `None` when the encoder raises."""
     try:
         return _dump(encode_metrics(metrics_data).to_dict())
     except Exception as error:  # noqa: BLE001 - as above
@@ -128,5 +128,5 @@ def _dump(message: dict[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(message)
     except UnicodeEncodeError:
-        # Half of a surrogate pair is no UTF-8; written as an escape it still is JSON.
+        # A lone surrogate cannot be encoded as UTF-8; as an escape it is valid JSON.
         return json.dumps(message).encode()

@@ -1,4 +1,4 @@
-"""New records as they are written."""
+"""Reads new records as they are written."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,28 +12,28 @@ from groqscope.store.sources import is_trace_file
 from groqscope.timeline import RequestRecord
 
 INTERVAL: Final = 0.25
-"""Seconds between two looks."""
+"""Seconds between two polls."""
 _BLOCK: Final = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
 class _Place:
     offset: int
-    """How far the file has been read: the end of its last whole line."""
+    """How far the file has been read: the end of its last complete line."""
 
 
 class Follower:
-    """Looks at a directory, or a file, and gives what was added since the last look."""
+    """Polls a directory or a file for records added since the last poll."""
 
     def __init__(self, path: Path | str) -> None:
-        """Begin at the present end."""
+        """Start at the current end of the files."""
         self.path = Path(path)
         self.report = ReadReport()
         self._decoder = RecordDecoder(self.report, timelines=False)
         self._places = {file: _Place(_end_of_lines(file)) for file in self._files()}
 
     def poll(self) -> list[RequestRecord]:
-        """Give the records added since the last look, earliest start first; none when the directory does not exist."""
+        """Return the records added since the last poll, sorted by start; none when the directory does not exist."""
         records: list[RequestRecord] = []
         files = self._files()
         for gone in self._places.keys() - set(files):
@@ -61,12 +61,12 @@ def follow(
     interval: float = INTERVAL,
     wait: Callable[[float], object] | None = None,
 ) -> Iterator[list[RequestRecord]]:
-    """Yield what was added at each look, also when it was nothing, until `stop` is set.
+    """Yield the records added at each poll, possibly none, until `stop` is set.
 
     Args:
         path: A directory, or one file; it need not exist yet.
-        stop: Ends the wait at once, and the iteration.
-        interval: Seconds between two looks.
+        stop: Ends the iteration, also during a wait.
+        interval: Seconds between two polls.
         wait: Waits so many seconds; by default `stop.wait`.
     """
     follower = Follower(path)
@@ -76,11 +76,11 @@ def follow(
 
 
 def _added(file: Path, place: _Place) -> Iterator[bytes]:
-    """Yield the whole lines after a place and move it; a line still being written stays for the next look."""
+    """Yield the complete lines after a position and advance it; an incomplete line is left for the next poll."""
     try:
         with file.open("rb") as stream:
             if stream.seek(0, 2) < place.offset:
-                place.offset = 0  # it was cut and begun anew
+                place.offset = 0  # the file was truncated and restarted
             stream.seek(place.offset)
             block = stream.read(_BLOCK)
     except OSError:
@@ -90,11 +90,11 @@ def _added(file: Path, place: _Place) -> Iterator[bytes]:
         place.offset += len(whole) + 1
         yield from (line for line in whole.split(b"\n") if line.strip())
     elif len(block) == _BLOCK:
-        place.offset += len(block)  # no line is that long; its end will be a broken line
+        place.offset += len(block)  # longer than any line: skip it; its rest will be reported as a broken line
 
 
 def _end_of_lines(file: Path) -> int:
-    """Give the end of the last whole line."""
+    """Return the end of the last complete line."""
     try:
         with file.open("rb") as stream:
             end = stream.seek(0, 2)

@@ -1,4 +1,4 @@
-"""Spans of other instrumentations, read as far as they go."""
+"""Reads spans of other instrumentations, as far as they follow the GenAI conventions."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,7 +19,7 @@ _ALIASES: Final = {
     "llm.is_streaming": "gen_ai.request.stream",
     "gen_ai.request.is_stream": "gen_ai.request.stream",
 }
-"""Older names, and those of single libraries."""
+"""Older attribute names, and names that single libraries use."""
 _READ: Final = frozenset(a.name for a in semconv.FIELDS if not a.name.startswith(("groqscope.", "groq.")))
 
 
@@ -33,9 +33,9 @@ def foreign_record(
     service: str | None = None,
     failed: bool = False,
 ) -> RequestRecord | None:
-    """Make a record of an inference span of Groq that somebody else wrote; `None` when it is none.
+    """Return a record from another library's inference span of Groq; `None` when the span is something else.
 
-    Phases, attempts and tool calls are not in it. An attribute of the wrong kind is left out.
+    It has no phases, attempts or tool calls. Attributes of the wrong type are omitted.
     """
     provider = attributes.get(semconv.PROVIDER_NAME) or attributes.get(semconv.SYSTEM)
     operation = attributes.get(semconv.OPERATION_NAME) or attributes.get("llm.request.type")
@@ -62,7 +62,7 @@ def record_of_conventions(
     service: str | None = None,
     failed: bool = False,
 ) -> RequestRecord:
-    """Make a record of what the GenAI conventions name. An attribute of the wrong kind is left out."""
+    """Return a record from the attributes of the GenAI conventions. Attributes of the wrong type are omitted."""
     found: dict[str, Any] = {}
     for name, value in attributes.items():
         known = _ALIASES.get(name, name)

@@ -1,8 +1,8 @@
-"""OTLP JSON in a form that is not the usual one, or damaged: read part by part, so that a part costs only itself.
+"""Reads damaged or unusual OTLP JSON part by part, so that a defect loses only the part it is in.
 
-Usual is what the specification says and what groqscope and the collector write. Here come the names of protobuf
-(`resource_spans`), the older ones (`instrumentationLibrarySpans`), those of Tempo (`batches`, `trace`), numbers as text
-and the other way round, values that a processor replaced, and parts that are missing or of another kind.
+`otlp` reads what the specification says and what groqscope and the collector write. This module also accepts protobuf's
+names (`resource_spans`), older names (`instrumentationLibrarySpans`), Tempo's names (`batches`, `trace`), numbers as
+strings and strings as numbers, values that a processor replaced, and parts that are missing or of the wrong type.
 """
 
 import re
@@ -26,22 +26,22 @@ _decode: Final = msgspec.json.decode
 _SCOPE_SPANS: Final = ("scopeSpans", "instrumentationLibrarySpans", "ilSpans")
 _OTHER_SIGNALS: Final = frozenset({"resourceMetrics", "resourceLogs", "resourceProfiles"})
 _NOT_OTLP: Final = {
-    frozenset({"data"}): "Jaeger's JSON, or the answer of another API",
+    frozenset({"data"}): "Jaeger's JSON, or the response of another API",
     frozenset({"traceId", "id"}): "Zipkin's JSON",
-    frozenset({"traces"}): "the result of a search in Tempo, which has no spans",
-    frozenset({"context", "start_time"}): "what OpenTelemetry's console exporter prints",
+    frozenset({"traces"}): "the result of a Tempo search, which contains no spans",
+    frozenset({"context", "start_time"}): "the output of OpenTelemetry's console exporter",
 }
-"""What else a file of JSON may be, by the keys it has."""
+"""Other JSON formats, by the keys that identify them."""
 
 
 def spans(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
-    """Yield each span with its resource's `service.name`; a part of it that could not be read is absent.
+    """Yield each span with its resource's `service.name`; unreadable parts of it are absent.
 
     Raises:
         msgspec.DecodeError: the document is not JSON.
         UnicodeDecodeError: it is not UTF-8.
     """
-    document.decode()  # what is not UTF-8 is refused before the first span, so that none is read twice
+    document.decode()  # raise on invalid UTF-8 before the first span, so that no span is read twice
     if _SNAKE_CASE.search(document):
         document = _SNAKE_CASE.sub(_camel_case, document)
     for place, raw in _resource_spans(document, warn):
@@ -64,18 +64,18 @@ def spans(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
 def attributes(raw: msgspec.Raw | bytes, place: str, warn: Warn) -> dict[str, Any]:
     """Return the attributes by name."""
     found: dict[str, Any] = {}
-    for number, one in enumerate(_list(_mended(raw, place, warn), place, warn)):
+    for number, one in enumerate(_list(_repaired(raw, place, warn), place, warn)):
         attribute = _object(one, f"{place}[{number}]", warn)
         if not attribute:
             continue
         key = _decode(attribute.get("key", msgspec.Raw(_NULL)))
         if not isinstance(key, str):
-            warn(f"{place}[{number}]: an attribute without a name; left out")
+            warn(f"{place}[{number}]: an attribute without a name; omitted")
             continue
         try:
             value = _value(_decode(attribute.get("value", msgspec.Raw(_NULL))))
         except (ValueError, TypeError, OverflowError):
-            warn(f"{place}[{number}] ({key:.80}): its value cannot be read; left out")
+            warn(f"{place}[{number}] ({key:.80}): its value is unreadable; omitted")
             continue
         if value is not None:
             found[key] = value
@@ -85,7 +85,7 @@ def attributes(raw: msgspec.Raw | bytes, place: str, warn: Warn) -> dict[str, An
 def events(raw: msgspec.Raw | bytes, warn: Warn) -> list[EventRead]:
     """Return the events of a span."""
     found: list[EventRead] = []
-    for number, one in enumerate(_list(_mended(raw, "events", warn), "events", warn)):
+    for number, one in enumerate(_list(_repaired(raw, "events", warn), "events", warn)):
         place = f"events[{number}]"
         event = _object(one, place, warn)
         name = _text(event, "name", place, warn)
@@ -99,7 +99,7 @@ def _resource_spans(document: bytes, warn: Warn) -> Iterator[tuple[str, msgspec.
     if document.lstrip()[:1] != b"[":
         yield from _resource_spans_of(document, warn)
         return
-    said: set[str] = set()  # an array of documents, as `jq --slurp` makes it
+    said: set[str] = set()  # for an array of documents, as `jq --slurp` makes it
     for number, one in enumerate(_decode_list(document)):
         yield from ((f"[{number}].{place}", raw) for place, raw in _resource_spans_of(bytes(one), said.add))
     for reason in sorted(said):
@@ -119,7 +119,7 @@ def _resource_spans_of(document: bytes, warn: Warn) -> Iterator[tuple[str, msgsp
     if key is not None:
         found = _list(top[key], key, warn)
         yield from ((f"{key}[{number}]", raw) for number, raw in enumerate(found))
-    elif any(key in top for key in _SCOPE_SPANS):  # one entry of `resourceSpans`, as a filter of lines leaves it
+    elif any(key in top for key in _SCOPE_SPANS):  # a single entry of `resourceSpans`
         yield "document", msgspec.Raw(document)
     elif top and not _OTHER_SIGNALS & top.keys():
         what = next((name for keys, name in _NOT_OTLP.items() if keys <= top.keys()), "an object without resourceSpans")
@@ -143,22 +143,22 @@ def _span(fields: _Object, place: str, warn: Warn) -> Span:
 
 
 def _object(raw: msgspec.Raw | bytes, place: str, warn: Warn) -> _Object:
-    """Return an object by the names of its fields; empty when it is none."""
+    """Return the fields of an object by name; none when it is not an object."""
     try:
         return _decode_object(raw)
     except msgspec.ValidationError:
         if bytes(raw) != _NULL:
-            warn(f"{place} is no object; left out")
+            warn(f"{place} is not an object; omitted")
         return {}
 
 
 def _list(raw: msgspec.Raw | bytes, place: str, warn: Warn) -> list[msgspec.Raw]:
-    """Return an array's elements; none when it is no array."""
+    """Return the elements of an array; none when it is not an array."""
     try:
         return _decode_list(raw)
     except msgspec.ValidationError:
         if bytes(raw) != _NULL:
-            warn(f"{place} is no array; left out")
+            warn(f"{place} is not an array; omitted")
         return []
 
 
@@ -186,22 +186,22 @@ def _field(fields: _Object, name: str, place: str, warn: Warn, convert: Any) -> 
     except (ValueError, TypeError, OverflowError):
         converted = None
     if converted is None:
-        warn(f"{place}.{name} cannot be read; left out")
+        warn(f"{place}.{name} is unreadable; omitted")
     return converted
 
 
-def _mended(raw: msgspec.Raw | bytes, place: str, warn: Warn) -> msgspec.Raw | bytes:
-    """Mend texts that no strict reader takes: what a limit of bytes cut inside a character, for example."""
+def _repaired(raw: msgspec.Raw | bytes, place: str, warn: Warn) -> msgspec.Raw | bytes:
+    """Repair strings that a strict parser rejects, for example one that was cut inside a UTF-8 sequence."""
     try:
         _decode(raw)
     except (msgspec.DecodeError, UnicodeError):
-        warn(f"{place}: a text that is not UTF-8, or not as JSON has it: what cannot be read of it was replaced")
+        warn(f"{place}: a text is not valid UTF-8 or JSON: its unreadable characters were replaced")
         return next(iter(split(bytes(raw))[0]), b"[]")
     return raw
 
 
 def _whole(value: Any) -> int | None:
-    """Return a whole number, however it is written; `None` when it is none."""
+    """Return an integer from a number or a string; `None` when it is not an integer."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -212,10 +212,10 @@ def _whole(value: Any) -> int | None:
 
 
 def _value(value: Any) -> Any:
-    """Return what an `AnyValue` holds; what stands bare in its place is taken for the value.
+    """Return the value in an `AnyValue`; a bare value in its place is accepted too.
 
     Raises:
-        ValueError: it holds something else than it says.
+        ValueError: the value does not have the type that its key names.
     """
     if isinstance(value, str | int | float):
         return value
@@ -276,7 +276,7 @@ _READERS: Final = {
 
 
 _SNAKE_CASE: Final = re.compile(rb'"([a-z]+(?:_[a-z]+)+)"(?=\s*:)')
-"""A name as protobuf has it; inside a text its second quote would have a backslash before it."""
+"""A field name in protobuf's snake_case; inside a string its closing quote would be escaped."""
 
 
 def _camel_case(match: re.Match[bytes]) -> bytes:

@@ -1,7 +1,7 @@
-"""The messages of OTLP JSON, as far as they are read.
+"""The messages of OTLP JSON, with the fields that are read.
 
-The attributes and events of a span stay raw bytes until somebody wants them: most spans of a store are children
-without a record.
+The attributes and events of a span stay raw bytes until they are needed: most spans of a store are children without a
+record.
 """
 
 from typing import Final
@@ -71,13 +71,13 @@ class Span(_Wire):
 
 
 class Resource(_Wire):
-    """Who sent the spans."""
+    """The resource that produced the spans."""
 
     attributes: list[KeyValue] | None = None
 
 
 class ScopeSpans(_Wire):
-    """The spans of one library."""
+    """The spans of one instrumentation scope."""
 
     spans: list[Span] | None = None
 

@@ -1,7 +1,7 @@
-"""Each request once, however often its span arrives.
+"""Yields each request once, however often its span was stored.
 
-A collector delivers at least once, and a store and the collector's copy of it hold the same requests. A request is
-known by its trace id and span id together. Of several copies the first one read counts.
+A collector delivers at least once, and a store and the collector's copy of it contain the same requests. Trace id and
+span id together identify a request. Of several copies the first one read is kept.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from groqscope.store.report import ReadReport
 
 ROOM: Final = 500_000
-"""Ids remembered at least; at most twice as many, which take about 100 MB. A copy that comes later than that is not
-noticed; those of several files come side by side, because records are merged by their start."""
+"""Least number of ids remembered; the most is twice that, about 100 MB. A copy that comes later is not recognised;
+copies in several files come close together, because records are merged by their start."""
 
 
 class SeenIds:
@@ -26,7 +26,7 @@ class SeenIds:
         self.old: set[int] = set()
 
     def add(self, trace_id: str | None, span_id: str | None) -> bool:
-        """Note a pair of ids; whether it is new. One that lacks an id cannot be told from others, and is."""
+        """Add a pair of ids; return whether it is new. A pair with a missing id always counts as new."""
         return trace_id is None or span_id is None or self._add(hash((trace_id, span_id)))
 
     def _add(self, key: int) -> bool:
@@ -38,13 +38,13 @@ class SeenIds:
         return True
 
     def common(self, other: "SeenIds") -> "SeenIds":
-        """Return the ids that both have seen; both of this process, or of processes forked from it."""
+        """Return the ids that are in both, which must come from this process or from processes forked from it."""
         both = SeenIds(self._room)
         both.young = (self.young | self.old) & (other.young | other.old)
         return both
 
     def update(self, other: "SeenIds") -> None:
-        """Note what another one has seen."""
+        """Add the ids of another one."""
         for key in (*other.old, *other.young):
             self._add(key)
 
@@ -59,12 +59,12 @@ class SeenIds:
 def once(
     records: Iterable[RequestRecord], report: "ReadReport", *, elsewhere: SeenIds | None = None
 ) -> Iterator[RequestRecord]:
-    """Yield each request once; repeats are counted in the report, and no more among its records.
+    """Yield each request once; the report counts copies as repeats, not as records.
 
     Args:
-        records: What was read.
-        report: Where repeats are counted.
-        elsewhere: Requests that count elsewhere, and are repeats here.
+        records: The records as read.
+        report: Its counts are updated.
+        elsewhere: Requests that were counted elsewhere, and are repeats here.
     """
     seen = report.seen = SeenIds()
     for record in records:

@@ -1,4 +1,4 @@
-"""OTLP JSON as spans; what does not have the usual form goes through `lenient`, part by part."""
+"""Reads spans from OTLP JSON; `lenient` reads documents that are damaged or unusual, part by part."""
 
 import base64
 import binascii
@@ -34,7 +34,7 @@ _decode_events: Final = msgspec.json.Decoder(list[SpanEvent] | None, strict=Fals
 def spans_of(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
     """Yield each span of a `TracesData` with its resource's `service.name`; documents of other signals yield nothing.
 
-    What does not fit is passed over with a warning that names its place, and the rest is yielded.
+    An unreadable part is skipped with a warning that says where it is, and the rest is yielded.
 
     Raises:
         msgspec.DecodeError: the document is not JSON.
@@ -54,7 +54,7 @@ def spans_of(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
 
 
 def attributes_of(span: Span, warn: Warn) -> dict[str, AttributeValue]:
-    """Return the attributes by name; what is damaged is left out, and `warn` is told."""
+    """Return the attributes by name; damaged ones are omitted and reported to `warn`."""
     try:
         return to_dict(_decode_attributes(span.attributes))
     except (msgspec.DecodeError, ValueError, OverflowError):
@@ -62,7 +62,7 @@ def attributes_of(span: Span, warn: Warn) -> dict[str, AttributeValue]:
 
 
 def events_of(span: Span, warn: Warn) -> list[EventRead]:
-    """Return the events; what is damaged is left out, and `warn` is told."""
+    """Return the events; damaged ones are omitted and reported to `warn`."""
     try:
         decoded = _decode_events(span.events) or ()
         return [(event.name, to_dict(event.attributes), int(event.time_unix_nano or 0)) for event in decoded]
@@ -71,18 +71,18 @@ def events_of(span: Span, warn: Warn) -> list[EventRead]:
 
 
 def kind_of(span: Span) -> int:
-    """Return the kind as a number; some write its name."""
+    """Return the kind as a number, although some writers use its name."""
     kind = span.kind
     return kind if isinstance(kind, int) else _KINDS.get(kind or "", 0)
 
 
 def failed(span: Span) -> bool:
-    """Whether the span's status is an error."""
+    """Return whether the span's status is an error."""
     return span.status is not None and span.status.code in _ERROR_CODES
 
 
 def hex_id(text: str | None, digits: int) -> str | None:
-    """Bring an id to lower-case hex; Tempo writes base64.
+    """Return an id in lower-case hex, from hex or from base64, which Tempo writes.
 
     Raises:
         ValueError: it is something else.

@@ -1,9 +1,9 @@
-"""Records of many files as one stream in time order, in bounded memory.
+"""Reads the records of many files as one stream sorted by start, in bounded memory.
 
-Order: a request is written when it ends, a record is placed by its start. Each source (the files of one process, or
-one file) passes through a window that gives back the earliest start it holds, and the sources are merged by start. So
-records come in order of start unless a request lasted so long that a whole window of later ones had ended before it;
-such a record comes late, none is lost. A source is opened when the merge reaches the first start in it.
+Requests are written in the order in which they end, so records have to be sorted by start. Each source (the files of
+one process, or one file) passes through a window, a heap that yields its earliest start, and the sources are merged by
+start. Records are in order unless a request lasted so long that a whole window of later requests ended before it; such
+a record comes late, but is not lost. A source is opened when the merge reaches its first start.
 """
 
 import heapq
@@ -18,9 +18,9 @@ from groqscope.store.sources import Source, name_of, read_documents, sources
 from groqscope.timeline import RequestRecord
 
 WINDOW: Final = 1024
-"""Records that wait in a source's window."""
+"""Size of a source's window in records."""
 _ROOM: Final = 16 * WINDOW
-"""Records that wait in all windows together, as far as each keeps a few."""
+"""Size of all windows together, which many sources share; each has a minimum."""
 _MIN_WINDOW: Final = 16
 
 
@@ -35,16 +35,16 @@ def read_records(
 ) -> Iterator[RequestRecord]:
     """Yield the records in files, directories and standard input (`-`), each once, earliest start first.
 
-    Files may be compressed by gzip. Nothing is raised for what they hold: what cannot be read is passed over and noted.
-    Of several copies of a request, the one of the source that was named first counts.
+    Files may be gzip-compressed. Their content raises no exceptions: what cannot be read is skipped and reported. Of
+    several copies of a request, the one in the source that was named first is used.
 
     Args:
-        paths: A directory stands for its trace files.
-        report: Filled with counts and warnings while reading goes on.
-        since: Only requests that start at or after this, Unix nanoseconds.
-        until: Only requests that start before this, Unix nanoseconds.
-        timelines: Read arrival times of chunks; without them a record takes a fraction of the memory.
-        elsewhere: Requests that count elsewhere: here they are repeats.
+        paths: A directory means the trace files in it.
+        report: Updated with counts and warnings during reading.
+        since: Only requests that start at or after this, in Unix nanoseconds.
+        until: Only requests that start before this, in Unix nanoseconds.
+        timelines: Whether to read the arrival times of chunks; a record without them takes a fraction of the memory.
+        elsewhere: Requests that were counted elsewhere, and are repeats here.
     """
     report = ReadReport() if report is None else report
     found = sources(paths, report)
@@ -75,7 +75,7 @@ def _push(
 
 
 def in_order(records: Iterable[RequestRecord], size: int) -> Iterator[RequestRecord]:
-    """Sort by start within a window of so many records."""
+    """Sort records by start within a window of `size` records."""
     window: list[tuple[int, int, RequestRecord]] = []
     for number, record in enumerate(records):
         item = (record.start_unix_ns, number, record)

@@ -1,8 +1,8 @@
-"""Lines appended to files of bounded size, in a directory of bounded size.
+"""Appends lines to files of bounded size, in a directory of bounded size.
 
-Each process has files of its own, named `SIGNAL-START-PID-RANDOM.NUMBER.jsonl`: when this writer began (UTC,
-microseconds), the process, four hex digits, and a number that grows. A line goes out in one `write` on a file opened
-for appending, so lines of threads and processes never mix, and a process killed between two lines leaves whole lines.
+Each process has its own files, named `SIGNAL-START-PID-RANDOM.NUMBER.jsonl`: when the writer started (UTC,
+microseconds), the process, four hex digits, and a counter. Each line is one `write` to a file opened for appending, so
+lines of threads and processes never mix, and a process killed between two lines leaves complete lines.
 """
 
 import os
@@ -20,9 +20,9 @@ from groqscope.store.directory import make_private, say_not_written
 
 MIB: Final = 1024 * 1024
 SEGMENT_BYTES: Final = 32 * MIB
-"""A file that reaches this size is followed by a new one."""
+"""After a file reaches this size, a new one is opened."""
 TOTAL_BYTES: Final = 1024 * MIB
-"""The size of all files of one signal; the oldest make room."""
+"""Limit of all files of one signal; the oldest are removed."""
 
 _FLAGS: Final = (
     os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
@@ -33,7 +33,7 @@ _FLAGS: Final = (
 class SegmentWriter:
     """Appends lines to the files of one signal; safe between threads and after a fork.
 
-    What cannot be written is given up, counted and said once: nothing is raised.
+    A line that cannot be written is dropped and counted, and the first failure is logged; nothing is raised.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class SegmentWriter:
         return self._path
 
     def write(self, line: bytes) -> bool:
-        """Append one line, given without its newline; whether it was written."""
+        """Append a line, given without its newline; return whether it was written."""
         with self._lock:
             try:
                 self._append(line)
@@ -93,9 +93,9 @@ class SegmentWriter:
         self._stem = f"{self.signal}-{began:%Y%m%dT%H%M%S%fZ}-{os.getpid()}-{secrets.token_hex(2)}"
 
     def begin_again(self) -> None:
-        """Leave the parent's file to the parent: for a child process after a fork."""
+        """Let go of the parent's file, in a child process after a fork."""
         fd = self._fd
-        # The lock is replaced, not taken: a thread that no longer exists here may hold it.
+        # Replace the lock instead of acquiring it: a thread that does not exist in the child may hold it.
         self._begin()
         if fd is not None:
             with suppress(OSError):
@@ -111,7 +111,8 @@ class SegmentWriter:
         before = self._size
         try:
             while data:
-                # A regular file takes all of it in one call unless the disk is full, and then the rest raises.
+                # A regular file accepts the whole line in one call unless the disk is full; then writing the rest
+                # raises.
                 written = os.write(self._fd, data)
                 self._size += written
                 data = data[written:]
@@ -128,7 +129,7 @@ class SegmentWriter:
         self._path, self._size = path, 0
 
     def _take_back(self, size: int) -> None:
-        """Leave neither half a line nor an empty file."""
+        """Remove a partially written line, and the file if it is then empty."""
         assert self._fd is not None
         with suppress(OSError):
             if size:
@@ -144,7 +145,7 @@ class SegmentWriter:
 
     @staticmethod
     def _is_gone(fd: int) -> bool:
-        """Whether the file was removed by somebody, another process making room for example."""
+        """Return whether the file was removed, for example by another process that made room."""
         return os.name == "posix" and os.fstat(fd).st_nlink == 0
 
     def _make_room(self, room: int) -> None:
@@ -153,14 +154,14 @@ class SegmentWriter:
         for _, size, path in files:
             if total <= self._total_bytes:
                 return
-            with suppress(OSError):  # another process may have been faster
+            with suppress(OSError):  # another process may have removed it already
                 path.unlink()
                 self.removed += 1
             total -= size
 
 
 def segment_files(directory: Path, signal: str) -> Iterator[tuple[int, int, Path]]:
-    """Yield time of last change in nanoseconds, size and path of each file of a signal."""
+    """Yield the modification time in nanoseconds, size and path of each file of a signal."""
     for path in directory.glob(f"{signal}-*.jsonl"):
         with suppress(OSError):
             status = path.stat()

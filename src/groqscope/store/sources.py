@@ -1,4 +1,4 @@
-"""Files, directories and standard input as documents; the files of one process belong together."""
+"""Groups files, directories and standard input into sources, and reads their documents."""
 
 import io
 import re
@@ -22,20 +22,20 @@ _HEAD: Final = 64 * 1024
 
 @dataclass(slots=True)
 class Source:
-    """The files of one process in the order in which they were written, or one other file."""
+    """The files of one process in the order in which they were written, or a single other file."""
 
     paths: list[Path | None] = field(default_factory=list["Path | None"])
     """`None` is standard input."""
     rank: int = 0
-    """Its place among those named: of two copies of a request, the one of the earlier source counts."""
+    """Its position on the command line: of two copies of a request, the one in the earlier source is used."""
     began: int = 0
-    """No record in it starts much before this, Unix nanoseconds; 0 when that is not known."""
+    """About the earliest start of its records, in Unix nanoseconds; 0 when unknown."""
 
 
 def sources(paths: Iterable[Path | str], report: ReadReport, *, every_signal: bool = False) -> list[Source]:
-    """Sort files into sources; a directory stands for the files in it (not below it), `-` for standard input.
+    """Group files into sources; a directory means the files in it (not below it), `-` means standard input.
 
-    Of a directory's files those of traces are read, and the others when asked for.
+    Of a directory only the trace files are read, unless `every_signal` is set.
     """
     found: dict[str, Source] = {}
     for path in _files(paths, report, every_signal=every_signal):
@@ -56,17 +56,17 @@ def sources(paths: Iterable[Path | str], report: ReadReport, *, every_signal: bo
 
 
 def is_trace_file(path: Path) -> bool:
-    """Whether a file of a directory is read: OTLP JSON by its name, and not our metrics."""
+    """Return whether a file contains traces, by its name: OTLP JSON, but not our metrics."""
     return is_otlp_file(path) and not path.name.startswith(("metrics-", "logs-"))
 
 
 def is_otlp_file(path: Path) -> bool:
-    """Whether a file holds OTLP JSON, by its name."""
+    """Return whether a file contains OTLP JSON, by its name."""
     return path.name.endswith(_SUFFIXES)
 
 
 def read_documents(path: Path | None, report: ReadReport) -> Iterator[Document]:
-    """Yield line, bytes and completeness of each JSON document; what cannot be read is a warning."""
+    """Yield line, bytes and completeness of each JSON document; report what cannot be read as a warning."""
     name = name_of(path)
     try:
         with _opened(path) as file:
@@ -83,7 +83,7 @@ def read_documents(path: Path | None, report: ReadReport) -> Iterator[Document]:
 
 
 def name_of(path: Path | None) -> str:
-    """Name a source in messages."""
+    """Return the name of a file in messages."""
     return STDIN if path is None else str(path)
 
 
@@ -107,7 +107,7 @@ def _files(paths: Iterable[Path | str], report: ReadReport, *, every_signal: boo
 def _opened(path: Path | None) -> Generator[BinaryIO]:
     """Open a file; standard input stays open afterwards."""
     if path is None:
-        # Its own buffer on the same descriptor: a replaced `sys.stdin` need not be able to peek.
+        # A separate buffer on the same descriptor, because a replaced `sys.stdin` may not support `peek`.
         buffered = io.BufferedReader(cast("io.RawIOBase", sys.stdin.buffer), BUFFER)
         try:
             yield cast("BinaryIO", buffered)
@@ -119,7 +119,7 @@ def _opened(path: Path | None) -> Generator[BinaryIO]:
 
 
 def _began(path: Path | None) -> int:
-    """Give the earliest start in the first lines of a file: children end, and are written, before their parents."""
+    """Return the earliest start in the first lines of a file: children end, and are written, before their parents."""
     try:
         with open(path, "rb", buffering=0) if path else io.BytesIO() as file:  # noqa: PTH123 - `Path.open` buffers
             return min(map(int, _START.findall(file.read(_HEAD) or b"")), default=0)

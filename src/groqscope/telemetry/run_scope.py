@@ -63,16 +63,17 @@ def allowed_baggage() -> frozenset[str]:
     return frozenset(name.strip() for name in os.environ.get(BAGGAGE_VARIABLE, "").split(",") if name.strip())
 
 
-def facts_around(context: Context, outer: Span, allowed: Collection[str] = ()) -> SpanFacts:
-    """Return what a request learns from around it.
+def facts_of_context(context: Context, outer: Span, allowed: Collection[str] = ()) -> SpanFacts:
+    """Return the run, agent, conversation, user and tags of a request, from its context.
 
-    `groqscope.run(...)` first, then the span that is current (`outer`; frameworks write the agent and the conversation
-    on it), then those baggage entries that are allowed: baggage may come from another service, and who calls that.
+    Sources in order of precedence: `groqscope.run(...)`, the current span (`outer`, on which frameworks set the agent
+    and the conversation), and the allowed baggage entries. Other entries are ignored: any service upstream may set
+    baggage.
     """
     facts: SpanFacts = {}
-    around = current_run(context)
-    if around is not None:
-        facts = {"run": around.name, "conversation": around.conversation, "user": around.user, "tags": around.tags}
+    run = current_run(context)
+    if run is not None:
+        facts = {"run": run.name, "conversation": run.conversation, "user": run.user, "tags": run.tags}
     attributes: Any = getattr(outer, "attributes", None) or {}
     found = {name: attributes.get(name) for name in _FROM_SPANS}
     tags: dict[str, str] = {}

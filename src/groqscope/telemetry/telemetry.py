@@ -20,7 +20,7 @@ from groqscope.telemetry.content import Content, ContentPolicy
 from groqscope.telemetry.cost import warm_up
 from groqscope.telemetry.metrics import MetricAttributes, shared_metrics
 from groqscope.telemetry.outer_inference import INFERENCE, OuterInference, find_outer_inference
-from groqscope.telemetry.run_scope import allowed_baggage, facts_around
+from groqscope.telemetry.run_scope import allowed_baggage, facts_of_context
 from groqscope.telemetry.spans import children, emit, end_interrupted, guarded, write
 from groqscope.timeline import RequestFacts, RequestRecord, SpanFacts
 
@@ -74,7 +74,7 @@ class Telemetry:
             context = trace.set_span_in_context(outer.span, context)
             # Now, because the outer span may end before ours. Readers of both spans count the request by ours.
             outer.span.set_attribute(semconv.REQUESTS, _total(outer.span, semconv.REQUESTS, 1))
-        facts = facts_around(context, trace.get_current_span(context), self._baggage)
+        facts = facts_of_context(context, trace.get_current_span(context), self._baggage)
         model = request.get("model")
         in_flight = self.metrics.in_flight(operation, model)
         name = semconv.SPAN_NESTED if nested else operation
