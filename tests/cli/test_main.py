@@ -104,7 +104,7 @@ def test_a_full_disk_below_standard_output(command):
             [*GROQSCOPE, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
         )
 
-    assert done.stderr == "groqscope: standard output cannot be written: No space left on device\n"
+    assert done.stderr == "groqscope: cannot write to standard output: No space left on device\n"
     assert done.returncode == 2
 
 

@@ -106,7 +106,7 @@ def test_a_bad_recording_is_said_and_the_rest_served(tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (["--replay", "nowhere"], "nowhere: no such directory"),
-        (["--pace", "fast"], "--pace 'fast': `reported`, or milliseconds before each event"),
+        (["--pace", "fast"], "--pace 'fast': use `reported`, or milliseconds before each event"),
         (["--pace", "-1"], "--pace '-1'"),
         (["--speed", "0"], "--speed"),
         (["--port", "70000"], "--port"),

@@ -221,7 +221,7 @@ def test_said_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyP
         assert model.client is model.client
 
     assert [r.levelno for r in caplog.records] == [logging.WARNING]
-    assert "MockGroq as it is; its requests are not observed" in caplog.text
+    assert "MockGroq; its requests are not observed" in caplog.text
     assert "groq.AsyncGroq and its subclasses" in caplog.text
 
 

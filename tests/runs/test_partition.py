@@ -174,7 +174,7 @@ def test_parent_that_never_arrived():
 
     assert run.span_id is None
     assert shares(run) == {("model", "send"): 20, ("idle", "idle"): 20}
-    assert run.missing == ("a span around it did not arrive (not sampled, not exported, or still running)",)
+    assert run.missing == ("a parent span is missing (not sampled, not exported, or still running)",)
 
 
 def test_still_running():

@@ -30,8 +30,8 @@ Examples:
   groqscope audit --compare before.jsonl after.jsonl
   groqscope audit --runs --order slowest
 \b
-Exit status: 0 success, 1 a budget is exceeded, 2 an error or unreadable input,
-3 too few requests to decide whether a budget is exceeded.
+Exit status: 0 success, 1 a budget is exceeded, 2 an error or unreadable
+input, 3 too few requests to decide whether a budget is exceeded.
 """
 
 

@@ -20,7 +20,7 @@ _EXAMPLES = """\b
 Examples:
   groqscope doctor                             with your program's settings
   opentelemetry-instrument groqscope doctor    the same, under zero code
-  groqscope doctor --json                      for a bug report, without secrets
+  groqscope doctor --json                      for bug reports, no secrets
 \b
 Exit status: 0 success, 1 something is broken.
 """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\b
 Examples:
   groqscope simulate                          a short answer to every request
-  groqscope simulate --replay bundled         the recordings that come with groqscope
+  groqscope simulate --replay bundled         the recordings in groqscope
   groqscope simulate --replay DIR --pace 5    your own, an event every 5 ms
 """
 _PORT = 8787

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  groqscope tail                                   the requests of your programs
+  groqscope tail                                   your programs' requests
   groqscope tail --where 'ttfc > 1s or failed'     slow or failed requests
-  groqscope tail --tempo http://127.0.0.1:3200     requests that arrive in Tempo
+  groqscope tail --tempo http://127.0.0.1:3200     requests in Tempo
 """
 TEMPO_INTERVAL: Final = 3.0
 _TEMPO_BACK_NS: Final = 60_000_000_000

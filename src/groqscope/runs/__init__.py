@@ -1,4 +1,4 @@
-"""Runs: what an agent, a conversation or a server did around its Groq requests, and where the time went."""
+"""Runs: what an agent or a server did around its Groq requests, and how long each part took."""
 
 from groqscope.runs.findings import NOTICEABLE_NS, Finding, FindingKind, findings_of
 from groqscope.runs.partition import Overlap, Segment

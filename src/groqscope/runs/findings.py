@@ -1,7 +1,7 @@
-"""Why a run took as long as it did: few rules, each silent unless what it names took a good part of the run.
+"""Rules that explain why a run took so long.
 
-A rule speaks only of time that a person would notice (`NOTICEABLE_NS`) and that is a good part of the run (its own
-share below). What it says is facts; the audit makes sentences of them.
+A rule reports only time that a person would notice (`NOTICEABLE_NS`) and that is a considerable share of the run (each
+rule has its own threshold below). Findings are data; the audit turns them into sentences.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ FindingKind = Literal[
 ]
 
 NOTICEABLE_NS: Final = 100_000_000
-"""What is shorter is no finding, whatever its share: below 100 ms a person sees an instant reaction."""
+"""Shortest time that is a finding, whatever its share: below 100 ms a reaction seems instant."""
 _SHARES: Final[Mapping[FindingKind, float]] = {
     "tool": 0.25,
     "sequential_requests": 0.2,
@@ -32,35 +32,35 @@ _SHARES: Final[Mapping[FindingKind, float]] = {
     "queue": 0.2,
     "idle": 0.2,
 }
-"""The part of the run that a finding has to take."""
+"""The least share of the run for each kind of finding."""
 _LEAST_IN_A_ROW: Final = 3
-"""Requests one after the other that did not need each other's answers, before it is worth saying."""
+"""Least number of sequential requests that did not depend on each other."""
 _GROWN: Final = 2.0
 _GROWN_TOKENS: Final = 2_000
-"""A context has grown when the last request's input is twice the first's, and so many tokens more."""
+"""A context has grown if the last request's input is twice the first's, and larger by this many tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One reason for a run's length."""
+    """One reason for a run's duration."""
 
     kind: FindingKind
     lost_ns: int
-    """The time it took, or would have been saved."""
+    """The time that it took, or that avoiding it would have saved."""
     name: str | None = None
-    """The tool, or the span of the own code."""
+    """The name of the tool, or of the span with the program's own code."""
     count: int | None = None
-    """Executions, requests or stretches."""
+    """Number of executions, requests or segments."""
     before: int | None = None
     after: int | None = None
-    """`growing_context`: tokens of the first and the last request. `late_end`: when the last answer was whole, and when
-    the run ended, nanoseconds since its start."""
+    """`growing_context`: tokens of the first and the last request. `late_end`: when the last answer was complete, and
+    when the run ended, in nanoseconds since its start."""
     span_ids: tuple[str, ...] = ()
-    """Where to look."""
+    """The ids of the spans to look at."""
 
 
 def findings_of(run: Run) -> tuple[Finding, ...]:
-    """Return what explains a run's length, the largest first; none where nothing stands out."""
+    """Return the findings that explain a run's duration, the largest first; none if nothing stands out."""
     found = [
         finding
         for rule in _RULES
@@ -71,7 +71,7 @@ def findings_of(run: Run) -> tuple[Finding, ...]:
 
 
 def _tools(run: Run) -> Iterator[Finding]:
-    """The time that the run waited in a tool, what the tool itself did with Groq included."""
+    """Report the time spent in a tool, including the Groq requests of the tool itself."""
     inside = _innermost(run, lambda span: span.tool)
     lengths: defaultdict[str, int] = defaultdict(int)
     for segment in run.segments:
@@ -84,7 +84,7 @@ def _tools(run: Run) -> Iterator[Finding]:
 
 
 def _sequential(run: Run) -> Iterator[Finding]:
-    """Requests of one parent, one after the other, whose messages did not grow: none carried an answer on."""
+    """Report sequential requests of one parent whose messages did not grow, so that none used the answer of another."""
     for group in _siblings(run):
         row: list[RequestRecord] = []
         for request in group:
@@ -110,7 +110,7 @@ def _row(row: Sequence[RequestRecord]) -> Iterator[Finding]:
 
 
 def _repeated(run: Run) -> Iterator[Finding]:
-    """A tool executed again with arguments it had before; told by a hash, so that no argument needs to be recorded."""
+    """Report a tool that was executed again with the same arguments, which are compared by hash and not recorded."""
     seen: defaultdict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
     hashes = {
         call.id: call.arguments_hash
@@ -131,7 +131,7 @@ def _repeated(run: Run) -> Iterator[Finding]:
 
 
 def _growing(run: Run) -> Iterator[Finding]:
-    """Each request carries all that was said before; prefill beyond the first request's is what that costs."""
+    """Report a growing context: each request repeats all previous messages, at the cost of a longer prefill."""
     sized = [r for r in run.requests if r.usage.input_tokens is not None and r.phases.prefill is not None]
     if len(sized) < _LEAST_IN_A_ROW:
         return
@@ -143,7 +143,7 @@ def _growing(run: Run) -> Iterator[Finding]:
 
 
 def _own(run: Run) -> Iterator[Finding]:
-    """The program's own code between two steps, before the last answer was whole."""
+    """Report the program's own code between two steps, before the last answer was complete."""
     answered = _answered(run)
     own = [s for s in run.segments if s.kind == "own" and s.end_ns - run.start_unix_ns <= answered]
     if own:
@@ -158,7 +158,7 @@ def _own(run: Run) -> Iterator[Finding]:
 
 
 def _late(run: Run) -> Iterator[Finding]:
-    """What came after the last answer was whole."""
+    """Report what the run did after the last answer was complete."""
     answered = _answered(run)
     yield Finding(kind="late_end", lost_ns=run.duration_ns - answered, before=answered, after=run.duration_ns)
 
@@ -172,7 +172,7 @@ def _phases(run: Run) -> Iterator[Finding]:
 
 
 def _idle(run: Run) -> Iterator[Finding]:
-    """Time in which no span of the trace was open."""
+    """Report time in which no span of the trace was open."""
     stretches = [s for s in run.segments if s.kind == "idle"]
     yield Finding(kind="idle", lost_ns=sum(s.length_ns for s in stretches), count=len(stretches))
 
@@ -190,12 +190,12 @@ _RULES: Final[tuple[Callable[[Run], Iterable[Finding]], ...]] = (
 
 
 def _answered(run: Run) -> int:
-    """When the last request was whole, since the run's start."""
+    """Return when the last request was complete, since the run's start."""
     return min(run.duration_ns, max(r.start_unix_ns + r.duration_ns for r in run.requests) - run.start_unix_ns)
 
 
 def _innermost(run: Run, name_of: Callable[[TraceSpan], str | None]) -> dict[str, str]:
-    """Return, by span, the name of the innermost span around it (or itself) that has one; parents come first."""
+    """Return a name for each span: its own, or that of the innermost enclosing span with one. Parents come first."""
     found: dict[str, str] = {}
     for span in run.spans:
         name = name_of(span) or found.get(span.parent_id or "")
@@ -205,7 +205,7 @@ def _innermost(run: Run, name_of: Callable[[TraceSpan], str | None]) -> dict[str
 
 
 def _siblings(run: Run) -> Iterable[list[RequestRecord]]:
-    """Return the requests by what asked for them; another library's inference around one is not what asked."""
+    """Return the requests grouped by the span that made them, ignoring other libraries' inference spans."""
     by_id = {span.span_id: span for span in run.spans}
     groups: defaultdict[str | None, list[RequestRecord]] = defaultdict(list)
     for span in run.spans:

@@ -1,12 +1,12 @@
-"""The partition of a run's wall clock: each nanosecond is one span's own time, or a phase of one request.
+"""Partitions a run's wall clock time: each nanosecond is one span's own time, or a phase of one request.
 
-Where spans overlap, the critical path decides. It is found from the end backwards: what ended last is what its parent
-waited for, so that time is the child's, back to the child's start; then comes the child that was open at that moment
-and ended last. Where no child is open, the time is the parent's own. (The critical path of a trace as in Zhang et al.,
-"CRISP: Critical Path Analysis of Large-Scale Microservice Architectures", USENIX ATC 2022; there, time before an
-overlapped start is the parent's, here it stays with the sibling that was open.)
+For spans that overlap, the critical path decides. It is found from the end backwards: a parent waited for the child
+that ended last, so the time back to that child's start is the child's; then follows, of the children open at that
+moment, the one that ended last. Time in which no child is open is the parent's own. (The critical path of a trace as in
+Zhang et al., "CRISP: Critical Path Analysis of Large-Scale Microservice Architectures", USENIX ATC 2022; there, time
+before an overlapped start is the parent's, here it stays with the sibling that was open.)
 
-A child that outlives its parent, or begins before it, counts as far as the parent lasts.
+A child that outlives its parent, or starts before it, counts only within the parent's time.
 """
 
 import heapq
@@ -22,7 +22,7 @@ _BETWEEN_CHUNKS: Final = "between chunks"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of the run that belongs to one part; times are Unix nanoseconds."""
+    """A segment of the run that belongs to one part; times are Unix nanoseconds."""
 
     start_ns: int
     end_ns: int
@@ -33,7 +33,7 @@ class Segment:
 
     @property
     def length_ns(self) -> int:
-        """How long it is."""
+        """Its length in nanoseconds."""
         return self.end_ns - self.start_ns
 
 
@@ -42,15 +42,15 @@ class Overlap:
     """Spans of one parent that were open at the same time."""
 
     names: tuple[str, ...]
-    """Of each of them, in order of start."""
+    """Their names, in order of start."""
     start_ns: int
     end_ns: int
     saved_ns: int
-    """How much longer they would have taken one after the other: the sum of their lengths less their union."""
+    """How much longer they would have taken sequentially: the sum of their lengths minus the length of their union."""
 
 
 def partition(tree: SpanTree, tops: Iterable[TraceSpan], start: int, end: int) -> list[Segment]:
-    """Divide [start, end) among the spans below `tops`; the segments are in order, adjoin, and cover it whole."""
+    """Divide [start, end) among the spans below `tops`; the segments are in order, and cover it without gaps."""
     segments: list[Segment] = []
 
     def keep(low: int, high: int, kind: PartKind, name: str, span_id: str | None) -> None:
@@ -81,7 +81,7 @@ def partition(tree: SpanTree, tops: Iterable[TraceSpan], start: int, end: int) -
 
 
 def overlaps(children: Iterable[TraceSpan], end: int, name_of: Callable[[TraceSpan], str]) -> Iterator[Overlap]:
-    """Yield the groups of siblings that overlap, each group as large as the overlap reaches."""
+    """Yield the groups of overlapping siblings."""
     group: list[tuple[int, int, str]] = []
     reach = 0
     for child in sorted(children, key=lambda s: (s.start_unix_ns, s.span_id)):
@@ -110,7 +110,7 @@ def _end(span: TraceSpan, end: int) -> int:
 def _path(
     owner: TraceSpan | None, children: Iterable[TraceSpan], low: int, high: int
 ) -> Iterator[tuple[TraceSpan | None, int, int, bool]]:
-    """Yield who has [low, high), latest first: a child and its stretch, or the owner itself."""
+    """Yield the owners of [low, high), latest first: a child and its segment, or the owner itself."""
     ending = sorted(
         (min(high, _end(child, high)), -child.start_unix_ns, child.span_id, child)
         for child in children
@@ -135,10 +135,10 @@ def _path(
 
 
 def _request(span: TraceSpan, record: RequestRecord, low: int, high: int) -> Iterator[tuple[int, int, PartKind, str]]:
-    """Yield a request's phases within [low, high), laid one after the other in the order in which they begin.
+    """Yield a request's phases within [low, high), one after the other, in the order in which they start.
 
-    Whole requests, which nearly all are, so get each phase to the nanosecond. Of one that is cut, the caller's turns
-    (`consume`) lie behind `receive`, though they took turns with it.
+    For a whole request, as nearly all are, each phase is exact. If a request is cut off, all of `consume` is taken to
+    be after `receive`, although the two alternated.
     """
     at = span.start_unix_ns
     for name, length in record.phases.items():

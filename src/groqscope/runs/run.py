@@ -1,6 +1,6 @@
-"""`Run`: where the time of an agent's answer or a server's request went, adding up to the nanosecond.
+"""`Run`: how the time of an agent's answer or a server's request was spent, adding up to the nanosecond.
 
-A run is made from the spans of one trace, or of a part of it, and is pure: values in, values out, no clock, no I/O.
+A run is computed from the spans of one trace, or of a part of it, without a clock and without I/O.
 """
 
 from collections import Counter
@@ -15,23 +15,23 @@ from groqscope.runs.spans import PART_KINDS, PartKind, SpanTree, TraceSpan
 from groqscope.timeline import PHASE_NAMES, RequestRecord
 
 _NAMED_OVERLAPS: Final = 64
-"""Overlaps that a run keeps; those that saved most."""
+"""How many overlaps a run keeps: those that saved most."""
 
 
 class NotARun(ValueError):
-    """There is no Groq request among the spans, or none below the span asked for."""
+    """There is no Groq request among the spans, or none below the requested span."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one kind of work took of a run's wall clock."""
+    """How much of a run's wall clock time one kind of work took."""
 
     kind: PartKind
     name: str
     """The phase of a request, the tool, or the span whose own time it is."""
     duration_ns: int
     stretches: int
-    """In how many stretches."""
+    """The number of its segments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class ToolExecution:
     name: str
     span_id: str
     start_ns: int
-    """Since the run's start, nanoseconds."""
+    """Nanoseconds since the run's start."""
     duration_ns: int
     failed: bool = False
 
@@ -52,7 +52,7 @@ class Run:
 
     trace_id: str
     span_id: str | None
-    """The span that the run is; `None` when it is a whole trace without one span around it."""
+    """The span of the run; `None` if the run is a whole trace without a single root."""
     name: str
     service: str | None
     agent: str | None = None
@@ -71,7 +71,7 @@ class Run:
     tools: tuple[ToolExecution, ...]
     overlaps: tuple[Overlap, ...]
     missing: tuple[str, ...]
-    """What is not there, a sentence each; empty for a trace that is whole."""
+    """A sentence for each thing that is missing; empty for a complete trace."""
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -86,19 +86,19 @@ class Run:
 
     @property
     def overlap_saved_ns(self) -> int:
-        """What doing several things at once saved, against one after the other."""
+        """How much time concurrency saved, compared with sequential execution."""
         return sum(overlap.saved_ns for overlap in self.overlaps)
 
     def time_in(self, kind: PartKind) -> int:
-        """Sum up the segments of one kind, nanoseconds."""
+        """Return the sum of the segments of one kind, in nanoseconds."""
         return sum(segment.length_ns for segment in self.segments if segment.kind == kind)
 
     @property
     def first_answer_ns(self) -> int | None:
-        """When the first answer token of the run's last request came, since the run's start.
+        """When the first answer token of the run's last request arrived, since the run's start.
 
-        The last request gives the answer; what requests before it said went into tools. `None` when that request was
-        not streamed, failed, or never came to an answer.
+        The last request produces the answer; the output of requests before it went to tools. `None` if that request was
+        not streamed, failed, or produced no answer.
         """
         last = self.requests[-1]
         if last.ttfot_ns is None or last.outcome == "error":
@@ -112,17 +112,17 @@ class Run:
 
     @property
     def input_tokens(self) -> int | None:
-        """Of all requests whose usage is known; `None` when that is none."""
+        """Sum over the requests whose usage is known; `None` if there are none."""
         return _sum(request.usage.input_tokens for request in self.requests)
 
     @property
     def output_tokens(self) -> int | None:
-        """Of all requests whose usage is known; `None` when that is none."""
+        """Sum over the requests whose usage is known; `None` if there are none."""
         return _sum(request.usage.output_tokens for request in self.requests)
 
     @property
     def cost(self) -> float | None:
-        """US dollars of the requests whose cost is known; `None` when that is none."""
+        """US dollars, summed over the requests whose cost is known; `None` if there are none."""
         known = [request.cost for request in self.requests if request.cost is not None]
         return sum(known) if known else None
 
@@ -133,21 +133,21 @@ class Run:
 
 
 def run_of(spans: Iterable[TraceSpan], *, top: str | None = None) -> Run:
-    """Make the run of a trace, or of the part below the span `top`.
+    """Return the run of a trace, or of the part below the span `top`.
 
-    Spans of other traces must not be among them; a span that is there twice counts once.
+    All spans must be of one trace; a duplicate span counts once.
 
     Raises:
-        NotARun: no Groq request is in it.
+        NotARun: it contains no Groq request.
         KeyError: `top` is not among the spans.
     """
     return _make(SpanTree(spans), top)
 
 
 def runs_of(spans: Iterable[TraceSpan]) -> list[Run]:
-    """Make the runs of a trace: one of each outermost `groqscope.run` or agent that asked Groq, else the whole trace.
+    """Return the runs of a trace: each outermost `groqscope.run` or agent with Groq requests, else the whole trace.
 
-    A trace that is one request and nothing around it is no run.
+    A trace that consists of a single request is not a run.
     """
     tree = SpanTree(spans)
     if not any(span.record is not None for span in tree.by_id.values()):
@@ -160,7 +160,7 @@ def runs_of(spans: Iterable[TraceSpan]) -> list[Run]:
 
 
 def _outermost(tree: SpanTree, top: TraceSpan) -> list[TraceSpan]:
-    """Return the outermost spans that say they are runs and have a request below."""
+    """Return the outermost run spans that have a request below them."""
     found: list[TraceSpan] = []
     waiting = [top]
     while waiting:
@@ -179,7 +179,7 @@ def _make(tree: SpanTree, top: str | None) -> Run:
     records = [span.record for span in spans if span.record is not None]
     records.sort(key=lambda record: (record.start_unix_ns, record.span_id or ""))
     if not records:
-        raise NotARun("no Groq request is in it")
+        raise NotARun("it contains no Groq request")
     start = min(span.start_unix_ns for span in tops)
     deciding = tops if len(tops) == 1 and _ended(tops[0]) else spans
     end = max(start, *(_last_moment(span) for span in deciding))
@@ -224,7 +224,7 @@ def _ended(span: TraceSpan) -> bool:
 
 
 def _last_moment(span: TraceSpan, open_until: int | None = None) -> int:
-    """When a span ended; of one that did not, `open_until`, or its start."""
+    """Return when a span ended; for an open span, `open_until` or its start."""
     if span.end_unix_ns is not None:
         return span.end_unix_ns
     return span.start_unix_ns if open_until is None else open_until
@@ -239,7 +239,7 @@ _FACTS: Final = {
 
 
 def _facts(spans: Iterable[TraceSpan]) -> dict[str, str]:
-    """Return what the spans say about the run; the outermost span that says it decides."""
+    """Return the run's attributes from its spans; each from the outermost span that has it."""
     found: dict[str, str] = {}
     for span in spans:
         for fact, names in _FACTS.items():
@@ -262,8 +262,8 @@ def _tags(spans: Iterable[TraceSpan]) -> dict[str, str]:
 def _missing(tree: SpanTree, spans: list[TraceSpan], tops: list[TraceSpan]) -> Iterable[str]:
     absent = {s.parent_id for s in tops if s.parent_id is not None and s.parent_id in tree.missing_parents}
     if absent:
-        what = "a span around it" if len(absent) == 1 else f"{len(absent)} spans around it"
-        yield f"{what} did not arrive (not sampled, not exported, or still running)"
+        what = "a parent span is" if len(absent) == 1 else f"{len(absent)} parent spans are"
+        yield f"{what} missing (not sampled, not exported, or still running)"
     running = sum(not _ended(span) for span in spans)
     if running:
         yield f"{running} {'span has' if running == 1 else 'spans have'} no end: still running, or cut off"

@@ -1,4 +1,4 @@
-"""What a run is made from: the spans of one trace, as plain values."""
+"""The spans of one trace as plain values, from which a run is computed."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from groqscope import semconv
 from groqscope.timeline import RequestRecord
 
 PartKind = Literal["model", "tool", "retrieval", "io", "own", "idle"]
-"""What an instant of a run was spent on.
+"""What an instant of a run is spent on.
 
 `model`: a Groq request, by its own phases, or another provider's inference. `tool`: a tool that the program ran.
-`retrieval`: a vector store or a retriever. `io`: another call that leaves the process. `own`: the program's own code,
-the framework's included. `idle`: no span of the trace was open.
+`retrieval`: a vector store or a retriever. `io`: another call to outside of the process. `own`: the program's own code,
+including its framework. `idle`: no span of the trace was open.
 """
 
 PART_KINDS: Final[tuple[PartKind, ...]] = ("model", "tool", "retrieval", "io", "own", "idle")
@@ -24,7 +24,7 @@ _INFERENCES: Final = frozenset({"chat", "text_completion", "generate_content", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceSpan:
-    """One span of a trace; of a Groq request, its record."""
+    """One span of a trace, with its record if it is a Groq request."""
 
     trace_id: str
     span_id: str
@@ -34,14 +34,14 @@ class TraceSpan:
     """The span's kind in lower case: `internal`, `server`, `client`, `producer` or `consumer`."""
     start_unix_ns: int
     end_unix_ns: int | None
-    """`None` while it runs, or when its end was never written."""
+    """`None` if it is open, or if its end was never written."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     failed: bool = False
     record: RequestRecord | None = None
 
     @property
     def operation(self) -> str | None:
-        """`gen_ai.operation.name`, where it is known."""
+        """`gen_ai.operation.name`, if known."""
         value = self.attributes.get(semconv.OPERATION_NAME)
         return value if isinstance(value, str) else None
 
@@ -55,7 +55,7 @@ class TraceSpan:
 
 
 class SpanTree:
-    """The spans of one trace by parent; parents that never arrived leave their children at the top."""
+    """The spans of one trace by parent; spans whose parent is missing are at the top."""
 
     __slots__ = ("_children", "by_id", "missing_parents", "tops")
 
@@ -67,7 +67,7 @@ class SpanTree:
         self.tops: list[TraceSpan] = []
         """Spans without a parent here, in order of start."""
         self.missing_parents: set[str] = set()
-        """Ids of parents that are referred to and not there."""
+        """Ids of missing parents."""
         for span in self.by_id.values():
             if span.parent_id is None or span.parent_id == span.span_id:
                 self.tops.append(span)
@@ -80,11 +80,11 @@ class SpanTree:
         self.tops.sort(key=lambda span: (span.start_unix_ns, span.span_id))
 
     def children(self, span: TraceSpan) -> list[TraceSpan]:
-        """Return the spans right below a span; what is below a request is part of the request."""
+        """Return the direct children of a span; none for a request, which its children are part of."""
         return [] if span.record is not None else self._children.get(span.span_id, [])
 
     def part(self, span: TraceSpan) -> tuple[PartKind, str]:
-        """Return the kind and the name of the time that a span spends itself, outside its children."""
+        """Return the kind and the name of a span's own time, outside of its children."""
         if span.tool is not None:
             return "tool", span.tool
         if span.operation in _INFERENCES and not self.children(span):
@@ -98,7 +98,7 @@ class SpanTree:
         return "own", span.name
 
     def below(self, top: TraceSpan) -> Iterator[TraceSpan]:
-        """Yield a span and all below it, in order of start among siblings."""
+        """Yield a span and its descendants, siblings in order of start."""
         waiting = [top]
         while waiting:
             span = waiting.pop()
@@ -106,7 +106,7 @@ class SpanTree:
             waiting.extend(sorted(self.children(span), key=lambda s: (-s.start_unix_ns, s.span_id)))
 
     def _break_circles(self) -> None:
-        """Spans that are each other's ancestors would be reached from no top: the earliest of each becomes one."""
+        """Make the earliest span of each cycle of parents a top, because no top would reach the cycle."""
         reached = {span.span_id for top in self.tops for span in self._all_below(top)}
         for span in sorted(self.by_id.values(), key=lambda s: (s.start_unix_ns, s.span_id)):
             if span.span_id not in reached:
