@@ -98,7 +98,7 @@ Row = tuple[float, ...]
 
 
 def measure(record: RequestRecord) -> Row:
-    """Give the numbers of a record, in the order of `COLUMNS`."""
+    """Return the measurements of a record, in the order of `COLUMNS`."""
     p = record.phases
     usage = record.usage
     # Groq generates while the SDK waits and while the caller holds control.

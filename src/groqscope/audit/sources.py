@@ -76,7 +76,7 @@ class FileSource:
         return tuple("standard input" if str(path) == "-" else str(path) for path in self._paths)
 
     def files(self) -> list[Path]:
-        """Give the files one by one; none when standard input is among them, or one cannot be looked at."""
+        """Return the files; none when standard input is among them, or one of them cannot be looked up."""
         report = ReadReport()
         paths = [path for source in sources(self._paths, report) for path in source.paths]
         return [] if report.warnings else [path for path in paths if path is not None and path.is_file()]
@@ -165,7 +165,7 @@ class MemorySource:
 
 
 def file_source(paths: Sequence[Path | str]) -> FileSource:
-    """Give a source of files that exist.
+    """Return a source of files that exist.
 
     Raises:
         SourceError: one of them does not.

@@ -36,7 +36,7 @@ def is_slow(length_ns: float, usual: dict[str, float]) -> bool:
 
 
 def named(row: Sequence[float], usual: dict[str, float]) -> list[tuple[str, float]]:
-    """Give the causes that stand out in a row of numbers and the nanoseconds of each, biggest first."""
+    """Return the causes that stand out in a row of measurements, with the nanoseconds of each, biggest first."""
     total = row[0]
     if total <= 0:
         return []
@@ -63,7 +63,7 @@ def _exceeds(ns: float, usual_ns: float | None, least: float) -> bool:
 
 
 def _generation(row: Sequence[float], usual: dict[str, float]) -> str:
-    """Tell more tokens than usual from slower ones."""
+    """Return whether generation took longer for more tokens than usual, or for slower ones."""
     tokens, usual_tokens = row[_TOKENS], usual.get("tokens")
     if not usual_tokens or not tokens > 0:  # not known is `nan`
         return "slow_generation"
@@ -87,7 +87,7 @@ def judge(record: RequestRecord, usual: dict[str, float]) -> Verdict:
 
 
 def usual_of(code: str, usual: dict[str, float]) -> float | None:
-    """Give what is usual of a cause."""
+    """Return the usual nanoseconds of a cause."""
     return usual.get("generation" if code in {"long_answer", "slow_generation"} else code)
 
 
