@@ -23,7 +23,7 @@ _EXAMPLES = """\b
 Examples:
   groqscope audit                  newest requests, percentiles by model
   groqscope audit req_01j9         one request, by the start of one of its IDs
-  groqscope audit 4bf92f35         one run, by the start of its trace or span ID
+  groqscope audit 4bf92f35         a run, by the start of its trace or span ID
   groqscope audit --since 1h --where 'ttfc > 1s and retries > 0'
   groqscope audit --slowest 10 --by queue --html report.html
   groqscope audit --budget 'ttfc.p95<400ms' --budget 'errors<1%'

@@ -9,7 +9,7 @@ Texts = list[str] | None
 
 What = Annotated[
     Texts,
-    typer.Argument(metavar="ID|FILE|DIR|-", help="A request or run by ID; or files to read instead of the local store."),
+    typer.Argument(metavar="ID|FILE|DIR|-", help="A request or run by ID; files to read instead of the local store."),
 ]
 
 Tempo = Annotated[
