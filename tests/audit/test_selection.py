@@ -55,7 +55,7 @@ def test_no_time(text):
         ({"last": 0}, "--last has to be at least 1"),
         ({"slowest": -1}, "--slowest has to be at least 1"),
         ({"since": 5, "until": 5}, "--since is not before --until"),
-        ({"by": "model"}, "'model' is text"),
+        ({"by": "tags"}, "'tags' is a list of texts"),
         ({"by": "speed"}, "unknown field 'speed'"),
     ],
 )

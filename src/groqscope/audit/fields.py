@@ -218,4 +218,16 @@ def numeric(name: str) -> Field:
     return found
 
 
+def groupable(name: str) -> Field:
+    """Return the field of that name, which must have one value a request that many requests share.
+
+    Raises:
+        UnknownField: there is none, or it is a list of texts or a time.
+    """
+    found = find(name)
+    if found.kind not in {"text", "flag"}:
+        raise UnknownField(f"{name!r} is {_KIND_WORDS.get(found.kind, 'a number')}, by which nothing can be grouped")
+    return found
+
+
 _KIND_WORDS: Final[dict[Any, str]] = {"text": "text", "texts": "a list of texts", "flag": "yes or no", "time": "a time"}

@@ -117,6 +117,44 @@ class ToolSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The requests, or the runs, that have one value of a field."""
+
+    value: str | None
+    """`None`: it is not known."""
+    runs: int = 0
+    """0 where requests are grouped."""
+    requests: int
+    errors: int = 0
+    """Requests with the outcome `error` or `truncated`."""
+    retries: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    usage_unknown: int = 0
+    """Requests whose usage never came: not in the token counts."""
+    cost: float | None = None
+    """US dollars over the requests whose cost is known; `None` when none is."""
+    cost_unknown: int = 0
+    """Requests whose cost is not known: not in `cost`."""
+    duration: Distribution
+    """Of the requests, or of the runs where runs are grouped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groups:
+    """Everything by the values of one field, each request or run in exactly one group: counts and cost add up."""
+
+    by: str
+    """The field's name: `tag.feature`, `user`, `model`, …"""
+    groups: tuple[Group, ...]
+    """The dearest first."""
+    others: Group | None = None
+    """All values beyond the first 10,000 together; `None` when there are none."""
+    total: Group
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
     """One reason why a request took as long as it did."""
 
@@ -316,6 +354,8 @@ class Audit:
     """Requests selected but not listed."""
     why: Why | None = None
     budgets: tuple[BudgetResult, ...] = ()
+    groups: Groups | None = None
+    """By the field that was asked for; `None` when none was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,10 @@ from groqscope._version import __version__
 from groqscope.audit.distribution import Values
 from groqscope.audit.errors import AuditError, NoRequests, NotFound
 from groqscope.audit.execution import Watch
+from groqscope.audit.fields import Field
 from groqscope.audit.formatting import count, duration, money, percent
-from groqscope.audit.model import Distribution, Provenance, RequestAudit
+from groqscope.audit.groups import Grouping
+from groqscope.audit.model import Distribution, Groups, Provenance, RequestAudit
 from groqscope.audit.records import MIN_ID, Records, ids_of, one_request
 from groqscope.audit.selection import Query
 from groqscope.audit.sources import ReadReport, TraceSource, trace_source
@@ -102,6 +104,8 @@ class RunsAudit:
     order: str
     entries: tuple[RunEntry, ...]
     omitted: int
+    groups: Groups | None = None
+    """By the field that was asked for; `None` when none was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +141,7 @@ def list_runs(
     if order not in ORDERS:
         raise AuditError(f"runs can be ordered by {', '.join(ORDERS)}, not {order!r}")
     report = ReadReport() if report is None else report
-    sums = _Sums(order, listed)
+    sums = _Sums(order, listed, query.grouping)
     for run in _selected(source, query, report):
         sums.add(run)
     if not sums.runs:
@@ -264,8 +268,9 @@ def _no_runs(source: TraceSource, report: ReadReport) -> None:
 class _Sums:
     """What is counted of all runs, in memory that does not grow with their number, but for those listed."""
 
-    def __init__(self, order: str, listed: int | None) -> None:
+    def __init__(self, order: str, listed: int | None, by: Field | None) -> None:
         self.order = order
+        self._groups = None if by is None else Grouping(by)
         self.runs = self.requests = self.failed = self.input_tokens = self.output_tokens = self.unpriced = 0
         self._listed = listed
         self._key = ORDERS[order]
@@ -306,6 +311,8 @@ class _Sums:
         self._last_ns = run.start_unix_ns if self._last_ns is None else max(self._last_ns, run.start_unix_ns)
         if run.service is not None:
             self._services.add(run.service)
+        if self._groups is not None:
+            self._groups.add_run(run)
         self._keep(run)
 
     def _keep(self, run: Run) -> None:
@@ -365,6 +372,7 @@ class _Sums:
             order=self.order,
             entries=entries,
             omitted=self.runs - len(entries),
+            groups=None if self._groups is None else self._groups.result(),
         )
 
     def _sentence(self, causes: tuple[RunCause, ...]) -> str:

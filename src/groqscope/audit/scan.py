@@ -11,6 +11,7 @@ from groqscope.audit.baseline import Baseline
 from groqscope.audit.budgets import Budgets
 from groqscope.audit.errors import NoRequests, SourceError
 from groqscope.audit.formatting import count, percent
+from groqscope.audit.groups import Grouping
 from groqscope.audit.model import Audit, Entry, ModelSummary, Provenance, ToolSummary
 from groqscope.audit.selection import Query, Top
 from groqscope.audit.sources import ReadReport, Source
@@ -135,7 +136,8 @@ class Scan:
         self.models: dict[str | None, ModelTally] = {}
         self.tools: dict[str | None, ToolTally] = {}
         self.baseline = Baseline()
-        self.top = Top(query.slowest or listed, query.by if query.slowest else None)
+        self.top = Top(query.slowest or listed, query.sorting if query.slowest else None)
+        self.groups = None if query.grouping is None else Grouping(query.grouping)
 
     def add(self, record: RequestRecord) -> None:
         """Count one record."""
@@ -150,6 +152,8 @@ class Scan:
         self.top.add(record)
         if self.budgets is not None:
             self.budgets.add(record)
+        if self.groups is not None:
+            self.groups.add(record)
 
     def _add_tools(self, record: RequestRecord) -> None:
         for name in {call.name for call in record.tool_calls}:
@@ -168,6 +172,8 @@ class Scan:
         self.top.merge(other.top)
         if self.budgets is not None and other.budgets is not None:
             self.budgets.merge(other.budgets)
+        if self.groups is not None and other.groups is not None:
+            self.groups.merge(other.groups)
 
     def fresh(self) -> "Scan":
         """Return a scan for another part of the same data, with nothing counted."""
@@ -194,6 +200,7 @@ class Scan:
             omitted=total.requests - len(entries),
             why=explain(list(self.baseline.rows.values()), causes) if why else None,
             budgets=() if self.budgets is None else self.budgets.results(),
+            groups=None if self.groups is None else self.groups.result(),
         )
 
     def total(self, causes: Causes) -> ModelSummary:

@@ -10,7 +10,7 @@ from typing import Final, get_args
 
 from groqscope.audit.errors import AuditError
 from groqscope.audit.expression import compile_where
-from groqscope.audit.fields import numeric
+from groqscope.audit.fields import Field, find, groupable, numeric
 from groqscope.audit.lexer import DURATION_UNITS, unix_ns
 from groqscope.audit.model import Selection
 from groqscope.audit.sources import ReadReport, Source
@@ -37,6 +37,7 @@ class Query:
     slowest: int | None = None
     """List this many of the slowest instead of the newest; statistics are over all of them."""
     by: str = "duration"
+    """A number or duration: what `slowest` sorts by. A text, such as `tag.feature`: what is grouped by."""
 
     def __post_init__(self) -> None:
         """Reject what makes no sense.
@@ -52,7 +53,19 @@ class Query:
                 raise AuditError(f"{name} has to be at least 1, not {number}")
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise AuditError("--since is not before --until: no request can be between them")
-        numeric(self.by)
+        if self.grouping is not None:
+            groupable(self.by)
+
+    @property
+    def grouping(self) -> Field | None:
+        """The field to group by."""
+        found = find(self.by)
+        return None if found.kind in {"duration", "number"} else found
+
+    @property
+    def sorting(self) -> str:
+        """The field by which the slowest are the slowest."""
+        return "duration" if self.grouping is not None else numeric(self.by).name
 
     def predicate(self) -> Callable[[RequestRecord], bool]:
         """Return the test of everything but time and `last`.
@@ -104,7 +117,7 @@ class Query:
             *([f"where {self.where}"] if self.where is not None else []),
             *([f"the last {self.last:,}"] if self.last is not None else []),
         ]
-        return Selection(words=tuple(words), listed="slowest" if self.slowest else "newest", by=numeric(self.by).name)
+        return Selection(words=tuple(words), listed="slowest" if self.slowest else "newest", by=self.sorting)
 
 
 def parse_moment(text: str, option: str, now_ns: int) -> int:

@@ -26,6 +26,7 @@ Examples:
   groqscope audit 4bf92f35         a run, by the start of its trace or span ID
   groqscope audit --since 1h --where 'ttfc > 1s and retries > 0'
   groqscope audit --slowest 10 --by queue --html report.html
+  groqscope audit --by tag.feature tokens and cost of each value of a tag
   groqscope audit --budget 'ttfc.p95<400ms' --budget 'errors<1%'
   groqscope audit --compare before.jsonl after.jsonl
   groqscope audit --runs --order slowest
@@ -111,7 +112,7 @@ def audit(
     if wanted is not None:
         return _one(records, wanted, output)
     limits = _limits(budget or (), goodput or (), config, from_project=budgets)
-    section: Section = "why" if why else "tools" if tools else "all"
+    section: Section = "why" if why else "tools" if tools else "groups" if query.grouping is not None else "all"
     return _overview(records, output, limits, section)
 
 
@@ -151,7 +152,8 @@ def _runs(records: "Records", wanted: str | None, order: str, output: _Output) -
         report = one_run(source, records.query, wanted, report=records.report)
     else:
         report = list_runs(source, records.query, order=order, listed=_listed(output), report=records.report)
-    _write(report, output, "all")
+    grouped = wanted is None and records.query.grouping is not None
+    _write(report, output, "groups" if grouped else "all")
     return BROKEN if _broken(records.report) else 0
 
 
@@ -258,7 +260,7 @@ def _write(report: "Report", output: _Output, section: "Section") -> None:
     if output.json:
         text = reports.JsonRenderer().render(report)
     elif output.csv:
-        text = reports.CsvRenderer().render(report)
+        text = reports.CsvRenderer().render(report, "groups" if section == "groups" else "all")
     elif output.markdown:
         text = reports.MarkdownRenderer(unit=output.unit).render(report)
     elif output.html is not None:

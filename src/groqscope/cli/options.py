@@ -40,7 +40,12 @@ Last = Annotated[int | None, typer.Option("--last", metavar="N", help="Only the 
 Slowest = Annotated[
     int | None, typer.Option("--slowest", metavar="N", help="List the slowest N instead of the newest.")
 ]
-By = Annotated[str, typer.Option("--by", metavar="FIELD", help="With --slowest: by this field or phase.")]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by", metavar="FIELD", help="Group by a text: model, user, tag.NAME. With --slowest: a number or phase."
+    ),
+]
 
 Why = Annotated[bool, typer.Option("--why", help="Show the causes over all slow requests.")]
 Tools = Annotated[bool, typer.Option("--tools", help="Show tool calls by tool.")]

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from groqscope.audit.formatting import visible
-from groqscope.audit.model import Audit, Change, Comparison, RequestAudit, Verdict
+from groqscope.audit.model import Audit, Change, Comparison, Group, RequestAudit, Verdict
 from groqscope.audit.reports.json import DERIVED
 from groqscope.audit.reports.rendering import Report, Section
 from groqscope.audit.reports.runs import run_data, run_rows
@@ -44,6 +44,8 @@ def _lines(report: Report, section: Section) -> Iterable[Iterable[Any]]:  # noqa
     match report:
         case Comparison():
             return _comparison(report)
+        case RunsAudit() | Audit() if section == "groups":
+            return _objects(_groups(report), _GROUP, ("duration",))
         case RunsAudit():
             return _runs(report.entries)
         case RunAudit():
@@ -57,6 +59,14 @@ def _lines(report: Report, section: Section) -> Iterable[Iterable[Any]]:  # noqa
             return _requests([(report.record, report.verdict)])
         case _:
             return _requests([(report, None)])
+
+
+def _groups(report: RunsAudit | Audit) -> Iterable[object]:
+    found = report.groups
+    return () if found is None else (*found.groups, *((found.others,) if found.others is not None else ()))
+
+
+_GROUP: Final = tuple(field.name for field in fields(Group) if field.name != "duration")
 
 
 def _causes(audit: Audit) -> Iterable[object]:

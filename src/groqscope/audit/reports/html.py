@@ -34,6 +34,7 @@ from groqscope.timeline import RequestRecord
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
 _FOLD: Final = 0.01
 _MAX_TOOLS: Final = 20
+_MAX_GROUPS: Final = 500
 _ALWAYS: Final = 3
 """Columns of the totals that stand there even without a value."""
 _NAMED: Final = 0.13
@@ -194,6 +195,8 @@ def _overview_sections(audit: Audit, unit: DurationUnit) -> Markup:
     parts = [tag("h1", audit.sentence)]
     if audit.budgets:
         parts.append(section("Budgets", table_markup(tables.budgets(audit.budgets, unit), left=2)))
+    if audit.groups is not None:
+        parts.append(_titled(tables.groups(audit.groups, unit, _MAX_GROUPS)))
     if audit.total.requests:
         parts.append(section("Where the time went", *(_stack(model) for model in audit.models)))
         totals = tables.totals(audit)
@@ -293,7 +296,8 @@ def _runs_sections(audit: RunsAudit, unit: DurationUnit) -> Markup:
     went = ", ".join(f"{kind.kind} {share(kind.share, 1)}" for kind in audit.kinds)
     listed = section(f"The {audit.order} runs", table_markup(runs.listing(audit, unit), left=2))
     why = tag("div", *causes, class_="causes")
-    return join(tag("h1", audit.sentence), tag("p", f"Time went into {went}."), why, listed)
+    grouped = "" if audit.groups is None else _titled(tables.groups(audit.groups, unit, _MAX_GROUPS))
+    return join(tag("h1", audit.sentence), tag("p", f"Time went into {went}."), grouped, why, listed)
 
 
 def _run_sections(audit: RunAudit, unit: DurationUnit) -> Markup:

@@ -22,7 +22,7 @@ _SIMPLE: Final[dict[object, str]] = {
     types.NoneType: "null",
 }
 _KINDS: Final = {"overview": Audit, "request": RequestAudit, "comparison": Comparison, "record": RequestRecord}
-_SECTIONS: Final = ("tools", "why", "budgets")
+_SECTIONS: Final = ("tools", "why", "budgets", "groups")
 
 Schema = dict[str, Any]
 

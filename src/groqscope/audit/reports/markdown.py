@@ -15,6 +15,7 @@ from groqscope.audit.runs import RunAudit, RunsAudit
 from groqscope.timeline import RequestRecord
 
 _WIDTH: Final = 100
+_MAX_GROUPS: Final = 40
 _ICONS: Final = {"FAIL": "❌ ", "ok": "✅ ", "slower": "🔺 ", "faster": "🔽 "}
 _LISTED: Final = ("time, UTC", "model", "outcome", "total", "first chunk", "out", "cost", "id")
 """The columns of the list that are worth their room in a pull request."""
@@ -50,6 +51,8 @@ class MarkdownRenderer:
     def _runs(self, audit: RunsAudit) -> Iterator[str]:
         unit = runs.runs_unit(audit, self.unit)
         yield f"**{literal(audit.sentence)}**"
+        if audit.groups is not None:
+            yield table(tables.groups(audit.groups, tables.groups_unit(audit.groups, self.unit), _MAX_GROUPS))
         yield table(runs.listing(audit, unit), left=2)
         yield f"{audit.omitted:,} more are not listed." if audit.omitted else ""
         yield _footer(audit.provenance)
@@ -114,6 +117,8 @@ def _overview(audit: Audit, unit: DurationUnit, section: Section) -> Iterator[st
         yield f"**{literal(audit.sentence)}**"
     if section in ("all", "budgets"):
         yield table(tables.budgets(audit.budgets, unit), left=2)
+    if section in ("all", "groups") and audit.groups is not None:
+        yield table(tables.groups(audit.groups, unit, _MAX_GROUPS))
     if whole:
         yield table(tables.models(audit, unit))
         yield _titled(tables.quantiles(audit, unit), group="model")

@@ -166,6 +166,13 @@ def draw_table(page: Page, table: Table, floors: Sequence[int] = ()) -> None:
         page.prose(f"too narrow for: {', '.join(titles[index] for index in reversed(left_out))}", style=FAINT)
 
 
+def draw_noted(page: Page, table: Table) -> None:
+    """Draw a table with its notes below."""
+    draw_table(page, table)
+    for note in table.notes:
+        page.prose(note, style=FAINT)
+
+
 def _lines(table: Table) -> Iterator[tuple[Cell, ...]]:
     """Return the rows, those of a group indented below its name."""
     group = ""

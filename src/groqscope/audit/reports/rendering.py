@@ -11,7 +11,7 @@ from groqscope.timeline import RequestRecord
 
 Report = Audit | RequestAudit | Comparison | RequestRecord | RunsAudit | RunAudit
 """An overview, one request with its verdict, two sets side by side, or a record alone."""
-Section = Literal["all", "tools", "why", "budgets"]
+Section = Literal["all", "tools", "why", "budgets", "groups"]
 """Which part of an overview."""
 
 MIN_WIDTH = 40

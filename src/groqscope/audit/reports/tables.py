@@ -22,13 +22,16 @@ from groqscope.audit.formatting import (
     tokens_out,
     visible,
 )
+from groqscope.audit.groups import first_of
 from groqscope.audit.model import (
     Audit,
     BudgetResult,
     Comparison,
     Distribution,
     Entry,
+    Group,
     GroupCause,
+    Groups,
     ModelSummary,
     Provenance,
     ToolSummary,
@@ -40,6 +43,7 @@ from groqscope.timeline import RequestRecord
 
 Tone = Literal["", "faint", "strong", "good", "bad"]
 MODEL_UNKNOWN: Final = "(model not known)"
+GROUP_UNKNOWN: Final = "(none)"
 _MAX_SOURCES: Final = 3
 _SHORT_ID: Final = 12
 _P95_NEEDS: Final = 20
@@ -247,6 +251,62 @@ def _totals(model: ModelSummary, name: Cell) -> tuple[Cell, ...]:
 
 def _tokens(model: ModelSummary, number: int) -> str:
     return f"{number:,}" if model.requests > model.usage_unknown else UNKNOWN
+
+
+def groups(found: Groups, unit: DurationUnit, most: int | None = None) -> Table:
+    """Return a row for each group, the rest in one, and the total: how many, tokens, cost, how long."""
+    of_runs = bool(found.total.runs)
+    columns = (
+        Column(title=found.by, right=False, keep=10, shrink=16),
+        *([Column(title="runs", keep=9)] if of_runs else []),
+        Column(title="requests", short="req", keep=8),
+        Column(title="failed", keep=6),
+        Column(title="retries", keep=2),
+        Column(title="tokens in", short="in", keep=7),
+        Column(title="cached", keep=3),
+        Column(title="tokens out", short="out", keep=7),
+        Column(title="cost", keep=9),
+        Column(title="share", keep=6),
+        Column(title=f"total p50, {unit.label}", short="p50", keep=5),
+        Column(title="p95", keep=4),
+    )
+    shown, rest = first_of(found, most)
+    total = found.total
+    rows = [_group(group, Cell(visible(group.value or GROUP_UNKNOWN, limit=80)), total, unit) for group in shown]
+    if rest is not None:
+        more = len(found.groups) - len(shown)
+        name = f"{more:,} more" if found.others is None else f"{more:,} more and what is beyond 10,000 values"
+        rows.append(_group(rest, Cell(name, "faint"), total, unit))
+    rows.append(_group(total, Cell("all", "strong"), total, unit, total=True))
+    notes: list[str] = []
+    if total.usage_unknown:
+        notes.append(f"tokens and cost without {count(total.usage_unknown, 'request')} that brought no usage")
+    if total.cost_unknown > total.usage_unknown:
+        notes.append(f"cost without {count(total.cost_unknown - total.usage_unknown, 'request')} without a known price")
+    return Table(title=f"by {found.by}", columns=columns, rows=tuple(rows), notes=tuple(notes))
+
+
+def groups_unit(found: Groups, forced: UnitName | None = None) -> DurationUnit:
+    """Return the unit for a table of groups."""
+    return DurationUnit.of(forced) if forced else DurationUnit.fitting([found.total.duration.max])
+
+
+def _group(group: Group, name: Cell, whole: Group, unit: DurationUnit, *, total: bool = False) -> Row:
+    known = group.requests > group.usage_unknown
+    tokens = (group.input_tokens, group.cached_tokens, group.output_tokens)
+    part = UNKNOWN if group.cost is None or not whole.cost else share(group.cost / whole.cost, 1)
+    cells = (
+        name,
+        *([_number(group.runs)] if whole.runs else []),
+        _number(group.requests),
+        _number(group.errors, "bad" if group.errors else "faint"),
+        _quiet(group.retries),
+        *_plain(f"{number:,}" if known else UNKNOWN for number in tokens),
+        Cell(money(group.cost)),
+        Cell(part),
+        *_plain(map(unit.text, (group.duration.p50, group.duration.p95))),
+    )
+    return Row(cells=cells, total=total)
 
 
 def tools(audit: Audit, unit: DurationUnit, most: int | None = None) -> Table:

@@ -11,11 +11,11 @@ from groqscope.audit.model import Audit, Comparison, GroupCause, ModelSummary, P
 from groqscope.audit.reports import tables
 from groqscope.audit.reports.bars import bar, share_style, split
 from groqscope.audit.reports.details import record_id
-from groqscope.audit.reports.page import FAINT, STRONG, Page, Piece, draw_table, pad
+from groqscope.audit.reports.page import FAINT, STRONG, Page, Piece, draw_noted, draw_table, pad
 from groqscope.audit.reports.rendering import Look, Report, Section
 from groqscope.audit.reports.tables import Cell, Row, Table, model_name, phase_share
 from groqscope.audit.reports.terminal_request import draw_request
-from groqscope.audit.reports.terminal_run import draw_run, draw_runs
+from groqscope.audit.reports.terminal_run import draw_groups, draw_run, draw_runs
 from groqscope.audit.reports.waterfall import phase_label
 from groqscope.audit.runs import RunAudit, RunsAudit
 
@@ -66,7 +66,7 @@ class TerminalRenderer:
             case Comparison():
                 _comparison(page, report)
             case RunsAudit():
-                draw_runs(page, report)
+                draw_runs(page, report, section)
                 _provenance(page, report.provenance)
             case RunAudit():
                 draw_run(page, report)
@@ -78,16 +78,19 @@ class TerminalRenderer:
 
 def _overview(page: Page, audit: Audit, section: Section) -> None:
     unit = tables.overview_unit(audit, page.look.unit)
-    if section == "all":
+    if section in ("all", "groups"):
         page.prose(audit.sentence, style=STRONG)
         page.blank()
     if section == "budgets" or (section == "all" and audit.budgets):
         _budgets(page, audit, unit)
         page.blank()
+    if section in ("all", "groups") and audit.groups is not None:
+        draw_groups(page, audit.groups)
+        page.blank()
     if section == "all" and audit.total.requests:
         _phases(page, audit.models)
         page.blank()
-        _noted(page, tables.quantiles(audit, unit, MAX_MODELS))
+        draw_noted(page, tables.quantiles(audit, unit, MAX_MODELS))
         page.blank()
         totals = tables.totals(audit, MAX_MODELS)
         draw_table(page, totals)
@@ -98,7 +101,7 @@ def _overview(page: Page, audit: Audit, section: Section) -> None:
         page.blank()
     if section in ("all", "tools"):
         if audit.tools:
-            _noted(page, tables.tools(audit, unit, _MAX_TOOLS if section == "all" else None))
+            draw_noted(page, tables.tools(audit, unit, _MAX_TOOLS if section == "all" else None))
             page.blank()
         elif section == "tools":
             page.prose("No request made a tool call.", style=STRONG)
@@ -106,16 +109,10 @@ def _overview(page: Page, audit: Audit, section: Section) -> None:
         _why(page, audit.why, unit)
 
 
-def _noted(page: Page, table: Table) -> None:
-    draw_table(page, table)
-    for note in table.notes:
-        page.prose(note, style=FAINT)
-
-
 def _budgets(page: Page, audit: Audit, unit: DurationUnit) -> None:
     table = tables.budgets(audit.budgets, unit)
     rows = (replace(row, cells=(_BRIEF.get(row.cells[0].text, row.cells[0]), *row.cells[1:])) for row in table.rows)
-    _noted(page, replace(table, rows=tuple(rows)))
+    draw_noted(page, replace(table, rows=tuple(rows)))
 
 
 def _requests(page: Page, audit: Audit, unit: DurationUnit) -> None:

@@ -5,13 +5,16 @@ from typing import Final
 from rich.cells import cell_len
 
 from groqscope.audit.formatting import DurationUnit, count, percent, summed
-from groqscope.audit.reports import runs
+from groqscope.audit.model import Groups
+from groqscope.audit.reports import runs, tables
 from groqscope.audit.reports.bars import ruler, share_style
-from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, draw_table, pad
+from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, draw_noted, draw_table, pad
+from groqscope.audit.reports.rendering import Section
 from groqscope.audit.runs import RunAudit, RunsAudit
 
 _MAX_ROWS: Final = 200
 _MAX_CAUSES: Final = 6
+_MAX_GROUPS: Final = 40
 _LINES: Final = ("█", "░")
 _LINES_ASCII: Final = ("#", ".")
 
@@ -89,11 +92,21 @@ def _bar(row: runs.RunRow, total: int, width: int, *, unicode: bool) -> str:
     return "".join(cells)
 
 
-def draw_runs(page: Page, audit: RunsAudit) -> None:
+def draw_groups(page: Page, groups: Groups) -> None:
+    """Draw the groups of requests or runs, the dearest first."""
+    draw_noted(page, tables.groups(groups, tables.groups_unit(groups, page.look.unit), _MAX_GROUPS))
+
+
+def draw_runs(page: Page, audit: RunsAudit, section: Section = "all") -> None:
     """Draw a list of runs: what their time went into, why, and the newest, slowest or dearest."""
     unit = runs.runs_unit(audit, page.look.unit)
     page.prose(audit.sentence, style=STRONG)
     page.blank()
+    if audit.groups is not None:
+        draw_groups(page, audit.groups)
+        if section == "groups":
+            return
+        page.blank()
     shares = ", ".join(f"{kind.kind} {percent(kind.share)} ({summed(kind.ns)})" for kind in audit.kinds)
     page.prose(shares, label="time went into", indent=16)
     duration = audit.duration

@@ -1,0 +1,169 @@
+"""Requests, or runs, by what they have in common: a tag, user, agent, conversation, service, model or any other text.
+
+Each one is in exactly one group, so that the counts, the tokens and the cost of all groups add up to the total.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+from groqscope.audit.distribution import Values
+from groqscope.audit.fields import FAILED, Field, Value
+from groqscope.audit.model import Distribution, Group, Groups
+from groqscope.runs import Run
+from groqscope.timeline import RequestRecord
+
+MAX_GROUPS: Final = 10_000
+"""Values that have a group of their own; those that come later share one."""
+_EXACT: Final = 10_000
+"""Durations of a group up to which its quantiles are exact."""
+_PICO: Final = 10**12
+"""Cost is summed in millionths of a millionth of a dollar: whole numbers, whose sum does not depend on the order."""
+_COUNTS: Final = (
+    "requests",
+    "errors",
+    "retries",
+    "input_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "usage_unknown",
+    "cost_unknown",
+)
+
+
+class _Tally:
+    """What is counted of one group."""
+
+    def __init__(self) -> None:
+        self.runs = self.priced = self.pico_usd = 0
+        self.counts: Counter[str] = Counter()
+        self.duration = Values(_EXACT)
+
+    def add(self, record: RequestRecord) -> None:
+        """Count a request, but for its duration."""
+        counts, usage = self.counts, record.usage
+        counts["requests"] += 1
+        counts["errors"] += record.outcome in FAILED
+        counts["retries"] += record.retries
+        counts["input_tokens"] += usage.input_tokens or 0
+        counts["cached_tokens"] += usage.cached_tokens or 0
+        counts["output_tokens"] += usage.output_tokens or 0
+        counts["usage_unknown"] += usage.input_tokens is None and usage.output_tokens is None
+        if record.cost is None:
+            counts["cost_unknown"] += 1
+        else:
+            self.priced += 1
+            self.pico_usd += round(record.cost * _PICO)
+
+    def merge(self, other: "_Tally") -> None:
+        """Add what was counted elsewhere."""
+        self.runs += other.runs
+        self.priced += other.priced
+        self.pico_usd += other.pico_usd
+        self.counts.update(other.counts)
+        self.duration.merge(other.duration)
+
+    def group(self, value: str | None) -> Group:
+        """Return what reports show."""
+        counts: dict[str, Any] = {name: self.counts[name] for name in _COUNTS}
+        cost = self.pico_usd / _PICO if self.priced else None
+        return Group(value=value, runs=self.runs, cost=cost, duration=self.duration.distribution("ns"), **counts)
+
+
+class Grouping:
+    """Groups by a field, to which requests or runs are added."""
+
+    def __init__(self, by: Field) -> None:
+        self.by = by.name
+        self._get = by.get
+        self.groups: dict[str | None, _Tally] = {}
+        self.others = _Tally()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what cannot travel between processes: the function that gets a field's value."""
+        return {name: value for name, value in self.__dict__.items() if name != "_get"}
+
+    def add(self, record: RequestRecord) -> None:
+        """Count a request."""
+        tally = self._of(_text(self._get(record)))
+        tally.add(record)
+        tally.duration.add(record.duration_ns)
+
+    def add_run(self, run: Run) -> None:
+        """Count a run, its requests and its own duration."""
+        tally = self._of(value_of_run(run, self.by, self._get))
+        tally.runs += 1
+        for record in run.requests:
+            tally.add(record)
+        tally.duration.add(run.duration_ns)
+
+    def _of(self, value: str | None) -> _Tally:
+        tally = self.groups.get(value)
+        if tally is not None:
+            return tally
+        if len(self.groups) >= MAX_GROUPS:
+            return self.others
+        tally = self.groups[value] = _Tally()
+        return tally
+
+    def merge(self, other: "Grouping") -> None:
+        """Add groups that were counted elsewhere."""
+        for value, tally in other.groups.items():
+            self._of(value).merge(tally)
+        self.others.merge(other.others)
+
+    def result(self) -> Groups:
+        """Return the groups, the dearest first."""
+        total = _Tally()
+        for tally in (*self.groups.values(), self.others):
+            total.merge(tally)
+        groups = (tally.group(value) for value, tally in self.groups.items())
+        others = self.others.group(None) if self.others.counts["requests"] else None
+        return Groups(by=self.by, groups=tuple(sorted(groups, key=_place)), others=others, total=total.group(None))
+
+
+def _place(group: Group) -> tuple[float, int, str]:
+    return -(group.cost or 0.0), -group.requests, group.value or ""
+
+
+def _text(value: Value) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return None if value is None else str(value)
+
+
+_OF_RUN: Final[dict[str, Callable[[Run], str | None]]] = {
+    "run": lambda run: run.name,
+    "agent": lambda run: run.agent,
+    "conversation": lambda run: run.conversation,
+    "user": lambda run: run.user,
+    "service": lambda run: run.service,
+    "trace_id": lambda run: run.trace_id,
+}
+
+
+def value_of_run(run: Run, by: str, get: Callable[[RequestRecord], Value]) -> str | None:
+    """Return a run's own value of a field; of what only requests have, such as the model, the values of all of them."""
+    if by in _OF_RUN:
+        return _OF_RUN[by](run)
+    if by.startswith("tag."):
+        return run.tags.get(by.removeprefix("tag."))
+    values = sorted({text for text in (_text(get(record)) for record in run.requests) if text is not None})
+    return ", ".join(values) or None
+
+
+def first_of(groups: Groups, most: int | None) -> tuple[list[Group], Group | None]:
+    """Return the first groups, and the sum of the rest, for a list that has to end somewhere."""
+    shown = list(groups.groups[:most])
+    rest = [*groups.groups[len(shown) :], *([groups.others] if groups.others is not None else [])]
+    return shown, sum_of(rest) if rest else None
+
+
+def sum_of(groups: Iterable[Group]) -> Group:
+    """Return the sums over groups, without quantiles: those of parts do not tell those of the whole."""
+    several = list(groups)
+    counts: dict[str, Any] = {name: sum(getattr(one, name) for one in several) for name in (*_COUNTS, "runs")}
+    costs = [round(one.cost * _PICO) for one in several if one.cost is not None]
+    duration = Distribution(unit="ns", n=sum(one.duration.n for one in several))
+    return replace(several[0], value=None, cost=sum(costs) / _PICO if costs else None, duration=duration, **counts)
