@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models import prometheus as prometheus_models
 
 from dashboards import _promql as promql
-from dashboards._colors import MODELS
+from groqscope.audit.reports.palette import MODELS
 
 PROMETHEUS = models.DataSourceRef(type_val="prometheus", uid="groqscope-prometheus")
 TEMPO = models.DataSourceRef(type_val="tempo", uid="groqscope-tempo")

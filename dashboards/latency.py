@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from dashboards import _promql as p
-from dashboards._colors import PHASES
 from dashboards._frame import frame
 from dashboards._panels import RATIO, SECONDS, Box, Query, chart, heat, ladder
 from groqscope import semconv
+from groqscope.audit.reports import palette
 
 UID = "groq-latency"
+PHASES = {name: colour.hex for name, colour in palette.PHASES.items()}
 
 
 def anatomy(box: Box, figures: Sequence[str] = (), unlisted: str | None = None) -> object:
@@ -18,7 +19,7 @@ def anatomy(box: Box, figures: Sequence[str] = (), unlisted: str | None = None) 
         "Where a request's time goes",
         "Mean time a request spends in each phase; phases partition the duration exactly, so the top edge is "
         "the mean duration. queue, prefill and generate are what Groq reports; network is the part of the wait "
-        "that Groq does not account for; consume is the application holding a chunk. Orange: Groq's queue. Red: "
+        "that Groq does not account for; consume is the application holding a chunk. Orange: Groq's queue. Pink: "
         "failed attempts and back-off. Violet: the application.",
         [
             Query(p.rate(semconv.METRIC_PHASE, "sum", f'{p.PHASE}="{phase}"') + f" / ({calls} > 0)", phase)

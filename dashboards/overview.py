@@ -1,7 +1,6 @@
 """Groq overview: does Groq serve us well, and what does it cost?"""
 
 from dashboards import _promql as p
-from dashboards._colors import ENDINGS
 from dashboards._frame import frame
 from dashboards._panels import (
     COUNT,
@@ -19,6 +18,7 @@ from dashboards._panels import (
 )
 from dashboards.latency import anatomy
 from groqscope import semconv
+from groqscope.audit.reports.palette import ENDINGS
 
 UID = "groq-overview"
 

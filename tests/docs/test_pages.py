@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 
+from groqscope.audit.reports.palette import PHASES
 from groqscope.cli.app import COMMANDS, run
 from groqscope.simulator import Answer, Simulator
 from groqscope.store import read_records
@@ -54,6 +55,14 @@ def test_the_picture_of_the_phases_has_them_all() -> None:
     drawn = set(re.findall(r">(\w+)</text>", (ROOT / "docs" / "images" / "phases.svg").read_text("utf-8")))
 
     assert {field.name for field in fields(Phases)} - drawn == {"generate"}
+
+
+def test_the_picture_of_the_phases_has_their_colours() -> None:
+    """A phase of the picture has the colour that it has in every report."""
+    picture = (ROOT / "docs" / "images" / "phases.svg").read_text("utf-8")
+    drawn = set(re.findall(r'<rect fill="(#\w+)"[^>]*/>\n<text [^>]*style="fill:(#\w+)">(\w+)</text>', picture))
+
+    assert drawn == {(colour.hex, colour.ink, name) for name, colour in PHASES.items() if name != "generate"}
 
 
 def test_licences_are_current() -> None:

@@ -19,8 +19,8 @@ from stack_support.boards import ROOT, Target, boards, targets
 from stack_support.given import needs
 
 from dashboards import _promql as promql
-from dashboards._colors import MODELS, PHASES
 from groqscope import semconv
+from groqscope.audit.reports.palette import MODELS, PHASES
 from groqscope.semconv import Metric
 from groqscope.timeline import Phases
 
@@ -265,7 +265,7 @@ def test_a_model_and_a_phase_have_the_same_colour_everywhere():
         if panel["type"] == "timeseries" and promql.MODEL in legends:
             assert MODELS.items() <= given.items()
         if promql.PHASE in legends or "prefill" in legends.split():
-            assert PHASES.items() <= given.items()
+            assert {name: colour.hex for name, colour in PHASES.items()}.items() <= given.items()
 
     assert all(len(found) == 1 for found in colors.values())
     assert list(PHASES) == [f.name for f in fields(Phases)]

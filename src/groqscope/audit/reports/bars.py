@@ -50,15 +50,6 @@ def strip(counts: Sequence[int], *, unicode: bool = True) -> str:
     return "".join(levels[0 if not value else max(1, round(value / top * steps))] for value in counts)
 
 
-def share_style(share: float) -> str:
-    """Return the colour of a share of the whole, one of the two things that colour means."""
-    if share > 0.6:
-        return "red"
-    if share > 0.2:
-        return "yellow"
-    return "green" if share > 0.05 else "dim"
-
-
 def split(shares: Sequence[float], width: int) -> list[int]:
     """Return how many cells of `width` each share gets, by largest remainder: all of them when the shares sum to 1."""
     exact = [max(0.0, share) * width for share in shares]

@@ -21,9 +21,9 @@ from groqscope.audit.model import (
     Verdict,
     Why,
 )
-from groqscope.audit.reports import runs, tables
+from groqscope.audit.reports import palette, runs, tables
 from groqscope.audit.reports.details import ending, model_of, record_id
-from groqscope.audit.reports.html_data import LEGEND, detail_data, list_data, tone
+from groqscope.audit.reports.html_data import LEGEND, detail_data, list_data
 from groqscope.audit.reports.json import kind_of
 from groqscope.audit.reports.rendering import Report, Section
 from groqscope.audit.reports.tables import Row, Table, phase_share
@@ -32,6 +32,7 @@ from groqscope.audit.runs import RunAudit, RunsAudit
 from groqscope.timeline import RequestRecord
 
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
+_MODULES: Final = re.compile(r"^import .*;\n|^export (?=\w)", re.MULTILINE)
 _FOLD: Final = 0.01
 _MAX_TOOLS: Final = 20
 _MAX_GROUPS: Final = 500
@@ -175,8 +176,8 @@ def _page(kind: str, summary: Markup, foot: Markup, data: dict[str, Any], detail
     parts = {
         "title": join(f"groqscope {kind}"),
         "kind": join(kind),
-        "style": _template("report.css"),
-        "script": _template("report.js"),
+        "style": style_sheet(),
+        "script": _without_modules(_template("drawing.js") + _template("report.js")),
         "summary": summary,
         "footer": foot,
         "data": embedded(data),
@@ -184,6 +185,16 @@ def _page(kind: str, summary: Markup, foot: Markup, data: dict[str, Any], detail
     }
     # One pass: what a part contains is never taken for a place to fill.
     return _PLACE.sub(lambda place: parts[place[1]], _template("report.html"))
+
+
+def style_sheet() -> str:
+    """Return the style sheet of the report, which the live page has too."""
+    return palette.css() + _template("report.css")
+
+
+def _without_modules(script: str) -> str:
+    """Return modules one after the other as one script."""
+    return _MODULES.sub("", script)
 
 
 @cache
@@ -225,18 +236,15 @@ def _stack(model: ModelSummary) -> Markup:
     folded = [phase for phase in model.phases if phase.share < _FOLD]
     segments: list[Markup] = []
     unnamed: list[str] = []
+    at = 0.0
     for phase in shown:
         text = phase_share(phase.name, phase.share)
         wide = phase.share >= _NAMED
-        segments.append(
-            tag(
-                "span",
-                text if wide else "",
-                class_=tone(phase.share),
-                style=f"width:{phase.share * 100:.3f}%",
-                title=text,
-            )
-        )
+        name = tag("text", text, x="50%", y="17") if wide else ""
+        box = tag("rect", width="100%", height="100%")
+        place = {"x": _percent(at), "width": _percent(phase.share), "class_": f"phase-{phase.name}"}
+        segments.append(tag("svg", tag("title", text), box, name, **place))
+        at += phase.share
         if not wide:
             unnamed.append(text)
     words = [f"also {', '.join(unnamed)}"] if unnamed else []
@@ -250,7 +258,7 @@ def _stack(model: ModelSummary) -> Markup:
     return tag(
         "div",
         tag("span", name, class_="name", title=name),
-        tag("div", *segments, class_="stack", role="img", aria_label=f"{name}: {label or 'no phases known'}"),
+        tag("svg", *segments, class_="stack", role="img", aria_label=f"{name}: {label or 'no phases known'}"),
         tag("span", summed(model.duration.total), class_="r"),
         tag("p", "; ".join(words) or ("" if shown else "no phases: spans of another library"), class_="stack-note"),
         tag("p", "; ".join(every), class_="stack-note every", aria_hidden="true"),
@@ -258,16 +266,22 @@ def _stack(model: ModelSummary) -> Markup:
     )
 
 
+def _percent(share: float) -> str:
+    """Return a length for an attribute of SVG: unlike a style, it needs no permission of a content security policy."""
+    return f"{share * 100:.3f}%"
+
+
 def _why(why: Why, unit: DurationUnit) -> Markup:
     causes: list[Markup] = []
     for cause in why.causes:
-        meter = tag("i", class_=tone(cause.share), style=f"width:{min(1.0, cause.share) * 100:.2f}%")
+        phase = palette.CAUSES.get(cause.code, cause.code)
+        meter = tag("rect", class_=f"phase-{phase}", width=_percent(min(1.0, cause.share)), height="100%")
         causes.append(
             tag(
                 "div",
                 tag("span", share(cause.share, 1), class_="share"),
                 tag("div", tag("strong", cause.title), f", {unit.full(cause.ns)}"),
-                tag("div", meter, class_="meter"),
+                tag("svg", meter, class_="meter", aria_hidden="true"),
                 tag("div", tables.cause_facts(cause, unit), class_="faint"),
                 tag("div", cause.advice),
                 class_="cause",
@@ -315,16 +329,16 @@ def _run_sections(audit: RunAudit, unit: DurationUnit) -> Markup:
 
 def _run_row(row: runs.RunRow, total: int, unit: DurationUnit) -> Markup:
     def stretch(start: int, length: int, name: str) -> Markup:
-        left, width = (100 * value / total if total else 0.0 for value in (start, length))
-        return tag("i", class_=name, style=f"left:{left:.3f}%;width:{max(width, 0.15):.3f}%")
+        left, width = (value / total if total else 0.0 for value in (start, length))
+        return tag("rect", class_=name, x=_percent(left), width=_percent(max(width, 0.0015)), height="100%")
 
     bars = [stretch(row.start_ns, row.length_ns, "beside")]
-    bars += [stretch(start, end - start, f"path {row.kind}") for start, end in row.critical]
+    bars += [stretch(start, end - start, f"path part-{row.kind}") for start, end in row.critical]
     words = "; ".join(text for text in (runs.phase_words(row, unit), row.note) if text)
     label = f"{row.name}: {unit.full(row.length_ns)}, of which the run waited {unit.full(row.waited_ns)}"
     line = (
-        tag("span", row.name, class_="name", style=f"padding-left:{row.depth * 12}px", title=row.name),
-        tag("div", *bars, class_="lane", role="img", aria_label=label),
+        tag("span", *[tag("i", class_="deeper")] * row.depth, row.name, class_="name", title=row.name),
+        tag("svg", *bars, class_="lane", role="img", aria_label=label),
         tag("span", unit.text(row.length_ns), class_="r"),
     )
     if not words:

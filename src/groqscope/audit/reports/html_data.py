@@ -11,14 +11,27 @@ from groqscope.audit.formatting import UNKNOWN, DurationUnit, count, share, visi
 from groqscope.audit.model import Entry, Verdict
 from groqscope.audit.reports import tables
 from groqscope.audit.reports.details import UNFINISHED, facts, footnotes, headline, record_id
-from groqscope.audit.reports.waterfall import Figure, Row, density, figures, phase_label, rest_row, waterfall
+from groqscope.audit.reports.palette import phase_of
+from groqscope.audit.reports.waterfall import (
+    Figure,
+    Row,
+    density,
+    figures,
+    made_of,
+    phase_label,
+    rest_row,
+    waterfall,
+)
 from groqscope.timeline import RequestRecord
 
 DENSITY_BINS: Final = 120
 _LEVELS: Final = 9
 _MIN_PERCENT: Final = 0.5
 
-LEGEND: Final = "Hatched: how long it took in all, but not when; after an attempt, the pause before the next."
+LEGEND: Final = (
+    "Dashed: how long it took in all, but not when; wait and stream show what they consist of, in no order. "
+    "Hatched, after an attempt: the pause before the next."
+)
 _ROOM: Final = {"model": 30, "outcome": 26}
 """Characters of the texts that may be long."""
 _PICTURE_AT: Final = 4
@@ -30,11 +43,6 @@ _FILTERS: Final = (
     ("slow", "slow"),
     ("tools", "tools"),
 )
-
-
-def tone(part: float) -> str:
-    """Return the colour of a share of the whole."""
-    return "hot" if part > 0.6 else "warm" if part > 0.2 else "mild" if part > 0.05 else "cool"
 
 
 def list_data(entries: Sequence[Entry], unit: DurationUnit) -> dict[str, Any]:
@@ -103,7 +111,7 @@ def _mini(record: RequestRecord) -> list[tuple[str, float, str, str]]:
     total = record.phases.total()
     shares = [(name, length / total, length) for name, length in record.phases.items() if total]
     return [
-        (phase_label(name), round(part * 100, 2), share(length, total), tone(part))
+        (phase_label(name), round(part * 100, 2), share(length, total), f"phase-{name}")
         for name, part, length in shares
         if part * 100 >= _MIN_PERCENT
     ]
@@ -127,7 +135,7 @@ def detail_data(record: RequestRecord, verdict: Verdict, unit: DurationUnit) -> 
         "head": list(headline(record, unit)),
         "total": total,
         "ticks": ["0", *(unit.text(total * step / 4) for step in (1, 2, 3, 4))],
-        "rows": [_row(row, figure, total, unit) for row, figure in rows],
+        "rows": [_row(record, row, figure, unit) for row, figure in rows],
         "density": _density(record),
         "chunks": count(record.chunks),
         "facts": [(fact.label, fact.items) for fact in facts(record, unit)],
@@ -135,7 +143,8 @@ def detail_data(record: RequestRecord, verdict: Verdict, unit: DurationUnit) -> 
     }
 
 
-def _row(row: Row, figure: Figure, total: int, unit: DurationUnit) -> list[Any]:
+def _row(record: RequestRecord, row: Row, figure: Figure, unit: DurationUnit) -> list[Any]:
+    total = record.duration_ns
     part = row.length_ns / total if total and row.length_ns is not None else None
     seen = figure.seen(row)
     words = [f"all {seen[0][0].name}"] if len(seen) == 1 else []
@@ -151,10 +160,16 @@ def _row(row: Row, figure: Figure, total: int, unit: DurationUnit) -> list[Any]:
         figure.text,
         share(row.length_ns or 0, total) if part is not None and row.group == "client" else "",
         ", ".join(words),
-        [(p.name, p.ns, text, share(p.ns, total), p.when) for p, text in seen] if len(seen) > 1 else [],
-        tone(part) if part is not None and row.group == "client" else "",
+        [(p.name, p.ns, text, share(p.ns, total), p.when, _phase(p.name)) for p, text in seen] if len(seen) > 1 else [],
+        [(p.ns, _phase(p.name)) for p in made_of(row, record.phases)] if row.group == "client" else [],
         unit.text(row.start_ns) if row.start_ns is not None else UNKNOWN,
     ]
+
+
+def _phase(part: str) -> str:
+    """Return the class of the style sheet that has the colour of a part."""
+    phase = phase_of(part)
+    return f"phase-{phase}" if phase else ""
 
 
 def _density(record: RequestRecord) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from groqscope.audit.formatting import visible
+from groqscope.audit.reports.palette import Colour
 from groqscope.audit.reports.rendering import Look
 from groqscope.audit.reports.tables import Cell, Table, Tone
 
@@ -21,8 +22,18 @@ GOOD: Final = "green"
 BAD: Final = "bold red"
 STYLES: Final[dict[Tone, str]] = {"": "", "faint": FAINT, "strong": STRONG, "good": GOOD, "bad": BAD}
 _GAP: Final = "  "
+_MATTERS: Final = 0.2
+_NEGLIGIBLE: Final = 0.05
 
 _ASCII: Final = str.maketrans({"…": "...", "µ": "u"})
+
+
+def weight(share: float) -> str:
+    """Return the style of a figure that is a share of the whole: bold where it matters, faint where it does not.
+
+    Never a colour: a colour says which phase it is.
+    """
+    return STRONG if share > _MATTERS else FAINT if share <= _NEGLIGIBLE else ""
 
 
 class Page:
@@ -39,6 +50,16 @@ class Page:
         if not self.look.unicode:
             text = text.translate(_ASCII).encode("ascii", "backslashreplace").decode()
         return text if limit is None else shorten(text, limit, "…" if self.look.unicode else "~")
+
+    def filled(self, colour: Colour) -> str:
+        """Return the style of a bar."""
+        return colour.ansi if self.look.depth == "standard" else colour.hex.lower()
+
+    def on(self, colour: Colour) -> str:
+        """Return the style of text on a bar."""
+        if self.look.depth == "standard":
+            return f"black on {colour.ansi}"
+        return f"{colour.ink.lower()} on {colour.hex.lower()}"
 
     def add(self, *pieces: Piece) -> None:
         """Add a line; what does not fit is cut."""
@@ -97,7 +118,7 @@ class Page:
         console = Console(
             file=out,
             width=max(self.look.width, 1),
-            color_system="standard" if self.look.colour else None,
+            color_system=self.look.depth if self.look.colour else None,
             force_terminal=self.look.colour,
             no_color=not self.look.colour,
             legacy_windows=False,

@@ -11,6 +11,8 @@ from groqscope.timeline import RequestRecord
 
 Report = Audit | RequestAudit | Comparison | RequestRecord | RunsAudit | RunAudit
 """An overview, one request with its verdict, two sets side by side, or a record alone."""
+Depth = Literal["standard", "256", "truecolor"]
+"""How many colours a terminal has: sixteen, 256, or all."""
 Section = Literal["all", "tools", "why", "budgets", "groups"]
 """Which part of an overview."""
 
@@ -26,6 +28,8 @@ class Look:
     unicode: bool = True
     """Eighth blocks and arrows; without it everything is ASCII, names from data included."""
     colour: bool = False
+    depth: Depth = "truecolor"
+    """How many colours, where there is colour."""
     unit: UnitName | None = None
     """Force a unit of durations; `None`: the one that fits the largest value."""
 
@@ -40,7 +44,8 @@ def look_of(
 ) -> Look:
     """Return what an output can show.
 
-    `NO_COLOR` (set to anything) turns colour off; `FORCE_COLOR` turns it on in a pipe or with `TERM=dumb`.
+    `NO_COLOR` (set to anything) turns colour off; `FORCE_COLOR` turns it on in a pipe or with `TERM=dumb`, and is 2 for
+    256 colours, 3 for all.
     """
     if environ.get("NO_COLOR"):
         colour = False
@@ -49,4 +54,12 @@ def look_of(
     else:
         colour = tty and environ.get("TERM") != "dumb"
     unicode = (encoding or "ascii").lower().replace("_", "-").startswith(("utf", "cp65001"))
-    return Look(width=columns if columns > 0 else DEFAULT_WIDTH, unicode=unicode, colour=colour, unit=unit)
+    width = columns if columns > 0 else DEFAULT_WIDTH
+    return Look(width=width, unicode=unicode, colour=colour, depth=_depth(environ), unit=unit)
+
+
+def _depth(environ: Mapping[str, str]) -> Depth:
+    forced, term = environ.get("FORCE_COLOR"), environ.get("TERM", "")
+    if forced == "3" or environ.get("COLORTERM") in ("truecolor", "24bit") or "WT_SESSION" in environ:
+        return "truecolor"
+    return "256" if forced == "2" or "256color" in term else "standard"

@@ -9,9 +9,10 @@ from rich.cells import cell_len
 from groqscope.audit.formatting import DurationUnit, count, share, summed, visible
 from groqscope.audit.model import Audit, Comparison, GroupCause, ModelSummary, PhaseTotal, Provenance, RequestAudit, Why
 from groqscope.audit.reports import tables
-from groqscope.audit.reports.bars import bar, share_style, split
+from groqscope.audit.reports.bars import bar, split
 from groqscope.audit.reports.details import record_id
-from groqscope.audit.reports.page import FAINT, STRONG, Page, Piece, draw_noted, draw_table, pad
+from groqscope.audit.reports.page import FAINT, STRONG, Page, Piece, draw_noted, draw_table, pad, weight
+from groqscope.audit.reports.palette import PHASES, Colour, colour_of
 from groqscope.audit.reports.rendering import Look, Report, Section
 from groqscope.audit.reports.tables import Cell, Row, Table, model_name, phase_share
 from groqscope.audit.reports.terminal_request import draw_request
@@ -138,7 +139,7 @@ def _why(page: Page, why: Why, unit: DurationUnit) -> None:
 
 
 def _cause(page: Page, cause: GroupCause, unit: DurationUnit) -> None:
-    style, width, blank = share_style(cause.share), min(_MAX_BAR, page.look.width - _INDENT), " " * _INDENT
+    style, width, blank = weight(cause.share), min(_MAX_BAR, page.look.width - _INDENT), " " * _INDENT
     page.add(
         (pad(share(cause.share, 1), _INDENT - 2, right=True), style),
         "  ",
@@ -146,7 +147,8 @@ def _cause(page: Page, cause: GroupCause, unit: DurationUnit) -> None:
         "  ",
         (unit.full(cause.ns), style),
     )
-    page.add(blank, (bar(0.0, cause.share, width, unicode=page.look.unicode)[1], style))
+    filled = page.filled(colour_of(cause.code))
+    page.add(blank, (bar(0.0, cause.share, width, unicode=page.look.unicode)[1], filled))
     page.prose(tables.cause_facts(cause, unit), indent=_INDENT, label=blank)
     page.prose(cause.advice, indent=_INDENT, label=blank)
     if cause.examples:
@@ -199,7 +201,7 @@ def _without_repetition(table: Table) -> Table:
 
 
 def _phases(page: Page, every: Sequence[ModelSummary], *, small: bool = True) -> None:
-    """Draw the phases of each model as one stacked bar: names inside, colour by share; the `small` ones below it."""
+    """Draw the phases of each model as one stacked bar: names inside; the `small` ones below it."""
     models = every[:MAX_MODELS]
     names = [page.clean(model_name(model), max(12, page.look.width // 4)) for model in models]
     label = max(map(cell_len, names), default=0)
@@ -213,7 +215,7 @@ def _phases(page: Page, every: Sequence[ModelSummary], *, small: bool = True) ->
         (pad("total", figure + 4, right=True), FAINT),
     )
     for name, model, total in zip(names, models, totals, strict=True):
-        bar, folded = _stack(model.phases, width, unicode=page.look.unicode, colour=page.look.colour)
+        bar, folded = _stack(page, model.phases, width)
         if not model.phases:
             bar, folded = [(pad("no phases: spans of another library", width)[:width], FAINT)], ""
         page.add(pad(name, label + 2), *bar, (" | ", FAINT), pad(total, figure, right=True))
@@ -232,7 +234,7 @@ def _scale(width: int, skip: int) -> str:
     return "".join(line)[skip:]
 
 
-def _stack(phases: Sequence[PhaseTotal], width: int, *, unicode: bool, colour: bool) -> tuple[list[Piece], str]:
+def _stack(page: Page, phases: Sequence[PhaseTotal], width: int) -> tuple[list[Piece], str]:
     shown = [phase for phase in phases if phase.share >= FOLD]
     folded = [phase for phase in phases if phase.share < FOLD]
     cells = split([phase.share for phase in shown], width)
@@ -242,7 +244,7 @@ def _stack(phases: Sequence[PhaseTotal], width: int, *, unicode: bool, colour: b
         text = _segment(phase, room)
         if room and phase_label(phase.name) not in text:
             unnamed.append(phase_share(phase.name, phase.share))
-        pieces.append(_filled(text, room, phase.share, unicode=unicode, colour=colour))
+        pieces.append(_filled(page, text, room, PHASES[phase.name]))
     pieces.append(" " * (width - sum(cells)))
     words = [f"also {', '.join(unnamed)}"] if unnamed else []
     if folded:
@@ -258,13 +260,12 @@ def _segment(phase: PhaseTotal, room: int) -> str:
     return ""
 
 
-def _filled(text: str, room: int, part: float, *, unicode: bool, colour: bool) -> Piece:
+def _filled(page: Page, text: str, room: int, colour: Colour) -> Piece:
     """Draw a segment: a block of colour, or, without colour, a box open to the left."""
     if not room:
         return ""
-    if colour:
-        style = share_style(part)
-        ground = "white on bright_black" if style == "dim" else f"black on {style}"
-        return (text.center(room - 1) + "▕" if unicode else text.center(room - 1) + "|", ground)
+    unicode = page.look.unicode
+    if page.look.colour:
+        return (text.center(room - 1) + ("▕" if unicode else "|"), page.on(colour))
     line = "─" if unicode else "-"
     return (f" {text} " if text else "").center(room - 1, line) + ("┤" if unicode else "|")

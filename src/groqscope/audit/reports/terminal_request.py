@@ -1,5 +1,6 @@
 """One request in the terminal: verdict, ruler, bars, and what else is known about it."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from rich.cells import cell_len
@@ -7,11 +8,22 @@ from rich.cells import cell_len
 from groqscope.audit.fields import FAILED
 from groqscope.audit.formatting import count, share
 from groqscope.audit.model import Verdict
-from groqscope.audit.reports.bars import bar, ruler, share_style, strip, tail
+from groqscope.audit.reports.bars import bar, ruler, split, strip, tail
 from groqscope.audit.reports.details import UNFINISHED, ending, facts, footnotes, headline, record_id
-from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, Piece, pad
+from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, Piece, pad, weight
+from groqscope.audit.reports.palette import PHASES, phase_of
 from groqscope.audit.reports.tables import request_unit
-from groqscope.audit.reports.waterfall import GROUPS, Figure, Row, Waterfall, density, figures, rest_row, waterfall
+from groqscope.audit.reports.waterfall import (
+    GROUPS,
+    Figure,
+    Row,
+    Waterfall,
+    density,
+    figures,
+    made_of,
+    rest_row,
+    waterfall,
+)
 from groqscope.timeline import RequestRecord
 
 _ROOMY: Final = 136
@@ -164,16 +176,16 @@ class _Drawing:
         total = self.fall.total_ns
         length = row.length_ns
         part = length / total if total and length is not None else 0.0
-        style = share_style(part) if with_share else (BAD if row.failed else FAINT if row.group == "server" else "")
+        style = weight(part) if with_share else (BAD if row.failed else FAINT if row.group == "server" else "")
         cells = self._cells(row) if total and length is not None else (0, "")
         note = self.page.clean(self._note(row))
         aside = note if cell_len(note) <= self.side else ""
         picture, below = (
-            (self._picture(cells, style), note[len(aside) :]) if self.side else self._annotated(cells, note, style)
+            (self._picture(cells, row), note[len(aside) :]) if self.side else self._annotated(cells, note, row)
         )
         part_text = share(length, total) if with_share and length is not None else ""
         self.page.add(
-            (pad(self.page.clean(row.name, self.label), self.label + 2), "" if style in ("dim", FAINT) else style),
+            (pad(self.page.clean(row.name, self.label), self.label + 2), "" if style == FAINT else style),
             *picture,
             (" | ", FAINT),
             *self._figures(self._texts(row).text, part_text, style),
@@ -193,22 +205,35 @@ class _Drawing:
             text += light[: max(0, self.width - first - len(text))]
         return first, text
 
-    def _picture(self, cells: tuple[int, str], style: str) -> tuple[Piece, ...]:
+    def _picture(self, cells: tuple[int, str], row: Row) -> tuple[Piece, ...]:
         first, text = cells
-        return (" " * first, (text, style), " " * (self.width - first - len(text)))
+        return (" " * first, *self._filled(text, row), " " * (self.width - first - len(text)))
 
-    def _annotated(self, cells: tuple[int, str], note: str, style: str) -> tuple[tuple[Piece, ...], str]:
+    def _filled(self, text: str, row: Row) -> Iterator[Piece]:
+        """Return the bar in the colours of the phases that it consists of."""
+        if row.group != "client":
+            yield text, BAD if row.failed else FAINT if row.group == "server" else ""
+            return
+        parts = made_of(row, self.record.phases)
+        whole = sum(part.ns for part in parts)
+        shares = [part.ns / whole if whole else 1 / len(parts) for part in parts]
+        for part, cells in zip(parts, split(shares, len(text)), strict=True):
+            phase = phase_of(part.name)
+            yield text[:cells], "" if phase is None else self.page.filled(PHASES[phase])
+            text = text[cells:]
+
+    def _annotated(self, cells: tuple[int, str], note: str, row: Row) -> tuple[tuple[Piece, ...], str]:
         """Return the bar with the note in the free room beside it, and the note again if it does not fit."""
         first, text = cells
         if not note:
-            return self._picture(cells, style), ""
+            return self._picture(cells, row), ""
         after, size_ = self.width - first - len(text), cell_len(note)
         if size_ + 2 <= after:
             gap = " " if text else ""
-            return (" " * first, (text, style), (pad(gap + note, after), FAINT)), ""
+            return (" " * first, *self._filled(text, row), (pad(gap + note, after), FAINT)), ""
         if size_ + 2 <= first:
-            return ((pad(note + " ", first, right=True), FAINT), (text, style), " " * after), ""
-        return self._picture(cells, style), note
+            return ((pad(note + " ", first, right=True), FAINT), *self._filled(text, row), " " * after), ""
+        return self._picture(cells, row), note
 
     def _texts(self, row: Row) -> Figure:
         return self.figures.get(id(row)) or Figure(self.unit.text(row.length_ns))

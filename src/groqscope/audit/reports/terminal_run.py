@@ -7,8 +7,9 @@ from rich.cells import cell_len
 from groqscope.audit.formatting import DurationUnit, count, percent, summed
 from groqscope.audit.model import Groups
 from groqscope.audit.reports import runs, tables
-from groqscope.audit.reports.bars import ruler, share_style
-from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, draw_noted, draw_table, pad
+from groqscope.audit.reports.bars import ruler
+from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, draw_noted, draw_table, pad, weight
+from groqscope.audit.reports.palette import PARTS
 from groqscope.audit.reports.rendering import Section
 from groqscope.audit.runs import RunAudit, RunsAudit
 
@@ -55,11 +56,10 @@ def _waterfall(page: Page, audit: RunAudit, unit: DurationUnit) -> None:
         (pad(unit.label, figure, right=True), FAINT),
     )
     for row in rows[:_MAX_ROWS]:
-        part = row.waited_ns / run.duration_ns if run.duration_ns else 0.0
-        style = BAD if row.failed else share_style(part) if row.kind in ("model", "tool", "io") else ""
+        filled = BAD if row.failed else page.filled(PARTS[row.kind])
         page.add(
             pad(page.clean("  " * row.depth + row.name, label), label + 2),
-            (_bar(row, run.duration_ns, width, unicode=page.look.unicode), "" if style == "dim" else style),
+            (_bar(row, run.duration_ns, width, unicode=page.look.unicode), filled),
             (" | ", FAINT),
             (pad(unit.text(row.length_ns), figure, right=True), FAINT),
         )
@@ -115,7 +115,7 @@ def draw_runs(page: Page, audit: RunsAudit, section: Section = "all") -> None:
     page.prose(", ".join(known), label="a run took", indent=16)
     for cause in audit.causes[:_MAX_CAUSES]:
         page.blank()
-        page.add((pad(percent(cause.share), 6), share_style(cause.share)), (cause.title, STRONG))
+        page.add((pad(percent(cause.share), 6), weight(cause.share)), (cause.title, STRONG))
         page.prose(
             f"{count(cause.runs, 'run')}, {unit.full(cause.lost_ns)}; for example {', '.join(cause.examples)}",
             indent=6,

@@ -82,6 +82,15 @@ def waterfall(record: RequestRecord) -> Waterfall:
     )
 
 
+def made_of(row: Row, phases: Phases) -> tuple[Part, ...]:
+    """Return the phases that a row of the client consists of, one at least, for a drawing in their colours."""
+    if row.parts:
+        return row.parts
+    names = {"wait": ("queue", "prefill", "generate", "network"), "stream": ("receive",)}.get(row.name)
+    name = row.name if names is None else next((n for n in names if getattr(phases, n) is not None), "your code")
+    return (Part(name=name, ns=row.length_ns or 0),)
+
+
 def _client_rows(record: RequestRecord) -> list[Row]:
     phases = record.phases
     rows: list[Row] = []

@@ -1,183 +1,17 @@
-// The page places, sorts, searches and draws. It computes no figure: every number it shows is a text in the data.
-"use strict";
+// The page of a report: it places, sorts, searches and draws.
+import { drawFall, fillDetail, make, middle, miniBar, remember, switchTheme } from "./drawing.js";
 (() => {
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
   const detailLines = byId("details").textContent.split("\n");
   const narrow = matchMedia("(max-width: 760px)");
   const rowHeight = () => (narrow.matches ? 66 : 30);
-
-  // -- small tools
-
-  const SVG = "http://www.w3.org/2000/svg";
-  function make(parent, name, attributes = {}, text = null) {
-    const svg = parent.namespaceURI === SVG || name === "svg";
-    const node = svg ? document.createElementNS(SVG, name) : document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) if (value !== null) node.setAttribute(key, value);
-    if (text !== null) node.textContent = text;
-    parent.append(node);
-    return node;
-  }
-  // Names and error codes differ at their ends, so they are cut in their middle.
-  const middle = (text, room) => (text.length > room ? text.slice(0, Math.ceil((room - 1) / 2)) + "…" + text.slice(text.length - Math.floor((room - 1) / 2)) : text);
-  const remember = {
-    get(key) { try { return localStorage.getItem("groqscope." + key); } catch { return null; } },
-    set(key, value) { try { localStorage.setItem("groqscope." + key, value); } catch { /* a page without storage forgets */ } },
-  };
-
-  // -- light and dark
-
-  const root = document.documentElement;
-  const systemDark = matchMedia("(prefers-color-scheme: dark)");
-  const known = remember.get("theme");
-  if (known === "dark" || known === "light") root.dataset.theme = known;
-  byId("theme").addEventListener("click", () => {
-    const dark = root.dataset.theme ? root.dataset.theme === "dark" : systemDark.matches;
-    root.dataset.theme = dark ? "light" : "dark";
-    remember.set("theme", root.dataset.theme);
-  });
-
-  // -- the waterfall of one request
-
-  function drawFall(holder, detail) {
-    holder.replaceChildren();
-    const width = Math.max(300, holder.clientWidth || 800);
-    const left = Math.min(170, Math.max(84, width * 0.2));
-    const right = width < 520 ? 112 : 132, line = 22;
-    const span = width - left - right;
-    const x = (ns) => left + (detail.total ? Math.min(1, ns / detail.total) * span : 0);
-    const svg = make(holder, "svg", { class: "fall", width, role: "list", "aria-label": "Waterfall of " + detail.head[0] });
-    const defs = make(svg, "defs");
-    const hatch = make(defs, "pattern", { id: "hatch", width: 5, height: 5, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
-    make(hatch, "rect", { width: 1.6, height: 5, style: "fill: var(--faint)" });
-
-    const fits = Math.max(1, Math.floor(span / 90));
-    const step = fits >= 4 ? 1 : fits >= 2 ? 2 : 4;
-    const grid = make(svg, "g", { "aria-hidden": "true" });
-    detail.ticks.forEach((text, index) => {
-      if (index % step) return;
-      const at = left + (span * index) / 4;
-      make(grid, "line", { class: "grid", x1: at, x2: at, y1: 20, y2: 20 });
-      make(grid, "text", { class: "t", x: at, y: 13, "text-anchor": index === 0 ? "start" : index === 4 ? "end" : "middle" }, text);
-    });
-    make(grid, "text", { class: "t", x: 0, y: 13 }, "client, " + data.unit);
-    make(grid, "text", { class: "t", x: width - 58, y: 13, "text-anchor": "end" }, data.unit);
-    make(grid, "text", { class: "t", x: width, y: 13, "text-anchor": "end" }, "share");
-
-    let y = 22, group = "client";
-    const cut = (text, room) => middle(text, Math.max(3, Math.floor(room / 7.2)));
-    function noteLines(text, room) {
-      const lines = [""];
-      for (const word of text.split(" ")) {
-        const longer = (lines[lines.length - 1] + " " + word).trim();
-        if (longer.length * 6.6 <= room) lines[lines.length - 1] = longer;
-        else lines.push(word);
-      }
-      return lines.filter(Boolean);
-    }
-    function note(parent, text, room, below, step = 16) {
-      const lines = noteLines(text, room);
-      lines.forEach((words, index) => make(parent, "text", { class: "note", x: left, y: below + index * step }, middle(words, Math.floor(room / 6.6))));
-      return lines.length * step;
-    }
-    function row(entry, indent = 0) {
-      const label = [entry.name, entry.text === "-" ? "length not known" : entry.text + " " + data.unit, entry.share,
-        entry.start === null ? "" : "from " + entry.from + " " + data.unit, entry.note].filter(Boolean).join(", ");
-      const g = make(svg, "g", { class: "row", role: "listitem", "aria-label": label });
-      make(g, "title", {}, label);
-      make(g, "rect", { class: "hit", x: -6, y, width: width + 12, height: line, rx: 4 });
-      make(g, "text", { x: indent, y: y + 15, class: entry.failed ? "bad" : indent ? "note" : "" }, cut(entry.name, left - indent - 6));
-      if (entry.length !== null && detail.total && (entry.start !== null || indent)) {
-        const drawn = x(entry.start !== null ? entry.start : entry.at);
-        const size = Math.max(1.5, Math.min(entry.length / detail.total, 1) * span);
-        const style = entry.start === null ? "length" : entry.failed ? "bar-failed" : entry.tone || "plain";
-        make(g, "rect", { class: style, x: Math.min(drawn, left + span - 1.5), y: y + (indent ? 7 : 4), width: Math.min(size, left + span - Math.min(drawn, left + span - 1.5)), height: indent ? 8 : 14, rx: 2 });
-        let end = drawn + size;
-        if (entry.tail) {
-          const tail = Math.min((entry.tail / detail.total) * span, left + span - end);
-          make(g, "rect", { class: "tail", x: end, y: y + 7, width: Math.max(0, tail), height: 8 });
-          end += tail;
-        }
-        if (entry.note) {
-          const room = left + span - end - 8, before = drawn - left - 8, need = entry.note.length * 6.6;
-          if (need < room) make(g, "text", { class: "note", x: end + 7, y: y + 15 }, entry.note);
-          else if (need < before) make(g, "text", { class: "note", x: drawn - 7, y: y + 15, "text-anchor": "end" }, entry.note);
-          else entry.below = entry.note;
-        }
-      } else if (entry.note.length * 6.6 < span) make(g, "text", { class: "note", x: left, y: y + 15 }, entry.note);
-      else entry.below = entry.note;
-      make(g, "text", { x: width - 58, y: y + 15, "text-anchor": "end", class: indent ? "note" : "" }, entry.text);
-      make(g, "text", { x: width, y: y + 15, "text-anchor": "end", class: "note" }, entry.share);
-      y += line;
-      if (entry.below) y += note(make(svg, "g", { "aria-hidden": "true" }), entry.below, width - left, y + 12) + 2;
-    }
-    function strip() {
-      if (!detail.density) return;
-      const g = make(svg, "g", { class: "row", role: "listitem", "aria-label": "chunks over time: " + detail.chunks });
-      make(g, "title", {}, detail.chunks + " chunks, dense where the strip is high");
-      make(g, "text", { x: 0, y: y + 17 }, "chunks");
-      const cell = span / detail.density.length;
-      [...detail.density].forEach((digit, index) => {
-        const height = digit === "0" ? 0 : 3 + Number(digit) * 1.7;
-        if (height) make(g, "rect", { class: "tick", x: left + index * cell, y: y + 20 - height, width: Math.max(0.8, cell - 0.8), height });
-      });
-      make(g, "text", { x: width - 58, y: y + 17, "text-anchor": "end", class: "note" }, detail.chunks);
-      y += 28;
-    }
-    for (const raw of detail.rows) {
-      const entry = { group: raw[0], name: raw[1], start: raw[2], length: raw[3], tail: raw[4], failed: raw[5], text: raw[6], share: raw[7], note: raw[8], parts: raw[9], tone: raw[10], from: raw[11] };
-      if (entry.group !== group) {
-        if (group === "client") strip();
-        group = entry.group;
-        y += 12;
-        make(svg, "text", { class: "heading", x: 0, y: y + 12 }, data.groups[group][0]);
-        y += note(svg, data.groups[group][1], width - left, y + 12) + 2;
-      }
-      row(entry);
-      let at = entry.start;
-      for (const [name, ns, text, share, when] of entry.parts) {
-        row({ name, start: null, at, length: ns, tail: 0, failed: 0, text, share, note: when }, 14);
-        at += ns;
-      }
-    }
-    if (group === "client") strip();
-    for (const mark of grid.querySelectorAll("line")) mark.setAttribute("y2", y);
-    y += note(svg, data.legend, width - left, y + 16) + 4;
-    svg.setAttribute("height", y + 4);
-    svg.setAttribute("viewBox", `0 0 ${width} ${y + 4}`);
-  }
-
-  function fillDetail(panel, detail, acts) {
-    panel.replaceChildren();
-    const header = make(panel, "header");
-    make(header, "h2", { id: "detail-title" }, detail.verdict);
-    const buttons = make(header, "div", { class: "acts" });
-    for (const [text, label, act] of acts) make(buttons, "button", { type: "button", "aria-label": label, title: label }, text).addEventListener("click", act);
-    for (const [sentence, advice] of detail.causes) make(panel, "p", { class: "faint" }, sentence ? sentence + ". " + advice : advice);
-    const head = make(panel, "div", { class: "head" });
-    for (const text of detail.head) make(head, "span", { class: text === "error" || text === "truncated" ? "bad" : "" }, text);
-    const holder = make(panel, "div");
-    drawFall(holder, detail);
-    const list = make(panel, "dl", { class: "facts" });
-    for (const [label, items] of detail.facts) {
-      make(list, "dt", {}, label);
-      const dd = make(list, "dd");
-      for (const item of items) {
-        if (label !== "ids") { make(dd, "span", {}, item); continue; }
-        const button = make(dd, "button", { class: "id", type: "button", title: "copy" }, item);
-        button.addEventListener("click", () => {
-          navigator.clipboard?.writeText(item.slice(item.indexOf(" ") + 1)).then(() => { button.title = "copied"; }, () => {});
-        });
-      }
-    }
-    for (const note of detail.notes) make(panel, "p", { class: "faint small" }, note);
-    return holder;
-  }
+  switchTheme(byId("theme"));
 
   const detailAt = (index) => JSON.parse(detailLines[index]);
   const panel = byId("detail");
   let shown = null;
-  function redraw() { if (shown) drawFall(shown.holder, shown.detail); }
+  function redraw() { if (shown) drawFall(shown.holder, shown.detail, data); }
   let resizing = 0;
   addEventListener("resize", () => { cancelAnimationFrame(resizing); resizing = requestAnimationFrame(redraw); });
 
@@ -186,7 +20,7 @@
     panel.classList.add("whole");
     document.querySelector("main").insertBefore(panel, document.querySelector("footer"));
     const detail = detailAt(0);
-    shown = { detail, holder: fillDetail(panel, detail, []) };
+    shown = { detail, holder: fillDetail(panel, detail, [], data) };
     return;
   }
   if (!data.requests.length) return;
@@ -251,7 +85,7 @@
   }
   function padding(height) {
     const row = make(body, "tr", { class: "pad", "aria-hidden": "true" });
-    make(row, "td", { colspan: data.columns.length, style: `height:${height}px` });
+    make(row, "td", { colspan: data.columns.length }).style.height = height + "px";
   }
   function paint() {
     const ROW = rowHeight();
@@ -288,11 +122,6 @@
       make(tr, "td", { class: kind.filter(Boolean).join(" "), title: column.key === "id" ? request.id : column.room ? text : null }, column.room ? middle(text, column.room) : text);
     });
     return tr;
-  }
-  function miniBar(cell, phases) {
-    const label = phases.map(([name, , text]) => name + " " + text).join(", ") || "no phases known";
-    const mini = make(cell, "span", { class: "mini", role: "img", "aria-label": label, title: label });
-    for (const [, share, , tone] of phases) make(mini, "i", { class: tone, style: `width:${share}%` });
   }
   function choose(place, { open = false, focus = true } = {}) {
     if (!order.length) return;
@@ -347,7 +176,7 @@
       ["↑", "Previous request", () => choose(chosen - 1, { open: true, focus: false })],
       ["↓", "Next request", () => choose(chosen + 1, { open: true, focus: false })],
       ["✕", "Close", close],
-    ]);
+    ], data);
     shown = { detail, holder };
     if (was) panel.scrollTop = 0;
     history.replaceState(null, "", "#" + encodeURIComponent(data.requests[index].id));

@@ -1,0 +1,140 @@
+"""The colours of every view: terminal, HTML report, live page, documentation and Grafana's boards.
+
+A phase has one colour everywhere, in light and in dark. Each stands out from a white and from a dark ground (3:1, WCAG
+1.4.11), text on it is readable (4.5:1), and phases that lie side by side differ for people who see no red, no green or
+no blue. How bad something is, is never said by a phase's colour: weight, a mark and words say it, and `BAD`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+_DARK_INK: Final = "#101317"
+_LIGHT_INK: Final = "#FFFFFF"
+_READABLE: Final = 4.5
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """One colour."""
+
+    hex: str
+    ansi: str
+    """What stands for it in a terminal that has only sixteen colours."""
+
+    @property
+    def ink(self) -> str:
+        """The colour of text on it."""
+        return _LIGHT_INK if contrast(self.hex, _LIGHT_INK) >= _READABLE else _DARK_INK
+
+
+PHASES: Final[dict[str, Colour]] = {
+    "prepare": Colour("#636B71", "bright_black"),
+    "retry": Colour("#F655AE", "magenta"),
+    "pool_wait": Colour("#9C8B37", "yellow"),
+    "connect": Colour("#88670D", "yellow"),
+    "tls": Colour("#959051", "bright_yellow"),
+    "send": Colour("#638F90", "white"),
+    "queue": Colour("#D57E1B", "bright_yellow"),
+    "prefill": Colour("#039EDF", "cyan"),
+    "network": Colour("#686A73", "bright_black"),
+    "generate": Colour("#4C61CC", "blue"),
+    "receive": Colour("#369B6E", "green"),
+    "consume": Colour("#A15EF5", "bright_magenta"),
+    "finish": Colour("#756866", "bright_black"),
+}
+"""In the order in which they happen. Pink and orange: waiting that somebody can do something about; blue and green:
+Groq at work; violet: the caller's own code; grey: what is between."""
+
+PARTS: Final[dict[str, Colour]] = {
+    "model": PHASES["generate"],
+    "tool": PHASES["consume"],
+    "retrieval": PHASES["pool_wait"],
+    "io": PHASES["send"],
+    "own": PHASES["prepare"],
+    "idle": PHASES["finish"],
+}
+"""What the time of a run goes into: Groq is blue, the caller's own work violet, as in a request."""
+
+CAUSES: Final[dict[str, str]] = {
+    "retries": "retry",
+    "cold_connection": "connect",
+    "caller": "consume",
+    "stall": "receive",
+    "reasoning": "generate",
+    "tool_call": "receive",
+    "long_answer": "generate",
+    "slow_generation": "generate",
+}
+"""The phase that a cause takes its time from, where their names differ."""
+
+ENDINGS: Final = {
+    "error: rate_limit_exceeded": "#D57E1B",
+    "error: 503": "#F2495C",
+    "error: tool_use_failed": "#C4162A",
+    "error: APITimeoutError": "#FF7383",
+    "stream: abandoned": "#A15EF5",
+    "stream: closed": "#CA95E5",
+    "stream: cancelled": "#8F3BB8",
+    "stream: truncated": "#DEB6F2",
+}
+"""Of errors that come often, warm, and of streams that ended early, violet."""
+
+_MODELS: Final = {
+    "llama-3.1-8b-instant": "#73BF69",
+    "llama-3.3-70b-versatile": "#F2CC0C",
+    "openai/gpt-oss-120b": "#5794F2",
+    "openai/gpt-oss-20b": "#8AB8FF",
+    "qwen/qwen3-32b": "#B877D9",
+    "moonshotai/kimi-k2": "#37A2B8",
+    "meta-llama/llama-4-scout": "#96D98D",
+    "meta-llama/llama-4-maverick": "#37872D",
+    "groq/compound": "#E685B5",
+    "groq/compound-mini": "#FFA6B0",
+}
+"""Groq's models of today by the beginning of their names; another one gets the next of Grafana's."""
+
+MODELS: Final = {start.replace(".", r"\.") + ".*": colour for start, colour in _MODELS.items()}
+"""Patterns of legends that begin with a model, and their colours; where two match the later one counts."""
+
+GOOD: Final = ("#1A7F37", "#5BC77A")
+BAD: Final = ("#B3261E", "#FF8A7A")
+"""Passed and failed, on a light and on a dark ground; always beside a word or a mark."""
+
+
+def colour_of(name: str) -> Colour:
+    """Return the colour of a phase, or of a cause by the phase that it takes its time from."""
+    return PHASES[CAUSES.get(name, name)]
+
+
+def phase_of(part: str) -> str | None:
+    """Return the phase behind a name in a waterfall; `None` if there is none, as of time that is not accounted for."""
+    name = {"your code": "consume", "pool": "pool_wait"}.get(part, part)
+    return name if name in PHASES else None
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of a colour as WCAG defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours as WCAG defines it, 1 to 21."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def css() -> str:
+    """Return the colours as a style sheet: `.phase-queue` fills a shape, and knows the colour of text on it."""
+    classes = [f".phase-{name}" for name in PHASES] + [f".part-{name}" for name in PARTS]
+    colours = [*PHASES.values(), *PARTS.values()]
+    lines = [
+        f"{name} {{ --phase: {colour.hex.lower()}; --on-phase: {colour.ink.lower()}; fill: {colour.hex.lower()}; }}"
+        for name, colour in zip(classes, colours, strict=True)
+    ]
+    schemes = (
+        f"  --{name}: light-dark({light.lower()}, {dark.lower()});"
+        for name, (light, dark) in (("good", GOOD), ("bad", BAD))
+    )
+    return "\n".join((":root {", *schemes, "}", *lines, ""))
