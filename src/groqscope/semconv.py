@@ -193,7 +193,7 @@ FIELDS: Final[tuple[Attribute, ...]] = (
     _a(OUTCOME, "string", "outcome", "`completed`, `closed`, `abandoned`, `cancelled`, `error` or `truncated`"),
     _a(ERROR_TYPE, "string", "error_type", "Groq's error code, else the HTTP status, else `timeout`, else the exception's class name"),
     _a(HTTP_STATUS, "int", "status", "Status of the last attempt"),
-    _a(STREAM_ERROR, "string", "stream_error", "`x_groq.error`: why Groq stopped a stream early"),
+    _a(STREAM_ERROR, "string", "stream_error", "`x_groq.error`, or the error of a response: why Groq stopped early"),
     _a(RETRY_AFTER, "double", "retry_after", "Header `retry-after` of the answer", "s"),
     _a("gen_ai.response.finish_reasons", "string[]", "finish_reasons", "One per choice, in order"),
     _a(RESPONSE_MODEL, "string", "response_model", "The model that answered"),

@@ -11,14 +11,16 @@ from hypothesis import given
 from support.json_bytes import payloads, values
 
 from groqscope.codec import decode, encode
-from groqscope.instrument.facts import chunk_observer, operation_of, request_facts
+from groqscope.instrument.facts import asked, chunk_observer, operation_of, request_facts
 from groqscope.timeline import Timeline, Usage
 
 _BASE = httpx.URL("https://api.groq.com")
 
 
 def _facts(**body: Any) -> dict[str, Any]:
-    return dict(request_facts("chat", body, _BASE, stream=True))
+    facts = request_facts("chat", body, _BASE, stream=True)
+    asked(facts, body)
+    return dict(facts)
 
 
 @given(payload=payloads(ChatCompletionChunk))
@@ -97,13 +99,14 @@ def test_any_body_gives_facts(body: Any) -> None:
     """Bodies are the caller's: nothing in them makes observing fail."""
     names = ("model", "messages", "tools", "stop", "n", "response_format", "seed", "max_tokens", "service_tier")
 
-    assert request_facts("chat", dict.fromkeys(names, body), _BASE, stream=False)["operation"] == "chat"
+    assert _facts(**dict.fromkeys(names, body))["operation"] == "chat"
 
 
 @pytest.mark.parametrize(
     ("method", "url", "operation"),
     [
         ("post", "/openai/v1/chat/completions", "chat"),
+        ("post", "/openai/v1/responses", "chat"),
         ("post", "/openai/v1/embeddings", "embeddings"),
         ("post", "/openai/v1/audio/transcriptions", "transcription"),
         ("post", "/openai/v1/audio/translations", "translation"),

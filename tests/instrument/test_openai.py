@@ -15,7 +15,8 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
-from support.both import Both, Mode, both, each_mode
+from support.both import Mode, both, each_mode
+from support.openai_clients import each_library, observed, openai_client, run, wire
 from support.scope import ASK, COMPLETION, STREAM, Exported, Pieces, groq_client
 
 import groqscope
@@ -35,30 +36,7 @@ from groqscope.simulator import (
     Truncated,
 )
 
-each_library = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
-GROQ = "https://api.groq.com/openai/v1"
 TEXT = Answer(["Hel", "lo", " you"])
-
-
-def openai_client(mode: Mode, base_url: str = GROQ, library: Any = httpx2, **options: Any) -> Any:
-    """A bare client of openai's SDK, on a client of one of the HTTP libraries."""
-    http = options.pop("http", {})
-    kind = library.Client if mode == "sync" else library.AsyncClient
-    made = kind(**{"trust_env": False, "timeout": 10.0, **http})
-    client = openai.OpenAI if mode == "sync" else openai.AsyncOpenAI
-    return client(api_key="test", base_url=base_url, http_client=made, **options)
-
-
-def observed(exported: Exported, mode: Mode, sim: Simulator, library: Any, **options: Any) -> Any:
-    """The same, observed, at the simulator."""
-    client = openai_client(mode, f"{sim.base_url}/openai/v1", library, **options)
-    host = sim.base_url.removeprefix("http://")
-    return groqscope.instrument(client, groq_hosts=[host], **exported.providers)
-
-
-def wire(library: Any, answer: Any) -> dict[str, Any]:
-    """Options of an HTTP client that is answered without a server."""
-    return {"transport": library.MockTransport(answer)}
 
 
 @both
@@ -155,19 +133,6 @@ async def parsed(client: Any) -> Any:
     answer = await client.chat.completions.parse(**ASK, response_format=Greeting)
     assert answer.choices[0].message.parsed == Greeting(text="hi")
     return answer
-
-
-def run(mode: Mode, scenario: Both, client: Any) -> Any:
-    """Run a scenario and close its client."""
-    if mode == "sync":
-        with client:
-            return scenario.synchronous(client)
-
-    async def main() -> Any:
-        async with client:
-            return await scenario.asynchronous(client)
-
-    return asyncio.run(main())
 
 
 ENDINGS: list[tuple[str, Any, Playable, str, str | None, int | None, bool, dict[str, Any]]] = [

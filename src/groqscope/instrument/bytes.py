@@ -8,13 +8,10 @@ from functools import cache, partial
 from typing import Any
 
 from groq import APIError
-from groq._models import construct_type
-from groq.types.chat import ChatCompletionChunk
 from httpx import Response
 from httpx._decoders import SUPPORTED_DECODERS
 
 from groqscope.fastpath import ChunkDecoder
-from groqscope.instrument.facts import chunk_observer
 from groqscope.instrument.faults import hook, report
 from groqscope.instrument.http import library_of
 from groqscope.instrument.recorder import Recorder
@@ -31,11 +28,17 @@ class _Observer:
         self.recorder = recorder
         self.telemetry = recorder.telemetry
         self._chunks = (
-            ChunkDecoder(_construct, response.request, partial(report, "bytes.read", observing=recorder), learns=False)
+            ChunkDecoder(
+                recorder.api.construct,
+                response.request,
+                partial(report, "bytes.read", observing=recorder),
+                fast=recorder.api.decoded,
+                learns=False,
+            )
             if "text/event-stream" in response.headers.get("content-type", "")
             else None
         )
-        self._observe = chunk_observer(recorder.timeline, recorder.content)
+        self._observe = recorder.api.observer(recorder.timeline, recorder.content)
         self._decoders = _decoders(response)
         self._body: list[bytes] = []
         self._size = 0
@@ -122,10 +125,6 @@ class _Observer:
         recorder: Any = getattr(self, "recorder", None)
         if recorder is not None and recorder.open and not recorder.adopted:
             recorder.abandon()
-
-
-def _construct(data: object) -> Any:
-    return construct_type(value=data, type_=ChatCompletionChunk)
 
 
 def _decoders(response: Response) -> list[Any] | None:

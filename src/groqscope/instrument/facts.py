@@ -5,33 +5,26 @@ Bodies are whatever the caller or the server sent, so every value is taken only 
 
 import re
 from collections.abc import Callable, Mapping
-from math import isfinite
-from typing import Any, Final, TypeGuard, TypeVar
+from typing import Any, Final
 
 import httpx
 
 from groqscope.instrument import families
 from groqscope.instrument.http import classes
+from groqscope.instrument.values import as_amount, as_count, as_integer, as_list, as_number, as_text, is_code, member
 from groqscope.timeline import Channel, ModelUsage, RequestFacts, Timeline, Usage
 
 _OPERATIONS: Final = (
     ("/chat/completions", "chat"),
+    ("/responses", "chat"),
     ("/embeddings", "embeddings"),
     ("/audio/transcriptions", "transcription"),
     ("/audio/translations", "translation"),
     ("/audio/speech", "speech"),
 )
 _RESOURCE: Final = re.compile(r"/(models|files|batches)(?:/.+?)?(?:/(content|cancel))?/?$")
-_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _VERBS: Final = {"get": "retrieve", "post": "create", "delete": "delete"}
 _SINGULAR: Final = {"models": "model", "files": "file", "batches": "batch"}
-
-T = TypeVar("T")
-
-
-def _get(part: Any, name: str) -> Any:
-    """Return a member of an answer's part; what an SDK has no model for it leaves a dictionary."""
-    return part.get(name) if type(part) is dict else getattr(part, name, None)
 
 
 def operation_of(method: str, url: str) -> str:
@@ -49,57 +42,60 @@ def operation_of(method: str, url: str) -> str:
     return f"{action or _VERBS.get(method.lower(), method.lower())}_{_SINGULAR[resource]}"
 
 
-def request_facts(operation: str, body: Mapping[str, Any], base_url: httpx.URL, *, stream: bool) -> RequestFacts:
-    """Read what was asked for. Only what was sent is there, never a default."""
-    facts = RequestFacts(operation=operation, stream=stream, server_address=base_url.host)
-    facts["server_port"] = base_url.port or (443 if base_url.scheme == "https" else 80)
-    get = body.get
-    model = get("model")
+def request_facts(operation: str, body: Mapping[str, Any], url: httpx.URL, *, stream: bool) -> RequestFacts:
+    """Return what every request tells; `url` is where it goes."""
+    facts = RequestFacts(operation=operation, stream=stream, server_address=url.host)
+    facts["server_port"] = url.port or (443 if url.scheme == "https" else 80)
+    model = body.get("model")
     if isinstance(model, str):
-        facts["model"] = _str(model)
-    if operation != "chat":
-        return facts
+        facts["model"] = as_text(model)
+    return facts
+
+
+def asked(facts: RequestFacts, body: Mapping[str, Any]) -> None:
+    """Read what a chat completion was asked for. Only what was sent is there, never a default."""
+    get = body.get
     limit = get("max_completion_tokens")
-    facts["max_tokens"] = _count(limit if limit is not None else get("max_tokens"))
+    facts["max_tokens"] = as_count(limit if limit is not None else get("max_tokens"))
     for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty"):
         if name in body:
-            facts[name] = _float(get(name))
+            facts[name] = as_number(get(name))
     stop = get("stop")
     given = stop[:4] if isinstance(stop, (list, tuple)) else [stop]  # the API takes four
-    facts["stop_sequences"] = tuple(s for s in map(_str, given) if s is not None)
-    facts["seed"] = _int(get("seed"))
-    count = _int(get("n"))
+    facts["stop_sequences"] = tuple(s for s in map(as_text, given) if s is not None)
+    facts["seed"] = as_integer(get("seed"))
+    count = as_integer(get("n"))
     if count is not None and count != 1:
         facts["choice_count"] = count
     form = get("response_format")
     if isinstance(form, Mapping):
         kind = form.get("type")
         facts["output_type"] = "json" if kind in ("json_object", "json_schema") else "text" if kind == "text" else None
-    facts["reasoning_effort"] = _str(get("reasoning_effort"))
-    facts["reasoning_format"] = _str(get("reasoning_format"))
-    facts["request_service_tier"] = _str(get("service_tier"))
+    facts["reasoning_effort"] = as_text(get("reasoning_effort"))
+    facts["reasoning_format"] = as_text(get("reasoning_format"))
+    facts["request_service_tier"] = as_text(get("service_tier"))
     for field, name in (("tools", "tools"), ("messages", "messages")):
         items = get(name)
         if isinstance(items, (list, tuple)):
             facts[field] = len(items)
-    return facts
 
 
 def usage_of(usage: Any) -> Usage | None:
-    """Read Groq's `usage` object (`CompletionUsage`, or what the SDK made of one)."""
+    """Read Groq's `usage` object, of a chat completion or of a response, which names tokens differently."""
     if usage is None:
         return None
-    prompt = _get(usage, "prompt_tokens_details")
-    completion = _get(usage, "completion_tokens_details")
+    given, made = ("prompt", "completion") if member(usage, "input_tokens") is None else ("input", "output")
+    prompt = member(usage, f"{given}_tokens_details")
+    completion = member(usage, f"{made}_tokens_details")
     found = Usage(
-        input_tokens=_count(_get(usage, "prompt_tokens")),
-        output_tokens=_count(_get(usage, "completion_tokens")),
-        cached_tokens=_count(_get(prompt, "cached_tokens")),
-        reasoning_tokens=_count(_get(completion, "reasoning_tokens")),
-        queue_time=_amount(_get(usage, "queue_time")),
-        prompt_time=_amount(_get(usage, "prompt_time")),
-        completion_time=_amount(_get(usage, "completion_time")),
-        total_time=_amount(_get(usage, "total_time")),
+        input_tokens=as_count(member(usage, f"{given}_tokens")),
+        output_tokens=as_count(member(usage, f"{made}_tokens")),
+        cached_tokens=as_count(member(prompt, "cached_tokens")),
+        reasoning_tokens=as_count(member(completion, "reasoning_tokens")),
+        queue_time=as_amount(member(usage, "queue_time")),
+        prompt_time=as_amount(member(usage, "prompt_time")),
+        completion_time=as_amount(member(usage, "completion_time")),
+        total_time=as_amount(member(usage, "total_time")),
     )
     return None if found == Usage() else found
 
@@ -107,9 +103,9 @@ def usage_of(usage: Any) -> Usage | None:
 def models_of(breakdown: Any) -> tuple[ModelUsage, ...]:
     """Read `usage_breakdown` of a compound system."""
     found: list[ModelUsage] = []
-    for entry in _list(_get(breakdown, "models"))[:32]:
-        usage = usage_of(_get(entry, "usage"))
-        model = _str(_get(entry, "model"))
+    for entry in as_list(member(breakdown, "models"))[:32]:
+        usage = usage_of(member(entry, "usage"))
+        model = as_text(member(entry, "model"))
         if model is not None and usage is not None:
             found.append(
                 ModelUsage(model=model, input_tokens=usage.input_tokens or 0, output_tokens=usage.output_tokens or 0)
@@ -145,7 +141,7 @@ def chunk_observer(timeline: Timeline, content: Any = None) -> Callable[..., Non
 
 
 def _observe_any(timeline: Timeline, chunk: Any, t: int, content: Any, *, first: bool) -> None:
-    choices = _list(getattr(chunk, "choices", None))
+    choices = as_list(getattr(chunk, "choices", None))
     channel = Channel.NONE
     for choice in choices:
         delta = getattr(choice, "delta", None)
@@ -166,62 +162,62 @@ def _observe_any(timeline: Timeline, chunk: Any, t: int, content: Any, *, first:
 def observe_identity(timeline: Timeline, answer: Any) -> None:
     """Note the ids and names of an answer. Compound systems give each chunk its own id: the first one counts."""
     timeline.identified(
-        response_id=_str(getattr(answer, "id", None)),
-        response_model=_str(getattr(answer, "model", None)),
-        system_fingerprint=_str(getattr(answer, "system_fingerprint", None)),
-        created=_count(getattr(answer, "created", None)),
-        response_service_tier=_str(getattr(answer, "service_tier", None)),
+        response_id=as_text(getattr(answer, "id", None)),
+        response_model=as_text(getattr(answer, "model", None)),
+        system_fingerprint=as_text(getattr(answer, "system_fingerprint", None)),
+        created=as_count(getattr(answer, "created", None)),
+        response_service_tier=as_text(getattr(answer, "service_tier", None)),
     )
 
 
 def observe_completion(timeline: Timeline, completion: Any, t: int, content: Any = None) -> None:
     """Tell the timeline what an answer that was not streamed carries."""
     observe_identity(timeline, completion)
-    for choice in _list(getattr(completion, "choices", None)):
+    for choice in as_list(getattr(completion, "choices", None)):
         _observe_choice(timeline, choice, getattr(choice, "message", None), None, content)
     _observe_groq(timeline, completion, t)
 
 
-def observe_other(timeline: Timeline, answer: Any, t: int) -> None:
+def observe_other(timeline: Timeline, answer: Any, t: int, _content: Any = None) -> None:
     """Note what the answers of other endpoints tell: tokens, audio seconds, the model."""
     usage = getattr(answer, "usage", None)
     if usage is not None:
         found = Usage(
-            input_tokens=_count(_get(usage, "prompt_tokens")),
-            output_tokens=_count(_get(usage, "completion_tokens")),
+            input_tokens=as_count(member(usage, "prompt_tokens")),
+            output_tokens=as_count(member(usage, "completion_tokens")),
         )
         if found != Usage():
             timeline.used(t, found)
     x_groq = getattr(answer, "x_groq", None)
     timeline.identified(
-        response_model=_str(getattr(answer, "model", None)),
-        audio_seconds=_amount(getattr(answer, "duration", None)),
-        request_id=_str(_get(x_groq, "id")),
+        response_model=as_text(getattr(answer, "model", None)),
+        audio_seconds=as_amount(getattr(answer, "duration", None)),
+        request_id=as_text(member(x_groq, "id")),
     )
 
 
 def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, content: Any) -> None:
-    index = _count(getattr(choice, "index", None)) or 0
-    for position, call in enumerate(_list(getattr(part, "tool_calls", None))):
+    index = as_count(getattr(choice, "index", None)) or 0
+    for position, call in enumerate(as_list(getattr(part, "tool_calls", None))):
         function = getattr(call, "function", None)
-        name, arguments = _str(getattr(function, "name", None)), getattr(function, "arguments", None)
+        name, arguments = as_text(getattr(function, "name", None)), getattr(function, "arguments", None)
         arguments = arguments if isinstance(arguments, str) else None  # whole: its size is measured
-        call_index = _count(getattr(call, "index", None)) if t is not None else position
-        call_id = _str(getattr(call, "id", None))
+        call_index = as_count(getattr(call, "index", None)) if t is not None else position
+        call_id = as_text(getattr(call, "id", None))
         timeline.tool_delta(t, index, call_index, call_id, name, arguments)
         if content is not None:
             content.tool(index, call_index or 0, call_id, name, arguments)
-    for tool in _list(getattr(part, "executed_tools", None)):
+    for tool in as_list(getattr(part, "executed_tools", None)):
         timeline.tool_executed(
             t,
-            _count(_get(tool, "index")) or 0,
-            _str(_get(tool, "type")) or "unknown",
+            as_count(member(tool, "index")) or 0,
+            as_text(member(tool, "type")) or "unknown",
             # Announced, a search has results already: none.
-            has_output=bool(_get(tool, "output") or _get(_get(tool, "search_results"), "results")),
+            has_output=bool(member(tool, "output") or member(member(tool, "search_results"), "results")),
         )
     if content is not None:
         _keep(content, index, part)
-    reason = _str(getattr(choice, "finish_reason", None))
+    reason = as_text(getattr(choice, "finish_reason", None))
     if reason is not None:
         timeline.choice_finished(index, reason)
         if content is not None:
@@ -231,13 +227,13 @@ def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, c
 def _observe_groq(timeline: Timeline, answer: Any, t: int) -> None:
     """Note `x_groq` and usage. Usage at both places of one chunk is one and the same: `x_groq` counts."""
     x_groq = getattr(answer, "x_groq", None)
-    usage = usage_of(_get(x_groq, "usage")) or usage_of(getattr(answer, "usage", None))
-    breakdown = _get(x_groq, "usage_breakdown") or getattr(answer, "usage_breakdown", None)
+    usage = usage_of(member(x_groq, "usage")) or usage_of(getattr(answer, "usage", None))
+    breakdown = member(x_groq, "usage_breakdown") or getattr(answer, "usage_breakdown", None)
     if usage is not None:
         timeline.used(t, usage, models_of(breakdown))
     if x_groq is None:
         return
-    request_id, error = _str(_get(x_groq, "id")), _str(_get(x_groq, "error"))
+    request_id, error = as_text(member(x_groq, "id")), as_text(member(x_groq, "error"))
     timeline.identified(
         request_id=None if request_id == "stub" else request_id,
         # Free text may repeat what was asked; a code cannot.
@@ -266,43 +262,3 @@ def error_type_of(error: BaseException) -> str:
     if isinstance(error, families.each(lambda family: family.timeout_error) + classes("TimeoutException")):
         return "timeout"
     return type(error).__name__
-
-
-def is_code(value: Any) -> TypeGuard[str]:
-    """Whether a server's word is an error code: short, lower case, so not a sentence, and not one of Groq's keys."""
-    return isinstance(value, str) and _CODE.fullmatch(value) is not None and not value.startswith("gsk_")
-
-
-def _int(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and -(2**63) < value < 2**63 else None
-
-
-def _float(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if isfinite(number) else None  # a record with NaN would not equal itself
-
-
-def _count(value: Any) -> int | None:
-    count = _int(value)
-    return None if count is None or count < 0 else count
-
-
-def _amount(value: Any) -> float | None:
-    amount = _float(value)
-    return None if amount is None or amount < 0 else amount
-
-
-def _str(value: Any) -> str | None:
-    if not isinstance(value, str):
-        return None
-    # JSON may hold half of a surrogate pair, which no exporter could write.
-    return value[:512] if value.isascii() else value[:512].encode("utf-8", "replace").decode()
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

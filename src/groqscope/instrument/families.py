@@ -36,7 +36,8 @@ class Family:
     replaces no class."""
     stream: Any
     async_stream: Any
-    completion: type
+    answers: tuple[type, ...]
+    """Its models of whole answers, to which a record can be found once the SDK has made one."""
     api_error: type[Exception]
     status_error: type[Exception]
     timeout_error: type[Exception]
@@ -55,7 +56,7 @@ GROQ: Final = Family(
     clients=(groq._client.Groq, groq._client.AsyncGroq),  # noqa: SLF001
     stream=groq.Stream,
     async_stream=groq.AsyncStream,
-    completion=ChatCompletion,
+    answers=(ChatCompletion,),
     api_error=groq.APIError,
     status_error=groq.APIStatusError,
     timeout_error=groq.APITimeoutError,
@@ -96,7 +97,7 @@ def _openai() -> Family | None:
             clients=(client.OpenAI, client.AsyncOpenAI),
             stream=streaming.Stream,
             async_stream=streaming.AsyncStream,
-            completion=types.ChatCompletion,
+            answers=(types.ChatCompletion, *_models(f"{AWAITED}.types.responses", "Response")),
             api_error=errors.APIError,
             status_error=errors.APIStatusError,
             timeout_error=errors.APITimeoutError,
@@ -115,3 +116,9 @@ def _openai() -> Family | None:
         logger.warning("groqscope: openai %s is not observed: it has no client as openai 2 or 3 has it.", version)
         return None
     return family
+
+
+def _models(module: str, name: str) -> tuple[type, ...]:
+    """Return a model that not every version has."""
+    found = getattr(sys.modules.get(module), name, None)
+    return () if found is None else (found,)

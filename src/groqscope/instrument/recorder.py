@@ -5,24 +5,16 @@ Whoever notices the end first ends it: the stream's end, `close()`, an error, th
 process (`lifecycle`).
 """
 
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
-from groq._models import construct_type
-from groq.types.chat import ChatCompletion
 
-from groqscope.fastpath import decode_completion, warm_up
-from groqscope.instrument import records
+from groqscope.fastpath import warm_up
+from groqscope.instrument import apis, records
 from groqscope.instrument.facts import (
-    chunk_observer,
     error_type_of,
-    is_code,
-    observe_completion,
-    observe_other,
     operation_of,
     request_facts,
 )
@@ -31,6 +23,7 @@ from groqscope.instrument.headers import rate_limits, retry_after
 from groqscope.instrument.http import is_response
 from groqscope.instrument.lifecycle import OpenRequest
 from groqscope.instrument.scope import Scope
+from groqscope.instrument.values import is_code
 from groqscope.telemetry import Begun, Content, disown, price
 from groqscope.timeline import Outcome, RateLimits, RequestRecord, ResponseFacts, Timeline
 
@@ -54,12 +47,12 @@ class Recorder(OpenRequest):
         "_asked_by",
         "_chained",
         "_headers",
-        "_operation",
         "_outcome",
         "_record",
         "_sent_headers",
         "_url",
         "adopted",
+        "api",
         "begun",
         "content",
         "error_type",
@@ -69,7 +62,7 @@ class Recorder(OpenRequest):
         "watched",
     )
 
-    def __init__(self, scope: Scope, options: "FinalRequestOptions", base_url: httpx.URL, *, stream: bool) -> None:
+    def __init__(self, scope: Scope, options: "FinalRequestOptions", url: httpx.URL, *, stream: bool) -> None:
         start, start_unix = scope.now(), time.time_ns()
         super().__init__()
         warm_up()
@@ -77,12 +70,15 @@ class Recorder(OpenRequest):
         body = body if isinstance(body, Mapping) else {}
         if isinstance(options.extra_json, Mapping):
             body = {**body, **options.extra_json}
-        operation = self._operation = operation_of(options.method, options.url)
-        request = request_facts(operation, body, base_url, stream=stream)
+        operation = operation_of(options.method, options.url)
+        self.api = api = apis.of(operation, options.url)
+        request = request_facts(operation, body, url, stream=stream)
+        api.asked(request, body)
         self.telemetry = telemetry = scope.telemetry
         self.now = scope.now
         self.timeline = Timeline(start, start_unix, request)
-        self.content = Content(telemetry.content, body) if telemetry.content.wanted and operation == "chat" else None
+        wanted = api.content if telemetry.content.wanted else None
+        self.content = None if wanted is None else Content(telemetry.content, wanted(body))
         self.adopted = False
         """A stream of ours reads the response, so its byte stream is not observed."""
         self.watched = False
@@ -229,26 +225,17 @@ class Recorder(OpenRequest):
 
     def body(self, content: bytes, t: int) -> None:
         """Read an answer that the SDK has not parsed (yet) from its bytes."""
-        if self._operation == "chat":
-            completion = decode_completion(content)
-            if completion is None:
-                completion = construct_type(value=json.loads(content), type_=ChatCompletion)
-            self._observe(completion, t)
-        elif content.startswith(b"{"):
-            self._observe(json.loads(content, object_hook=lambda fields: SimpleNamespace(**fields)), t)
+        self._observe(self.api.parse(content), t)
 
     def _observe(self, result: Any, t: int) -> None:
-        if self._operation == "chat":
-            observe_completion(self.timeline, result, t, self.content)
-        else:
-            observe_other(self.timeline, result, t)
+        self.api.observe(self.timeline, result, t, self.content)
 
     # -- a body that is read bit by bit
 
     @hook("observe_chunks")
     def chunk_observer(self) -> Callable[..., None]:
         """Return the function that is told each chunk."""
-        return chunk_observer(self.timeline, self.content)
+        return self.api.observer(self.timeline, self.content)
 
     def exhausted(self, size: int | None = None) -> None:
         """The body has been read to its end; it has `size` bytes, where it is not a stream of events."""
@@ -335,7 +322,7 @@ class Recorder(OpenRequest):
 
     def _cost(self) -> float | None:
         timeline = self.timeline
-        if timeline.usage is None or self._operation != "chat":
+        if timeline.usage is None or self.api.content is None:
             return None
         return price(timeline.models, timeline.usage, timeline.usage_models)
 

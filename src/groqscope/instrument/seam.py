@@ -70,7 +70,7 @@ def _begin(client: Any, options: Any, scope: Scope, kwargs: Mapping[str, Any]) -
         return None
     if not scope.family.groq_only and not _asks_groq(scope, client, options):
         return None
-    return begin(scope, options, client.base_url, stream=bool(kwargs.get("stream")))
+    return begin(scope, options, _target(client, options), stream=bool(kwargs.get("stream")))
 
 
 def _enter(recorder: Recorder, client: Any, entered: list[Token[Any]]) -> None:
@@ -111,9 +111,14 @@ def _recorder(scope: Scope, client: Any) -> Recorder | None:
 @hook("asks_groq")
 def _asks_groq(scope: Scope, client: Any, options: Any) -> bool:
     """Whether a request goes to a host of Groq's."""
+    return is_at(_target(client, options), scope.hosts)
+
+
+def _target(client: Any, options: Any) -> Any:
+    """Return a URL at the host that a request goes to: the client's, unless it is asked for an absolute one."""
     url: str = options.url
     base = client._base_url  # noqa: SLF001 - of `base_url`, in some versions a copy of it
-    return is_at(type(base)(url) if "://" in url else base, scope.hosts)
+    return type(base)(url) if "://" in url else base
 
 
 @hook("native")
@@ -279,7 +284,7 @@ def _wrap_process_async(original: Callable[..., Any], scope: Scope) -> Callable[
 def _wrap_data(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
     @wraps(original)
     def _process_response_data(self: Any, *, data: object, cast_to: Any, response: httpx.Response) -> Any:
-        if cast_to is not scope.family.completion or not hasattr(response, "_content") or not _governs(scope, self):
+        if cast_to not in scope.family.answers or not hasattr(response, "_content") or not _governs(scope, self):
             return original(self, data=data, cast_to=cast_to, response=response)
         completion = None
         if scope.fast_path and scope.family.decoded and not self._strict_response_validation:

@@ -9,8 +9,8 @@ r"""A Groq-compatible server that answers from a script or from recordings, and 
         print(served.status, served.headers_sent_ns, served.events_ns)
 
 **Scripts.** One reply for every request; a sequence (the last one repeats); a function `Received -> Reply | None`; or
-a mapping from endpoint ("chat/completions", "embeddings", …) to one of these. `sim.play(script)` replaces it. One
-`Answer` serves streamed and unstreamed requests, as the request asks.
+a mapping from endpoint ("chat/completions", "responses", "embeddings", …) to one of these. `sim.play(script)` replaces
+it. One `Answer` serves streamed and unstreamed requests, of chat completions and of the Responses API, as it is asked.
 
     Answer("text")                                     cut into words, one event each; role first, usage last, [DONE]
     Answer(["a", "b"], reasoning="so …")               exactly these events

@@ -1,11 +1,13 @@
 """Turns scripted answers into plans: the bytes of a stream or of a whole completion, and when each is sent."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
+from groqscope.simulator import responses
+from groqscope.simulator.encoding import dump, event
 from groqscope.simulator.events import chunks_of, finish_reason, split_words
 from groqscope.simulator.identity import request_id, response_id, tool_call_id
 from groqscope.simulator.plan import Ends, Plan, Write, compress, drip, group, stop_after
@@ -23,6 +25,12 @@ class _Shared:
     request_id: str
     id: str = field(default_factory=response_id)
     created: int = field(default_factory=lambda: int(time.time()))
+
+    @cached_property
+    def response(self) -> responses.Response | None:
+        """The answer in the form of the Responses API, if that was asked."""
+        asked = self.received.endpoint == responses.ENDPOINT
+        return responses.Response(self.answer, self.received, self.created) if asked else None
 
     @property
     def head(self) -> dict[str, Any]:
@@ -43,19 +51,6 @@ def plan_answer(answer: Answer, received: Received, headers: dict[str, str]) -> 
     return _plan_stream(shared, headers) if received.stream else _plan_whole(shared, headers)
 
 
-def dump(payload: Mapping[str, Any]) -> bytes:
-    """Encode as Groq does: compact, raw UTF-8, but `<`, `>` and `&` escaped."""
-    text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text.encode()
-
-
-def event(data: bytes, name: str | None = None) -> bytes:
-    """Format one server-sent event."""
-    return (f"event: {name}\n".encode() if name else b"") + b"data: " + data + b"\n\n"
-
-
 # --- streams
 
 
@@ -64,16 +59,12 @@ def _plan_stream(shared: _Shared, headers: dict[str, str]) -> Plan:
     chunks = chunks_of(answer, _choices(shared))
     delays = _delays(answer, chunks)
     usage = _usage(shared, chunks, sum(delays[1:]))
-    writes = list(map(Write, _encode(shared, chunks, usage), delays, [1] * len(chunks)))
-    if usage and "include_usage" in _places(shared):
-        payload = shared.head | {"choices": [], "usage": usage, "x_groq": {"id": shared.request_id}}
-        writes.append(Write(event(dump(payload)), 0.0, 1))
+    writes, done = _events(shared, chunks, delays, usage)
     writes = _insert(writes, answer.inserts)
     if answer.ending is None:
-        writes = group(writes, answer.events_per_write)
-        writes.append(Write(event(b"[DONE]"), answer.delays.before_done, 1))
+        writes = [*group(writes, answer.events_per_write), *done]
     else:
-        writes = group(_break_off(writes, answer.ending), answer.events_per_write)
+        writes = group(_break_off(shared, writes, answer.ending), answer.events_per_write)
     writes, packed = _compress(shared, writes)
     own = {"content-type": "text/event-stream", "cache-control": "no-cache", **packed}
     return Plan(
@@ -83,6 +74,21 @@ def _plan_stream(shared: _Shared, headers: dict[str, str]) -> Plan:
         before_end=answer.delays.before_close,
         ends=_ENDS.get(type(answer.ending), "complete"),
     )
+
+
+def _events(
+    shared: _Shared, chunks: Sequence[Chunk | Raw], delays: Sequence[float], usage: dict[str, Any] | None
+) -> tuple[list[Write], list[Write]]:
+    """Return the events, and apart what says that the stream is done, where it is an event of its own."""
+    if shared.response is not None:
+        events = list(shared.response.events(chunks, responses.usage_of(usage)))
+        *writes, last = map(Write, events, delays, [data.count(b"\n\n") for data in events])
+        return [*writes, replace(last, delay=last.delay + shared.answer.delays.before_done)], []
+    writes = list(map(Write, _encode(shared, chunks, usage), delays, [1] * len(chunks)))
+    if usage and "include_usage" in _places(shared):
+        payload = shared.head | {"choices": [], "usage": usage, "x_groq": {"id": shared.request_id}}
+        writes.append(Write(event(dump(payload)), 0.0, 1))
+    return writes, [Write(event(b"[DONE]"), shared.answer.delays.before_done, 1)]
 
 
 _ENDS: dict[type, Ends] = {Cut: "cut", Reset: "reset", Hang: "hang"}
@@ -137,14 +143,20 @@ def _insert(writes: list[Write], inserts: Mapping[int, Raw]) -> list[Write]:
     return found
 
 
-def _break_off(writes: list[Write], ending: Truncated | Cut | Reset | Hang | ErrorEvent) -> list[Write]:
+def _break_off(
+    shared: _Shared, writes: list[Write], ending: Truncated | Cut | Reset | Hang | ErrorEvent
+) -> list[Write]:
     if not isinstance(ending, ErrorEvent):
         return stop_after(writes, ending.after, ending.partial)
+    error = _error(ending) if shared.response is None else shared.response.error(ending)
+    return [*stop_after(writes, ending.after, 0), Write(error, 0.0, 1)]
+
+
+def _error(ending: ErrorEvent) -> bytes:
     error: dict[str, Any] = {"message": ending.message, "type": ending.type}
     optional = {"code": ending.code, "failed_generation": ending.failed_generation, "status_code": ending.status_code}
     error |= {name: value for name, value in optional.items() if value is not None}
-    bytes_ = event(dump({"error": error}), "error" if ending.named else None)
-    return [*stop_after(writes, ending.after, 0), Write(bytes_, 0.0, 1)]
+    return event(dump({"error": error}), "error" if ending.named else None)
 
 
 def _encode(shared: _Shared, chunks: Sequence[Chunk | Raw], usage: dict[str, Any] | None) -> list[bytes]:
@@ -196,16 +208,10 @@ def _plan_whole(shared: _Shared, headers: dict[str, str]) -> Plan:
     answer = shared.answer
     chunks = chunks_of(answer, 1)
     usage = _usage(shared, chunks, 0.0)
-    message = _message(answer)
-    choices = [
-        {"index": index, "message": message, "logprobs": None, "finish_reason": finish_reason(answer)}
-        for index in range(_choices(shared))
-    ]
-    payload = shared.head | {"choices": choices}
-    if usage:
-        payload["usage"] = usage
-    payload |= {"x_groq": {"id": shared.request_id}, "service_tier": answer.service_tier, **answer.fields}
-    body = dump(payload)
+    if shared.response is None:
+        body = _completion(shared, usage)
+    else:
+        body = shared.response.whole(chunks, responses.usage_of(usage))
     ending = answer.ending
     partial = ending.partial if isinstance(ending, Cut | Reset | Hang) else len(body)
     writes, packed = _compress(shared, [Write(body[:partial], answer.delays.before_first)])
@@ -219,6 +225,20 @@ def _plan_whole(shared: _Shared, headers: dict[str, str]) -> Plan:
         before_end=answer.delays.before_close,
         ends=_ENDS.get(type(ending), "complete"),
     )
+
+
+def _completion(shared: _Shared, usage: dict[str, Any] | None) -> bytes:
+    answer = shared.answer
+    message = _message(answer)
+    choices = [
+        {"index": index, "message": message, "logprobs": None, "finish_reason": finish_reason(answer)}
+        for index in range(_choices(shared))
+    ]
+    payload = shared.head | {"choices": choices}
+    if usage:
+        payload["usage"] = usage
+    payload |= {"x_groq": {"id": shared.request_id}, "service_tier": answer.service_tier, **answer.fields}
+    return dump(payload)
 
 
 def _message(answer: Answer) -> dict[str, Any]:

@@ -160,6 +160,7 @@ def _cancel_batch(received: Received) -> Reply:
 
 ROUTES: Mapping[str, Mapping[str, Callable[[Received], Reply]]] = {
     "chat/completions": {},
+    "responses": {},
     "models": {"GET": _models},
     "models/{name:path}": {"GET": _one_model},
     "audio/transcriptions": {"POST": _transcription},
@@ -173,4 +174,4 @@ ROUTES: Mapping[str, Mapping[str, Callable[[Received], Reply]]] = {
     "batches/{name}": {"GET": _one_batch},
     "batches/{name}/cancel": {"POST": _cancel_batch},
 }
-"""The built-in answers, by path below `/openai/v1/` and method; chat has none, because it always has a script."""
+"""The built-in answers, by path below `/openai/v1/` and method; the two that a script always answers have none."""

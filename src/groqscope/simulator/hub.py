@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from groqscope.simulator.library import Library
 from groqscope.simulator.prompt_cache import PromptCache
 from groqscope.simulator.received import Received
+from groqscope.simulator.responses import ENDPOINT as RESPONSES
 from groqscope.simulator.script import Answer, Connection, Failure, Pace, Playable, Recorded, Reply, Script
 from groqscope.simulator.served import ConnectionFacts, Served
 
 CHAT = "chat/completions"
+INFERENCE = (CHAT, RESPONSES)
+"""The endpoints that an `Answer` answers, and a script that names none is for."""
 
 
 class Hub:
@@ -45,7 +48,7 @@ class Hub:
 
     def play(self, script: Script | None) -> None:
         """Replace the script; a sequence starts with its first reply."""
-        plays = script if isinstance(script, Mapping) else {} if script is None else {CHAT: script}
+        plays = script if isinstance(script, Mapping) else {} if script is None else dict.fromkeys(INFERENCE, script)
         with self._lock:
             self._plays: dict[str, Playable] = dict(plays)
             self._positions: dict[str, int] = {}
@@ -94,13 +97,15 @@ class Hub:
 
     def reply(self, received: Received) -> Reply | None:
         """Return the script's reply, else the replay's; `None` leaves the answer to the endpoint."""
-        if received.endpoint == CHAT and received.method != "POST":
+        if received.endpoint in INFERENCE and received.method != "POST":
             return None
         found = self._scripted(received)
-        if found is not None or received.endpoint != CHAT:
+        if found is not None or received.endpoint not in INFERENCE:
             return found
         if self.library is None:
             return Answer("Hello from the simulator: it was given no script, so this is its only answer.")
+        if received.endpoint != CHAT:
+            return Failure(404, message="Recordings are of chat completions; the Responses API is answered by scripts.")
         recording = self.library.find(received)
         return _unknown(received, self.library) if recording is None else Recorded(recording, self.pace)
 

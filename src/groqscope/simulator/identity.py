@@ -7,10 +7,15 @@ import uuid
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
-def request_id() -> str:
-    """Make a `req_…`: a ULID, 48 bits of milliseconds and 80 random ones."""
+def item_id(prefix: str) -> str:
+    """Make an ID such as `req_…` or `resp_…`: a ULID, 48 bits of milliseconds and 80 random ones."""
     number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    return "req_" + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+    return f"{prefix}_" + "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def request_id() -> str:
+    """Make a `req_…`."""
+    return item_id("req")
 
 
 def response_id() -> str:

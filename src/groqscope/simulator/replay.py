@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from groqscope.simulator.answer import dump, event
+from groqscope.simulator.encoding import dump, event
 from groqscope.simulator.library import Recording, parse
 from groqscope.simulator.plan import Plan, Write
 from groqscope.simulator.script import Pace, Recorded

@@ -194,7 +194,7 @@ Ending = Truncated | Cut | Reset | Hang | ErrorEvent
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A chat completion, streamed or whole as the request asks."""
+    """A chat completion or a response, streamed or whole as the request asks."""
 
     content: str | Sequence[str] = ""
     """Text is split into words, each an event; a sequence is sent as one event per element."""

@@ -233,7 +233,7 @@ class RequestRecord:
     error_type: str | None = None
     status: int | None = None
     stream_error: str | None = None
-    """`x_groq.error`."""
+    """`x_groq.error`, or the code of a response's error."""
     retry_after: float | None = None
     """Seconds, from the answer's `retry-after`."""
     finish_reasons: tuple[str, ...] = ()
