@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,8 @@ import groq
 import httpx
 import pytest
 from support.both import Both, Mode, both, each_mode
-from support.scope import ASK, STREAM, Exported, groq_client
+from support.scope import ASK, STREAM, Exported
+from support.timed import Attempt, Line, timed_client
 
 from groqscope.testing import ManualClock
 
@@ -35,105 +36,6 @@ WHOLE = (
     b'"queue_time":0.004,"prompt_time":0.006,"completion_time":0.01}}'
 )
 ERROR = b'{"error":{"message":"no","type":"tokens","code":"rate_limit_exceeded"}}'
-
-
-@dataclass
-class Attempt:
-    """How long each step of an attempt takes, in milliseconds; `None` is a step that does not happen."""
-
-    pool: int = 1
-    connect: int | None = None
-    tls: int | None = None
-    send: int = 2
-    headers: int = 10
-    status: int = 200
-    pieces: Sequence[tuple[int, bytes | BaseException]] = ()
-    end: int = 0
-    """Last piece to the end of the body."""
-    fails: str | None = None
-    """The step at whose end the connection breaks."""
-    traced: bool = True
-
-    def steps(self, clock: ManualClock) -> Iterator[str]:
-        """Yield the transport's events while the clock runs; raise where it breaks."""
-        names = (
-            ("pool", "", ""),
-            ("connect", "connection.connect_tcp.started", "connection.connect_tcp.complete"),
-            ("tls", "connection.start_tls.started", "connection.start_tls.complete"),
-            ("send", "http11.send_request_headers.started", "http11.send_request_body.complete"),
-            ("headers", "", "http11.receive_response_headers.complete"),
-        )
-        for name, first, last in names:
-            taken = getattr(self, name)
-            if taken is None:
-                continue
-            if first:
-                yield first
-            clock.advance(taken)
-            if self.fails == name:
-                raise httpx.ConnectError("broken")
-            if last:
-                yield last
-
-
-class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that comes while the clock runs."""
-
-    def __init__(self, attempt: Attempt, clock: ManualClock, trace: Any) -> None:
-        self._attempt, self._clock, self._trace = attempt, clock, trace
-
-    def _pieces(self) -> Iterator[bytes]:
-        for taken, piece in self._attempt.pieces:
-            self._clock.advance(taken)
-            if isinstance(piece, BaseException):
-                raise piece
-            yield piece
-        self._clock.advance(self._attempt.end)
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._pieces()
-        if self._attempt.traced:
-            self._trace("http11.receive_response_body.complete", {})
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces():
-            yield piece
-        if self._attempt.traced:
-            await self._trace("http11.receive_response_body.complete", {})
-
-    def close(self) -> None:
-        """Takes a millisecond."""
-        self._clock.advance(1)
-
-    async def aclose(self) -> None:
-        """Takes a millisecond."""
-        self._clock.advance(1)
-
-
-class Line(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """A transport that takes its time by the clock and tells its steps as httpcore does."""
-
-    def __init__(self, clock: ManualClock, attempts: Sequence[Attempt]) -> None:
-        self._clock, self._attempts = clock, list(attempts)
-
-    def _response(self, attempt: Attempt, request: httpx.Request) -> httpx.Response:
-        kind = "text/event-stream" if attempt.status == 200 and attempt.pieces[0][1] != WHOLE else "application/json"
-        body = Body(attempt, self._clock, request.extensions["trace"])
-        return httpx.Response(attempt.status, headers={"content-type": kind}, stream=body)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        attempt = self._attempts.pop(0)
-        for event in attempt.steps(self._clock):
-            if attempt.traced:
-                request.extensions["trace"](event, {})
-        return self._response(attempt, request)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        attempt = self._attempts.pop(0)
-        for event in attempt.steps(self._clock):
-            if attempt.traced:
-                await request.extensions["trace"](event, {})
-        return self._response(attempt, request)
 
 
 @dataclass
@@ -315,7 +217,7 @@ STORIES = [
 def test_exact(story: Story, mode: Mode, exported: Exported) -> None:
     """Phases, duration and children are what the clock was moved, and nothing else."""
     clock = ManualClock()
-    client = _client(mode, story, clock, exported)
+    client = timed_client(mode, exported, clock, Line(clock, story.attempts), max_retries=story.retries)
     with contextlib.suppress(groq.APIError, httpx.HTTPError, asyncio.CancelledError):
         story.act(mode, client, clock)
     record, span = exported.only()
@@ -327,22 +229,3 @@ def test_exact(story: Story, mode: Mode, exported: Exported) -> None:
     assert [a.backoff_ns for a in record.attempts] == [50 * MS] * (len(record.attempts) - 1) + [None]
     for child in exported.children(span):
         assert span.start_time <= child.start_time <= child.end_time <= span.end_time, child.name
-
-
-def _client(mode: Mode, story: Story, clock: ManualClock, exported: Exported) -> Any:
-    """A client whose building of a request takes 1 ms, and its back-off 50, by the clock."""
-
-    class Building(httpx.Client if mode == "sync" else httpx.AsyncClient):  # type: ignore[misc] - of either kind
-        def build_request(self, *args: Any, **kwargs: Any) -> httpx.Request:
-            clock.advance(1)
-            return super().build_request(*args, **kwargs)
-
-    http = Building(transport=Line(clock, story.attempts))
-    client = exported.instrument(groq_client(mode, http_client=http, max_retries=story.retries), clock=clock)
-
-    def back_off(*_: Any, **__: Any) -> float:
-        clock.advance(50)
-        return 0
-
-    client._calculate_retry_timeout = back_off
-    return client

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import groq
-import httpx
 import pytest
 from pydantic import BaseModel
 from support.both import Mode, both, each_mode
-from support.scope import Exported, Pieces, Wire, groq_client
+from support.scope import Exported, groq_client
+from support.timed import Attempt, Line, timed_client
 
 from groqscope import RequestRecord
+from groqscope.testing import ManualClock
 from groqscope.timeline import Usage
 
 DIRECTORY = Path(__file__).parents[1] / "recordings"
 NAMES = sorted(path.stem for path in DIRECTORY.glob("*.json"))
+APART_MS = 5
 
 
 class Recording:
@@ -39,15 +41,19 @@ class Recording:
             for i, text in enumerate(self.response["sse"])
         ]
 
-    def answer(self, cut: str) -> httpx.Response:
-        """The response, its body in pieces."""
-        headers = {"content-type": "application/json", **self.response["headers"]}
-        if "sse" not in self.response:
-            body = json.dumps(self.response["body"], ensure_ascii=False).encode()
-            return httpx.Response(self.status, headers=headers, stream=Pieces(pieces(body, cut)))
-        whole = self.events()
-        return httpx.Response(
-            self.status, headers=headers, stream=Pieces(whole if cut == "as recorded" else pieces(b"".join(whole), cut))
+    def answer(self, cut: str, *, traced: bool) -> Attempt:
+        """The response, its body in pieces, each of them `APART_MS` after the one before it."""
+        events = (
+            self.events()
+            if "sse" in self.response
+            else [json.dumps(self.response["body"], ensure_ascii=False).encode()]
+        )
+        came = events if cut == "as recorded" else pieces(b"".join(events), cut)
+        return Attempt(
+            status=self.status,
+            response_headers=self.response["headers"],
+            pieces=[(APART_MS, piece) for piece in came],
+            traced=traced,
         )
 
     @property
@@ -84,13 +90,13 @@ class Recording:
         ]
 
     @property
-    def executed_tools(self) -> list[tuple[int, str, bool]]:
-        """Index, type, and whether it can be told how long it took: announced first, then again with its output."""
-        times: dict[tuple[int, str], int] = {}
-        for part in self.parts():
+    def executed_tools(self) -> list[tuple[int, str, int | None]]:
+        """Index, type, and how many chunks after its announcement its output came; `None` when both came in one."""
+        seen: dict[tuple[int, str], list[int]] = {}
+        for place, part in enumerate(self.parts()):
             for tool in part.get("executed_tools") or ():
-                times[tool["index"], tool["type"]] = times.get((tool["index"], tool["type"]), 0) + 1
-        return [(index, type_, count == 2) for (index, type_), count in times.items()]
+                seen.setdefault((tool["index"], tool["type"]), []).append(place)
+        return [(*key, places[1] - places[0] if len(places) == 2 else None) for key, places in seen.items()]
 
     @property
     def finish_reasons(self) -> tuple[str, ...]:
@@ -112,8 +118,6 @@ class Recording:
 
 def pieces(body: bytes, cut: str) -> list[bytes]:
     """Cut a body at places that the seed `cut` decides; often, so inside multi-byte characters too."""
-    if cut == "as recorded":
-        return [body]
     chance = random.Random(cut)
     places = sorted(chance.sample(range(1, len(body)), min(len(body) - 1, chance.choice((3, 50, 400)))))
     return [body[a:b] for a, b in zip([0, *places], [*places, len(body)], strict=True)]
@@ -173,13 +177,19 @@ def test_the_same_objects_and_a_true_record(name: str, cut: str, mode: Mode, exp
     """Types, values, unknown fields and set fields are the bare SDK's; the record says what the recording says."""
     recording = Recording(name)
     seed = cut if cut == "as recorded" else name
-    bare = groq_client(mode, http={"transport": Wire(recording.answer(seed))}, max_retries=0)
+    clock = ManualClock()
+    line = Line(clock, [recording.answer(seed, traced=False), recording.answer(seed, traced=True)])
+    bare = groq_client(mode, http={"transport": line}, max_retries=0)
     expected = [laid_open(value) for value in replay(mode, bare, recording.request)]
-    observed = exported.client(mode, http={"transport": Wire(recording.answer(seed))}, max_retries=0)
+    observed = timed_client(mode, exported, clock, line, max_retries=0)
     got = [laid_open(value) for value in replay(mode, observed, recording.request)]
+    record, _ = exported.only()
 
     assert got == expected
-    agrees(exported.only()[0], recording)
+    agrees(record, recording)
+    if cut == "as recorded":
+        apart = [(t.index, t.type, t.duration_ns and t.duration_ns / 1e6 / APART_MS) for t in record.executed_tools]
+        assert apart == recording.executed_tools
 
 
 def agrees(record: RequestRecord, recording: Recording) -> None:
@@ -200,10 +210,8 @@ def agrees(record: RequestRecord, recording: Recording) -> None:
         else None
     )
     assert record.phases.total() == record.duration_ns
-    # How long a tool took is known only where both its chunks were waited for, which a busy machine may miss.
-    assert [(t.index, t.type) for t in record.executed_tools] == [tool[:2] for tool in recording.executed_tools]
-    told = zip(record.executed_tools, recording.executed_tools, strict=True)
-    assert all(whole or tool.duration_ns is None for tool, (*_, whole) in told)
+    told = [(t.index, t.type, t.duration_ns is not None) for t in record.executed_tools]
+    assert told == [(index, type_, chunks is not None) for index, type_, chunks in recording.executed_tools]
     if not failed:
         first = recording.answers[0]
         assert (record.response_id, record.response_model) == (first["id"], first["model"])

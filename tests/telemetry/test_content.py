@@ -149,7 +149,7 @@ def test_as_events(
     exporter = InMemoryLogRecordExporter()
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
-    monkeypatch.setattr(_logs._internal, "_LOGGER_PROVIDER", provider)
+    _logs.set_logger_provider(provider)
     monkeypatch.setenv(VARIABLE, value)
     sim.play(ANSWER)
     stream(mode, exported.client(mode, sim.base_url), **ASKED)

@@ -12,6 +12,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from support.both import Mode, both, each_mode
 from support.callers import stream, whole
 from support.scope import ASK, MODEL, STREAM, Exported, Wire, sse
+from support.timed import simulated_client
 
 from groqscope import record_of, semconv
 from groqscope.instrument import flush
@@ -42,10 +43,9 @@ def sums(exported: Exported, name: str) -> dict[tuple[Any, ...], float]:
 
 
 @each_mode
-def test_every_metric_as_declared(mode: Mode, sim: Simulator, exported: Exported) -> None:
+def test_every_metric_as_declared(mode: Mode, exported: Exported) -> None:
     """A busy request fills every metric but the failures', under declared names, units, bounds and attributes."""
-    sim.play(BUSY)
-    stream(mode, exported.client(mode, sim.base_url))
+    stream(mode, simulated_client(mode, exported, *BUSY))
     flush()
     data = exported.reader.get_metrics_data()
     assert data is not None
@@ -80,10 +80,9 @@ def test_the_bounds_that_the_conventions_recommend() -> None:
 
 
 @each_mode
-def test_values(mode: Mode, sim: Simulator, exported: Exported) -> None:
+def test_values(mode: Mode, exported: Exported) -> None:
     """What a request says is what its metrics add up to."""
-    sim.play(BUSY)
-    record = record_of(stream(mode, exported.client(mode, sim.base_url)))
+    record = record_of(stream(mode, simulated_client(mode, exported, *BUSY)))
     assert record is not None
     points = exported.metrics()
 
@@ -104,7 +103,7 @@ def test_values(mode: Mode, sim: Simulator, exported: Exported) -> None:
     assert sums(exported, "groqscope.cost") == {(): record.cost}
     assert [one(f"groq.server.{n}_time").sum for n in ("queue", "prompt", "completion")] == [0.002, 0.03, 0.2]
     gaps = one("gen_ai.client.operation.time_per_output_chunk")
-    assert 0 < gaps.count <= 128
+    assert (gaps.count, gaps.min, gaps.max) == ((record.chunks or 0) - 1, 0.001, 0.001)
     limits = record.rate_limits
     assert sums(exported, "groq.ratelimit.remaining") == {
         ("requests",): limits.requests_remaining,
@@ -117,10 +116,9 @@ def test_values(mode: Mode, sim: Simulator, exported: Exported) -> None:
 
 
 @each_mode
-def test_exemplars_lead_to_the_trace(mode: Mode, sim: Simulator, exported: Exported) -> None:
+def test_exemplars_lead_to_the_trace(mode: Mode, exported: Exported) -> None:
     """Recorded after the span ended and with its context, every histogram's exemplar names the record's span."""
-    sim.play(BUSY)
-    record = record_of(stream(mode, exported.client(mode, sim.base_url)))
+    record = record_of(stream(mode, simulated_client(mode, exported, *BUSY)))
     assert record is not None
     seen = 0
     for name, points in exported.metrics().items():

@@ -16,6 +16,7 @@ from support.callers import stream, whole
 from support.processes import WHOLE
 from support.recordings import FOLDER
 from support.scope import MODEL, STREAM, Exported, Wire, sse
+from support.timed import simulated_client
 
 from groqscope import __version__, record_of, semconv
 from groqscope.codec import encode
@@ -74,10 +75,9 @@ async def fail(client: Any, kind: type[Exception]) -> None:
 
 
 @each_mode
-def test_the_family(mode: Mode, sim: Simulator, exported: Exported) -> None:
+def test_the_family(mode: Mode, exported: Exported) -> None:
     """A client span that carries the record; below it phases, attempts, tool calls, in order and inside it."""
-    sim.play(RETRIED)
-    stream(mode, exported.client(mode, sim.base_url))
+    stream(mode, simulated_client(mode, exported, *RETRIED))
     record, span = exported.only()
     children = exported.children(span)
     phases = [c for c in children if semconv.PHASE in (c.attributes or {})]
@@ -147,14 +147,14 @@ def test_one_attempt_has_no_span_of_its_own(mode: Mode, sim: Simulator, exported
 
 
 @each_mode
-def test_tool_calls(mode: Mode, sim: Simulator, exported: Exported) -> None:
+def test_tool_calls(mode: Mode, exported: Exported) -> None:
     """A call's span lasts from the moment the caller asked for it to its last fragment, and says what came."""
-    sim.play(TOOLS)
-    opened = stream(mode, exported.client(mode, sim.base_url))
+    opened = stream(mode, simulated_client(mode, exported, TOOLS))
     record, span = exported.only()
     calls = [c for c in exported.children(span) if c.name.startswith("assemble")]
 
     assert record_of(opened) == record
+    assert [call.assembly_ns for call in record.tool_calls] == [6_000_000, 3_000_000]
     for call, told in zip(calls, record.tool_calls, strict=True):
         assert dict(call.attributes or {}) == {
             "groqscope.tool_call.index": told.index,
@@ -355,20 +355,20 @@ def test_an_early_end_is_an_estimate(ask: Any, script: Any, mode: Mode, sim: Sim
     assert (span.attributes or {})["groqscope.usage.output_tokens.estimate"] == 1
 
 
-def test_tools_that_groq_ran(sim: Simulator, exported: Exported) -> None:
+def test_tools_that_groq_ran(exported: Exported) -> None:
     """Of a compound answer the searches are children and arrays, the inner models arrays, none a second inference."""
-    sim.play(Recorded(read_recording(FOLDER / "pai_web_search_tool_stream_0.json"), Pace(chunk=0)))
-    stream("sync", exported.client("sync", sim.base_url), model="compound-beta")
+    recorded = Recorded(read_recording(FOLDER / "pai_web_search_tool_stream_0.json"), Pace(chunk=0.005))
+    stream("sync", simulated_client("sync", exported, recorded), model="compound-beta")
     record, span = exported.only()
     tools = [c for c in exported.children(span) if c.name.startswith("execute_tool")]
 
     in_order(span, at_most=69)  # five of them are arrays of a compound system's
-    assert [c.name for c in tools] == [f"execute_tool {t.type}" for t in record.executed_tools]
+    assert [c.name for c in tools] == ["execute_tool search"]
     assert [dict(c.attributes or {}) for c in tools] == [
-        {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": t.type, "gen_ai.tool.type": "extension"}
-        for t in record.executed_tools
+        {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search", "gen_ai.tool.type": "extension"}
     ]
-    assert (span.attributes or {})["groq.executed_tools.count"] == len(record.executed_tools) > 0
+    assert [(c.end_time or 0) - (c.start_time or 0) for c in tools] == [t.duration_ns for t in record.executed_tools]
+    assert (span.attributes or {})["groq.executed_tools.count"] == len(record.executed_tools) == 1
     inner = (span.attributes or {})["groq.usage_breakdown.models"]
     assert inner == tuple(m.model for m in record.usage_models)
     assert len(inner) == 4

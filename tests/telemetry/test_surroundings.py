@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakValueDictionary
 
 import pytest
 from opentelemetry import baggage, trace
@@ -457,7 +456,6 @@ def test_what_identifies_a_request_survives_a_limit(room: int) -> None:
 @pytest.mark.parametrize("fails", ["raises at the start", "raises as the end begins", "raises at the end"])
 def test_an_exception_of_a_processor(fails: str, caplog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said once, as the application's; the answer is the caller's, and metrics count the request."""
-    monkeypatch.setattr("groqscope._diagnostics._logged", set())
     exported = Exported()
     with caplog.at_level(logging.WARNING, "groqscope"), surroundings(**SURROUNDINGS[f"processor: {fails}"]()) as (p, _):
         for _ in range(2):
@@ -500,12 +498,8 @@ def test_no_provider() -> None:
     assert (record.trace_id, record.outcome) == (None, "completed")
 
 
-def test_a_provider_that_is_set_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_that_is_set_later() -> None:
     """Instrumented before the application sets its provider, requests after that are in it."""
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", type(trace._TRACER_PROVIDER_SET_ONCE)())
-    # A process sets its provider once; what is made here keeps the one set below, and no other test may be given it.
-    monkeypatch.setattr("groqscope.telemetry.telemetry._shared", WeakValueDictionary())
     client = groqscope.instrument(
         groq_client("sync", http={"transport": Wire(lambda _: sse(*WHOLE), lambda _: sse(*WHOLE))})
     )
