@@ -1,6 +1,9 @@
 """The pytest plugin, in sessions of its own against the simulator."""
 
 import pytest
+from support.full_records import ordinary_record
+
+from groqscope.pytest_plugin import CapturedRecords
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.slow
@@ -80,6 +83,14 @@ def test_over(client):
         ]
     )
     result.stdout.no_fnmatch_line("*over: errors*")
+
+
+def test_a_repeat_counts_once():
+    """A request that is there twice, with the ids it has, is one for a budget, as it is for the audit."""
+    record = ordinary_record()
+    (requests,) = CapturedRecords([record, record]).budgets("requests <= 1")
+
+    assert (requests.measured, requests.verdict) == (1, "ok")
 
 
 def test_what_cannot_be_told_fails(outcomes):

@@ -24,7 +24,7 @@ from groqscope.timeline import (
     Usage,
     UsageDelta,
 )
-from groqscope.timeline.packing import pack, unpack
+from groqscope.timeline.packing import is_cut, pack, unpack
 
 AttributeValue = str | int | float | bool | tuple[str, ...] | tuple[int, ...]
 Attributes = dict[str, AttributeValue]
@@ -140,6 +140,8 @@ _EVENT_COLUMNS: Final[tuple[tuple[Event, _Columns, Callable[[Any], int | None]],
 )
 
 
+_CUT_TIMELINE: Final = f"{semconv.TIMELINE}: it was truncated; omitted"
+
 Warn = Callable[[str], object]
 """Called for each unreadable part, with its name and the reason."""
 
@@ -155,13 +157,16 @@ def decode(
     nested: bool,
     service: str | None,
     warn: Warn = lambda _: None,
+    limited: Warn | None = None,
 ) -> RequestRecord:
     """Return the record in the attributes and events of its span.
 
     Numbers may have changed between int, double and string on the way (a collector writes 1.0 as 1); they are converted
     back to the type of their field. Unknown attributes are ignored. A damaged value is reported to `warn`, and its
-    field, but no other, keeps its default. An event without its required attributes counts as dropped.
+    field, but no other, keeps its default. An event without its required attributes counts as dropped. What is missing
+    rather than damaged, as limits on attributes leave it, is reported to `limited` (by default to `warn`).
     """
+    limited = limited or warn
     values = _DEFAULT_VALUES.copy()
     buckets: tuple[Any, ...] = (values, {}, {}, {}, {})
     readers = _READERS
@@ -177,10 +182,10 @@ def decode(
         values[_PLACES[field]] = make(**buckets[number])
     values[_PLACES["tags"]] = tuple(sorted(buckets[_TAGS].items()))
     if semconv.TIMELINE in attributes:
-        _read_timeline(attributes[semconv.TIMELINE], values, warn)
+        _read_timeline(attributes[semconv.TIMELINE], values, warn, limited)
     if _BREAKDOWN in attributes:
         _read_breakdown(attributes, values, warn)
-    _read_events(events, start_unix_ns, values, warn)
+    _read_events(events, start_unix_ns, values, warn, limited)
     _count_lost_attempts(attributes, values)
     for place, value in zip(_GIVEN, (start_unix_ns, duration_ns, trace_id, span_id, nested, service), strict=True):
         values[place] = value
@@ -204,16 +209,20 @@ def _tag(name: str) -> tuple[int, str, Callable[[Any], Any]] | None:
     return (_TAGS, name.removeprefix(semconv.TAG_PREFIX), _to_string) if name.startswith(semconv.TAG_PREFIX) else None
 
 
-def _read_timeline(text: object, values: list[Any], warn: Warn) -> None:
+def _read_timeline(text: object, values: list[Any], warn: Warn, limited: Warn) -> None:
     try:
         times, stride = unpack(_to_string(text))
-        chunks = values[_CHUNKS]
-        if chunks is not None and len(times) < -(-chunks // stride):
-            raise ValueError("it was truncated")
     except _DAMAGED as error:
-        warn(f"{semconv.TIMELINE}: {error}; omitted")
-    else:
+        if isinstance(text, str) and is_cut(text):
+            limited(_CUT_TIMELINE)
+        else:
+            warn(f"{semconv.TIMELINE}: {error}; omitted")
+        return
+    chunks = values[_CHUNKS]
+    if chunks is None or len(times) >= -(-chunks // stride):
         values[_TIMELINE], values[_STRIDE] = times, stride
+    else:
+        limited(_CUT_TIMELINE)
 
 
 def _read_breakdown(attributes: Mapping[str, Any], values: list[Any], warn: Warn) -> None:
@@ -229,14 +238,14 @@ def _read_breakdown(attributes: Mapping[str, Any], values: list[Any], warn: Warn
         warn(f"{_BREAKDOWN.rpartition('.')[0]}: {error}; omitted")
 
 
-def _read_events(events: Iterable[EventRead], start_unix_ns: int, values: list[Any], warn: Warn) -> None:
+def _read_events(events: Iterable[EventRead], start_unix_ns: int, values: list[Any], warn: Warn, limited: Warn) -> None:
     found: dict[str, list[Any]] = {}
     for name, attributes, time_unix_ns in events:
         reader = _EVENT_READERS.get(name)
         if reader is None:
             continue
         entries = found.setdefault(reader.field, [])
-        entry = reader.entry(attributes, len(entries), max(0, time_unix_ns - start_unix_ns), name, warn)
+        entry = reader.entry(attributes, len(entries), max(0, time_unix_ns - start_unix_ns), name, warn, limited)
         if entry is not None:
             entries.append(entry)
         elif reader.dropped is not None:
@@ -268,7 +277,9 @@ class _EventReader:
     dropped: int | None
     """The field that counts missing entries."""
 
-    def entry(self, attributes: Mapping[str, Any], number: int, offset_ns: int, event: str, warn: Warn) -> Any:
+    def entry(
+        self, attributes: Mapping[str, Any], number: int, offset_ns: int, event: str, warn: Warn, limited: Warn
+    ) -> Any:
         """Return the entry; `None` when a required field is missing."""
         values: dict[str, Any] = {}
         usage: dict[str, Any] = {}
@@ -292,7 +303,7 @@ class _EventReader:
         missing = self.needed - values.keys()
         if not missing:
             return self.make(**values)
-        warn(f"event {event} without {', '.join(sorted(missing))}; omitted")
+        limited(f"event {event} without {', '.join(sorted(missing))}; omitted")
         return None
 
 

@@ -44,8 +44,7 @@ class CapturedRecords(list["RequestRecord"]):
             AuditError: a budget is invalid.
         """
         measured = _parsed(budgets, goodput)
-        for record in self:
-            measured.add(record)
+        _add(measured, self)
         return measured.results()
 
 
@@ -75,8 +74,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     with captured() as records:
         result = yield
     for budgets in measured:
-        for record in records:
-            budgets.add(record)
+        _add(budgets, records)
     kept = [one for budgets in measured for one in budgets.results()]
     broken = [one for one in kept if one.verdict in {"over", "inconclusive"}]
     if broken:
@@ -103,6 +101,14 @@ def captured() -> Generator[CapturedRecords]:
         remove()
         if ours:
             uninstrument()
+
+
+def _add(budgets: "Budgets", records: CapturedRecords) -> None:
+    """Measure each request once."""
+    from groqscope.store import ReadReport, once
+
+    for record in once(records, ReadReport()):
+        budgets.add(record)
 
 
 def _of_mark(mark: pytest.Mark) -> "Budgets":

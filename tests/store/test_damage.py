@@ -160,7 +160,7 @@ def test_without_its_mark(mark: object) -> None:
 
     assert found == [_RECORD]
     (warning,) = warnings
-    assert "groqscope.record is missing or damaged" in warning
+    assert f"groqscope.record is {'missing' if mark is None else 'damaged'}" in warning
 
 
 @pytest.mark.parametrize("kept", [64, 32, 16, 8])
@@ -173,6 +173,35 @@ def test_only_some_attributes_are_left(kept: int) -> None:
 
     assert record.phases == ordinary_record().phases or kept < 32
     assert record.duration_ns == ordinary_record().duration_ns
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 5, 32, 64])
+def test_a_limit_of_ones_own_is_no_damage(length: int) -> None:
+    """A text that a limit cut, and an event that a limit took an attribute from, are said; no more."""
+    document = _document(full_record())
+    span = _span(document)
+    timeline = next(a for a in span["attributes"] if a["key"] == semconv.TIMELINE)["value"]
+    timeline["stringValue"] = timeline["stringValue"][:length]
+    call = next(e for e in span["events"] if e["name"] == "groqscope.tool_call")
+    call["attributes"] = call["attributes"][-2:]
+    report = ReadReport()
+    (record,) = decode_traces(json.dumps(document).encode(), report=report)
+
+    assert record.timeline_us in {(), full_record().timeline_us}
+    assert record.tool_calls_dropped == full_record().tool_calls_dropped + 1
+    assert [w.damage for w in report.warnings] in ([False], [False, False])
+    assert not report.damaged
+
+
+def test_a_text_that_was_replaced_is_damage() -> None:
+    """What a processor put in a text's place is no beginning of it."""
+    document = _document(full_record())
+    timeline = next(a for a in _span(document)["attributes"] if a["key"] == semconv.TIMELINE)["value"]
+    timeline["stringValue"] = "[REDACTED]"
+    report = ReadReport()
+    decode_traces(json.dumps(document).encode(), report=report)
+
+    assert report.damaged
 
 
 def test_by_the_conventions_alone() -> None:

@@ -48,6 +48,15 @@ def _number(key: str, value: Any) -> Any:
     return int(value) if key.endswith(("Nano", "intValue")) else value
 
 
+def _walk_spans(whole: Any, change: Any) -> Any:
+    return {
+        "resourceSpans": [
+            {**r, "scopeSpans": [{**s, "spans": [change(span) for span in s["spans"]]} for s in r["scopeSpans"]]}
+            for r in whole["resourceSpans"]
+        ]
+    }
+
+
 def _docker(text: str) -> bytes:
     pieces = [text[at : at + 1000] for at in range(0, len(text), 1000)]
     pieces[-1] += "\n"
@@ -109,6 +118,21 @@ FILES: dict[str, bytes] = {
     "one resource a line": b"\n".join(json.dumps(r).encode() for r in _WHOLE["resourceSpans"]),
     "nulls": b'{"resourceSpans":null}\n{}\nnull\n' + _LINE.encode(),
     "nulls inside": b'{"resourceSpans":[{"resource":null,"scopeSpans":null}]}\n' + _LINE.encode(),
+    "the first name null": json.dumps({"resourceSpans": None, "batches": _WHOLE["resourceSpans"]}).encode(),
+    "the first name empty": json.dumps(
+        {
+            "resourceSpans": [
+                {**r, "scopeSpans": [], "instrumentationLibrarySpans": r["scopeSpans"]} for r in _WHOLE["resourceSpans"]
+            ]
+        }
+    ).encode(),
+    "protobuf's name inside": _LINE.replace("scopeSpans", "scope_spans").encode(),
+    "protobuf's names in the spans": json.dumps(_walk_spans(_WHOLE, lambda span: _names(span, _snake))).encode(),
+    "an array of arrays": json.dumps([[document] for document in _DOCUMENTS]).encode(),
+    "gzip of gzip": gzip.compress(gzip.compress(_LINE.encode())),
+    "form feeds": b"\f" + b"\n\f".join(_LINES),
+    "a hole at the beginning": bytes(4096) + _LINE.encode(),
+    "a hole in the middle": _LINES[0] + b"\n" + bytes(4096) + _LINES[1],
     "other signals between": b'{"resourceMetrics":[]}\n' + b'\n{"resourceLogs":[]}\n'.join(_LINES),
 }
 
@@ -143,6 +167,14 @@ def test_files_as_others_write_them(name: str, tmp_path: Path, monkeypatch: pyte
         (b"\x89PNG\r\n\x1a\n" + bytes(200), "neither text nor OTLP protobuf"),
         (b'{"data":[{"traceID":"a","spans":[]}]}', "Jaeger"),
         (b'[{"traceId":"a","id":"b"},{"traceId":"a","id":"c"}]', "Zipkin"),
+        (b'{"traceID":"a","spanID":"b","operationName":"x"}', "Jaeger"),
+        (b'{"name":"x","context":{"trace_id":"0x1"},"start_time":"2026"}', "console exporter"),
+        (b'{"traceEvents":[]}', "Chrome"),
+        (b'{"schema_version":1,"kind":"overview"}', "a report of groqscope"),
+        (bytes(257) + b"ustar" + bytes(250), "a tar archive"),
+        (gzip.compress(bytes(257) + b"ustar" + bytes(250)), "a tar archive"),
+        (len(_LINE).to_bytes(4, "little") + _LINE.encode(), "neither text nor OTLP protobuf"),
+        (b"var spans = " + _LINE[:40].encode() + b"};", "not JSON"),
     ],
 )
 def test_what_is_not_read_is_refused_by_name(data: bytes, words: str, tmp_path: Path) -> None:
@@ -173,9 +205,37 @@ def test_a_document_cut_off_in_the_middle_of_a_file(tmp_path: Path) -> None:
         assert len(report.warnings) == 1
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_torn_document_costs_what_is_torn(tmp_path: Path, *, wrapped: bool) -> None:
+    """Wherever a document ends, the spans before are read, and no half of one; that is no damage."""
+    text = (_INDENTED if wrapped else _LINE).encode()
+    seen: set[int] = set()
+    for at in range(1, len(text) - 1, 211):
+        found, report = _read(text[:at], tmp_path)
+        seen.add(len(found))
+
+        assert found == _RECORDS[: len(found)], at
+        assert [w.reason[:4] for w in report.warnings] == ["torn"], (at, report.warnings)
+        assert not report.damaged
+
+    assert {0, 1} <= seen
+
+
+@pytest.mark.parametrize("part", ["spans", "span"])
+def test_parts_that_a_filter_left(part: str, tmp_path: Path) -> None:
+    """Lists of spans, and spans alone, as a filter leaves them; the resource they had is not known."""
+    scopes = [scope for r in _WHOLE["resourceSpans"] for scope in r["scopeSpans"]]
+    lines = scopes if part == "spans" else [span for scope in scopes for span in scope["spans"]]
+    found, report = _read("\n".join(map(json.dumps, lines)).encode(), tmp_path)
+
+    assert found == [replace(record, service=None) for record in _RECORDS]
+    assert report.warnings == []
+
+
 def test_only_what_is_torn_is_called_so(tmp_path: Path) -> None:
     """The last line of a file that is something else is not torn."""
-    for data in (b"hello", b"<html>", b"{nonsense", b"a,b,c\n1,2,3", b"[1, 2", b"\xff\xfe"):
+    wrong = (b"[" + _LINE.encode() + b",]", b"var x = " + _LINE.encode() + b";")
+    for data in (*wrong, b"hello", b"<html>", b"{nonsense", b"a,b,c\n1,2,3", b"[1, 2", b"\xff\xfe"):
         _, report = _read(data, tmp_path)
 
         assert all(("torn" in w.reason) == (data == b"[1, 2") for w in report.warnings), data

@@ -6,7 +6,7 @@ import pytest
 from support.full_records import full_record
 from support.spans import child_of, span_of
 
-from groqscope.store import decode_traces, foreign_record
+from groqscope.store import ReadReport, decode_traces, foreign_record
 from groqscope.store.exporters import encode_span_line
 from groqscope.timeline import RequestRecord, Usage
 
@@ -91,6 +91,18 @@ def test_wrong_kinds_are_left_out() -> None:
 
     assert record is not None
     assert (record.usage, record.model, record.finish_reasons, record.stream) == (Usage(), None, (), False)
+
+
+def test_wrong_kinds_are_said_once() -> None:
+    """A library writes all its spans the same way: one warning for an attribute, which is no damage."""
+    given = {"gen_ai.operation.name": "chat", "gen_ai.system": "groq", "gen_ai.usage.input_tokens": "many"}
+    report = ReadReport()
+    found = decode_traces(_line(given, given), report=report)
+
+    assert [record.usage for record in found] == [Usage(), Usage()]
+    (warning,) = report.warnings
+    assert "gen_ai.usage.input_tokens: expected int, got str; omitted" in warning.reason
+    assert not report.damaged
 
 
 def test_value_that_fits_no_field_costs_its_field() -> None:

@@ -67,8 +67,9 @@ class Coverage:
         mine.repeats += theirs.repeats
         mine.bytes_read += theirs.bytes_read
         for warning in theirs.warnings:
-            mine.warn(warning.source, warning.line, warning.reason)
+            mine.warn(warning.source, warning.line, warning.reason, damage=warning.damage)
         mine.warnings_dropped += theirs.warnings_dropped
+        mine.damaged |= theirs.damaged
 
     def require_requests(self, source: Source) -> None:
         """Raise unless something was selected, and say what to do.

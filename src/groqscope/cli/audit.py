@@ -214,14 +214,14 @@ def _status(report: "Audit", read: "ReadReport") -> int:
 
 
 def _broken(report: "ReadReport") -> bool:
-    """Print the warnings; return whether there are any besides a last line that is still being written."""
-    broken = [warning for warning in report.warnings if "torn" not in warning.reason]
+    """Print what is damaged; return whether anything is. A line being written and a limit's effects are no damage."""
+    broken = [warning for warning in report.warnings if warning.damage]
     for warning in broken[:3]:
         say(warning)
     more = len(broken) - 3 + report.warnings_dropped
-    if more > 0:
+    if report.damaged and more > 0:
         print(f"groqscope: and {more:,} more; the report lists them", file=sys.stderr)
-    return bool(broken)
+    return report.damaged
 
 
 _LISTED_JSON, _LISTED_HTML, _LISTED_MARKDOWN = 1000, 10_000, 10

@@ -3,17 +3,18 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypedDict
+from functools import partial
+from typing import Any, Final, Protocol, TypedDict
 
 import msgspec
 
 from groqscope import codec, semconv
 from groqscope.codec import Warn
 from groqscope.store import otlp
-from groqscope.store.documents import TORN, split
+from groqscope.store.documents import split
 from groqscope.store.foreign import foreign_record, record_of_conventions
 from groqscope.store.messages import Span
-from groqscope.store.report import ReadReport
+from groqscope.store.report import MAX_WARNINGS, TORN, ReadReport
 from groqscope.timeline import RequestRecord
 
 _RECORD_MARK = f'"{semconv.RECORD}"'.encode()
@@ -34,6 +35,10 @@ _LATEST_VERSION: Final = 1000
 """A greater version number is taken as damaged, not as a newer version."""
 _LONGEST_NS: Final = 366 * 86_400 * 10**9
 """A longer duration means that the start or the end of the span is damaged."""
+
+
+class _Warn(Protocol):
+    def __call__(self, reason: str, *, damage: bool = True) -> None: ...
 
 
 class _Identity(TypedDict):
@@ -57,6 +62,8 @@ class RecordDecoder:
     """Whether to read the arrival times of chunks, which take a tenth of the time and most of a record's memory."""
     on_span: Callable[[Span, RequestRecord | None], None] | None = None
     """Called with every span, and with its record if it has one."""
+    _told: set[str] = field(default_factory=set[str])
+    """Warnings about other libraries' spans, each given once: a library writes all of its spans the same way."""
 
     def decode(
         self, document: bytes, source: str, number: int | None, *, complete: bool = True
@@ -69,10 +76,7 @@ class RecordDecoder:
             number: Line number, for warnings.
             complete: Whether its writer finished it.
         """
-
-        def warn(reason: str) -> None:
-            self.report.warn(source, number, reason)
-
+        warn = partial(self.report.warn, source, number)
         try:
             yield from self._records(document, warn)
             return
@@ -89,7 +93,7 @@ class RecordDecoder:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 warn(f"not JSON: {error}")
 
-    def _records(self, document: bytes, warn: Warn) -> Iterator[RequestRecord]:
+    def _records(self, document: bytes, warn: "_Warn") -> Iterator[RequestRecord]:
         for span, service in otlp.spans_of(document, warn):
             try:
                 record = self._record(span, service, warn)
@@ -102,15 +106,15 @@ class RecordDecoder:
                 self.report.records += 1
                 yield record
 
-    def _record(self, span: Span, service: str | None, warn_line: Warn) -> RequestRecord | None:
+    def _record(self, span: Span, service: str | None, warn_line: "_Warn") -> RequestRecord | None:
         raw = bytes(span.attributes)
         marked = _RECORD_MARK in raw
         ours = marked or (_OURS_MARK in raw and _SUMMARY_MARK not in raw and _OWN.search(raw) is not None)
         if not ours and (_FOREIGN_MARK not in raw or _OURS_MARK in raw):
             return None
 
-        def warn(reason: str) -> None:
-            warn_line(f"span {str(span.span_id or '?')[:16]}: {reason}")
+        def warn(reason: str, *, damage: bool = True) -> None:
+            warn_line(f"span {str(span.span_id or '?')[:16]}: {reason}", damage=damage)
 
         start, end = _time(span.start_time_unix_nano), _time(span.end_time_unix_nano)
         known = start is not None and end is not None and 0 <= end - start <= _LONGEST_NS
@@ -127,17 +131,25 @@ class RecordDecoder:
         if ours:
             record = self._own_record(span, identity, warn, marked=marked)
         else:
-            record = foreign_record(otlp.attributes_of(span, warn), **identity, failed=otlp.failed(span))
+            attributes = otlp.attributes_of(span, warn)
+            record = foreign_record(
+                attributes, **identity, failed=otlp.failed(span), warn=partial(self._warn_once, warn)
+            )
         if record is None or known:
             return record
         warn("its start or end is unreadable, or they are in the wrong order: its duration is taken from its phases")
         record = _with_length(record, start, end)
         return record if self._selects(record.start_unix_ns) else None
 
+    def _warn_once(self, warn: "_Warn", reason: str) -> None:
+        if reason not in self._told and len(self._told) < MAX_WARNINGS:
+            self._told.add(reason)
+            warn(reason, damage=False)
+
     def _selects(self, start: int) -> bool:
         return (self.since is None or start >= self.since) and (self.until is None or start < self.until)
 
-    def _own_record(self, span: Span, identity: _Identity, warn: Warn, *, marked: bool) -> RequestRecord:
+    def _own_record(self, span: Span, identity: _Identity, warn: "_Warn", *, marked: bool) -> RequestRecord:
         attributes = otlp.attributes_of(span, warn)
         nested = otlp.kind_of(span) == otlp.KIND_INTERNAL
         failed = otlp.failed(span)
@@ -148,11 +160,15 @@ class RecordDecoder:
                 "the attributes of the GenAI conventions were read; update groqscope"
             )
             return replace(record_of_conventions(attributes, **identity, failed=failed), nested=nested)
-        if version != semconv.RECORD_VERSION and (version is not None or not marked):
-            warn(f"{semconv.RECORD} is missing or damaged; the other attributes were read")
+        limited = partial(warn, damage=False)
+        if version is None and not marked:
+            limited(f"{semconv.RECORD} is missing; the other attributes were read")
+        elif version != semconv.RECORD_VERSION and version is not None:
+            warn(f"{semconv.RECORD} is damaged; the other attributes were read")
         if not self.timelines:
             attributes.pop(semconv.TIMELINE, None)
-        record = codec.decode(attributes, otlp.events_of(span, warn), **identity, nested=nested, warn=warn)
+        events = otlp.events_of(span, warn)
+        record = codec.decode(attributes, events, **identity, nested=nested, warn=warn, limited=limited)
         if record.outcome is None and failed:
             record = replace(record, outcome="error")
         return record
@@ -167,7 +183,7 @@ def decode_traces(data: bytes, *, source: str = "-", report: ReadReport | None =
     report = report or ReadReport()
     decoder = RecordDecoder(report)
     try:
-        return list(decoder._records(data, lambda reason: report.warn(source, None, reason)))  # noqa: SLF001 - ours
+        return list(decoder._records(data, partial(report.warn, source, None)))  # noqa: SLF001 - ours
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if not split(data)[0]:
             raise msgspec.DecodeError(_unreadable(error, complete=True)) from error

@@ -17,6 +17,8 @@ from typing import Any, BinaryIO, Final, cast
 
 import msgspec
 
+from groqscope.store.report import TORN
+
 MAX_DOCUMENT: Final = 256 * 1024 * 1024
 """Longest document in bytes; a longer one is skipped."""
 MAX_PROTOBUF: Final = 64 * 1024 * 1024
@@ -25,6 +27,13 @@ BUFFER: Final = 1024 * 1024
 _HEAD: Final = 512
 """How many of the first bytes determine the format of a file."""
 _GZIP: Final = b"\x1f\x8b"
+_GZIP_LAYERS: Final = 2
+"""Some files are compressed a second time on their way."""
+_TAR: Final = b"ustar"
+_TAR_AT: Final = 257
+_TAR_REFUSED: Final = "a tar archive, which groqscope does not read: unpack it first"
+_HOLE: Final = re.compile(rb"\0{8,}")
+"""Zeros that some file systems leave where a write did not reach the disk."""
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _PREFIX: Final = 4
 """Size of a length prefix in bytes."""
@@ -45,14 +54,19 @@ _COLLECTOR_ZSTD: Final = (
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?')
 _TOP: Final = re.compile(rb'\{\s*"(?:resource_?[Ss]pans|resource_?[Mm]etrics|resource_?[Ll]ogs|batches|trace)"')
 _TOP_TEXT: Final = re.compile(_TOP.pattern.decode())
+_BRACKET: Final = re.compile(r'"spans"\s*:\s*\[|"(?:[^"\\]|\\.)*"|[\[\]{}]')
+"""The start of a list of spans, a string, or another bracket."""
+_CUT_VALUE: Final = re.compile(rb"(?<=[\[,:])\s*(?:-|-?\d+(?:\.\d*)?(?:[eE][+-]?\d*)?|tr?u?|fa?l?s?|nu?l?|Na?)$")
+_CUT_VALUE_TEXT: Final = re.compile(_CUT_VALUE.pattern.decode())
+"""A number or literal at the end that may be incomplete."""
+_INTO: Final = 2
+"""A document that was cut off inside a string takes these characters, `{"`, from the document after it."""
 _CRI: Final = re.compile(rb"\S+ (?P<stream>stdout|stderr) (?P<flag>[FP])\S* ?")
-_AROUND: Final = b" \t\r\n\x00\x1e\xef\xbb\xbf"
+_AROUND: Final = b" \t\r\n\f\x00\x1e\xef\xbb\xbf"
 """What may surround a document: whitespace, a record separator, a byte order mark."""
-_AROUND_TEXT: Final = " \t\r\n\x00\x1e\ufeff"
+_AROUND_TEXT: Final = " \t\r\n\f\x00\x1e\ufeff"
 _LONGEST_NUMBER: Final = 400
 """Most digits of a number; a longer one stays a string, which no field accepts."""
-
-TORN: Final = "torn: its writer was cut off here"
 
 Document = tuple[int, bytes, bool]
 """The number of its first line (or message), its bytes, and whether it is complete."""
@@ -69,17 +83,20 @@ _decode_docker: Final = msgspec.json.Decoder(_DockerLine).decode
 def documents(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterator[Document]:
     """Yield the documents of an open file; call `warn` with a line number and the reason for what is skipped."""
     opened = cast("io.BufferedReader", file)
-    if opened.peek(2)[:2] == _GZIP:
-        opened = _buffered(_gunzipped(file, warn))
+    for _ in range(_GZIP_LAYERS):
+        if opened.peek(2)[:2] == _GZIP:
+            opened = _buffered(_gunzipped(opened, warn))
     head = opened.peek(_HEAD)[:_HEAD]
     refused = next((sentence for magic, sentence in _REFUSED.items() if head.startswith(magic)), None)
+    refused = _TAR_REFUSED if head[_TAR_AT:].startswith(_TAR) else refused
     if refused is not None:
         warn(None, refused)
         return
     if _has_lengths(head):
         yield from _messages(opened, warn)
         return
-    encoding = json.detect_encoding(head) if head else "utf-8"
+    text = head.lstrip(b"\0") if _HOLE.match(head) else head
+    encoding = json.detect_encoding(text) if text else "utf-8"
     if encoding not in {"utf-8", "utf-8-sig"}:
         opened = _buffered(_as_utf8(opened, encoding))
     elif _is_binary(head):
@@ -106,10 +123,17 @@ def split(data: bytes) -> tuple[list[bytes], list[str]]:
     while at < len(text):
         try:
             value, end = _tolerant.raw_decode(text, at)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            said.append("not JSON: nested too deeply")
+            break
+        except ValueError as error:
             # A document may be preceded by another one that was cut off.
-            said.append(f"{TORN}; complete documents beside it were read")
-            at = next((match.start() for match in _TOP_TEXT.finditer(text, at + 1)), len(text))
+            following = next((match.start() for match in _TOP_TEXT.finditer(text, at + 1)), len(text))
+            torn = _torn_at(text, following, error)
+            said.append(f"{TORN if torn else 'not JSON'}; what is complete beside it was read")
+            if torn and (whole := _whole_spans(text[at:following])) is not None:
+                found.append(whole)
+            at = following
             continue
         written = json.dumps(value, ensure_ascii=False)
         if _has_broken_text(text[at:end], written):
@@ -117,6 +141,41 @@ def split(data: bytes) -> tuple[list[bytes], list[str]]:
         found.append(written.encode("utf-8", "replace"))
         at = len(text) - len(text[end:].lstrip(_AROUND_TEXT + ","))
     return found, list(dict.fromkeys(said))
+
+
+def _torn_at(text: str, following: int, error: ValueError) -> bool:
+    """Return whether a document was cut off, at the end of the text or at the start of another document."""
+    at = getattr(error, "pos", 0)
+    value = _CUT_VALUE_TEXT.search(text)
+    end = len(text) if value is None else value.start()
+    return "Unterminated" in str(error) or at >= end or following <= at <= following + _INTO
+
+
+def _whole_spans(text: str) -> bytes | None:
+    """Return a document that was cut off, up to its last complete span; `None` when it has none."""
+    open_: list[str] = []
+    lists: list[int] = []
+    end, closing = 0, ""
+    for match in _BRACKET.finditer(text):
+        bracket = match.group()[-1]
+        if bracket == '"':
+            continue
+        if bracket in "{[":
+            open_.append("}" if bracket == "{" else "]")
+            if len(match.group()) > 1:
+                lists.append(len(open_))
+        elif open_:
+            open_.pop()
+            if lists and len(open_) == lists[-1]:
+                end, closing = match.end(), "".join(reversed(open_))
+            elif lists and len(open_) < lists[-1]:
+                lists.pop()
+    whole = text[:end] + closing
+    try:
+        json.loads(whole)
+    except (ValueError, RecursionError):
+        return None
+    return whole.encode("utf-8", "replace")
 
 
 class _Blocks(io.RawIOBase):
@@ -218,7 +277,7 @@ def _from_protobuf(data: bytes) -> bytes | None:
 
 
 def _is_binary(head: bytes) -> bool:
-    return any(byte < 0x20 and byte not in b"\t\n\r\x1e" for byte in head)  # the control characters
+    return any(byte < 0x20 and byte not in b"\t\n\r\f\x1e" for byte in _HOLE.sub(b"", head))  # the control characters
 
 
 def _lines(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterator[tuple[int, bytes]]:
@@ -313,7 +372,7 @@ def _may_go_on(line: bytes) -> bool:
     try:
         msgspec.json.decode(line.rstrip(), type=msgspec.Raw)
     except msgspec.DecodeError as error:
-        return "truncated" in str(error)
+        return "truncated" in str(error) or _CUT_VALUE.search(line.rstrip()) is not None
     except RecursionError:
         return False
     return True

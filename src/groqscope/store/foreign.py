@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from groqscope import codec, semconv
+from groqscope.codec import Warn
 from groqscope.timeline import RequestRecord
 
 _OPERATIONS: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
@@ -32,10 +33,11 @@ def foreign_record(
     span_id: str | None = None,
     service: str | None = None,
     failed: bool = False,
+    warn: Warn = lambda _: None,
 ) -> RequestRecord | None:
     """Return a record from another library's inference span of Groq; `None` when the span is something else.
 
-    It has no phases, attempts or tool calls. Attributes of the wrong type are omitted.
+    It has no phases, attempts or tool calls. Attributes of the wrong type are omitted, and reported to `warn`.
     """
     provider = attributes.get(semconv.PROVIDER_NAME) or attributes.get(semconv.SYSTEM)
     operation = attributes.get(semconv.OPERATION_NAME) or attributes.get("llm.request.type")
@@ -49,6 +51,7 @@ def foreign_record(
         span_id=span_id,
         service=service,
         failed=failed,
+        warn=warn,
     )
 
 
@@ -61,13 +64,18 @@ def record_of_conventions(
     span_id: str | None = None,
     service: str | None = None,
     failed: bool = False,
+    warn: Warn = lambda _: None,
 ) -> RequestRecord:
-    """Return a record from the attributes of the GenAI conventions. Attributes of the wrong type are omitted."""
+    """Return a record from the attributes of the GenAI conventions; those of the wrong type are reported to `warn`."""
     found: dict[str, Any] = {}
     for name, value in attributes.items():
         known = _ALIASES.get(name, name)
-        if known in _READ and (known == name or known not in attributes) and _fits(known, value):
+        if known not in _READ or (known != name and known in attributes):
+            continue
+        if _fits(known, value):
             found[known] = value
+        else:
+            warn(f"{name}: expected {_TYPES[known]}, got {type(value).__name__}; omitted")
     operation = attributes.get(semconv.OPERATION_NAME) or attributes.get("llm.request.type")
     if isinstance(operation, str):
         found["groqscope.operation"] = operation
@@ -81,6 +89,7 @@ def record_of_conventions(
         span_id=span_id,
         nested=False,
         service=service,
+        warn=warn,
     )
 
 

@@ -24,14 +24,21 @@ _decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode: Final = msgspec.json.decode
 
 _SCOPE_SPANS: Final = ("scopeSpans", "instrumentationLibrarySpans", "ilSpans")
+_NOTHING: Final = (_NULL, bytes(NO_LIST))
+_OF_A_SPAN: Final = frozenset({"traceId", "spanId", "startTimeUnixNano"})
 _OTHER_SIGNALS: Final = frozenset({"resourceMetrics", "resourceLogs", "resourceProfiles"})
 _NOT_OTLP: Final = {
     frozenset({"data"}): "Jaeger's JSON, or the response of another API",
+    frozenset({"traceID", "spans"}): "Jaeger's JSON",
+    frozenset({"traceID", "spanID"}): "a span in Jaeger's JSON",
     frozenset({"traceId", "id"}): "Zipkin's JSON",
     frozenset({"traces"}): "the result of a Tempo search, which contains no spans",
-    frozenset({"context", "start_time"}): "the output of OpenTelemetry's console exporter",
+    frozenset({"context", "startTime"}): "the output of OpenTelemetry's console exporter",
+    frozenset({"traceEvents"}): "a Chrome trace",
+    frozenset({"Traces"}): "the response of AWS X-Ray",
+    frozenset({"schemaVersion", "kind"}): "a report of groqscope; name the files that it was made from",
 }
-"""Other JSON formats, by the keys that identify them."""
+"""Other JSON formats, by the keys that identify them, in camelCase."""
 
 
 def spans(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
@@ -51,7 +58,7 @@ def spans(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
             resource = _object(resource_spans["resource"], f"{place}.resource", warn)
             given = attributes(resource.get("attributes", NO_LIST), f"{place}.resource.attributes", warn)
             service = given.get(semconv.SERVICE_NAME)
-        key = next((key for key in _SCOPE_SPANS if key in resource_spans), "scopeSpans")
+        key = _first_given(resource_spans, _SCOPE_SPANS)
         for number, scope in enumerate(_list(resource_spans.get(key, NO_LIST), f"{place}.{key}", warn)):
             at = f"{place}.{key}[{number}]"
             found = _object(scope, at, warn).get("spans", NO_LIST)
@@ -99,9 +106,9 @@ def _resource_spans(document: bytes, warn: Warn) -> Iterator[tuple[str, msgspec.
     if document.lstrip()[:1] != b"[":
         yield from _resource_spans_of(document, warn)
         return
-    said: set[str] = set()  # for an array of documents, as `jq --slurp` makes it
+    said: set[str] = set()  # for an array of documents, or of such arrays, as `jq --slurp` makes it
     for number, one in enumerate(_decode_list(document)):
-        yield from ((f"[{number}].{place}", raw) for place, raw in _resource_spans_of(bytes(one), said.add))
+        yield from ((f"[{number}].{place}", raw) for place, raw in _resource_spans(bytes(one), said.add))
     for reason in sorted(said):
         warn(reason)
 
@@ -115,15 +122,26 @@ def _resource_spans_of(document: bytes, warn: Warn) -> Iterator[tuple[str, msgsp
         return
     if "trace" in top:
         top = _object(top["trace"], "trace", warn)
-    key = next((key for key in ("resourceSpans", "batches") if key in top), None)
-    if key is not None:
+    key = _first_given(top, ("resourceSpans", "batches"))
+    if key in top:
         found = _list(top[key], key, warn)
         yield from ((f"{key}[{number}]", raw) for number, raw in enumerate(found))
-    elif any(key in top for key in _SCOPE_SPANS):  # a single entry of `resourceSpans`
+    # A part of a document, as a filter such as `jq` leaves it.
+    elif any(key in top for key in _SCOPE_SPANS):
         yield "document", msgspec.Raw(document)
+    elif "spans" in top and "traceID" not in top:
+        yield "document", msgspec.Raw(b'{"scopeSpans":[%s]}' % document)
+    elif top.keys() >= _OF_A_SPAN:
+        yield "document", msgspec.Raw(b'{"scopeSpans":[{"spans":[%s]}]}' % document)
     elif top and not _OTHER_SIGNALS & top.keys():
         what = next((name for keys, name in _NOT_OTLP.items() if keys <= top.keys()), "an object without resourceSpans")
         warn(f"not OTLP: {what}")
+
+
+def _first_given(fields: _Object, names: tuple[str, ...]) -> str:
+    """Return the first of these names under which there is something, else the first."""
+    given = (name for name in names if bytes(fields.get(name, NO_LIST)) not in _NOTHING)
+    return next(given, names[0])
 
 
 def _span(fields: _Object, place: str, warn: Warn) -> Span:

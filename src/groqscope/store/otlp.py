@@ -43,14 +43,26 @@ def spans_of(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
         data = _decode_traces(document)
     except msgspec.ValidationError:
         data = None
-    if data is None or data.resource_spans is None:
-        yield from lenient.spans(document, warn)
-        return
-    for resource_spans in data.resource_spans:
+    usual = None if data is None else _usual(data)
+    yield from lenient.spans(document, warn) if usual is None else usual
+
+
+def _usual(data: TracesData) -> list[tuple[Span, str | None]] | None:
+    """Return the spans; `None` if something is missing, which may be there under another name."""
+    found: list[tuple[Span, str | None]] = []
+    for resource_spans in data.resource_spans or ():
         service = _service(resource_spans.resource)
-        for scope_spans in resource_spans.scope_spans or resource_spans.instrumentation_library_spans or ():
+        scopes = resource_spans.scope_spans or resource_spans.instrumentation_library_spans
+        for scope_spans in scopes or ():
             for span in scope_spans.spans or ():
-                yield span, service
+                if span.trace_id is None or span.start_time_unix_nano is None:
+                    return None
+                found.append((span, service))
+            if not scope_spans.spans:
+                return None
+        if not scopes:
+            return None
+    return found if data.resource_spans is not None else None
 
 
 def attributes_of(span: Span, warn: Warn) -> dict[str, AttributeValue]:

@@ -7,6 +7,8 @@ from groqscope.store.once import SeenIds
 
 MAX_WARNINGS: Final = 100
 """Number of warnings that are kept; later ones are only counted."""
+TORN: Final = "torn: its writer was cut off here"
+"""Start of the reason for a line that is still being written, or whose writer was killed; that is not damage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,8 @@ class ReadWarning:
     line: int | None
     """Counted from 1; `None` if it concerns the whole file."""
     reason: str
+    damage: bool = True
+    """Whether it is damage; a line that is still being written and the effects of attribute limits are not."""
 
     def __str__(self) -> str:
         """Return it as compilers write warnings: file, line, reason."""
@@ -42,10 +46,14 @@ class ReadReport:
     warnings: list[ReadWarning] = field(default_factory=list[ReadWarning])
     warnings_dropped: int = 0
     """Number of warnings that were not kept."""
+    damaged: bool = False
+    """Whether any warning, kept or not, reports damage."""
 
-    def warn(self, source: str, line: int | None, reason: str) -> None:
+    def warn(self, source: str, line: int | None, reason: str, *, damage: bool = True) -> None:
         """Record that something was skipped."""
+        damage = damage and not reason.startswith(TORN)
+        self.damaged = self.damaged or damage
         if len(self.warnings) < MAX_WARNINGS:
-            self.warnings.append(ReadWarning(source, line, reason))
+            self.warnings.append(ReadWarning(source, line, reason, damage))
         else:
             self.warnings_dropped += 1

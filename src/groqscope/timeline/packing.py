@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Final
 
 _PACKED: Final = re.compile(r"\d+;(?:\d+(?:,\d+)*)?")
+_BEGUN: Final = re.compile(r"(?:\d+(?:;(?:\d+(?:,\d+)*,?)?)?)?")
 
 MAX_PACKED = 1024
 """Characters; well below the 2,048 bytes at which Tempo cuts an attribute."""
@@ -33,6 +34,11 @@ def unpack(text: str) -> tuple[tuple[int, ...], int]:
     if not _PACKED.fullmatch(text) or not int(stride):
         raise ValueError("no packed times")
     return tuple(accumulate(map(int, gaps.split(",")))) if gaps else (), int(stride)
+
+
+def is_cut(text: str) -> bool:
+    """Return whether a limit on the length of strings can have truncated packed times to this."""
+    return _BEGUN.fullmatch(text) is not None
 
 
 def fit(times_us: tuple[int, ...], stride: int) -> tuple[tuple[int, ...], int]:
