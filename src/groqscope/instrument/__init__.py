@@ -90,9 +90,8 @@ def instrument(
         client: a `groq.Groq`, `groq.AsyncGroq`, `openai.OpenAI` or `openai.AsyncOpenAI`, or an instance of a subclass.
         tracer_provider: where spans go; the global provider when not given.
         meter_provider: where metrics go; the global provider when not given.
-        fast_path: build chunks and completions by pydantic-core (equal objects, a tenth of the CPU time) and, where no
-            `client` is given, copy a request's parameters instead of walking through their types. `False` leaves
-            both to the SDK.
+        fast_path: build chunks and completions by pydantic-core (equal objects, a tenth of the CPU time), and copy a
+            request's parameters instead of comparing each with its type. `False` leaves both to the SDK.
         phase_spans: a child span per phase; the phases are on the record span in any case.
         content: whether prompts and answers are recorded; the conventions' environment variable decides when not given.
         groq_hosts: hosts beside `api.groq.com` at which the openai SDK reaches Groq, as a proxy or a gateway is: `host`
@@ -153,7 +152,7 @@ def _observe(telemetry: "Telemetry", *, fast_path: bool, at: "Hosts") -> None:
 def uninstrument(client: Any = None) -> None:
     """Take back what `instrument` did, for the process or for one client. Open streams go on being observed."""
     global _awaited  # noqa: PLW0603 - as in `instrument`
-    from groqscope.instrument import imports, parameters, seam
+    from groqscope.instrument import clients, imports, parameters, seam
 
     with _lock:
         if client is None:
@@ -163,7 +162,7 @@ def uninstrument(client: Any = None) -> None:
                 seam.remove(cls)
             parameters.remove()
         elif "_groqscope_scope" in type(client).__dict__ and type(client) not in _client_classes():
-            client.__class__ = type(client).__bases__[0]
+            clients.forget(client)
 
 
 def record_of(answer: Any) -> "RequestRecord | None":

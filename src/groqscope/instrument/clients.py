@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from groqscope.instrument import families, seam
+from groqscope.instrument import families, parameters, seam
 from groqscope.instrument.hosts import Hosts, is_at
 from groqscope.instrument.scope import Scope
 from groqscope.telemetry import Telemetry
@@ -59,10 +59,19 @@ def observe(client: Any, telemetry: Telemetry, *, fast_path: bool, hosts: Hosts)
             original.__name__, (original,), {"__module__": original.__module__, "__doc__": original.__doc__}
         )
         observed.__qualname__ = original.__qualname__
-        seam.install(observed, Scope(telemetry, fast_path, family, hosts))
+        seam.install(observed, scope := Scope(telemetry, fast_path, family, hosts))
+        if fast_path:
+            parameters.install_on(observed, scope)
         _observed[key] = observed
     # Not the client's own `__setattr__`, which may refuse.
     object.__setattr__(client, "__class__", observed)
+    parameters.adopt(client)
+
+
+def forget(client: Any) -> None:
+    """Move a client that `observe` moved back to its own class."""
+    object.__setattr__(client, "__class__", type(client).__bases__[0])
+    parameters.release(client)
 
 
 def _name(cls: type) -> str:
