@@ -133,6 +133,10 @@ EXECUTE_TOOL: Final = SPAN_EXECUTED_TOOL
 INVOKE_AGENT: Final = "invoke_agent"
 RETRIEVAL: Final = "retrieval"
 """Values of `gen_ai.operation.name` in spans of others."""
+OPENINFERENCE_KIND: Final = "openinference.span.kind"
+OPENINFERENCE_TOOL: Final = "tool.name"
+OPENLLMETRY_KIND: Final = "traceloop.span.kind"
+"""The same in the spans of OpenInference's and OpenLLMetry's instrumentations."""
 SPAN_ATTEMPT: Final = "POST"
 SPAN_PHASES: Final = ("prepare", "pool_wait", "connect", "tls", "send", "wait", "stream")
 LOG_CONTENT: Final = "gen_ai.client.inference.operation.details"

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from groqscope import semconv
 from groqscope.runs.partition import Segment
 from groqscope.runs.run import Run
-from groqscope.runs.spans import TraceSpan
+from groqscope.runs.spans import INFERENCES, TraceSpan
 from groqscope.timeline import RequestRecord
 
 FindingKind = Literal[
@@ -211,7 +211,7 @@ def _siblings(run: Run) -> Iterable[list[RequestRecord]]:
     for span in run.spans:
         if span.record is not None:
             parent = by_id.get(span.parent_id or "")
-            while parent is not None and parent.operation in {"chat", "text_completion", "generate_content"}:
+            while parent is not None and parent.operation in INFERENCES:
                 parent = by_id.get(parent.parent_id or "")
             groups[None if parent is None else parent.span_id].append(span.record)
     for group in groups.values():

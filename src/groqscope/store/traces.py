@@ -93,6 +93,7 @@ def _trace_span(span: Span, record: RequestRecord | None) -> TraceSpan | None:
     if record is not None:
         start, end = record.start_unix_ns, record.start_unix_ns + record.duration_ns
     kind = otlp.kind_of(span)
+    attributes = otlp.attributes_of(span, _ignore) if record is None else {semconv.OPERATION_NAME: record.operation}
     return TraceSpan(
         trace_id=trace_id,
         span_id=span_id,
@@ -101,7 +102,7 @@ def _trace_span(span: Span, record: RequestRecord | None) -> TraceSpan | None:
         kind=_KINDS[kind] if 0 <= kind < len(_KINDS) else "internal",
         start_unix_ns=start,
         end_unix_ns=end if end is not None and end >= start else None,
-        attributes={} if record is not None else otlp.attributes_of(span, _ignore),
+        attributes=attributes,
         failed=otlp.failed(span),
         record=record,
     )
