@@ -172,7 +172,7 @@ def test_files_as_others_write_them(name: str, tmp_path: Path, monkeypatch: pyte
         (b'{"traceEvents":[]}', "Chrome"),
         (b'{"schema_version":1,"kind":"overview"}', "a report of groqscope"),
         (bytes(257) + b"ustar" + bytes(250), "a tar archive"),
-        (gzip.compress(bytes(257) + b"ustar" + bytes(250)), "a tar archive"),
+        (gzip.compress(bytes(257) + b"ustar" + bytes(250), mtime=0), "a tar archive"),
         (len(_LINE).to_bytes(4, "little") + _LINE.encode(), "neither text nor OTLP protobuf"),
         (b"var spans = " + _LINE[:40].encode() + b"};", "not JSON"),
     ],
