@@ -1,7 +1,6 @@
 """The openai SDK at Groq's address, on httpx2 and on httpx: records as through Groq's own; elsewhere, nothing."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import re
@@ -16,6 +15,9 @@ import pytest
 from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 from support.both import Mode, both, each_mode
+from support.callers import whole
+from support.endings import ENDINGS, TEXT, Case, check, read_to_the_end
+from support.endings import run as run_case
 from support.openai_clients import each_library, observed, openai_client, run, wire
 from support.scope import ASK, COMPLETION, STREAM, Exported, Pieces, groq_client
 
@@ -25,93 +27,10 @@ from groqscope.instrument import families, faults
 from groqscope.instrument.hosts import hosts, is_at
 from groqscope.simulator import (
     Answer,
-    Chunk,
-    ErrorEvent,
     Failure,
-    Hang,
-    Playable,
-    Raw,
     Simulator,
     ToolCall,
-    Truncated,
 )
-
-TEXT = Answer(["Hel", "lo", " you"])
-
-
-@both
-async def read(client: Any) -> Any:
-    return [chunk async for chunk in await client.chat.completions.create(**STREAM)]
-
-
-@both
-async def break_out(client: Any) -> Any:
-    stream = await client.chat.completions.create(**STREAM)
-    async for _ in stream:
-        break
-    del stream
-
-
-@both
-async def with_and_break(client: Any) -> Any:
-    async with await client.chat.completions.create(**STREAM) as stream:
-        async for _ in stream:
-            break
-
-
-@both
-async def close_early(client: Any) -> Any:
-    stream = await client.chat.completions.create(**STREAM)
-    await stream.__anext__()
-    await stream.close()
-
-
-@both
-async def close_the_response(client: Any) -> Any:
-    stream = await client.chat.completions.create(**STREAM)
-    async for _ in stream:
-        break
-    await stream.response.aclose()
-
-
-@both
-async def never_iterated(client: Any) -> Any:
-    await client.chat.completions.create(**STREAM)
-
-
-@both
-async def the_callers_error(client: Any) -> Any:
-    async for _ in await client.chat.completions.create(**STREAM):
-        raise LookupError("the caller's own")
-
-
-@both
-async def whole(client: Any) -> Any:
-    return await client.chat.completions.create(**ASK)
-
-
-@both
-async def raw(client: Any) -> Any:
-    answer = await client.chat.completions.with_raw_response.create(**ASK)
-    assert answer.parse().choices[0].message.content == "Hello you"
-
-
-@both
-async def raw_stream(client: Any) -> Any:
-    answer = await client.chat.completions.with_raw_response.create(**STREAM)
-    return [chunk async for chunk in answer.parse()]
-
-
-@both
-async def lines(client: Any) -> Any:
-    async with client.chat.completions.with_streaming_response.create(**STREAM) as response:
-        return [line async for line in response.iter_lines()]
-
-
-@both
-async def streaming_whole(client: Any) -> Any:
-    async with client.chat.completions.with_streaming_response.create(**ASK) as response:
-        return await response.parse()
 
 
 @both
@@ -135,61 +54,24 @@ async def parsed(client: Any) -> Any:
     return answer
 
 
-ENDINGS: list[tuple[str, Any, Playable, str, str | None, int | None, bool, dict[str, Any]]] = [
-    ("read", read, TEXT, "completed", None, 5, True, {}),
-    ("no_usage", read, Answer(["a"], usage=None), "completed", None, 3, False, {}),
-    ("break_out", break_out, TEXT, "abandoned", None, 1, False, {}),
-    ("with_and_break", with_and_break, TEXT, "closed", None, 1, False, {}),
-    ("close_early", close_early, TEXT, "closed", None, 1, False, {}),
-    ("close_the_response", close_the_response, TEXT, "closed", None, 1, False, {}),
-    ("never_iterated", never_iterated, TEXT, "abandoned", None, None, False, {}),
-    ("the_callers_error", the_callers_error, TEXT, "abandoned", None, 1, False, {}),
-    ("whole", whole, TEXT, "completed", None, None, True, {}),
-    ("raw", raw, TEXT, "completed", None, None, True, {}),
-    ("raw_stream", raw_stream, TEXT, "completed", None, 5, True, {}),
-    ("lines", lines, TEXT, "completed", None, 5, True, {}),
-    ("streaming_whole", streaming_whole, TEXT, "completed", None, None, True, {}),
-    ("helper", helper, TEXT, "completed", None, 5, True, {}),
-    ("parsed", parsed, Answer('{"text":"hi"}'), "completed", None, None, True, {}),
-    ("truncated", read, Answer(["a", "b"], ending=Truncated(2)), "truncated", None, 2, False, {}),
-    ("lines_truncated", lines, Answer(["a", "b"], ending=Truncated(2)), "truncated", None, 2, False, {}),
-    ("error", read, Answer(["a", "b"], ending=ErrorEvent(2)), "error", "tool_use_failed", 2, False, {}),
-    ("lines_error", lines, Answer(["a", "b"], ending=ErrorEvent(2)), "error", "tool_use_failed", 2, False, {}),
-    (
-        "no_json",
-        read,
-        Answer(chunks=[Chunk("a"), Chunk("b"), Raw(b"data: {oops\n\n")]),
-        "error",
-        "JSONDecodeError",
-        2,
-        True,
-        {},
-    ),
-    ("hang", read, Answer(["a", "b"], ending=Hang(2)), "error", "timeout", 2, False, {"timeout": 0.2}),
-    ("hang_at_first", read, Hang(), "error", "timeout", None, False, {"timeout": 0.1, "max_retries": 0}),
-    ("401", whole, Failure(401), "error", "invalid_api_key", None, False, {"max_retries": 0}),
-    ("429", read, Failure(429), "error", "rate_limit_exceeded", None, False, {"max_retries": 0}),
-    ("503", whole, Failure(503), "error", "service_unavailable", None, False, {"max_retries": 0}),
+CASES = [
+    *ENDINGS,
+    Case(helper, "completed", chunks=5, usage=True),
+    Case(parsed, "completed", Answer('{"text":"hi"}'), chunks=-1, usage=True),
 ]
 
 
 @each_mode
 @each_library
-@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending[0])
-def test_every_way_out(ending: Any, library: Any, mode: Mode, sim: Simulator, exported: Exported) -> None:
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_way_out(case: Case, library: Any, mode: Mode, sim: Simulator, exported: Exported) -> None:
     """One ended span of Groq's, with the outcome, the error, usage and chunks until then; phases that add up."""
-    _, scenario, script, outcome, error, chunks, usage, options = ending
-    sim.play(script)
-    client = observed(exported, mode, sim, library, **options)
-    with contextlib.suppress(openai.APIError, LookupError, ValueError, httpx.HTTPError, httpx2.HTTPError):
-        run(mode, scenario, client)
+    sim.play(case.script)
+    raised = run_case(case, observed(exported, mode, sim, library, **case.client), mode)
     gc.collect()
     record, span = exported.only()
 
-    assert (record.outcome, record.error_type) == (outcome, error)
-    assert (record.usage is not None and record.usage.output_tokens is not None) is usage
-    assert record.chunks == chunks
-    assert record.phases.total() == record.duration_ns
+    check(case, raised, record, span)
     assert (span.attributes or {})["gen_ai.provider.name"] == "groq"
     assert record.attempts
 
@@ -199,7 +81,7 @@ def test_every_way_out(ending: Any, library: Any, mode: Mode, sim: Simulator, ex
 def test_hidden_retries_and_connections_are_seen(library: Any, mode: Mode, sim: Simulator, exported: Exported) -> None:
     """Two 429s that the SDK hides are attempts, and their time is retry; the connection is told by the transport."""
     sim.play([Failure(429, retry_after=0.01), Failure(429, retry_after=0.01), TEXT])
-    run(mode, read, observed(exported, mode, sim, library))
+    run(mode, read_to_the_end, observed(exported, mode, sim, library))
     record, _ = exported.only()
 
     assert [attempt.status for attempt in record.attempts] == [429, 429, 200]
@@ -234,10 +116,10 @@ def test_tools_reasoning_and_groqs_own_fields(mode: Mode, exported: Exported) ->
 
     bare = groq_client(mode, http=wire(httpx, answer))
     groqscope.instrument(bare, **exported.providers)
-    run(mode, read, bare)
+    run(mode, read_to_the_end, bare)
     client = openai_client(mode, library=httpx, http=wire(httpx, answer))
     groqscope.instrument(client, **exported.providers)
-    run(mode, read, client)
+    run(mode, read_to_the_end, client)
     through_groq, through_openai = exported.records
 
     assert through_openai.usage == through_groq.usage
@@ -256,8 +138,8 @@ def _plain(chunk: ChatCompletionChunk) -> str:
 def test_the_callers_objects_are_the_sdks(mode: Mode, sim: Simulator, exported: Exported) -> None:
     """The stream is an `openai.Stream`; its chunks equal those of a client that is not observed."""
     sim.play(Answer("hi", tool_calls=[ToolCall("weather", '{"city":"Rome"}')]))
-    bare = run(mode, read, openai_client(mode, f"{sim.base_url}/openai/v1"))
-    got = run(mode, read, observed(exported, mode, sim, httpx2))
+    bare = run(mode, read_to_the_end, openai_client(mode, f"{sim.base_url}/openai/v1"))
+    got = run(mode, read_to_the_end, observed(exported, mode, sim, httpx2))
 
     assert [type(chunk) for chunk in got] == [ChatCompletionChunk] * len(bare)
     # What the simulator makes anew for each request is left out.
