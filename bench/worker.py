@@ -95,6 +95,14 @@ def groqscope_without_phase_spans() -> None:
     groqscope.instrument(phase_spans=False)
 
 
+def groqscope_without_cache_doctor() -> None:
+    """All but the reasons why prompts were not cached."""
+    import groqscope
+
+    providers()
+    groqscope.instrument(cache_doctor=False)
+
+
 def groqscope_slow_decode() -> None:
     """The SDK's own construction, observed."""
     import groqscope
@@ -183,6 +191,7 @@ SETUPS: dict[str, Callable[[], None]] = {
     "bare": bare,
     "groqscope": groqscope_on,
     "groqscope-nophases": groqscope_without_phase_spans,
+    "groqscope-nodoctor": groqscope_without_cache_doctor,
     "groqscope-slow": groqscope_slow_decode,
     "groqscope-logfire": groqscope_by_logfire,
     "one-span": one_span,
@@ -280,6 +289,42 @@ def requests(base_url: str, count: int, body: dict[str, Any]) -> dict[str, float
     def work(count: int = count) -> int:
         for _ in range(count):
             client.chat.completions.create(model=MODEL, **body)
+        return count
+
+    work(20)
+    return measure(work)
+
+
+def cache_doctor(count: int, *, ours: bool) -> dict[str, float]:
+    """Remember and judge prompts of which something changed, or write each as JSON once, as the SDK does."""
+    from groqscope.instrument.prompts import Memory, read
+    from groqscope.timeline import Usage
+
+    tools: list[dict[str, Any]] = [
+        {**tool, "function": {**tool["function"], "description": "Look something up. " * 20}}
+        for tool in AGENTS["tools"]
+    ]
+    prompts = [
+        {
+            "messages": [
+                {"role": "system", "content": f"It is 12:00:{second:02}. " + "Answer in one sentence. " * 40},
+                *({**m, "content": str(m.get("content", "")) * 15} for m in AGENTS["messages"][1:]),
+            ],
+            "tools": tools,
+        }
+        for second in range(60)
+    ]
+    memory, usage = Memory(), Usage(input_tokens=1_500, output_tokens=1)
+
+    def remember(body: dict[str, Any], now: int) -> None:
+        memory.add(read(body), usage, account=None, model=MODEL, began=now, ended=now)
+
+    def work(count: int = count * 10) -> int:
+        for number in range(count):
+            if ours:
+                remember(prompts[number % len(prompts)], number)
+            else:
+                json.dumps(prompts[number % len(prompts)], ensure_ascii=False)
         return count
 
     work(20)
@@ -417,6 +462,7 @@ def main() -> None:
         "httpx-aiohttp": lambda: httpx_bytes(base_url, chunks, streams, aiohttp=True),
         "request": lambda: requests(base_url, options.requests, {"messages": MESSAGES}),
         "agent-request": lambda: requests(base_url, options.requests, AGENTS),
+        "cache-doctor": lambda: cache_doctor(options.requests, ours=options.variant == "groqscope"),
         "agent": lambda: agent_stream(
             base_url,
             chunks,

@@ -115,6 +115,7 @@ EXCEPTION_TYPE: Final = "exception.type"
 HTTP_STATUS: Final = "http.response.status_code"
 RETRY_AFTER: Final = "groq.retry_after"
 COST: Final = "operation.cost"
+CACHE_MISS: Final = "groqscope.cache.miss"
 TIMELINE: Final = "groqscope.stream.timeline"
 SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
@@ -224,6 +225,11 @@ FIELDS: Final[tuple[Attribute, ...]] = (
     _a("groqscope.usage_deltas.dropped", "int", "usage_deltas_dropped", "Usage deltas beyond the room kept for them"),
     _a("groqscope.usage.output_tokens.estimate", "int", "output_tokens_estimate", "Estimate from content and reasoning chunks, only when usage never came", "{token}"),
     _a(COST, "double", "cost", "US dollars by genai-prices; absent when price or usage is unknown", "USD"),
+    _a(CACHE_MISS, "string", "cache_miss", "Why less of the prompt was cached than could be: the first part that changed (`tools`, `system`, `message[2]`, …), `model`, `expired`, `too short` or `provider`"),
+    _a("groqscope.cache.missed_tokens", "int", "cache_missed_tokens", "Prompt tokens that would have been cached, estimated", "{token}"),
+    _a("groqscope.cache.last_used", "double", "cache_last_used_ns", "How long before the request was issued what expired was last used", "s"),
+    _a("groqscope.cache.saved", "double", "cache_saved", "What cached tokens cost less, US dollars by genai-prices", "USD"),
+    _a("groqscope.cache.lost", "double", "cache_lost", "What `groqscope.cache.missed_tokens` would have cost less, US dollars by genai-prices", "USD"),
     # the stream
     _a("groqscope.stream.chunks", "int", "chunks", "Chunks received", "{chunk}"),
     _a("groqscope.stream.content_chunks", "int", "content_chunks", "Chunks with content, reasoning or tool calls", "{chunk}"),

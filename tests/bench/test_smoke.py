@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes are pinned, which this system cannot")
-@pytest.mark.parametrize("path", ["async", "request", "agent-request", "concurrent"])
+@pytest.mark.parametrize("path", ["async", "request", "agent-request", "cache-doctor", "concurrent"])
 def test_smoke(tmp_path: Path, path: str) -> None:
     """One small round measures every variant of a path and writes ratios."""
     target = tmp_path / "bench.json"

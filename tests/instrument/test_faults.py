@@ -48,6 +48,12 @@ async def whole(client: Any) -> list[Any]:
 
 
 @both
+async def cached(client: Any) -> list[Any]:
+    answer = await client.chat.completions.create(**{**ASK, "model": "openai/gpt-oss-120b"})
+    return [answer.choices[0].message.content]
+
+
+@both
 async def raw(client: Any) -> list[Any]:
     answer = await (await client.chat.completions.with_raw_response.create(**ASK)).parse()
     return [answer.choices[0].message.content]
@@ -75,6 +81,7 @@ SCENES: list[tuple[Both, Playable]] = [
     (drop, TEXT),
     (whole, RETRIED),
     (whole, Failure(401)),
+    (cached, TEXT),
     (raw, TEXT),
     (lines, TEXT),
     (whole_as_bytes, TEXT),
@@ -146,7 +153,7 @@ def test_a_failing_hook(
     points = exported.metrics()
     assert {p.attributes["groqscope.hook"] for p in points["groqscope.internal_errors"]} >= {hook}
     if ended:
-        assert [p.value for p in points["groqscope.requests.active"]] == [0]
+        assert {p.value for p in points["groqscope.requests.active"]} == {0}
 
 
 @each_mode

@@ -93,7 +93,7 @@ def test_it_expires_two_hours_after_its_last_use(usage: Callable[..., Any], cloc
 
 def test_what_is_too_short_is_not_cached(usage: Callable[..., Any]) -> None:
     """A prefix of fewer tokens than the minimum."""
-    short = {"role": "system", "content": "You answer in one sentence. " * 100}
+    short = {"role": "system", "content": "You answer in one sentence. " * 30}
     usage(system=short)
     assert cached(usage(system=short)) is None
 

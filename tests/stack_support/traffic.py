@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from groqscope.telemetry import Telemetry, price
-from groqscope.timeline import Channel, RateLimits, RequestFacts, RequestRecord, Timeline, Usage
+from groqscope.timeline import Channel, EndFacts, RateLimits, RequestFacts, RequestRecord, Timeline, Usage
 
 STEP_S = 15
 """Between two exports of metrics, in virtual seconds."""
@@ -149,7 +149,7 @@ class _Teller:
         self._answer()
         cost = price((story.model.name,), line.usage) if line.usage is not None else None
         end, outcome = line.end(self.t, self.outcome)
-        return line.record(end, outcome, self.error, cost)
+        return line.record(end, outcome, self.error, ended=EndFacts(cost=cost))
 
     def _after(self, seconds: float, spread: float = 0.35) -> None:
         self.t += max(1000, int(seconds * 1e9 * self.rng.lognormvariate(0, spread)))

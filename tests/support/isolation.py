@@ -38,6 +38,8 @@ def as_in_a_new_process() -> Iterator[None]:
         patch.setattr(propagate, "_HTTP_TEXT_FORMAT", propagate._HTTP_TEXT_FORMAT)
         patch.setattr(configuration, "_provider", None)
         patch.setattr(_diagnostics, "_logged", set())
+        if (prompts := sys.modules.get("groqscope.instrument.prompts")) is not None:
+            patch.setattr(prompts, "memory", prompts.Memory())
         try:
             yield
         finally:

@@ -52,6 +52,7 @@ def instrument(
     phase_spans: bool = True,
     content: "ContentPolicy | None" = None,
     groq_hosts: Iterable[str] | None = None,
+    cache_doctor: bool | None = None,
     fast_decode: bool | None = None,
 ) -> None: ...
 
@@ -66,6 +67,7 @@ def instrument(
     phase_spans: bool = True,
     content: "ContentPolicy | None" = None,
     groq_hosts: Iterable[str] | None = None,
+    cache_doctor: bool | None = None,
     fast_decode: bool | None = None,
 ) -> ClientT: ...
 
@@ -79,6 +81,7 @@ def instrument(
     phase_spans: bool = True,
     content: "ContentPolicy | None" = None,
     groq_hosts: Iterable[str] | None = None,
+    cache_doctor: bool | None = None,
     fast_decode: bool | None = None,
 ) -> Any:
     """Observe every Groq client of the process, or the one given (and its copies), which is returned.
@@ -96,6 +99,8 @@ def instrument(
         content: whether prompts and answers are recorded; the conventions' environment variable decides when not given.
         groq_hosts: hosts beside `api.groq.com` at which the openai SDK reaches Groq, as a proxy or a gateway is: `host`
             or `host:port`. The environment variable `GROQSCOPE_HOSTS` (separated by commas) decides when not given.
+        cache_doctor: remember salted hashes of prompts in this process, to find out why one was not cached. The
+            environment variable `GROQSCOPE_CACHE_DOCTOR` (`off`) decides when not given.
         fast_decode: the former name of `fast_path`, for this release.
 
     Raises:
@@ -103,7 +108,7 @@ def instrument(
         ValueError: one of `groq_hosts` is not a host.
     """
     global _awaited  # noqa: PLW0603 - the process is observed once
-    from groqscope.instrument import clients, families, imports, seam
+    from groqscope.instrument import clients, families, imports, prompts, seam
     from groqscope.instrument.hosts import hosts
     from groqscope.telemetry import shared_telemetry
 
@@ -112,16 +117,16 @@ def instrument(
     if fast_decode is not None:
         warnings.warn("instrument(fast_decode=…) is called fast_path now", DeprecationWarning, stacklevel=2)
         fast_path = fast_decode
-    at = hosts(groq_hosts)
+    at, doctor = hosts(groq_hosts), prompts.wanted(cache_doctor)
     with _lock:
         targets = _client_classes() if client is None else (type(client),)
         if all(seam.is_instrumented(t) for t in targets):
             return client
         telemetry = shared_telemetry(tracer_provider, meter_provider, phase_spans=phase_spans, content=content)
         if client is not None:
-            clients.observe(client, telemetry, fast_path=fast_path, hosts=at)
+            clients.observe(client, telemetry, fast_path=fast_path, hosts=at, cache_doctor=doctor)
             return client
-        observe = partial(_observe, telemetry, fast_path=fast_path, at=at)
+        observe = partial(_observe, telemetry, fast_path=fast_path, at=at, cache_doctor=doctor)
         observe()
         if _awaited is None:
             _awaited = imports.when_imported(families.AWAITED, observe)
@@ -134,14 +139,14 @@ def _client_classes() -> tuple[type, ...]:
     return tuple(cls for family in families.loaded() for cls in family.clients)
 
 
-def _observe(telemetry: "Telemetry", *, fast_path: bool, at: "Hosts") -> None:
+def _observe(telemetry: "Telemetry", *, fast_path: bool, at: "Hosts", cache_doctor: bool) -> None:
     """Observe the clients of every SDK that is imported."""
     from groqscope.instrument import families, parameters, seam
     from groqscope.instrument.scope import Scope
 
     with _lock:
         for family in families.loaded():
-            scope = Scope(telemetry, fast_path, family, at)
+            scope = Scope(telemetry, fast_path, family, at, cache_doctor)
             for cls in family.clients:
                 if not seam.is_instrumented(cls):
                     seam.install(cls, scope)

@@ -16,7 +16,7 @@ from groqscope.telemetry import Telemetry
 logger = logging.getLogger("groqscope")
 _HOLDERS: Final = ("__wrapped__", "client", "_client")
 """Where objects that stand before a client (Instructor's, pydantic-ai's provider, proxies) hold it."""
-_observed: WeakValueDictionary[tuple[type, Telemetry, bool, Hosts], type] = WeakValueDictionary()
+_observed: WeakValueDictionary[tuple[type, Telemetry, bool, Hosts, bool], type] = WeakValueDictionary()
 """The classes that clients have moved to; one is shared by all clients that are observed alike, and goes with them."""
 
 
@@ -42,7 +42,7 @@ def refusal(target: Any) -> str:
     return what
 
 
-def observe(client: Any, telemetry: Telemetry, *, fast_path: bool, hosts: Hosts) -> None:
+def observe(client: Any, telemetry: Telemetry, *, fast_path: bool, hosts: Hosts, cache_doctor: bool) -> None:
     """Move a client to a subclass of its own class that is observed."""
     original = type(client)
     family = families.of(original) or families.GROQ
@@ -52,14 +52,14 @@ def observe(client: Any, telemetry: Telemetry, *, fast_path: bool, hosts: Hosts)
             "name a host that passes them on to Groq: instrument(client, groq_hosts=[...])",
             family.package,
         )
-    key = original, telemetry, fast_path, hosts
+    key = original, telemetry, fast_path, hosts, cache_doctor
     observed = _observed.get(key)
     if observed is None:
         observed = type(
             original.__name__, (original,), {"__module__": original.__module__, "__doc__": original.__doc__}
         )
         observed.__qualname__ = original.__qualname__
-        seam.install(observed, scope := Scope(telemetry, fast_path, family, hosts))
+        seam.install(observed, scope := Scope(telemetry, fast_path, family, hosts, cache_doctor))
         if fast_path:
             parameters.install_on(observed, scope)
         _observed[key] = observed

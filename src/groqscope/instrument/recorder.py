@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from groqscope.fastpath import warm_up
-from groqscope.instrument import apis, records
+from groqscope.instrument import apis, prompts, records
 from groqscope.instrument.facts import (
     error_type_of,
     operation_of,
@@ -24,8 +24,8 @@ from groqscope.instrument.http import is_response
 from groqscope.instrument.lifecycle import OpenRequest
 from groqscope.instrument.scope import Scope
 from groqscope.instrument.values import is_code
-from groqscope.telemetry import Begun, Content, disown, price
-from groqscope.timeline import Outcome, RateLimits, RequestRecord, ResponseFacts, Timeline
+from groqscope.telemetry import Begun, Content, cached_discount, disown, price
+from groqscope.timeline import EndFacts, Outcome, RateLimits, RequestRecord, ResponseFacts, Timeline, Usage
 
 if TYPE_CHECKING:
     from groq._models import FinalRequestOptions
@@ -48,6 +48,7 @@ class Recorder(OpenRequest):
         "_chained",
         "_headers",
         "_outcome",
+        "_prompt",
         "_record",
         "_sent_headers",
         "_url",
@@ -79,6 +80,9 @@ class Recorder(OpenRequest):
         self.timeline = Timeline(start, start_unix, request)
         wanted = api.content if telemetry.content.wanted else None
         self.content = None if wanted is None else Content(telemetry.content, wanted(body))
+        self._prompt: prompts.Prompt | None = None
+        if scope.cache_doctor and api.content is not None and prompts.memory.caches(request.get("model")):
+            self._prompt = self._read_prompt(api.content, body)
         self.adopted = False
         """A stream of ours reads the response, so its byte stream is not observed."""
         self.watched = False
@@ -315,16 +319,42 @@ class Recorder(OpenRequest):
             if self._outcome is None:
                 return self.timeline.record(self.now(), headers=headers)
             self._record = self.timeline.record(
-                outcome=self._outcome, error_type=self.error_type, cost=self._cost(), headers=headers
+                outcome=self._outcome, error_type=self.error_type, headers=headers, ended=self._ended()
             )
             self._headers = None
         return self._record
 
-    def _cost(self) -> float | None:
-        timeline = self.timeline
-        if timeline.usage is None or self.api.content is None:
+    def _ended(self) -> EndFacts:
+        """Return what follows from the whole of the request: what it cost, and what the prompt cache did for it."""
+        timeline, usage = self.timeline, self.timeline.usage
+        if self.api.content is None:
+            return {}
+        miss = self._remember(usage) if usage is not None or timeline.generated else None
+        found = EndFacts()
+        if usage is not None:
+            found["cost"] = price(timeline.models, usage, timeline.usage_models)
+            if usage.cached_tokens is not None:
+                found["cache_saved"] = cached_discount(timeline.models, usage.cached_tokens)
+        if miss is not None:
+            found["cache_miss"], found["cache_missed_tokens"], found["cache_last_used_ns"] = miss
+            found["cache_lost"] = cached_discount(timeline.models, miss.tokens)
+        return found
+
+    @hook("prompt")
+    def _read_prompt(self, messages: Callable[..., Mapping[str, Any]], body: object) -> prompts.Prompt | None:
+        return prompts.read(messages(body))
+
+    @hook("cache")
+    def _remember(self, usage: Usage | None) -> prompts.Miss | None:
+        """Remember the prompt, and return why it was not cached, where that is known."""
+        _, model = self.timeline.models
+        if model is None:
             return None
-        return price(timeline.models, timeline.usage, timeline.usage_models)
+        url, headers = self._url, self._sent_headers
+        key = None if headers is None else headers.get("authorization")
+        account = None if url is None else (url.host, url.port), hash(key)
+        began, ended = self.timeline.start_unix_ns, time.time_ns()
+        return prompts.memory.add(self._prompt, usage, account=account, model=model, began=began, ended=ended)
 
     def _told_by_headers(self) -> ResponseFacts:
         """Return what the answer's headers tell, which nobody needs before the record."""

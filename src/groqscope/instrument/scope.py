@@ -22,6 +22,8 @@ class Scope:
     family: Family = GROQ
     hosts: Hosts = frozenset()
     """Where requests are observed of a family that asks others than Groq too."""
+    cache_doctor: bool = True
+    """Look for the reason where a prompt was not cached."""
     now: Clock = monotonic_ns
     originals: dict[str, Any] = field(default_factory=dict[str, Any])
     """The SDK's methods in whose place ours stand."""

@@ -39,7 +39,7 @@ make a slow send.
 Groq reported. The recording with the same model, stream flag and messages answers, several of them in turn; if there is
 none, the most similar one of that model.
 
-**Prompt caching.** `Simulator(script, prompt_cache=PromptCache(minimum=1024, lifetime=7200, clock=…))` reports the
+**Prompt caching.** `Simulator(script, prompt_cache=PromptCache(minimum=256, lifetime=7200, clock=…))` reports the
 tokens of a prompt that were cached: an exact prefix of earlier ones, by blocks of 128 tokens; `served.cached_tokens` is
 the truth.
 

@@ -40,8 +40,8 @@ class PromptCache:
     that were cached.
     """
 
-    minimum: int = 1024
-    """Tokens that a cached prefix has at least."""
+    minimum: int = 256
+    """Tokens that a cached prefix has at least; Groq's own minimum is 128 to 1,024, by model."""
     block: int = 128
     """Tokens that are cached or not together."""
     lifetime: float = 7200.0

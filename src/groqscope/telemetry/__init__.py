@@ -2,7 +2,7 @@
 
 from groqscope.telemetry.background import worker
 from groqscope.telemetry.content import Content, ContentPolicy
-from groqscope.telemetry.cost import price
+from groqscope.telemetry.cost import cached_discount, price
 from groqscope.telemetry.run_scope import run
 from groqscope.telemetry.spans import disown
 from groqscope.telemetry.telemetry import Begun, Telemetry, shared_telemetry
@@ -12,6 +12,7 @@ __all__ = [
     "Content",
     "ContentPolicy",
     "Telemetry",
+    "cached_discount",
     "disown",
     "price",
     "run",

@@ -76,6 +76,15 @@ def price(models: tuple[str | None, ...], usage: Usage, inner: tuple[ModelUsage,
     return None
 
 
+def cached_discount(models: tuple[str | None, ...], tokens: int | None) -> float | None:
+    """Return how much less tokens cost that are read from the prompt cache; `None` where no price says so."""
+    if not tokens:
+        return None if tokens is None else 0.0
+    fresh = price(models, Usage(input_tokens=tokens, output_tokens=0))
+    cached = price(models, Usage(input_tokens=tokens, output_tokens=0, cached_tokens=tokens))
+    return None if fresh is None or cached is None or fresh == cached else fresh - cached
+
+
 def _load() -> Any:
     with _lock:
         import genai_prices

@@ -6,6 +6,7 @@ from typing import Final, Self, Unpack
 from groqscope.testing.clock import ManualClock
 from groqscope.timeline import (
     Channel,
+    EndFacts,
     ModelUsage,
     Outcome,
     RateLimits,
@@ -191,9 +192,9 @@ class Story:
         return self.timeline.record(self.after(ms))
 
     def end(
-        self, outcome: Outcome = "completed", *, error: str | None = None, cost: float | None = None
+        self, outcome: Outcome = "completed", *, error: str | None = None, **ended: Unpack[EndFacts]
     ) -> RequestRecord:
-        """End the request, and return its record."""
+        """End the request, and return its record; `ended` are what is made of it then, such as `cost`."""
         self.timeline.identified(**self.answer)
         _, settled = self.timeline.end(self.after(0.4), outcome)
-        return self.timeline.record(None, settled, error, cost)
+        return self.timeline.record(None, settled, error, ended=ended)

@@ -13,12 +13,13 @@ from groqscope.timeline.record import (
     Usage,
     UsageDelta,
 )
-from groqscope.timeline.timeline import Channel, RequestFacts, ResponseFacts, SpanFacts, Timeline
+from groqscope.timeline.timeline import Channel, EndFacts, RequestFacts, ResponseFacts, SpanFacts, Timeline
 
 __all__ = [
     "PHASE_NAMES",
     "Attempt",
     "Channel",
+    "EndFacts",
     "ExecutedTool",
     "ModelUsage",
     "Outcome",

@@ -256,6 +256,17 @@ class RequestRecord:
     """Content and reasoning chunks seen, when usage never came; an estimate."""
     cost: float | None = None
     """US dollars."""
+    cache_miss: str | None = None
+    """Why less of the prompt was cached than could be: the first part that changed (`tools`, `system`, `message[2]`),
+    `model`, `expired`, `too short` or `provider`; `None` where no more could be expected, and where it is not known."""
+    cache_missed_tokens: int | None = None
+    """Input tokens that would have been cached, estimated."""
+    cache_last_used_ns: int | None = None
+    """How long before the request was issued what expired was last used."""
+    cache_saved: float | None = None
+    """US dollars that cached tokens cost less; `None` where their number or price is not known."""
+    cache_lost: float | None = None
+    """US dollars that `cache_missed_tokens` would have cost less."""
 
     # the stream
     chunks: int | None = None

@@ -137,6 +137,17 @@ class ResponseFacts(TypedDict, total=False):
     rate_limits: RateLimits | None
 
 
+class EndFacts(TypedDict, total=False):
+    """What is made of a request once it has ended: fields of `RequestRecord` of the same names."""
+
+    cost: float | None
+    cache_miss: str | None
+    cache_missed_tokens: int | None
+    cache_last_used_ns: int | None
+    cache_saved: float | None
+    cache_lost: float | None
+
+
 class _Attempt:
     """Boundaries of one attempt, as they come."""
 
@@ -656,12 +667,13 @@ class Timeline:
         t: int | None = None,
         outcome: Outcome | None = None,
         error_type: str | None = None,
-        cost: float | None = None,
         headers: ResponseFacts | None = None,
+        ended: EndFacts | None = None,
     ) -> RequestRecord:
         """Return the record of what is known, up to `t` (while it runs) or to the moment that `end` settled.
 
-        `headers`: what the answer's headers tell; where its body tells the same, the body counts.
+        `headers`: what the answer's headers tell; where its body tells the same, the body counts. `ended`: what follows
+        from the whole of it.
         """
         running = 0
         if t is not None and t > self._mark:
@@ -689,7 +701,6 @@ class Timeline:
             usage_deltas_dropped=self._usage_deltas_dropped,
             usage_models=self._usage_models,
             output_tokens_estimate=self._estimate(outcome),
-            cost=cost,
             chunks=self._chunks if streamed else None,
             content_chunks=self._content_chunks if streamed else None,
             reads=self._reads if streamed else None,
@@ -718,6 +729,7 @@ class Timeline:
             phases=phases,
             phases_clamped=clamped,
             phases_unseen=_UNSEEN if self._unseen else (),
+            **(ended or {}),
             **self._request,
             **response,
         )
@@ -741,6 +753,11 @@ class Timeline:
     def done(self) -> bool:
         """Whether the stream said that it is complete."""
         return self._done
+
+    @property
+    def generated(self) -> bool:
+        """Whether a token has come: the prompt was processed."""
+        return self._ttft is not None
 
     @property
     def usage(self) -> Usage | None:
