@@ -23,7 +23,6 @@ from groqscope.instrument import responses
 from groqscope.simulator import (
     Answer,
     Cut,
-    Delays,
     ErrorEvent,
     Failure,
     Playable,
@@ -319,16 +318,16 @@ def test_content_of_the_request(sim: Simulator, exported: Exported) -> None:
         assert canary in str(told["gen_ai.input.messages"])
 
 
-@each_mode
-def test_the_phases_of_a_response(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """The wait ends with the first token, not with the events before it."""
-    sim.play(Answer(["a", "b"], delays=Delays(before_headers=0.05, per_chunk=0.05)))
-    run(mode, stream, observed(exported, mode, sim))
-    record, _ = exported.only()
+def test_the_wait_ends_with_the_first_token() -> None:
+    """The events before it, which announce the response and its items, do not end it."""
+    timeline = Timeline(0, 0, {"operation": "chat", "stream": True})
+    observe = responses.EventObserver(timeline)
+    observe({"type": "response.created", "response": {"id": "r"}}, 10)
+    observe({"type": "response.output_item.added", "item": {"type": "message"}}, 20)
+    assert timeline.record(25).stream_start_ns is None
+    observe({"type": "response.output_text.delta", "delta": "a"}, 30)
 
-    assert record.ttfc_ns is not None
-    assert record.ttft_ns is not None
-    assert record.ttft_ns - record.ttfc_ns > 25_000_000
+    assert timeline.record(40).stream_start_ns == 30
 
 
 @both
