@@ -1,13 +1,14 @@
 """Failures of our own, at every hook: the caller notices nothing; counted, logged once, and nothing stays open."""
 
+import inspect
 import logging
 from typing import Any
 
-import groq
 import pytest
 from support.both import Both, Mode, both, each_mode
-from support.hooks import HOOKS
-from support.scope import ASK, STREAM, Exported, groq_client
+from support.hooks import ASKS_GROQ, HOOKS
+from support.scope import ASK, STREAM, Exported
+from support.sdks import ERRORS, GROQ, OPENAI, SDK
 
 from groqscope import on_record
 from groqscope.instrument import faults, lifecycle
@@ -55,7 +56,9 @@ async def cached(client: Any) -> list[Any]:
 
 @both
 async def raw(client: Any) -> list[Any]:
-    answer = await (await client.chat.completions.with_raw_response.create(**ASK)).parse()
+    answer = (await client.chat.completions.with_raw_response.create(**ASK)).parse()
+    if inspect.isawaitable(answer):  # groq's
+        answer = await answer
     return [answer.choices[0].message.content]
 
 
@@ -98,7 +101,7 @@ def outcome_of(scene: Both, mode: Mode, client: Any) -> Any:
     """What a caller sees."""
     try:
         return _closing(mode, scene, client)
-    except groq.APIError as error:
+    except ERRORS as error:
         return type(error), error.message
 
 
@@ -111,10 +114,15 @@ def seen() -> Any:
     remove()
 
 
+each_sdk = pytest.mark.parametrize("sdk", [GROQ, OPENAI], ids=str)
+
+
 @each_mode
-@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize(
+    ("sdk", "hook"), [*((GROQ, hook) for hook in HOOKS), *((OPENAI, hook) for hook in (*HOOKS, ASKS_GROQ))]
+)
 def test_a_failing_hook(
-    hook: str, mode: Mode, sim: Simulator, exported: Exported, seen: list[Any], monkeypatch: Any, caplog: Any
+    sdk: SDK, hook: str, mode: Mode, sim: Simulator, exported: Exported, seen: list[Any], monkeypatch: Any, caplog: Any
 ) -> None:
     """Values, exceptions and ends are as without us; counted each time, logged once; each span that began has ended."""
     hits = 0
@@ -134,10 +142,10 @@ def test_a_failing_hook(
     caplog.set_level(logging.WARNING, "groqscope")
     for scene, script in SCENES:
         sim.play(script)
-        expected = outcome_of(scene, mode, groq_client(mode, sim.base_url))
+        expected = outcome_of(scene, mode, sdk.client(mode, sim.base_url))
         sim.play(script)
         monkeypatch.setattr(faults, "injected", fail)
-        got = outcome_of(scene, mode, exported.client(mode, sim.base_url))
+        got = outcome_of(scene, mode, sdk.observed(exported, mode, sim.base_url))
         monkeypatch.setattr(faults, "injected", None)
 
         assert got == expected, scene.name
@@ -148,7 +156,7 @@ def test_a_failing_hook(
     assert count == hits or (hook == "stream" and 0 < count < hits)  # bytes are a hook of their own
     assert caplog.text.count(f"groqscope could not observe a request at {hook}; ") == 1
     # A request that could not begin has no span; every other one has exactly one, unless even giving up fails.
-    ended = 0 if hook in ("begin", "give_up") else len(SCENES)
+    ended = 0 if hook in (ASKS_GROQ, "begin", "give_up") else len(SCENES)
     assert len([s for s in exported.spans if s.name.startswith("chat")]) == ended
     points = exported.metrics()
     assert {p.attributes["groqscope.hook"] for p in points["groqscope.internal_errors"]} >= {hook}
@@ -156,34 +164,36 @@ def test_a_failing_hook(
         assert {p.value for p in points["groqscope.requests.active"]} == {0}
 
 
+@each_sdk
 @each_mode
 @pytest.mark.parametrize(
     "method", ["prepared", "answered", "asked", "returned", "received", "chunk", "used", "last_byte", "closing", "end"]
 )
 def test_a_failing_timeline(
-    method: str, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any, caplog: Any
+    sdk: SDK, method: str, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any, caplog: Any
 ) -> None:
     """The same when the accounting itself is broken, at any of its entrances."""
     for scene, script in SCENES:
         sim.play(script)
-        expected = outcome_of(scene, mode, groq_client(mode, sim.base_url))
+        expected = outcome_of(scene, mode, sdk.client(mode, sim.base_url))
         sim.play(script)
         with monkeypatch.context() as patch:
             patch.setattr(Timeline, method, lambda *_, **__: 1 / 0)
-            assert outcome_of(scene, mode, exported.client(mode, sim.base_url)) == expected, scene.name
+            assert outcome_of(scene, mode, sdk.observed(exported, mode, sim.base_url)) == expected, scene.name
             assert lifecycle.open_requests() == 0, scene.name
 
     assert len([s for s in exported.spans if s.name.startswith("chat")]) == len(SCENES)
     assert "ZeroDivisionError" in caplog.text
 
 
+@each_sdk
 @each_mode
-def test_a_failing_record(mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any) -> None:
+def test_a_failing_record(sdk: SDK, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any) -> None:
     """A record that cannot be made costs its attributes; the span is exported, the request unharmed."""
     sim.play(TEXT)
     with monkeypatch.context() as patch:
         patch.setattr(Timeline, "record", lambda *_, **__: 1 / 0)
-        assert outcome_of(read, mode, exported.client(mode, sim.base_url)) == ["", "a", "b", None]
+        assert outcome_of(read, mode, sdk.observed(exported, mode, sim.base_url)) == ["", "a", "b", None]
         spans = exported.spans
         attributes = [dict(span.attributes or {}) for span in spans]
 
@@ -193,15 +203,16 @@ def test_a_failing_record(mode: Mode, sim: Simulator, exported: Exported, monkey
     assert sum(faults.counts.values()) == 1
 
 
+@each_sdk
 @each_mode
-def test_a_failing_exporter(mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any) -> None:
+def test_a_failing_exporter(sdk: SDK, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any) -> None:
     """A processor that raises is nobody's business but its own."""
     sim.play(TEXT)
 
     def fail(_: Any) -> None:
         raise InjectedError
 
-    client = exported.client(mode, sim.base_url)
+    client = sdk.observed(exported, mode, sim.base_url)
     monkeypatch.setattr(exported.exporter, "export", fail)
     assert outcome_of(read, mode, client) == ["", "a", "b", None]
     monkeypatch.undo()
@@ -210,7 +221,7 @@ def test_a_failing_exporter(mode: Mode, sim: Simulator, exported: Exported, monk
 def test_a_failure_is_counted_where_its_request_is(sim: Simulator, monkeypatch: Any) -> None:
     """Two clients with providers of their own: the second `instrument` does not take the first one's counter away."""
     both = Exported(), Exported()
-    clients = [exported.client("sync", sim.base_url) for exported in both]
+    clients = [GROQ.observed(exported, "sync", sim.base_url) for exported in both]
     monkeypatch.setattr(faults, "injected", lambda name: 1 / 0 if name == "answered" else None)
     sim.play(TEXT)
     outcome_of(read, "sync", clients[0])

@@ -9,6 +9,7 @@ from support.ground_truth import scenarios
 from support.ground_truth.runner import PHASES, Bench, table
 from support.ground_truth.scenario import Scenario
 from support.ground_truth.scenarios import SCENARIOS
+from support.sdks import GROQ, SDK, SDKS
 
 
 @pytest.fixture(scope="module")
@@ -18,13 +19,19 @@ def bench() -> Iterator[Bench]:
         yield running
 
 
-RUNS = [pytest.param(s, mode, id=f"{s}-{mode}") for s in SCENARIOS for mode in s.modes]
+RUNS = [
+    pytest.param(s, mode, sdk, id=f"{sdk}-{s}-{mode}", marks=() if sdk is GROQ else pytest.mark.slow)
+    for sdk in SDKS
+    for s in SCENARIOS
+    for mode in s.modes
+    if not (s.drains and sdk is not GROQ and mode == "sync")
+]
 
 
-@pytest.mark.parametrize(("scenario", "mode"), RUNS)
-def test_found(scenario: Scenario, mode: Mode, bench: Bench) -> None:
+@pytest.mark.parametrize(("scenario", "mode", "sdk"), RUNS)
+def test_found(scenario: Scenario, mode: Mode, sdk: SDK, bench: Bench) -> None:
     """The injected delay is where it belongs, nothing is elsewhere, the phases add up; one retry on a busy machine."""
-    found = bench.run(scenario, mode)
+    found = bench.run(scenario, mode, sdk)
 
     assert not found.wrong, "\n".join(table([found]))
 

@@ -18,7 +18,7 @@ from groq import DefaultAioHttpClient
 from support.both import Mode, both, each_mode
 from support.callers import read_chunks, whole
 from support.scope import ASK, STREAM, Exported, Pieces, Wire, groq_client, http_client, sse
-from support.transports import Retrying
+from support.transports import retrying
 
 from groqscope.simulator import Answer, Connection, Delays, Failure, Hang, Response, Simulator
 
@@ -217,7 +217,9 @@ def test_redirects(mode: Mode, sim: Simulator, exported: Exported) -> None:
 def test_retries_below_the_sdk(mode: Mode, sim: Simulator, exported: Exported) -> None:
     """What a transport tries again is attempts of the request, each with its span; the SDK's own come on top."""
     sim.play([Failure(429, retry_after=1), Failure(503), TEXT])
-    read_chunks(mode, exported.client(mode, sim.base_url, http={"transport": Retrying(mode, 0.02, verify=False)}))
+    read_chunks(
+        mode, exported.client(mode, sim.base_url, http={"transport": retrying(httpx)(mode, 0.02, verify=False)})
+    )
     record, span = exported.only()
 
     assert [(a.status, a.error_type, a.retry_after) for a in record.attempts] == [

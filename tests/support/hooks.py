@@ -4,6 +4,7 @@ from groqscope.instrument import faults, parameters, seam
 
 assert seam.install
 assert parameters.NAMES
+ASKS_GROQ = "asks_groq"
 ALL_HOOKS = sorted(faults.HOOKS)
-HOOKS = [name for name in ALL_HOOKS if name not in ("parameters", "asks_groq")]
-"""Those of a client of Groq's; `parameters` is one of `instrument()` for the whole process, `asks_groq` of openai's."""
+HOOKS = [name for name in ALL_HOOKS if name not in ("parameters", ASKS_GROQ)]
+"""Those of a client of Groq's; `parameters` is one of `instrument()` for the whole process, `ASKS_GROQ` of openai's."""

@@ -11,7 +11,7 @@ import pytest
 import groqscope
 from groqscope.simulator import Simulator
 from support.both import Both, Mode
-from support.scope import Exported
+from support.scope import NO_CERTIFICATES, Exported
 
 GROQ = "https://api.groq.com/openai/v1"
 each_library = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
@@ -21,7 +21,7 @@ def openai_client(mode: Mode, base_url: str = GROQ, library: Any = httpx2, **opt
     """A bare client of openai's SDK, on a client of one of the HTTP libraries."""
     http = options.pop("http", {})
     kind = library.Client if mode == "sync" else library.AsyncClient
-    made = kind(**{"trust_env": False, "timeout": 10.0, **http})
+    made = kind(**{"verify": NO_CERTIFICATES, "trust_env": False, "timeout": 10.0, **http})
     client = openai.OpenAI if mode == "sync" else openai.AsyncOpenAI
     return client(api_key="test", base_url=base_url, http_client=made, **options)
 

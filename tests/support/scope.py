@@ -25,14 +25,14 @@ COMPLETION: dict[str, Any] = {
 }
 """An answer in one piece."""
 
-_NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Loading the system's takes 20 ms a client."""
 
 
 def http_client(mode: Mode, **options: Any) -> Any:
     """An httpx client of either kind that looks at no environment."""
     kind = httpx.Client if mode == "sync" else httpx.AsyncClient
-    return kind(**{"verify": _NO_CERTIFICATES, "trust_env": False, "timeout": 10.0, **options})
+    return kind(**{"verify": NO_CERTIFICATES, "trust_env": False, "timeout": 10.0, **options})
 
 
 def groq_client(mode: Mode, base_url: str = "http://groq.test", **options: Any) -> Any:

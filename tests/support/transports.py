@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Generator
+from functools import cache
 from typing import Any
 
 import httpx
@@ -10,18 +11,21 @@ import httpx
 from support.both import Mode
 
 
-class Retrying(httpx.BaseTransport, httpx.AsyncBaseTransport):
+class Retrying:
     """Sends a request again when it failed, after a pause, as httpx-retries and pydantic-ai's transports do."""
 
+    _library: Any
+
     def __init__(self, mode: Mode, pause: float, **options: Any) -> None:
-        self._inner: Any = httpx.HTTPTransport(**options) if mode == "sync" else httpx.AsyncHTTPTransport(**options)
+        library = self._library
+        self._inner: Any = library.HTTPTransport(**options) if mode == "sync" else library.AsyncHTTPTransport(**options)
         self._pause = pause
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         while True:
             try:
                 response: httpx.Response = self._inner.handle_request(request)
-            except httpx.TransportError:
+            except self._library.TransportError:
                 pass
             else:
                 if response.is_success:
@@ -33,7 +37,7 @@ class Retrying(httpx.BaseTransport, httpx.AsyncBaseTransport):
         while True:
             try:
                 response: httpx.Response = await self._inner.handle_async_request(request)
-            except httpx.TransportError:
+            except self._library.TransportError:
                 pass
             else:
                 if response.is_success:
@@ -48,7 +52,7 @@ class Retrying(httpx.BaseTransport, httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-class Renewing(httpx.Auth):
+class Renewing:
     """Asks for a new token when the one it had is refused."""
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -56,3 +60,15 @@ class Renewing(httpx.Auth):
         if response.status_code == httpx.codes.UNAUTHORIZED:
             request.headers["authorization"] = "Bearer renewed"
             yield request
+
+
+@cache
+def retrying(library: Any) -> Any:
+    """Return `Retrying` as a transport of an HTTP library."""
+    return type("Retrying", (Retrying, library.BaseTransport, library.AsyncBaseTransport), {"_library": library})
+
+
+@cache
+def renewing(library: Any) -> Any:
+    """Return `Renewing` as an auth flow of an HTTP library."""
+    return type("Renewing", (Renewing, library.Auth), {})

@@ -55,3 +55,10 @@ def is_at(url: Any, where: Hosts) -> bool:
     """Return whether a URL of an HTTP library is at one of the hosts."""
     host: str = url.host.lower().rstrip(".")
     return (host, None) in where or (host, url.port or (443 if url.scheme == "https" else 80)) in where
+
+
+def target(client: Any, options: Any) -> Any:
+    """Return a URL at the host that a request goes to: the client's, unless an absolute one is asked for."""
+    url: str = options.url
+    base = client._base_url  # noqa: SLF001 - of `base_url`, in some versions a copy of it
+    return type(base)(url) if "://" in url else base

@@ -20,6 +20,7 @@ from groqscope.instrument.facts import (
 )
 from groqscope.instrument.faults import hook
 from groqscope.instrument.headers import rate_limits, retry_after
+from groqscope.instrument.hosts import target
 from groqscope.instrument.http import is_response
 from groqscope.instrument.lifecycle import OpenRequest
 from groqscope.instrument.scope import Scope
@@ -63,7 +64,7 @@ class Recorder(OpenRequest):
         "watched",
     )
 
-    def __init__(self, scope: Scope, options: "FinalRequestOptions", url: httpx.URL, *, stream: bool) -> None:
+    def __init__(self, scope: Scope, client: Any, options: "FinalRequestOptions", *, stream: bool) -> None:
         start, start_unix = scope.now(), time.time_ns()
         super().__init__()
         warm_up()
@@ -73,7 +74,7 @@ class Recorder(OpenRequest):
             body = {**body, **options.extra_json}
         operation = operation_of(options.method, options.url)
         self.api = api = apis.of(operation, options.url)
-        request = request_facts(operation, body, url, stream=stream)
+        request = request_facts(operation, body, target(client, options), stream=stream)
         api.asked(request, body)
         self.telemetry = telemetry = scope.telemetry
         self.now = scope.now

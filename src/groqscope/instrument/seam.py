@@ -21,7 +21,7 @@ from groqscope.fastpath import decode_completion
 from groqscope.instrument.bytes import observe_bytes
 from groqscope.instrument.families import HOOKED
 from groqscope.instrument.faults import hook
-from groqscope.instrument.hosts import is_at
+from groqscope.instrument.hosts import is_at, target
 from groqscope.instrument.http import classes, is_request, is_response
 from groqscope.instrument.recorder import RECORDER_EXTENSION, Recorder, begin
 from groqscope.instrument.scope import Scope
@@ -70,7 +70,7 @@ def _begin(client: Any, options: Any, scope: Scope, kwargs: Mapping[str, Any]) -
         return None
     if not scope.family.groq_only and not _asks_groq(scope, client, options):
         return None
-    return begin(scope, options, _target(client, options), stream=bool(kwargs.get("stream")))
+    return begin(scope, client, options, stream=bool(kwargs.get("stream")))
 
 
 def _enter(recorder: Recorder, client: Any, entered: list[Token[Any]]) -> None:
@@ -111,14 +111,7 @@ def _recorder(scope: Scope, client: Any) -> Recorder | None:
 @hook("asks_groq")
 def _asks_groq(scope: Scope, client: Any, options: Any) -> bool:
     """Whether a request goes to a host of Groq's."""
-    return is_at(_target(client, options), scope.hosts)
-
-
-def _target(client: Any, options: Any) -> Any:
-    """Return a URL at the host that a request goes to: the client's, unless it is asked for an absolute one."""
-    url: str = options.url
-    base = client._base_url  # noqa: SLF001 - of `base_url`, in some versions a copy of it
-    return type(base)(url) if "://" in url else base
+    return is_at(target(client, options), scope.hosts)
 
 
 @hook("native")

@@ -8,11 +8,14 @@ from typing import Any
 
 import groq
 import httpx
+import httpx2
+import openai
 
 from groqscope import RequestRecord, record_of
 from support.both import both
 from support.ground_truth.scenario import Caller
 from support.scope import ASK, STREAM
+from support.sdks import ERRORS
 
 
 @both
@@ -26,7 +29,7 @@ async def read_and_catch(client: Any, caller: Caller) -> None:
     try:
         async for _ in await client.chat.completions.create(**STREAM):
             pass
-    except (groq.APIError, httpx.HTTPError):
+    except (*ERRORS, httpx.HTTPError, httpx2.HTTPError):
         pass
 
 
@@ -88,7 +91,7 @@ async def ask(client: Any, caller: Caller) -> None:
 
 @both
 async def ask_and_catch(client: Any, caller: Caller) -> None:
-    with suppress(groq.APIError):
+    with suppress(*ERRORS):
         await client.chat.completions.create(**ASK)
 
 
@@ -142,7 +145,7 @@ class TimeOutInThePool:
         with client.chat.completions.create(**STREAM):
             try:
                 client.chat.completions.create(**ASK)
-            except groq.APITimeoutError as error:
+            except (groq.APITimeoutError, openai.APITimeoutError) as error:
                 return record_of(error)
         return None
 
@@ -150,7 +153,7 @@ class TimeOutInThePool:
         async with await client.chat.completions.create(**STREAM):
             try:
                 await client.chat.completions.create(**ASK)
-            except groq.APITimeoutError as error:
+            except (groq.APITimeoutError, openai.APITimeoutError) as error:
                 return record_of(error)
         return None
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from support.both import MODES, Mode, both
 from support.ground_truth.scenario import TOLERANCE_S, Caller, Scenario, Truth
 from support.ground_truth.scenarios import SCENARIOS
 from support.scope import Exported
+from support.sdks import GROQ, SDK, SDKS
 
 TOLERANCE_SHARE: Final = 0.05
 DISTURBED_S: Final = 0.002
@@ -36,6 +38,7 @@ class Found:
     record: RequestRecord
     expected: Mapping[str, float]
     checked: bool
+    sdk: SDK
     waited_s: float
     """How long threads of this process were ready to run and did not get a processor, by the kernel's account."""
     patient: bool = False
@@ -106,9 +109,8 @@ class _SlowBackend:
     def _wait(self) -> None:
         time.sleep(abs(self._connect))
         if self._connect < 0:
-            import httpcore
-
-            raise httpcore.ConnectError("nobody there")
+            library = sys.modules[type(self._inner).__module__.partition(".")[0]]
+            raise library.ConnectError("nobody there")
 
     def connect_tcp(self, *args: Any, **kwargs: Any) -> Any:
         self._wait()
@@ -130,37 +132,38 @@ class Bench:
             # The simulator lives in this process: threads take turns more often than every 5 ms, the tolerance.
             sys.setswitchinterval(0.0005)
             try:
-                for mode in MODES:  # everything is imported, compiled and connected once
-                    self._once(SCENARIOS[0], mode)
+                # everything is imported, compiled and connected once
+                for sdk, mode in product(SDKS, MODES):
+                    self._once(SCENARIOS[0], mode, sdk)
                 yield self
             finally:
                 sys.setswitchinterval(switch)
 
-    def run(self, scenario: Scenario, mode: Mode) -> Found:
+    def run(self, scenario: Scenario, mode: Mode, sdk: SDK = GROQ) -> Found:
         """Run a scenario; once more when it went wrong, and again while it was the machine that was busy elsewhere."""
-        found = self._once(scenario, mode)
+        found = self._once(scenario, mode, sdk)
         if found.wrong:
-            found = self._once(scenario, mode)
+            found = self._once(scenario, mode, sdk)
         for _ in range(PATIENCE):
             if not found.wrong or found.waited_s < DISTURBED_S:
                 return found
-            found = self._once(scenario, mode)
+            found = self._once(scenario, mode, sdk)
         found.patient = found.waited_s >= DISTURBED_S
         return found
 
-    def _once(self, scenario: Scenario, mode: Mode) -> Found:
+    def _once(self, scenario: Scenario, mode: Mode, sdk: SDK) -> Found:
         simulator = self._secure if scenario.secure else self._plain
         simulator.play(scenario.script)
         simulator.take(scenario.connections)
         before = len(simulator.settle())
         exported, caller = Exported(), Caller()
-        options = dict(scenario.client)
+        options = scenario.client(sdk.library)
         http = dict(options.pop("http", {}))
         if scenario.secure and scenario.trusted:
             http["verify"] = simulator.client_tls
         if scenario.transport is not None:
-            http["transport"] = scenario.transport(mode)
-        client = exported.client(mode, simulator.base_url, http=http, **options)
+            http["transport"] = scenario.transport(sdk.library, mode)
+        client = sdk.observed(exported, mode, simulator.base_url, http=http, **options)
         client._platform = "Linux"  # else an async client asks for it in a thread, once, which takes its time
         if scenario.slow_connect or scenario.slow_send or scenario.slow_close:
             pool = client._client._transport._pool
@@ -178,7 +181,7 @@ class Bench:
         record = record or exported.only()[0]
         truth = Truth(simulator.settle()[before:], caller)
         exported.shutdown()
-        return Found(scenario, mode, record, scenario.expected(truth), scenario.check(record, truth), waited / 1e9)
+        return Found(scenario, mode, record, scenario.expected(truth), scenario.check(record, truth), sdk, waited / 1e9)
 
 
 def waited_ns() -> int:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from groqscope import RequestRecord
@@ -94,7 +94,8 @@ class Scenario:
     expected: Expected
     outcome: str = "completed"
     check: Callable[[RequestRecord, Truth], bool] = lambda _record, _truth: True
-    client: dict[str, Any] = field(default_factory=dict[str, Any])
+    client: Callable[[Any], dict[str, Any]] = lambda _library: {}
+    """Options of the client, by the HTTP library it is on."""
     connections: tuple[Connection, ...] = ()
     secure: bool = False
     trusted: bool = True
@@ -103,7 +104,10 @@ class Scenario:
     slow_send: float = 0.0
     slow_close: float = 0.0
     modes: tuple[Mode, ...] = MODES
-    transport: Callable[[Mode], Any] | None = None
+    drains: bool = False
+    """It waits for the end of the message after `[DONE]`, as openai's synchronous stream does not."""
+    transport: Callable[[Any, Mode], Any] | None = None
+    """By the HTTP library too."""
 
     def __str__(self) -> str:
         return self.name.replace(" ", "_")

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-import httpx
-
 from groqscope.simulator import (
     Answer,
     Chunk,
@@ -40,7 +38,7 @@ from support.ground_truth.callers import (
     read_slowly,
 )
 from support.ground_truth.scenario import TOLERANCE_S, Expected, Scenario, Truth
-from support.transports import Renewing, Retrying
+from support.transports import renewing, retrying
 
 
 def text(count: int = 2) -> list[Chunk]:
@@ -148,6 +146,7 @@ SCENARIOS: Final = [
         read,
         streamed(delays=Delays(before_close=0.05)),
         lambda t: {"network": t.until_event(0), "receive": t.between_events(0, -1) + t.after_event(-1)},
+        drains=True,
     ),
     Scenario(
         "silence before a tool call",
@@ -320,7 +319,7 @@ SCENARIOS: Final = [
         WaitForThePool(),  # type: ignore[arg-type] - threads and tasks are written out
         [streamed(delays=Delays(before_done=5.0)), Answer("a", usage=NO_TIMES)],
         lambda t: {"pool_wait": (t.caller.marks["released"] - t.caller.marks["asked"]) / 1e9},
-        client={"http": {"limits": httpx.Limits(max_connections=1)}},
+        client=lambda lib: {"http": {"limits": lib.Limits(max_connections=1)}},
     ),
     Scenario(
         "reused connection",
@@ -374,7 +373,7 @@ SCENARIOS: Final = [
             and r.retries == 2
             and all(49_000_000 < (a.backoff_ns or 0) < 70_000_000 for a in r.attempts[:-1])
         ),
-        transport=lambda mode: Retrying(mode, 0.05),
+        transport=lambda lib, mode: retrying(lib)(mode, 0.05),
     ),
     Scenario(
         "503 that is slow itself, retried by the transport",
@@ -382,7 +381,7 @@ SCENARIOS: Final = [
         [Failure(503, delays=Delays(before_headers=0.05)), streamed(delays=Delays(before_first=0.05))],
         lambda t: {"retry": t.before_last_attempt(), "network": t.until_event(0)},
         check=lambda r, _: [a.error_type for a in r.attempts] == ["503", None],
-        transport=lambda mode: Retrying(mode, 0.03),
+        transport=lambda lib, mode: retrying(lib)(mode, 0.03),
     ),
     Scenario(
         "reset, retried by the transport",
@@ -390,7 +389,7 @@ SCENARIOS: Final = [
         [Reset(delay=0.02), Answer("a", usage=NO_TIMES)],
         lambda t: {"retry": t.before_last_attempt()},
         check=lambda r, _: [a.status for a in r.attempts] == [None, 200] and r.attempts[0].error_type is not None,
-        transport=lambda mode: Retrying(mode, 0.05),
+        transport=lambda lib, mode: retrying(lib)(mode, 0.05),
     ),
     Scenario(
         "redirected",
@@ -403,7 +402,7 @@ SCENARIOS: Final = [
         ],
         lambda t: {"network": t.before_last_attempt() + t.until_end()},
         check=lambda r, _: [a.status for a in r.attempts] == [307, 200] and r.retries == 0,
-        client={"http": {"follow_redirects": True}},
+        client=lambda _: {"http": {"follow_redirects": True}},
     ),
     Scenario(
         "credentials renewed",
@@ -414,7 +413,7 @@ SCENARIOS: Final = [
         ],
         lambda t: {"network": t.before_last_attempt() + t.until_end()},
         check=lambda r, _: [a.status for a in r.attempts] == [401, 200] and r.retries == 0,
-        client={"http": {"auth": Renewing()}},
+        client=lambda lib: {"http": {"auth": renewing(lib)()}},
     ),
     # errors at every stage
     Scenario(
@@ -424,7 +423,7 @@ SCENARIOS: Final = [
         lambda _: {"connect": 0.05},
         "error",
         slow_connect=-0.05,
-        client={"max_retries": 0},
+        client=lambda _: {"max_retries": 0},
     ),
     Scenario(
         "certificate not trusted",
@@ -435,7 +434,7 @@ SCENARIOS: Final = [
         connections=(Connection(tls_delay=0.05),),
         secure=True,
         trusted=False,
-        client={"max_retries": 0},
+        client=lambda _: {"max_retries": 0},
     ),
     Scenario(
         "time-out in the pool",
@@ -443,10 +442,10 @@ SCENARIOS: Final = [
         streamed(delays=Delays(before_done=5.0)),
         lambda _: {"pool_wait": 0.06},
         "error",
-        client={
+        client=lambda lib: {
             "max_retries": 0,
-            "timeout": httpx.Timeout(5, pool=0.06),
-            "http": {"limits": httpx.Limits(max_connections=1)},
+            "timeout": lib.Timeout(5, pool=0.06),
+            "http": {"limits": lib.Limits(max_connections=1)},
         },
     ),
     Scenario(
@@ -455,7 +454,7 @@ SCENARIOS: Final = [
         Close(delay=0.05),
         lambda t: {"network": t.until_end()},
         "error",
-        client={"max_retries": 0},
+        client=lambda _: {"max_retries": 0},
     ),
     Scenario(
         "time-out before the headers",
@@ -463,7 +462,7 @@ SCENARIOS: Final = [
         Hang(),
         lambda _: {"network": 0.08},
         "error",
-        client={"max_retries": 0, "timeout": 0.08},
+        client=lambda _: {"max_retries": 0, "timeout": 0.08},
         check=lambda r, _: r.error_type == "timeout",
     ),
     Scenario(
@@ -500,7 +499,7 @@ SCENARIOS: Final = [
         streamed(text(3), ending=Hang(1)),
         lambda t: {"network": t.until_event(0), "receive": 0.08},
         "error",
-        client={"timeout": 0.08},
+        client=lambda _: {"timeout": 0.08},
     ),
     Scenario(
         "error event after a gap",
