@@ -3,14 +3,17 @@
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import groq
+import openai
 import pytest
 from pydantic import BaseModel
 from support.both import Mode, both, each_mode
 from support.scope import Exported, groq_client
+from support.sdks import ERRORS, OPENAI_ON_HTTPX
 from support.timed import Attempt, Line, timed_client
 
 from groqscope import RequestRecord
@@ -128,27 +131,29 @@ async def replay(client: Any, request: dict[str, Any]) -> list[Any]:
     """What a caller gets, the exception last."""
     got: list[Any] = []
     try:
+        path, whole, stream = CALLS[type(client).__name__]
         answer = await client.post(
-            "/openai/v1/chat/completions",
-            cast_to=groq.types.chat.ChatCompletion,
-            body=request,
-            stream=bool(request.get("stream")),
-            stream_cls=STREAMS[type(client).__name__],
+            path, cast_to=whole, body=request, stream=bool(request.get("stream")), stream_cls=stream
         )
         if request.get("stream"):
             async for chunk in answer:
                 got.append(chunk)
         else:
             got.append(answer)
-    except groq.APIError as error:
+    except ERRORS as error:
         got.append(error)
     return got
 
 
-STREAMS: dict[str, Any] = {
-    "Groq": groq.Stream[groq.types.chat.ChatCompletionChunk],
-    "AsyncGroq": groq.AsyncStream[groq.types.chat.ChatCompletionChunk],
+CALLS: dict[str, tuple[str, Any, Any]] = {
+    name: (path, sdk.types.chat.ChatCompletion, getattr(sdk, stream)[sdk.types.chat.ChatCompletionChunk])
+    for sdk, path, names in (
+        (groq, "/openai/v1/chat/completions", ("Groq", "AsyncGroq")),
+        (openai, "/chat/completions", ("OpenAI", "AsyncOpenAI")),
+    )
+    for name, stream in zip(names, ("Stream", "AsyncStream"), strict=True)
 }
+"""By the client's class: the path, and the classes of a whole answer and of a stream."""
 
 
 def laid_open(value: Any) -> Any:
@@ -164,8 +169,8 @@ def laid_open(value: Any) -> Any:
         return [laid_open(item) for item in value]
     if isinstance(value, dict):
         return {name: laid_open(item) for name, item in value.items()}
-    if isinstance(value, groq.APIError):
-        status = value.status_code if isinstance(value, groq.APIStatusError) else None
+    if isinstance(value, ERRORS):
+        status = getattr(value, "status_code", None)
         return (type(value), value.args, value.message, value.body, status)
     return (type(value), value)
 
@@ -190,6 +195,35 @@ def test_the_same_objects_and_a_true_record(name: str, cut: str, mode: Mode, exp
     if cut == "as recorded":
         apart = [(t.index, t.type, t.duration_ns and t.duration_ns / 1e6 / APART_MS) for t in record.executed_tools]
         assert apart == recording.executed_tools
+
+
+@each_mode
+@pytest.mark.parametrize("cut", ["as recorded", "at random"])
+@pytest.mark.parametrize("name", NAMES)
+def test_through_openai(name: str, cut: str, mode: Mode, exported: Exported) -> None:
+    """The objects are those of openai's SDK; the record is that of Groq's, but for what the SDK itself does."""
+    recording = Recording(name)
+    seed = cut if cut == "as recorded" else name
+    clock = ManualClock()
+    line = Line(clock, [recording.answer(seed, traced=False), *[recording.answer(seed, traced=True)] * 2])
+    bare = OPENAI_ON_HTTPX.client(mode, "http://groq.test", http={"transport": line}, max_retries=0)
+    expected = [laid_open(value) for value in replay(mode, bare, recording.request)]
+    observed = timed_client(mode, exported, clock, line, OPENAI_ON_HTTPX, max_retries=0)
+    got = [laid_open(value) for value in replay(mode, observed, recording.request)]
+    replay(mode, timed_client(mode, exported, clock, line, max_retries=0), recording.request)
+    through_openai, through_groq = map(asdict, exported.records)
+
+    if recording.payloads:
+        # At [DONE], and at an error, openai closes the response without reading to its end: time, and maybe bytes.
+        for record in (through_openai, through_groq):
+            assert sum(filter(None, record.pop("phases").values())) == record.pop("duration_ns")
+            del record["stream_bytes"]
+    for record in (through_openai, through_groq):
+        for name_of_span in ("trace_id", "span_id", "start_unix_ns"):
+            del record[name_of_span]
+
+    assert got == expected
+    assert through_openai == through_groq
 
 
 def agrees(record: RequestRecord, recording: Recording) -> None:

@@ -21,9 +21,9 @@ def openai_client(mode: Mode, base_url: str = GROQ, library: Any = httpx2, **opt
     """A bare client of openai's SDK, on a client of one of the HTTP libraries."""
     http = options.pop("http", {})
     kind = library.Client if mode == "sync" else library.AsyncClient
-    made = kind(**{"verify": NO_CERTIFICATES, "trust_env": False, "timeout": 10.0, **http})
+    made = {"http_client": kind(**{"verify": NO_CERTIFICATES, "trust_env": False, "timeout": 10.0, **http})}
     client = openai.OpenAI if mode == "sync" else openai.AsyncOpenAI
-    return client(api_key="test", base_url=base_url, http_client=made, **options)
+    return client(base_url=base_url, **{"api_key": "test", **made, **options})
 
 
 def observed(exported: Exported, mode: Mode, sim: Simulator, library: Any = httpx2, **options: Any) -> Any:

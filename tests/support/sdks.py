@@ -8,6 +8,7 @@ import httpx
 import httpx2
 import openai
 
+from groqscope.instrument.scope import Clock
 from support.both import Mode
 from support.openai_clients import openai_client
 from support.scope import Exported, groq_client
@@ -32,12 +33,15 @@ class SDK:
             return groq_client(mode, base_url, **options)
         return openai_client(mode, f"{base_url}/openai/v1", self.library, **options)
 
-    def observed(self, exported: Exported, mode: Mode, base_url: str, **options: Any) -> Any:
+    def observed(
+        self, exported: Exported, mode: Mode, base_url: str, clock: Clock | None = None, **options: Any
+    ) -> Any:
         """The same, observed."""
         client = self.client(mode, base_url, **options)
-        return exported.instrument(client, groq_hosts=[client.base_url.host])
+        return exported.instrument(client, clock=clock, groq_hosts=[client.base_url.host])
 
 
 GROQ: Final = SDK(groq, httpx)
 OPENAI: Final = SDK(openai, httpx2)
-SDKS: Final = (GROQ, OPENAI, SDK(openai, httpx))
+OPENAI_ON_HTTPX: Final = SDK(openai, httpx)
+SDKS: Final = (GROQ, OPENAI, OPENAI_ON_HTTPX)

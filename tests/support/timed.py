@@ -18,7 +18,8 @@ from groqscope.simulator.received import Received
 from groqscope.simulator.script import Reply
 from groqscope.testing import ManualClock
 from support.both import Mode
-from support.scope import Exported, groq_client
+from support.scope import Exported
+from support.sdks import GROQ, SDK
 
 
 @dataclass
@@ -154,7 +155,9 @@ class SimulatedLine(Line):
         )
 
 
-def timed_client(mode: Mode, exported: Exported, clock: ManualClock, line: Line, **options: Any) -> Any:
+def timed_client(
+    mode: Mode, exported: Exported, clock: ManualClock, line: Line, sdk: SDK = GROQ, **options: Any
+) -> Any:
     """Return an instrumented client whose building of a request takes 1 ms, and its back-off 50, by the clock."""
 
     class Building(httpx.Client if mode == "sync" else httpx.AsyncClient):  # type: ignore[misc] - of either kind
@@ -162,7 +165,7 @@ def timed_client(mode: Mode, exported: Exported, clock: ManualClock, line: Line,
             clock.advance(1)
             return super().build_request(*args, **kwargs)
 
-    client = exported.instrument(groq_client(mode, http_client=Building(transport=line), **options), clock=clock)
+    client = sdk.observed(exported, mode, "http://groq.test", clock, http_client=Building(transport=line), **options)
 
     def back_off(*_: Any, **__: Any) -> float:
         clock.advance(50)
