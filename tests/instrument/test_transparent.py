@@ -487,7 +487,7 @@ def test_other_clients_are_said_to_be_unseen(
         monkeypatch.undo()
         instrumentor.uninstrument()
 
-    said = [m for m in caplog.messages if "What litellm asks of Groq is not seen" in m]
+    said = [m for m in caplog.messages if "Requests to Groq by litellm are not observed" in m]
     assert len(ours) == 1
     assert len(said) == (not asked)
 

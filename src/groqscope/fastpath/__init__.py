@@ -1,6 +1,6 @@
-"""The SDK's objects, built sooner: from the bytes of Groq's chat API, and a request's parameters on their way out.
+"""A faster way to what the SDK does: build chunks and completions from bytes, copy a request's parameters.
 
-What comes out equals what the SDK builds from the same input; tests hold the two side by side. Nothing here observes.
+The results equal the SDK's for the same input; tests compare them. Nothing here observes.
 """
 
 from groqscope.fastpath.chunk_decoder import ChunkDecoder

@@ -1,6 +1,6 @@
-"""Bytes of a stream to chunks: whether an event is a chunk, an error or the end is decided here and nowhere else.
+"""Decodes the bytes of a stream to chunks. Only here is it decided whether an event is a chunk, an error or the end.
 
-For any bytes and any cutting of them the chunks and the errors are those of the SDK's own stream.
+However the bytes are split, the chunks and errors are those of the SDK's own stream.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _DONE_BYTES: Final = b"[DONE]"
 
 
 class ChunkDecoder:
-    """Push decoder: bytes go in by `feed`; chunks that are complete come out of `feed` and `take`, one at a time."""
+    """Incremental decoder: `feed` takes bytes; `feed` and `take` return the complete chunks, one at a time."""
 
     __slots__ = (
         "_construct",
@@ -49,11 +49,12 @@ class ChunkDecoder:
         """Decode a stream.
 
         Args:
-            construct: the SDK's construction of a chunk from `data=`, for what is not decoded faster.
-            request: what the errors of the stream belong to.
-            report: is told of failures of the faster ways; the chunk is constructed then.
-            fast: decode chunks instead of constructing them.
-            learns: build chunks from a template too; they have a text and nothing else that one would look at.
+            construct: the SDK's function that builds a chunk from `data=`, for chunks that are not decoded here.
+            request: the request to which errors of the stream belong.
+            report: called with an exception of our own decoding; the chunk is then built by `construct`.
+            fast: decode chunks here, where that is possible.
+            learns: also build chunks from a template; of such a chunk, only `text_field` is known without looking at
+            it.
         """
         self._construct = construct
         self._request = request
@@ -63,19 +64,19 @@ class ChunkDecoder:
         self._template: ChunkTemplate | None = None
         self._learned_field = ""
         self._misses = 0
-        """Chunks in a row that did not fit the template."""
+        """Consecutive chunks that did not fit the template."""
         self._events = SSEDecoder()
         self.pending: list[bytes | ServerSentEvent] = []
-        """Events that came and were not taken yet, the next one last."""
+        """Events that were read but not yet taken, in reverse order."""
         self.text_field: str | None = None
-        """The field of the delta that holds the text of the chunk given last, where a template built it."""
+        """The field of the delta that holds the last chunk's text, if a template built that chunk."""
         self.valid = False
-        """Whether the chunk given last was validated, so that its parts are of the types they are declared to be."""
+        """Whether the last chunk was validated, so that its parts have their declared types."""
         self.done = False
-        """`[DONE]` came; what follows is read, so that the connection can be used again, and ignored."""
+        """`[DONE]` was read. What follows is read too, so that the connection can be reused, and ignored."""
 
     def feed(self, data: bytes) -> Any:
-        """Take what a read brought and return the first chunk in it, or `None` when it completes none.
+        """Take bytes and return the first chunk that they complete, or `None`.
 
         Raises:
             groq.APIError: the stream carries an error.
@@ -87,7 +88,7 @@ class ChunkDecoder:
                 return chunk
         events = self._events.feed(data)
         if self.done:
-            # As the SDK: what follows [DONE] is decoded and ignored.
+            # As in the SDK, what follows [DONE] is decoded, which may raise, and ignored.
             for event in events:
                 if isinstance(event, bytes):
                     (b"data: " + event).decode("utf-8")
@@ -126,7 +127,7 @@ class ChunkDecoder:
         self._template = None
 
     def _repeated(self, template: ChunkTemplate, data: bytes, begin: int, end: int) -> Any:
-        """Return the chunk of a payload, from `begin` to `end`, that fits the template."""
+        """Return the chunk of the payload between `begin` and `end`; `None` if it does not fit the template."""
         try:
             chunk = template(data, begin, end)
         except Exception as error:  # noqa: BLE001 - a shortcut that fails is none
@@ -150,7 +151,7 @@ class ChunkDecoder:
         return chunk
 
     def _learn(self, chunk: Any, payload: bytes) -> None:
-        """Expect the next chunks to be like this one. The more have come that were not, the more seldom."""
+        """Make a template of this chunk; the more chunks in a row did not fit one, the more rarely."""
         self._misses += 1
         if self._misses & (self._misses - 1):
             return
@@ -163,7 +164,7 @@ class ChunkDecoder:
             self._learned_field, self._template = found
 
     def _constructed(self, event: ServerSentEvent) -> Any:
-        """Return what the SDK makes of an event."""
+        """Return the chunk that the SDK builds from an event, or raise its error."""
         data = event.json()
         error = data.get("error") if isinstance(data, dict) else None
         if error and event.event in (None, "error"):

@@ -1,8 +1,7 @@
-"""What repeats from chunk to chunk is decoded once.
+"""Builds a chunk as a copy of an earlier one with another text, instead of parsing it.
 
-Nearly every chunk of a stream is the one before it with another piece of text. Where the bytes before and after the
-text are those of a chunk that was decoded whole, JSON's grammar leaves one reading: that chunk with this text. So it is
-built as a copy with the text replaced, in less time than it takes to parse it.
+Nearly every chunk of a stream differs from the previous one only in its text. If the bytes before and after the text
+are the same as in a chunk that was parsed, JSON allows only one meaning: that chunk with this text. Copying is faster.
 
     {"id":"chatcmpl-1", … ,"choices":[{"index":0,"delta":{"content":"  token  ","role":null}, … ]}
     └──────────────────────────── before ──────────────────────────┘  text   └────── after ─────┘
@@ -16,9 +15,7 @@ from groq.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
 ChunkTemplate = Callable[[bytes, int, int], ChatCompletionChunk | None]
-"""Bytes, of which the payload begins at one place and ends at another, to a chunk with a text that is not empty.
-
-`None` where the payload does not fit."""
+"""Returns a chunk with a non-empty text for bytes and the payload's begin and end; `None` if it does not fit."""
 
 _SCALARS: Final = (str, int, float, type(None))
 _new: Final = object.__new__
@@ -30,10 +27,10 @@ _set_fields, _set_names, _set_extra, _set_private = (
 
 
 def learn_template(chunk: ChatCompletionChunk, payload: bytes) -> tuple[str, ChunkTemplate] | None:
-    """Learn from a chunk and its payload: the field of the delta that holds the text, and the template around it.
+    """Return the field of the delta that holds a chunk's text, and the template made from the chunk and its payload.
 
-    `None` where a copy would share a value that can be changed, or where there is more to the chunk than a text that
-    somebody has to look at: several choices, an end, tool calls, usage, log probabilities.
+    `None` if copies would share a mutable value, or if the chunk carries more than a text: several choices, a finish
+    reason, tool calls, usage, log probabilities.
     """
     name = _text_field(chunk)
     if name is None:
@@ -43,7 +40,7 @@ def learn_template(chunk: ChatCompletionChunk, payload: bytes) -> tuple[str, Chu
     key = b'"%b"' % name.encode()
     before, start, rest = payload.partition(key + b':"')
     text, end, after = rest.partition(b'"')
-    # The key must be there once and nothing be spelled with escapes, or another text might be the one that counts.
+    # The key must occur once, and without escapes: of duplicate keys, the last one would count.
     if b"\\" in payload or payload.count(key) != 1 or text.decode() != delta.__dict__[name]:
         return None
     return name, _template_of(chunk, choice, delta, name, before + start, end + after)
@@ -64,7 +61,7 @@ def _text_field(chunk: ChatCompletionChunk) -> str | None:
 
 
 def _template_of(chunk: Any, choice: Any, delta: Any, name: str, before: bytes, after: bytes) -> ChunkTemplate:
-    head, tail = len(before), len(after) - 1  # the text's closing quote is what ends it
+    head, tail = len(before), len(after) - 1  # keeps the text's closing quote
     chunk_type, choice_type, delta_type = type(chunk), type(choice), type(delta)
     # Copies: the caller may change the chunk that this was learned from.
     chunk_fields, choice_fields, delta_fields = (dict(m.__dict__) for m in (chunk, choice, delta))

@@ -1,9 +1,9 @@
-"""JSON payloads to the SDK's models, by pydantic-core instead of the SDK's construction: equal, in a tenth of the time.
+"""Decodes JSON to the SDK's models by pydantic-core, in a tenth of the time that the SDK takes; the results are equal.
 
-Strict validation accepts a subset of what the SDK's construction accepts, and there both give the same values; whatever
-it refuses is left to the SDK (`None` is returned). One difference is mended: validation counts unknown fields among the
-fields that were set, the SDK's construction does not, in those models that it constructs (chunk or completion, choice,
-delta or message; what hangs below an optional field it validates as well).
+Strict validation accepts a subset of what the SDK's construction accepts, with the same values; what it rejects is left
+to the SDK (`None` is returned). One difference is corrected: validation counts unknown fields as set, the SDK's
+construction does not. That concerns the models which the SDK constructs (chunk or completion, choice, delta or
+message); optional fields below them it validates too.
 """
 
 from collections.abc import Callable
@@ -23,12 +23,12 @@ def warm_up() -> None:
     for model in (ChatCompletionChunk, ChatCompletion):
         model.model_rebuild()
         built[model] = model.__pydantic_validator__.validate_json
-    # At once: another thread finds both or none.
+    # In one assignment, so that another thread sees both or neither.
     _validators.update(built)
 
 
 def decode_chunk(payload: bytes) -> ChatCompletionChunk | None:
-    """Decode one chunk; `None` where the SDK's own construction has to do it."""
+    """Return the chunk of a payload; `None` if the SDK has to construct it."""
     chunk: ChatCompletionChunk | None = _decoded(ChatCompletionChunk, payload)
     if chunk is not None:
         for choice in chunk.choices:
@@ -40,7 +40,7 @@ def decode_chunk(payload: bytes) -> ChatCompletionChunk | None:
 
 
 def decode_completion(body: bytes) -> ChatCompletion | None:
-    """Decode an answer that was not streamed; `None` where the SDK's own construction has to do it."""
+    """Return the completion of a body; `None` if the SDK has to construct it."""
     completion = _decoded(ChatCompletion, body)
     if completion is not None:
         for choice in completion.choices:

@@ -1,8 +1,8 @@
-"""Server-sent events, pushed: bytes in, events out, for any cutting of the bytes.
+"""Incremental parser of server-sent events: takes bytes, however they are split, and returns events.
 
-Groq writes every event as `data: ` + one line of JSON + a blank line. Such an event is handed out as its payload, still
-bytes, so that it is decoded once, straight into the chunk. Everything else (comments, `event:`, `id:`, several data
-lines, carriage returns) goes through the SDK's own line decoder, so that both see the same events.
+Groq writes every event as `data: ` + one line of JSON + a blank line. Of such a *plain* event the payload is returned
+as bytes, so that it is decoded only once, into the chunk. Everything else (comments, `event:`, `id:`, several data
+lines, carriage returns) goes through the SDK's own line decoder, so that the events are the same as the SDK's.
 
 Source: WHATWG HTML, "Server-sent events", section 9.2.6.
 """
@@ -16,7 +16,7 @@ _PREFIX = b"data: "
 
 
 class SSEDecoder:
-    """Push parser; keeps at most the bytes of one unfinished event."""
+    """Incremental parser; keeps at most the bytes of one unfinished event."""
 
     __slots__ = ("_buffer", "_failed", "_lines", "_returns", "idle")
 
@@ -24,18 +24,18 @@ class SSEDecoder:
         self._buffer = b""
         self._lines = LineDecoder()
         self._returns = False
-        """A carriage return was seen: from here on, blocks end as the SDK ends them."""
+        """A carriage return was seen; from then on, events end where the SDK's decoder ends them."""
         self._failed: UnicodeDecodeError | None = None
-        """What comes after the events given last."""
+        """The error to raise after the events returned last."""
         self.idle = True
-        """Nothing that came before matters: a plain event that comes whole is given as it is."""
+        """Whether nothing is buffered, so that a complete plain event can be returned directly."""
 
     def feed(self, data: bytes) -> list[bytes | ServerSentEvent]:
-        """Take bytes and give the events that are complete now: a payload, or the SDK's event where it is not plain.
+        """Take bytes and return the events that they complete: payloads of plain events, else the SDK's event objects.
 
         Raises:
-            UnicodeDecodeError: an event that is not a plain one holds invalid UTF-8 (as the SDK). The events before it
-                are given first; then each further call raises.
+            UnicodeDecodeError: an event that is not plain contains invalid UTF-8 (as in the SDK). The events before
+                it are returned first; every later call raises.
         """
         if (
             self.idle
@@ -44,12 +44,12 @@ class SSEDecoder:
             and data.endswith(b"\n\n")
             and b"\r" not in data
         ):
-            # Nearly every read: one whole plain event.
+            # Nearly every read is one complete plain event.
             return [data[6:-2]]
         return self._given(self._feed_with_returns if self._returns or b"\r" in data else self._feed, data)
 
     def end(self) -> list[bytes | ServerSentEvent]:
-        """Give what the end of the stream completes; an event without its blank line is not one.
+        """Return the events that the end of the stream completes; an event without its blank line is dropped.
 
         Raises:
             UnicodeDecodeError: as `feed`.

@@ -1,7 +1,7 @@
 """The seam on Groq's clients: `instrument`, `uninstrument`, `record_of`, `on_record`, OpenTelemetry's instrumentor.
 
-Importing this imports neither the SDK nor OpenTelemetry (0.6 s together): the command line and pytest's plugin, which
-begin with `import groqscope` too, would wait for them in vain.
+Importing this imports neither the SDK nor OpenTelemetry (0.6 s together), because the command line and the pytest
+plugin import `groqscope` too and may need neither.
 """
 
 import threading
@@ -37,9 +37,9 @@ __getattr__, __dir__ = _lazy.attach(
     {"GroqInstrumentor": "instrumentor", "flush": "lifecycle", "is_instrumented": "seam", "on_record": "records"},
 )
 _lock = threading.RLock()
-"""Entered again where observing an SDK imports a part of it."""
+"""Reentrant, because observing an SDK may import parts of it."""
 _awaited: "MetaPathFinder | None" = None
-"""What waits for openai to be imported."""
+"""The finder that waits for openai to be imported."""
 
 
 @overload
@@ -155,7 +155,7 @@ def _observe(telemetry: "Telemetry", *, fast_path: bool, at: "Hosts", cache_doct
 
 
 def uninstrument(client: Any = None) -> None:
-    """Take back what `instrument` did, for the process or for one client. Open streams go on being observed."""
+    """Undo `instrument`, for the process or for one client. Open streams are still observed."""
     global _awaited  # noqa: PLW0603 - as in `instrument`
     from groqscope.instrument import clients, imports, parameters, seam
 

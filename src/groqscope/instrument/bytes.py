@@ -1,6 +1,6 @@
-"""Responses that the caller reads as bytes: the byte stream is wrapped, and decoded beside the caller, only to observe.
+"""Observes responses that the caller reads as bytes: wraps the byte stream and decodes a copy of what passes.
 
-That is `with_streaming_response`, `with_raw_response` of a stream, and a stream class of the caller's own.
+These are `with_streaming_response`, `with_raw_response` of a stream, and the caller's own stream classes.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,14 +17,14 @@ from groqscope.instrument.http import library_of
 from groqscope.instrument.recorder import Recorder
 
 _MAX_BODY = 4 * 1024 * 1024
-"""Bytes of a body kept to read usage from it."""
+"""A body is kept up to this many bytes, to read its usage."""
 
 
 class _Observer:
-    """Sees the bytes that go by."""
+    """Decodes the bytes that pass, and tells the timeline."""
 
     def __init__(self, recorder: Recorder, response: Response) -> None:
-        # Whichever SDK asked: what comes is Groq's, and decoded as Groq's own models.
+        # Whichever SDK made the request, the answer is Groq's and is decoded as Groq's models.
         self.recorder = recorder
         self.telemetry = recorder.telemetry
         self._chunks = (
@@ -43,7 +43,7 @@ class _Observer:
         self._body: list[bytes] = []
         self._size = 0
         self._error: APIError | None = None
-        """An error that the stream carried, under HTTP 200."""
+        """An error event in the stream, after HTTP 200."""
 
     @property
     def active(self) -> bool:
@@ -80,7 +80,7 @@ class _Observer:
             except APIError as error:
                 self._error = self._error or error
             except ValueError:
-                pass  # not JSON, or not UTF-8: for whoever reads the bytes to find out
+                pass  # not JSON, or not UTF-8: left to the caller, who reads the bytes
             else:
                 if chunk is None:
                     break
@@ -110,7 +110,7 @@ class _Observer:
         if not isinstance(error, GeneratorExit):
             self.recorder.failed(error)
         elif self._error is not None:
-            # The reader has seen the stream's error too, and reads no further.
+            # The caller saw the stream's error too, and stopped reading.
             self.recorder.finish("error", self._error)
 
     def closing(self) -> None:
@@ -128,7 +128,7 @@ class _Observer:
 
 
 def _decoders(response: Response) -> list[Any] | None:
-    """Give what undoes the body's encodings, apart from httpx's own; `None` when that is not possible."""
+    """Return decoders for the body's encodings, separate from httpx's own; `None` if one is not supported."""
     names = response.headers.get_list("content-encoding", split_commas=True)
     kinds = [SUPPORTED_DECODERS.get(name.strip().lower()) for name in names]
     return None if None in kinds else [kind() for kind in reversed(kinds) if kind is not None]
@@ -197,7 +197,7 @@ class ObservedAsyncByteStream:
 
 
 class ClosingByteStream:
-    """A response's byte stream, of which only the closing is observed; callers may close the response of a stream."""
+    """A response's byte stream of which only `close` is observed: a caller may close the response of a stream."""
 
     def __init__(self, inner: Any, recorder: Recorder) -> None:
         self._inner = inner
@@ -234,13 +234,13 @@ class ClosingAsyncByteStream:
 
 @cache
 def _of(kind: type, base: type) -> Any:
-    """Return a byte stream of ours as one of the HTTP library's, which looks at the class of what it reads."""
+    """Return a subclass of ours and of the HTTP library's base class, whose type the library checks."""
     return type(kind.__name__, (kind, base), {"__module__": kind.__module__})
 
 
 @hook("bytes.observe")
 def observe_bytes(recorder: Recorder, response: Response, *, closing_only: bool) -> bool:
-    """Wrap the byte stream of a response that is not read yet; `closing_only` where a stream of ours reads it."""
+    """Wrap the byte stream of a response that is not read yet; `closing_only` if an instrumented stream reads it."""
     stream: Any = response.stream
     library = library_of(response)
     if isinstance(stream, library.AsyncByteStream) and not isinstance(stream, library.SyncByteStream):

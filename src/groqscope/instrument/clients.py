@@ -1,6 +1,6 @@
-"""Which objects are clients of an SDK that is observed, and the class that one moves to when it alone is observed.
+"""Recognises clients of the SDKs, and moves a client that is observed on its own to an observed subclass.
 
-Decided by `type(x)`: mocks and proxies claim another class to `isinstance`, and do not send requests themselves.
+Recognised by `type(x)`: mocks and proxies pretend another class to `isinstance`, and send no requests themselves.
 """
 
 import logging
@@ -15,9 +15,9 @@ from groqscope.telemetry import Telemetry
 
 logger = logging.getLogger("groqscope")
 _HOLDERS: Final = ("__wrapped__", "client", "_client")
-"""Where objects that stand before a client (Instructor's, pydantic-ai's provider, proxies) hold it."""
+"""Attributes in which wrappers of a client (Instructor's, pydantic-ai's provider, proxies) keep it."""
 _observed: WeakValueDictionary[tuple[type, Telemetry, bool, Hosts, bool], type] = WeakValueDictionary()
-"""The classes that clients have moved to; one is shared by all clients that are observed alike, and goes with them."""
+"""The observed subclasses. Clients with the same settings share one, which lives as long as they do."""
 
 
 def is_client(target: Any) -> bool:
@@ -26,17 +26,17 @@ def is_client(target: Any) -> bool:
 
 
 def refusal(target: Any) -> str:
-    """Return why `instrument(target)` cannot observe it, and what it takes."""
+    """Return a message that says why `instrument(target)` cannot observe the target, and what to pass instead."""
     if issubclass(type(target), type):
         return (
             f"instrument() takes a client of groq or openai, got the class {_name(target)}: "
-            "call instrument() without a client to observe every client of the process"
+            "call instrument() without a client to observe all clients of the process"
         )
     what = f"instrument() takes a client of groq or openai, got an object of {_name(type(target))}"
     if type(target).__module__.startswith("unittest.mock"):
         return f"{what}: a mock sends no requests"
     for name in _HOLDERS:
-        with suppress(Exception):  # whatever somebody else's attribute does
+        with suppress(Exception):  # a property may raise anything
             if is_client(getattr(target, name)):
                 return f"{what}: instrument the client in its `{name}`"
     return what
@@ -63,7 +63,7 @@ def observe(client: Any, telemetry: Telemetry, *, fast_path: bool, hosts: Hosts,
         if fast_path:
             parameters.install_on(observed, scope)
         _observed[key] = observed
-    # Not the client's own `__setattr__`, which may refuse.
+    # Past the client's own `__setattr__`, which may refuse.
     object.__setattr__(client, "__class__", observed)
     parameters.adopt(client)
 

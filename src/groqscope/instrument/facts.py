@@ -1,6 +1,6 @@
-"""What a request and its answer tell about themselves, read from the SDK's objects.
+"""Reads facts of a request and its answer from the SDK's objects.
 
-Bodies are whatever the caller or the server sent, so every value is taken only if it is of the type its field has.
+Bodies contain whatever the caller or the server sent, so a value is used only if it has the type of its field.
 """
 
 import re
@@ -28,7 +28,7 @@ _SINGULAR: Final = {"models": "model", "files": "file", "batches": "batch"}
 
 
 def operation_of(method: str, url: str) -> str:
-    """Name the operation behind an endpoint: `chat`, `transcription`, `list_models` and so on."""
+    """Return the operation of an endpoint: `chat`, `transcription`, `list_models` and so on."""
     path = url.partition("?")[0].rstrip("/")
     for suffix, name in _OPERATIONS:
         if path.endswith(suffix):
@@ -101,7 +101,7 @@ def usage_of(usage: Any) -> Usage | None:
 
 
 def models_of(breakdown: Any) -> tuple[ModelUsage, ...]:
-    """Read `usage_breakdown` of a compound system."""
+    """Return the entries of a compound system's `usage_breakdown`."""
     found: list[ModelUsage] = []
     for entry in as_list(member(breakdown, "models"))[:32]:
         usage = usage_of(member(entry, "usage"))
@@ -114,10 +114,10 @@ def models_of(breakdown: Any) -> tuple[ModelUsage, ...]:
 
 
 def chunk_observer(timeline: Timeline, content: Any = None) -> Callable[..., None]:
-    """Return the function that tells the timeline what a chunk carries.
+    """Return a function that tells the timeline what a chunk contains.
 
-    Its arguments: the chunk; when the read that brought it was done; `valid=False` for a chunk that the SDK built
-    without validation, so that nothing about its parts is certain.
+    Its arguments: the chunk; the time at which the read that brought it returned; `valid=False` for a chunk that the
+    SDK built without validation, so that its parts may have any type.
     """
     arrived = timeline.chunk
     first = True
@@ -125,7 +125,7 @@ def chunk_observer(timeline: Timeline, content: Any = None) -> Callable[..., Non
     def observe(chunk: Any, t: int, *, valid: bool = True) -> None:
         nonlocal first
         if valid and not first and chunk.x_groq is None and chunk.usage is None and len(chunk.choices) == 1:
-            # Nearly every chunk: one choice with a piece of text, or of reasoning, and nothing else.
+            # Nearly every chunk has one choice with a piece of text or of reasoning, and nothing else.
             choice = chunk.choices[0]
             delta = choice.delta
             if choice.finish_reason is None and delta.tool_calls is None and delta.executed_tools is None:
@@ -171,7 +171,7 @@ def observe_identity(timeline: Timeline, answer: Any) -> None:
 
 
 def observe_completion(timeline: Timeline, completion: Any, t: int, content: Any = None) -> None:
-    """Tell the timeline what an answer that was not streamed carries."""
+    """Tell the timeline what an answer that was not streamed contains."""
     observe_identity(timeline, completion)
     for choice in as_list(getattr(completion, "choices", None)):
         _observe_choice(timeline, choice, getattr(choice, "message", None), None, content)
@@ -179,7 +179,7 @@ def observe_completion(timeline: Timeline, completion: Any, t: int, content: Any
 
 
 def observe_other(timeline: Timeline, answer: Any, t: int, _content: Any = None) -> None:
-    """Note what the answers of other endpoints tell: tokens, audio seconds, the model."""
+    """Note what answers of other endpoints contain: tokens, audio seconds, the model."""
     usage = getattr(answer, "usage", None)
     if usage is not None:
         found = Usage(
@@ -201,7 +201,7 @@ def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, c
     for position, call in enumerate(as_list(getattr(part, "tool_calls", None))):
         function = getattr(call, "function", None)
         name, arguments = as_text(getattr(function, "name", None)), getattr(function, "arguments", None)
-        arguments = arguments if isinstance(arguments, str) else None  # whole: its size is measured
+        arguments = arguments if isinstance(arguments, str) else None  # the whole body: its size is known
         call_index = as_count(getattr(call, "index", None)) if t is not None else position
         call_id = as_text(getattr(call, "id", None))
         timeline.tool_delta(t, index, call_index, call_id, name, arguments)
@@ -212,7 +212,7 @@ def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, c
             t,
             as_count(member(tool, "index")) or 0,
             as_text(member(tool, "type")) or "unknown",
-            # Announced, a search has results already: none.
+            # When a search is announced, its result list is already there, and empty.
             has_output=bool(member(tool, "output") or member(member(tool, "search_results"), "results")),
         )
     if content is not None:
@@ -225,7 +225,7 @@ def _observe_choice(timeline: Timeline, choice: Any, part: Any, t: int | None, c
 
 
 def _observe_groq(timeline: Timeline, answer: Any, t: int) -> None:
-    """Note `x_groq` and usage. Usage at both places of one chunk is one and the same: `x_groq` counts."""
+    """Note `x_groq` and usage. If a chunk has the same usage twice, the one in `x_groq` counts."""
     x_groq = getattr(answer, "x_groq", None)
     usage = usage_of(member(x_groq, "usage")) or usage_of(getattr(answer, "usage", None))
     breakdown = member(x_groq, "usage_breakdown") or getattr(answer, "usage_breakdown", None)
@@ -236,7 +236,7 @@ def _observe_groq(timeline: Timeline, answer: Any, t: int) -> None:
     request_id, error = as_text(member(x_groq, "id")), as_text(member(x_groq, "error"))
     timeline.identified(
         request_id=None if request_id == "stub" else request_id,
-        # Free text may repeat what was asked; a code cannot.
+        # Free text may repeat the prompt; a code cannot.
         stream_error=error if error is None or is_code(error) else "_OTHER",
     )
 
@@ -249,7 +249,7 @@ def _keep(content: Any, index: int, part: Any) -> None:
 
 
 def error_type_of(error: BaseException) -> str:
-    """Name an error, low in cardinality: Groq's code, else the status, else `timeout`, else the class."""
+    """Return an error's type, with low cardinality: Groq's code, else the status, else `timeout`, else the class."""
     if isinstance(error, families.each(lambda family: family.api_error)):
         body: Any = getattr(error, "body", None)
         if isinstance(body, Mapping):

@@ -1,7 +1,7 @@
-"""The SDKs whose clients are observed. One generator makes them, so they differ only in what a `Family` names.
+"""The SDKs whose clients are observed: Groq's, and openai's once `openai` is imported.
 
-Groq's own is always there. openai's is there once `openai` is imported; its clients are observed only where they ask
-Groq (`hosts`).
+Both come from the same code generator and differ only in what a `Family` contains. openai's clients are observed only
+in requests to Groq (`hosts`).
 """
 
 import logging
@@ -21,7 +21,7 @@ HOOKED: Final = ("request", "_prepare_request", "_sleep_for_retry", "_process_re
 """The methods of a client that the seam replaces."""
 
 AWAITED: Final = "openai"
-"""The package that is observed when it is imported, and never imported for that."""
+"""The package that is observed once the program imports it; groqscope never imports it."""
 
 logger = logging.getLogger("groqscope")
 
@@ -32,8 +32,7 @@ class Family:
 
     package: str
     clients: tuple[type, type]
-    """The synchronous client and the asynchronous one, as they are defined: a test that patches a name of the package
-    replaces no class."""
+    """The synchronous and the asynchronous client, from their own module: tests may patch the names in the package."""
     stream: Any
     async_stream: Any
     answers: tuple[type, ...]
@@ -42,13 +41,13 @@ class Family:
     status_error: type[Exception]
     timeout_error: type[Exception]
     raw_response_header: str
-    """The header that a request has whose response the caller asked for instead of what is in it."""
+    """The header by which the SDK marks a request whose caller wants the raw response."""
     groq_only: bool
-    """Whether every client of it asks Groq, whatever its host is called."""
+    """Whether all its clients ask Groq, whatever their host."""
     decoded: bool
-    """Whether `fastpath` builds its objects."""
+    """Whether `fastpath` can build its objects."""
     parameters: ModuleType | None
-    """The module in whose functions a request's parameters are copied."""
+    """The module whose functions transform a request's parameters, if they are to be replaced."""
 
 
 GROQ: Final = Family(
@@ -85,9 +84,9 @@ def each(field: Callable[[Family], Any]) -> tuple[Any, ...]:
 
 @cache
 def _openai() -> Family | None:
-    """Return openai's family; `None` where its version is one that cannot be observed, which is said once."""
+    """Return openai's family; `None` if this version cannot be observed, which is logged once."""
     try:
-        # From what its import has loaded: to import here could wait for the thread that does.
+        # From sys.modules: an import here could wait for the thread that is importing openai.
         client, errors, streaming, types, constants = (
             sys.modules[f"{AWAITED}.{name}"]
             for name in ("_client", "_exceptions", "_streaming", "types.chat", "_constants")
@@ -103,9 +102,9 @@ def _openai() -> Family | None:
             timeout_error=errors.APITimeoutError,
             raw_response_header=constants.RAW_RESPONSE_HEADER,
             groq_only=False,
-            # Its models have none of Groq's fields, and its streams rules of their own: they are left to the SDK.
+            # Its models have none of Groq's fields, and its streams have rules of their own.
             decoded=False,
-            # What is changed in a module changes requests to other hosts too.
+            # Replacing functions in its module would change requests to other hosts too.
             parameters=None,
         )
         for cls in family.clients:
@@ -113,7 +112,7 @@ def _openai() -> Family | None:
                 getattr(cls, name)
     except (KeyError, AttributeError):
         version = getattr(sys.modules.get(AWAITED), "__version__", "?")
-        logger.warning("groqscope: openai %s is not observed: it has no client as openai 2 or 3 has it.", version)
+        logger.warning("groqscope: openai %s is not observed: its clients are not as in openai 2 or 3.", version)
         return None
     return family
 

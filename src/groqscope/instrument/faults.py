@@ -1,4 +1,4 @@
-"""Failures of groqscope's own: caught here, logged once per hook, counted, and never the caller's.
+"""Failures of groqscope itself: caught here, logged once per hook, counted, and never raised to the caller.
 
 Every place where our code runs inside the caller's request is a hook with a name. `HOOKS` lists them, so that the test
 which injects a failure at each cannot forget one.
@@ -16,7 +16,7 @@ logger = logging.getLogger("groqscope")
 
 
 class Observing(Protocol):
-    """What works for one `instrument()`, as the first argument of every hook does: failures are counted there."""
+    """The first argument of every hook: part of one `instrument()` call, in whose metrics failures are counted."""
 
     @property
     def telemetry(self) -> Telemetry:
@@ -37,7 +37,7 @@ injected: Callable[[str], None] | None = None
 
 
 def hook(name: str) -> Callable[[Callable[Concatenate[O, P], R]], Callable[Concatenate[O, P], R | None]]:
-    """Return a decorator that makes a function a hook: what it raises is reported, and `None` is returned instead."""
+    """Return a decorator that makes a function a hook: an exception is reported, and `None` returned."""
     HOOKS.add(name)
 
     def decorate(function: Callable[Concatenate[O, P], R]) -> Callable[Concatenate[O, P], R | None]:
@@ -58,7 +58,7 @@ def hook(name: str) -> Callable[[Callable[Concatenate[O, P], R]], Callable[Conca
 
 
 def report(name: str, error: Exception, observing: Observing | None) -> None:
-    """Count a failure, here and in the metrics of the `instrument()` it happened to; log the first one of each hook."""
+    """Count a failure, here and in the metrics of its `instrument()` call; log the first one of each hook."""
     message = f"groqscope could not observe a request at {name}; the request itself is not affected"
     log_failure_once(logger, message, error, name=name)
     if observing is None:

@@ -37,7 +37,7 @@ def parse_duration(text: str) -> float | None:
 
 
 def rate_limits(headers: Mapping[str, str]) -> RateLimitHeaders:
-    """Return the six `x-ratelimit-*` headers; what is missing or malformed stays `None`."""
+    """Return the six `x-ratelimit-*` headers; `None` for those that are missing or malformed."""
 
     def whole(name: str) -> int | None:
         value = headers.get(f"x-ratelimit-{name}")
@@ -70,7 +70,7 @@ def retry_after(headers: Mapping[str, str], now_unix: float) -> float | None:
     date = parsedate_tz(text)
     try:
         return None if date is None else max(0.0, mktime_tz(date) - now_unix)
-    except (ValueError, OverflowError):  # a year that no calendar has
+    except (ValueError, OverflowError):  # a year out of range
         return None
 
 

@@ -1,6 +1,6 @@
-"""Which hosts are Groq's: its own, and those that the user names because they pass requests on to Groq.
+"""The hosts of Groq: its own, and proxies and gateways that the user names.
 
-A client of another SDK than Groq's is observed only in requests to them.
+Clients of other SDKs than Groq's are observed only in requests to these.
 """
 
 import logging
@@ -20,14 +20,14 @@ logger = logging.getLogger("groqscope")
 
 
 def hosts(given: Iterable[str] | None) -> Hosts:
-    """Return Groq's host and the ones given, or those of the environment when none are given.
+    """Return Groq's host and the given ones; if none are given, those of the environment variable.
 
     Raises:
-        ValueError: one of those given is not `host` or `host:port`.
-        TypeError: they are one text.
+        ValueError: a given host is not `host` or `host:port`.
+        TypeError: one string is given instead of several.
     """
     if isinstance(given, str):
-        raise TypeError(f"groq_hosts takes several hosts, got a text: groq_hosts=[{given!r}]")
+        raise TypeError(f"groq_hosts takes a list of hosts, got a string: use groq_hosts=[{given!r}]")
     found: set[tuple[str, int | None]] = {(_GROQ, None)}
     if given is not None:
         found.update(map(_parsed, given))
@@ -36,14 +36,14 @@ def hosts(given: Iterable[str] | None) -> Hosts:
         try:
             found.add(_parsed(entry))
         except ValueError:
-            logger.warning("groqscope: an entry of %s is left out: it is not host or host:port", VARIABLE)
+            logger.warning("groqscope: an entry of %s is ignored, because it is not host or host:port", VARIABLE)
     return frozenset(found)
 
 
 def _parsed(entry: str) -> tuple[str, int | None]:
     match = _ENTRY.fullmatch(entry.strip())
     if match is None:
-        # The entry itself is not said: a URL may hold a password.
+        # Without the entry itself: a URL may contain a password.
         raise ValueError(
             "groq_hosts takes entries like proxy.example.com or 127.0.0.1:8080: a host, without scheme or path"
         )

@@ -1,7 +1,7 @@
-"""The HTTP libraries below the SDKs: httpx, and httpx2, whose classes have the same names and mean the same.
+"""The HTTP libraries that the SDKs use: httpx, and httpx2, which has the same classes.
 
-What an object is, is decided by the classes of every library that is imported: one that is not has made no object. So a
-client can be on either, and nothing but httpx is needed.
+An object is compared with the classes of each library that is imported, so that a client can use either, and only httpx
+is required.
 """
 
 import sys
@@ -22,17 +22,17 @@ def classes(*names: str) -> tuple[type, ...]:
 
 
 def is_response(value: object) -> TypeGuard[httpx.Response]:
-    """Return whether it is a response of one of the libraries."""
+    """Return whether a value is a response of one of the libraries."""
     return isinstance(value, classes("Response"))
 
 
 def is_request(value: object) -> TypeGuard[httpx.Request]:
-    """Return whether it is a request of one of the libraries."""
+    """Return whether a value is a request of one of the libraries."""
     return isinstance(value, classes("Request"))
 
 
 def library_of(response: Any) -> ModuleType:
-    """Return the library that a response is of."""
+    """Return the library that a response belongs to."""
     for name in _LIBRARIES:
         module = sys.modules.get(name)
         if module is not None and isinstance(response, module.Response):

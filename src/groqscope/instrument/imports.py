@@ -1,6 +1,6 @@
-"""Tells when a package is imported that was not yet: a finder before the others, which steps aside once it is loaded.
+"""Calls a function once a package is imported, by a finder in `sys.meta_path` that then removes itself.
 
-Until then each import of a module that is not loaded yet costs one comparison more.
+Until then, each first import of any module costs one more comparison.
 """
 
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger("groqscope")
 
 
 class _Finder(MetaPathFinder):
-    """Finds one package as everybody else does, and has its loader tell when it is loaded."""
+    """Finds one package by the other finders, and wraps its loader to be told when it is loaded."""
 
     def __init__(self, package: str, loaded: Callable[[], None]) -> None:
         self.package = package
@@ -29,7 +29,7 @@ class _Finder(MetaPathFinder):
         if fullname != self.package:
             return None
         for other in sys.meta_path:
-            # Asking whether a package is there is no import: this finder stays until one comes.
+            # `find_spec` is also called without an import following, so this finder stays in place.
             spec = None if other is self else other.find_spec(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
@@ -39,7 +39,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Telling:
-    """A loader that tells when its module is loaded; the module itself shows the loader that it has without us."""
+    """A loader that reports when its module is loaded; the module itself keeps its original loader."""
 
     def __init__(self, loader: Any, finder: _Finder) -> None:
         self._loader = loader
@@ -62,7 +62,7 @@ class _Telling:
 
 
 def when_imported(package: str, loaded: Callable[[], None]) -> MetaPathFinder | None:
-    """Call `loaded` when a package that is not imported is; `None` where it is already."""
+    """Call `loaded` once the package is imported. Return the finder that waits, `None` if it is imported already."""
     if package in sys.modules:
         return None
     finder = _Finder(package, loaded)
@@ -71,6 +71,6 @@ def when_imported(package: str, loaded: Callable[[], None]) -> MetaPathFinder | 
 
 
 def forget(finder: MetaPathFinder | None) -> None:
-    """Wait no longer."""
+    """Remove a finder, if it still waits."""
     if finder in sys.meta_path:
         sys.meta_path.remove(finder)

@@ -12,11 +12,11 @@ from groqscope.instrument import instrument, on_record, uninstrument
 from groqscope.timeline import RequestRecord
 
 _OTHER_CLIENTS = ("litellm",)
-"""Packages that can ask Groq without one of the SDKs that are observed."""
+"""Packages that can call Groq without one of the observed SDKs."""
 
 
 class _Unseen:
-    """Tells, at the end of a program without a single observed request, that its other clients are not observed."""
+    """Logs, at the end of a program with no observed request, that its other clients are not observed."""
 
     def __init__(self) -> None:
         self._forget = on_record(self._seen)
@@ -26,16 +26,16 @@ class _Unseen:
         self.forget()
 
     def forget(self) -> None:
-        """Tell nothing."""
+        """Cancel the message."""
         self._forget()
         atexit.unregister(self.say)
 
     def say(self) -> None:
-        """Tell it, if such clients are in use."""
+        """Log the message, if such clients are imported and no request was observed."""
         others = [name for name in _OTHER_CLIENTS if name in sys.modules]
         if others:
             logging.getLogger("groqscope").warning(
-                "groqscope: no request of groq or openai was observed. What %s asks of Groq is not seen.",
+                "groqscope: no request by groq or openai was observed. Requests to Groq by %s are not observed.",
                 " and ".join(others),
             )
 
@@ -43,14 +43,14 @@ class _Unseen:
 class GroqInstrumentor(BaseInstrumentor):
     """The entry point `groq` of `opentelemetry_instrumentor`, for `opentelemetry-instrument python app.py`.
 
-    Where nobody has set providers, it configures groqscope's own, so that no distribution is needed. A setting that
-    cannot be used is an error in the log: raised, it would keep the agent from its other instrumentations.
+    If no providers are set, it calls `groqscope.configure()`, so that no distribution is needed. A setting that cannot
+    be used is logged as an error: an exception would keep the agent from loading the other instrumentations.
     """
 
     _unseen: _Unseen | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Name what is instrumented."""
+        """Return the packages that are instrumented."""
         return ("groq >= 0.35",)
 
     def _instrument(self, **kwargs: Any) -> None:

@@ -1,10 +1,10 @@
-"""Requests in flight: each ends exactly once, whoever notices first, and none is left when the process exits or forks.
+"""Requests in flight: each ends exactly once, and all are ended when the process exits or let go when it forks.
 
 Requests that are open when the process ends are exported too. That must happen before any provider shuts down, whatever
-the order in which exit handlers were registered, so it hangs on the interpreter's earlier hook
-(`threading._register_atexit`, which `concurrent.futures` uses too): it runs when the main thread is through, before
-threads are joined and before `atexit`. While other threads run, it only puts itself first among the `atexit` handlers,
-which run when those threads are through.
+the order in which exit handlers were registered, so it uses the interpreter's earlier hook
+(`threading._register_atexit`, as `concurrent.futures` does), which runs when the main thread has finished, before
+threads are joined and before `atexit`. If other threads still run, it registers an `atexit` handler, which runs first
+and when those threads have finished.
 """
 
 import atexit
@@ -26,15 +26,15 @@ _collecting: int | None = None
 class OpenRequest:
     """A request that is in flight from `opened()` to the first `finish()`; later ones change nothing.
 
-    An interrupt (Ctrl-C, a cancelled task) may come between any two lines: whoever ends the request and is interrupted
-    lets go of it before the interrupt goes on to the caller.
+    An interrupt (Ctrl-C, a cancelled task) may come between any two lines. If it comes while the request is being
+    ended, the request is let go before the interrupt reaches the caller.
     """
 
     __slots__ = ("__weakref__", "_ends", "_pid")
 
     def __init__(self) -> None:
         self._ends: list[object] = []
-        """Whoever ends the request adds itself; the first one does it."""
+        """Each call of `finish` appends an object; the one that is first in the list ends the request."""
         self._pid = os.getpid()
 
     def opened(self) -> None:
@@ -67,7 +67,7 @@ class OpenRequest:
     def abandon(self) -> None:
         """End the request because nobody holds its stream any more.
 
-        Inside a garbage collection nothing may take a lock, so the rest is left to the worker then.
+        During a garbage collection no lock may be taken, so the worker thread does the rest then.
         """
         if _collecting == threading.get_ident():
             worker.put_unlocked(lambda: self.finish("abandoned"))
@@ -75,20 +75,20 @@ class OpenRequest:
             self.finish("abandoned")
 
     def _settle(self, outcome: Outcome, error: BaseException | None) -> None:
-        """Do what is done at the end, which is called once."""
+        """Make the record and end the spans; called once."""
         raise NotImplementedError  # the recorder says how; only the order of ending is kept here
 
     def _give_up(self) -> None:
-        """Do the least that has to be done, because `_settle` did not come to its end."""
+        """Do the minimum, because `_settle` was interrupted or failed."""
         raise NotImplementedError  # the recorder says how; only the order of ending is kept here
 
     def disown(self) -> None:
-        """Let go of the request in a forked child: it is the parent's to export."""
+        """Let go of the request in a forked child: the parent exports it."""
         raise NotImplementedError  # the recorder says how; only the order of ending is kept here
 
 
 def flush() -> None:
-    """Hand everything that has ended so far to the providers."""
+    """Wait until the metrics of all requests that have ended are recorded."""
     worker.drain()
 
 
@@ -114,12 +114,12 @@ def _watch_the_process() -> None:
     atexit.register(_abandon_all)
     before_termination(_abandon_all)
     _fork.register(after_in_child=_forked)
-    # Last, so that an interrupt leaves nothing out; what is registered twice does no harm.
+    # Last, so that after an interrupt it is done again; registering twice is harmless.
     _watching = True
 
 
 def _forked() -> None:
-    """Let go, in a child, of what its parent has in flight."""
+    """Let go, in a forked child, of the requests that its parent has in flight."""
     global _collecting  # noqa: PLW0603 - as below
     for request in _open:
         request.disown()
@@ -133,7 +133,7 @@ def _on_collection(phase: str, _info: dict[str, int]) -> None:
 
 
 def _main_thread_ends() -> None:
-    """End what is open, unless other threads may go on with it; then `atexit` does, before all other handlers."""
+    """End open requests. If other threads may still use them, let an `atexit` handler do so, before all others."""
     atexit.unregister(_abandon_all)
     atexit.register(_abandon_all)
     main = threading.main_thread()

@@ -1,8 +1,8 @@
-"""Recorder: one request, from the hooks to its record.
+"""Recorder: observes one request, from the call to its record.
 
-Holds the timeline and reads the clock; every method that runs inside the caller's request is a hook and cannot raise.
-Whoever notices the end first ends it: the stream's end, `close()`, an error, the garbage collector, the exit of the
-process (`lifecycle`).
+It holds the timeline and reads the clock; every method that runs inside the caller's request is a hook and cannot
+raise. The first of these ends it: the stream's end, `close()`, an error, the garbage collector, the exit of the process
+(`lifecycle`).
 """
 
 import time
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from groq._models import FinalRequestOptions
 
 RECORDER_EXTENSION: Final = "groqscope"
-"""The name of the extension of an httpx request that holds its recorder."""
+"""The extension of an httpx request in which its recorder is kept."""
 
 _MAX_HEADERS: Final = 256
 _MAX_HEADER: Final = 512
-"""Headers of an answer that are looked at, and bytes of each."""
+"""At most so many headers of an answer are read, and so many bytes of each."""
 
 Trace = Callable[[str, Mapping[str, Any]], Any]
 
@@ -85,12 +85,12 @@ class Recorder(OpenRequest):
         if scope.cache_doctor and api.content is not None and prompts.memory.caches(request.get("model")):
             self._prompt = self._read_prompt(api.content, body)
         self.adopted = False
-        """A stream of ours reads the response, so its byte stream is not observed."""
+        """An instrumented stream reads the response, so its byte stream is not observed as well."""
         self.watched = False
         """The response's byte stream is observed."""
         self._chained: Trace | None = None
         self._asked_by: tuple[httpx.Headers, tuple[str | None, ...]] | None = None
-        """A request's headers, which an auth flow changes in place, and the credentials that its answer refused."""
+        """A request's headers, which an auth flow changes in place, and the credentials that were rejected."""
         self._sent_headers: httpx.Headers | None = None
         self._url: httpx.URL | None = None
         self._headers: tuple[int, list[tuple[bytes, bytes]], float] | None = None
@@ -98,7 +98,7 @@ class Recorder(OpenRequest):
         self._record: RequestRecord | None = None
         self._outcome: Outcome | None = None
         self.error_type: str | None = None
-        # Last: a span that has begun is one that will end.
+        # Last, so that a span which has begun will also end.
         try:
             self.begun: Begun = telemetry.begin(request, start_unix, method=options.method.upper())
             self.timeline.traced(self.begun.identity)
@@ -112,7 +112,7 @@ class Recorder(OpenRequest):
 
     @hook("prepared")
     def prepared(self, request: httpx.Request, *, asynchronous: bool) -> None:
-        """An attempt begins: ask the transport to tell its steps. A trace callback that is there is called first."""
+        """An attempt begins: ask for the transport's trace events. A trace callback of the caller's is called first."""
         t = self.now()
         size = request.headers.get("content-length")
         self.timeline.prepared(t, int(size) if size is not None and size.isdecimal() else None)
@@ -136,7 +136,7 @@ class Recorder(OpenRequest):
     @hook("trace")
     def _traced(self, name: str, info: Mapping[str, Any]) -> None:
         if not self.open:
-            # Somebody sends the request once more, of his own accord.
+            # The request is sent again, by other code than the SDK's.
             return
         event = name[name.find(".") + 1 :]
         step = _STEPS.get(event)
@@ -153,7 +153,7 @@ class Recorder(OpenRequest):
             self.timeline.broke(self.now(), _transport_error_type(info.get("exception")))
 
     def _headers_came(self, told: Any) -> None:
-        """Note what a transport received: `(status, headers)`, in HTTP/1.1 with the version and the reason between."""
+        """Note a transport's `(status, headers)`; in HTTP/1.1 version and reason phrase are part of it."""
         t = self.now()
         fields: Any = told if isinstance(told, tuple) else ()
         status = next((field for field in fields if type(field) is int), None)
@@ -191,7 +191,7 @@ class Recorder(OpenRequest):
         t = self.now()
         self.timeline.answered(t, response.status_code, unseen=True)
         if response.is_closed:
-            # Its body is read; a transport without trace events has not said so.
+            # The body is read already, but a transport without trace events did not report it.
             self.timeline.last_byte(t, len(response.content))
         self._headers = (response.status_code, response.headers.raw, time.time())
 
@@ -205,7 +205,7 @@ class Recorder(OpenRequest):
         elif self.adopted or self.watched:
             self._give_back()
         else:
-            # Nobody will tell how it ends: its reader is not ours, or wrapping it failed.
+            # Its end cannot be observed: the reader is not ours, or wrapping failed.
             self.finish("abandoned")
 
     @hook("returned")
@@ -229,7 +229,7 @@ class Recorder(OpenRequest):
             records.remember(result, self)
 
     def body(self, content: bytes, t: int) -> None:
-        """Read an answer that the SDK has not parsed (yet) from its bytes."""
+        """Read an answer from its bytes, because the SDK has not parsed it (yet)."""
         self._observe(self.api.parse(content), t)
 
     def _observe(self, result: Any, t: int) -> None:
@@ -239,11 +239,11 @@ class Recorder(OpenRequest):
 
     @hook("observe_chunks")
     def chunk_observer(self) -> Callable[..., None]:
-        """Return the function that is told each chunk."""
+        """Return the function to be called with each chunk."""
         return self.api.observer(self.timeline, self.content)
 
     def exhausted(self, size: int | None = None) -> None:
-        """The body has been read to its end; it has `size` bytes, where it is not a stream of events."""
+        """The body has been read to its end; `size` is its length in bytes, if it is not a stream of events."""
         self.finish(self._exhausted(size) or "abandoned")
 
     @hook("last_byte")
@@ -253,20 +253,20 @@ class Recorder(OpenRequest):
 
     @hook("closing")
     def closing(self) -> None:
-        """The caller closes the stream, or what its bytes are read from."""
+        """The caller closes the stream or the response."""
         self.timeline.closing(self.now())
 
     @hook("bytes.closed")
     def response_closed(self) -> None:
-        """The response of a stream of ours is closed; it may be by the caller, or by the end of its body."""
-        # While the stream is asked for more, it is the end of the body that closes the response.
+        """The response of an instrumented stream is closed, by the caller or by the end of its body."""
+        # If the stream is waiting for a chunk, the end of the body closes the response.
         if self.open and self.timeline.held_by_caller:
             self.closing()
             self.finish("closed")
 
     @hook("parsed")
     def parsed(self, answer: Any) -> None:
-        """The SDK made an answer of a body, now or when the caller asks for it."""
+        """The SDK has parsed the body."""
         records.remember(answer, self)
 
     @hook("failed")
@@ -279,7 +279,7 @@ class Recorder(OpenRequest):
             self.timeline.answered(self.now(), None, unseen=True)
 
     def failed(self, error: BaseException, *, native: bool = True) -> None:
-        """An error reaches the caller; `native`: the transport would have shown its phases."""
+        """An error reaches the caller; `native`: the transport emits trace events."""
         try:
             self._note_failure(error, native=native)
         finally:
@@ -293,12 +293,12 @@ class Recorder(OpenRequest):
             self._give_up()
 
     def disown(self) -> None:
-        """Let go of the span: it is the parent process's to export."""
+        """Let go of the span: the parent process exports it."""
         disown(self.begun.span)
 
     @hook("give_up")
     def _give_up(self) -> None:
-        """Ending it failed: at least its span ends."""
+        """Ending the request failed: end at least its span."""
         self.telemetry.give_up(self.begun)
 
     @hook("finish")
@@ -314,7 +314,7 @@ class Recorder(OpenRequest):
 
     @property
     def record(self) -> RequestRecord:
-        """The record; as of now while the request runs, made when first asked for once it has ended."""
+        """The record: while the request runs, as of now; afterwards made on first access."""
         if self._record is None:
             headers = self._told_by_headers()
             if self._outcome is None:
@@ -358,8 +358,8 @@ class Recorder(OpenRequest):
         return prompts.memory.add(self._prompt, usage, account=account, model=model, began=began, ended=ended)
 
     def _told_by_headers(self) -> ResponseFacts:
-        """Return what the answer's headers tell, which nobody needs before the record."""
-        found = self._headers  # once: another thread may make the record at the same time
+        """Return the facts in the answer's headers; parsed only when the record is made."""
+        found = self._headers  # read once: another thread may be making the record too
         if found is None:
             return {}
         status, raw, now_unix = found
@@ -377,7 +377,7 @@ class Recorder(OpenRequest):
 
 
 begin = hook("begin")(Recorder)
-"""Begin to observe a request; `None` when that fails, and the request goes on without."""
+"""Begin to observe a request; `None` if that fails, and the request goes on unobserved."""
 
 
 def _credentials(headers: httpx.Headers) -> tuple[str | None, ...]:
@@ -385,13 +385,13 @@ def _credentials(headers: httpx.Headers) -> tuple[str | None, ...]:
 
 
 def _transport_error_type(error: object) -> str:
-    """Name what broke a step as `error_type_of` names it to the SDK; httpcore's classes have the names of httpx's."""
+    """Return the error type of a failed step, as `error_type_of` does; httpcore's classes are named like httpx's."""
     name = type(error).__name__
     return "timeout" if name.endswith("Timeout") else name
 
 
 def _status_error_type(response: httpx.Response) -> str:
-    """Groq's error code where the body is at hand, else the status."""
+    """Return Groq's error code if the body has been read, else the status."""
     if response.is_stream_consumed or response.is_closed:
         try:
             code = response.json()["error"]["code"]

@@ -1,4 +1,4 @@
-"""Records for the program: by the answer they belong to, and to callbacks as requests end."""
+"""Gives records to the program: by the answer they belong to, and to callbacks when requests end."""
 
 import weakref
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _callbacks: list[Callable[[RequestRecord], None]] = []
 
 
 def remember(answer: Any, request: Recorded) -> None:
-    """Let `record_of(answer)` find the request for as long as the answer lives. Nothing is added to the answer."""
+    """Let `record_of(answer)` find the request as long as the answer exists. Nothing is stored on the answer."""
     key = id(answer)
     try:
         reference = weakref.ref(answer, lambda _: _answers.pop(key, None))
@@ -38,9 +38,9 @@ def recall(answer: Any) -> Recorded | None:
 
 
 def on_record(callback: Callable[[RequestRecord], None]) -> Callable[[], None]:
-    """Call `callback` with the record of every request that ends, in the thread it ends in, until the result is called.
+    """Call `callback` with the record of every request that ends, in the thread in which it ends.
 
-    What the callback raises is logged and counted, never raised.
+    Calling the returned function stops this. An exception of the callback is logged and counted, never raised.
     """
     _callbacks.append(callback)
 

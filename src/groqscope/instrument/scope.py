@@ -1,4 +1,4 @@
-"""What one `instrument()` decides about the clients it covers."""
+"""The settings of one `instrument()` call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ class Scope:
 
     telemetry: Telemetry
     fast_path: bool = True
-    """Build chunks and completions in `fastpath`, instead of leaving it to the SDK."""
+    """Whether `fastpath` builds chunks and completions, instead of the SDK."""
     family: Family = GROQ
     hosts: Hosts = frozenset()
-    """Where requests are observed of a family that asks others than Groq too."""
+    """The hosts in requests to which a family is observed that is not Groq's own."""
     cache_doctor: bool = True
-    """Look for the reason where a prompt was not cached."""
+    """Whether to look for the reason if a prompt was not cached."""
     now: Clock = monotonic_ns
     originals: dict[str, Any] = field(default_factory=dict[str, Any])
-    """The SDK's methods in whose place ours stand."""
+    """The SDK's methods that ours have replaced."""

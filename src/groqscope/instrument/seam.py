@@ -1,9 +1,9 @@
-"""The one seam: what the SDK's clients are made to tell.
+"""The seam: the five methods of the SDK's clients that groqscope replaces in order to observe requests.
 
 Every request of the SDK goes through `request`; each attempt through `_prepare_request`, each back-off through
-`_sleep_for_retry`, each answer through `_process_response` and `_process_response_data`. These five are replaced on a
-class: on the two of an SDK for the whole process, or on a subclass made for one client, to which that client is moved,
-so that its copies (`with_options`) inherit them. `families` names the SDKs that are built so.
+`_sleep_for_retry`, each answer through `_process_response` and `_process_response_data`. For the whole process they are
+replaced on the two client classes of an SDK; for one client on a subclass to which the client is moved, so that its
+copies (`with_options`) inherit them. The SDKs are in `families`.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ from groqscope.instrument.scope import Scope
 from groqscope.instrument.streams import instrumented
 
 _current: ContextVar[tuple[Recorder, Any] | None] = ContextVar("groqscope_recorder", default=None)
-"""The request that is under way, and the client whose it is."""
+"""The recorder of the current call, and the client that makes it."""
 _MARK: Final = "_groqscope_scope"
 
 
@@ -43,7 +43,7 @@ def install(cls: type, scope: Scope) -> None:
 
 
 def remove(cls: type) -> None:
-    """Take them back."""
+    """Put the original methods back."""
     scope: Scope | None = cls.__dict__.get(_MARK)
     if scope is None:
         return
@@ -58,7 +58,7 @@ def remove(cls: type) -> None:
 
 
 def is_instrumented(target: Any) -> bool:
-    """Whether a class or a client is observed; a mock, which has every attribute, is not."""
+    """Return whether a class or a client is observed; a mock, which has every attribute, is not."""
     try:
         return type(getattr(target, _MARK, None)) is Scope
     except Exception:  # noqa: BLE001 - a strict fake may raise what it likes for a name it does not know
@@ -79,29 +79,29 @@ def _enter(recorder: Recorder, client: Any, entered: list[Token[Any]]) -> None:
 
 
 def _leave(entered: list[Token[Any]]) -> None:
-    """Undo what `_enter` did, as far as that is not done."""
+    """Undo `_enter`, as far as it got and as it is not undone yet."""
     try:
         if len(entered) > 1:
             _current.reset(entered.pop())
     except ValueError:
-        # A coroutine that was thrown away is closed in another context, where the tokens are not valid; its own is
-        # gone.
+        # A coroutine that was never awaited to its end is closed in another context, in which the tokens are not
+        # valid; its own context no longer exists.
         entered.clear()
     if entered:
         otel_context.detach(entered.pop())
 
 
 def _governs(scope: Scope, client: Any) -> bool:
-    """Whether a client is observed by this scope.
+    """Return whether a client is observed by this scope.
 
-    Where a client of a class of the user's own was observed, and then the process, a method of that class calls the
-    SDK's, and both are replaced: the nearer scope is the client's, the other lets the call pass.
+    A client of the user's own subclass may be observed, and then the process too: then the replaced method of the
+    subclass calls the replaced method of the SDK. The scope nearer to the client observes, the other does nothing.
     """
     return getattr(client, _MARK, None) is scope
 
 
 def _recorder(scope: Scope, client: Any) -> Recorder | None:
-    """Find the recorder of this call; one inside an observed call, suppressed or of another client's, has none."""
+    """Return the recorder of this call; a call within it that is suppressed, or of another client, has none."""
     found = _current.get()
     if found is None or found[1] is not client or not _governs(scope, client):
         return None
@@ -110,13 +110,13 @@ def _recorder(scope: Scope, client: Any) -> Recorder | None:
 
 @hook("asks_groq")
 def _asks_groq(scope: Scope, client: Any, options: Any) -> bool:
-    """Whether a request goes to a host of Groq's."""
+    """Return whether a request goes to one of Groq's hosts."""
     return is_at(target(client, options), scope.hosts)
 
 
 @hook("native")
 def _native(_scope: Scope, client: Any) -> bool:
-    """Whether the client's transport tells its steps."""
+    """Return whether the client's transport emits trace events."""
     transport = getattr(getattr(client, "_client", None), "_transport", None)
     return isinstance(transport, classes("HTTPTransport", "AsyncHTTPTransport"))
 
@@ -142,7 +142,7 @@ def _wrap_request(original: Callable[..., Any], scope: Scope) -> Callable[..., A
             recorder.returned(result)
             return result
         except BaseException:
-            # Nothing is left to do, unless an interrupt came between two of the lines above.
+            # Everything is done already, unless an interrupt came between two of the lines above.
             _leave(entered)
             if recorder is not None:
                 recorder.finish("cancelled")
@@ -172,7 +172,7 @@ def _wrap_request_async(original: Callable[..., Any], scope: Scope) -> Callable[
             recorder.returned(result)
             return result
         except BaseException:
-            # Nothing is left to do, unless an interrupt came between two of the lines above.
+            # Everything is done already, unless an interrupt came between two of the lines above.
             _leave(entered)
             if recorder is not None:
                 recorder.finish("cancelled")
@@ -233,14 +233,14 @@ def _wrap_sleep_async(original: Callable[..., Any], scope: Scope) -> Callable[..
 
 @hook("observed")
 def _observed(scope: Scope, client: Any, kwargs: dict[str, Any]) -> None:
-    """Note the answer, and have a stream of ours made of it."""
+    """Note the answer, and replace the stream class by the instrumented one."""
     response = kwargs.get("response")
     if not is_response(response) or not _governs(scope, client):
         return
     extensions = response.request.extensions
     recorder = extensions.get(RECORDER_EXTENSION)
     if recorder is None and (recorder := _recorder(scope, client)) is not None:
-        # A client class with a `_prepare_request` of its own has not called ours.
+        # The `_prepare_request` of a user's client class may not call the SDK's, so ours was not called.
         extensions[RECORDER_EXTENSION] = recorder
     if not isinstance(recorder, Recorder):
         return
@@ -306,7 +306,7 @@ _WRAPPERS: Final[Mapping[tuple[str, bool], Callable[[Callable[..., Any], Scope],
 
 
 def recorder_of(target: Any) -> Recorder | None:
-    """Find the recorder of a stream, a raw response or an error, by the request it belongs to."""
+    """Return the recorder of a stream, a raw response or an error, by the request it belongs to."""
     for candidate in (target, getattr(target, "response", None), getattr(target, "http_response", None)):
         request = candidate if is_request(candidate) else _request_of(candidate)
         if request is not None and isinstance(found := request.extensions.get(RECORDER_EXTENSION), Recorder):
@@ -318,6 +318,6 @@ def _request_of(target: Any) -> httpx.Request | None:
     try:
         request = getattr(target, "request", None)
     except RuntimeError:
-        # httpx: a response or an error that belongs to no request.
+        # httpx raises this for a response or an error without a request.
         return None
     return request if is_request(request) else None

@@ -1,9 +1,9 @@
-"""The instrumented streams: an SDK's `Stream` and `AsyncStream`; Groq's have a faster way from bytes to chunks.
+"""The instrumented streams: subclasses of an SDK's `Stream` and `AsyncStream`.
 
-`Reader` tells the request what comes and goes. `ChunkReader` makes the chunks itself, bytes in, chunks out;
-`SDKReader` is told what the SDK's own stream reads and returns. The two iterators around each differ in `await` only.
-The iterator, not the stream, owns the request's end, because `for chunk in client…create(stream=True)` keeps
-nothing else alive.
+A `Reader` tells the recorder what is read and returned. For Groq's SDK, `ChunkReader` decodes the bytes to chunks
+itself; for others, `SDKReader` observes what the SDK's own stream reads and returns. The two iterators for each reader
+differ only in `await`. The iterator, not the stream, owns the request's end, because `for chunk in
+client…create(stream=True)` keeps only the iterator alive.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -26,16 +26,16 @@ from groqscope.timeline import Channel, Outcome, Timeline
 T = TypeVar("T")
 
 STREAM: Final = "stream"
-"""The hook of what happens for every chunk, where a call more would cost too much."""
+"""The hook for what is done per chunk; without a wrapper, because one more call per chunk would cost too much."""
 HOOKS.add(STREAM)
 _UNREAD: Final = Timeline(0, 0, {})
-"""The timeline of whatever is part of no record, which nobody reads."""
+"""The timeline of streams that are not observed; nothing reads it."""
 _OBSERVE_UNREAD: Final = chunk_observer(_UNREAD)
 _CHANNELS: Final = {"content": Channel.CONTENT, "reasoning": Channel.REASONING}
 
 
 class Reader:
-    """Tells the request of one stream what comes and goes."""
+    """Tells the recorder of one stream what is read and returned."""
 
     __slots__ = ("_observe", "_read_ns", "leaving", "now", "over", "recorder", "timeline")
 
@@ -44,17 +44,17 @@ class Reader:
         self.recorder = recorder
         self.over = False
         self.leaving: Outcome = "closed"
-        """How the request ends when the stream is closed now."""
+        """The outcome if the stream is closed now."""
         self.now = monotonic_ns if recorder is None else recorder.now
         self.timeline = _UNREAD if recorder is None else recorder.timeline
         self._observe = (None if recorder is None else recorder.chunk_observer()) or _OBSERVE_UNREAD
 
     def give_up(self, error: Exception) -> None:
-        """Count a failure of ours. The request's record stays what it is and ends as the stream does."""
+        """Report a failure of ours. The record keeps what it has, and ends with the stream."""
         report(STREAM, error, self.recorder)
 
     def finished(self) -> None:
-        """Nothing more comes."""
+        """The stream has ended."""
         self.over = True
         if self.recorder is not None:
             self.recorder.exhausted()
@@ -71,12 +71,12 @@ class Reader:
             self.recorder.closing()
 
     def leave(self, error: type[BaseException] | None) -> None:
-        """A `with` block ends; a cancelled task leaves it by an exception that is none of the usual ones."""
+        """A `with` block ends; when a task is cancelled, the exception is not an `Exception`."""
         if error is not None and not issubclass(error, (Exception, GeneratorExit)):
             self.leaving = "cancelled"
 
     def closed(self) -> None:
-        """The stream is closed; what was read already can still be taken."""
+        """The stream is closed; chunks that were read already can still be taken."""
         if self.recorder is not None:
             self.recorder.finish(self.leaving)
             self.timeline, self._observe = _UNREAD, _OBSERVE_UNREAD
@@ -88,7 +88,7 @@ class Reader:
 
 
 class ChunkReader(Reader):
-    """Takes the chunks of one stream from its bytes."""
+    """Decodes the bytes of one stream to chunks."""
 
     __slots__ = ("decoder",)
 
@@ -98,15 +98,15 @@ class ChunkReader(Reader):
         self.decoder = ChunkDecoder(
             partial(client._process_response_data, cast_to=cast_to, response=response),  # noqa: SLF001 - as the SDK's own streams
             response.request,
-            # Not a method of this reader: a circle would keep an abandoned stream from ending at once.
+            # Not a method of this reader: a reference cycle would keep an abandoned stream from ending at once.
             partial(report, STREAM, observing=recorder),
             fast=fast and not client._strict_response_validation,  # noqa: SLF001
-            # Where content is kept, each chunk has to be looked at.
+            # If content is recorded, each chunk has to be looked at.
             learns=recorder is None or recorder.content is None,
         )
 
     def feed(self, data: bytes) -> Any:
-        """Take what a read brought and return the first chunk in it, or `None`. Raises as `ChunkDecoder.feed`."""
+        """Take bytes and return the first chunk that they complete, or `None`. Raises as `ChunkDecoder.feed`."""
         try:
             self._read_ns = self.now()
             self.timeline.received(len(data))
@@ -142,7 +142,7 @@ class ChunkReader(Reader):
 
 
 class SDKReader(Reader):
-    """Is told what the SDK's own stream makes of its bytes."""
+    """Observes the chunks that the SDK's own stream returns."""
 
     __slots__ = ("_events",)
 
@@ -151,7 +151,7 @@ class SDKReader(Reader):
         self._events = events
 
     def told(self, chunk: Any) -> Any:
-        """The SDK made a chunk, which is returned."""
+        """Observe a chunk of the SDK's, and return it."""
         try:
             self._observe(chunk, self._events.read_ns, valid=False)
             self.timeline.returned(self.now())
@@ -161,9 +161,10 @@ class SDKReader(Reader):
 
 
 class EventDecoder:
-    """The SDK's decoder of server-sent events, which tells when bytes came, and that `[DONE]` did.
+    """The SDK's decoder of server-sent events, which also notes when bytes and `[DONE]` were read.
 
-    No reader: the SDK's stream holds this one, and would in a circle hold the reader of a stream that is abandoned.
+    It does not refer to the reader: the SDK's stream refers to this decoder, and a reference cycle would keep an
+    abandoned stream from ending at once.
     """
 
     def __init__(self, decoder: Any, recorder: Recorder | None) -> None:
@@ -198,7 +199,7 @@ class EventDecoder:
 
 
 class _AsyncMap(Generic[T]):
-    """`map` for an asynchronous iterator; no generator, which would have to be closed."""
+    """`map` for an asynchronous iterator; not a generator, because that would have to be closed."""
 
     __slots__ = ("_function", "_items")
 
@@ -285,7 +286,7 @@ class AsyncChunkIterator(Generic[T]):
         return chunk
 
     async def aclose(self) -> None:
-        """Nothing: as with the SDK's iterator, the stream stays open until it is closed itself."""
+        """Do nothing: as with the SDK's iterator, the stream stays open until it is closed itself."""
 
 
 class SDKIterator(Generic[T]):
@@ -350,11 +351,11 @@ class AsyncSDKIterator(Generic[T]):
         return reader.told(chunk)
 
     async def aclose(self) -> None:
-        """Nothing: as with the SDK's iterator, the stream stays open until it is closed itself."""
+        """Do nothing: as with the SDK's iterator, the stream stays open until it is closed itself."""
 
 
 def _decoded(response: Response) -> bool:
-    """Whether httpx has to decode the bytes, or has read them already."""
+    """Return whether httpx has to decode the bytes, or has read them already."""
     return "content-encoding" in response.headers or hasattr(response, "_content")
 
 
@@ -366,7 +367,7 @@ class _Instrumented:
     """The SDK's class."""
     _of_bytes: ClassVar[Any]
     _of_chunks: ClassVar[Any]
-    """The iterators, over bytes and over what the SDK's stream returns."""
+    """The iterators: over bytes, and over the chunks of the SDK's stream."""
     _reader: Reader
 
     def __init__(self, *, cast_to: Any, response: Response, client: Any, options: Any = None) -> None:
@@ -380,7 +381,7 @@ class _Instrumented:
             self._reader = reader = ChunkReader(client, cast_to, response, recorder)
             self._iterator = self._of_bytes(reader, response)
         else:
-            # A stream of its own, for it holds its iterator in a circle: an abandoned stream shall end at once.
+            # A separate stream: it and its iterator are a reference cycle, but an abandoned stream must end at once.
             inner = self._sdks(cast_to=cast_to, response=response, client=client, options=options)
             vars(self).update(vars(inner))
             inner._decoder = events = EventDecoder(inner._decoder, recorder)  # noqa: SLF001
@@ -454,7 +455,7 @@ class InstrumentedAsyncStream(_Asynchronous[T], AsyncStream[T], Generic[T]):
 
 @cache
 def instrumented(family: Family) -> Mapping[Any, Any]:
-    """Return the class of ours for each stream class of an SDK."""
+    """Return the instrumented class for each stream class of an SDK."""
     if family is GROQ:
         return {Stream: InstrumentedStream, AsyncStream: InstrumentedAsyncStream}
     return {
@@ -465,7 +466,7 @@ def instrumented(family: Family) -> Mapping[Any, Any]:
 
 def _derived(family: Family, observed: Any, sdks: Any) -> Any:
     own = {"__module__": __name__, "__doc__": f"`{family.package}.{sdks.__name__}`, observed."}
-    # Each with its argument: the SDK looks through them for the type of a chunk.
+    # With type arguments, in which the SDK looks for the type of a chunk.
     bases = (observed[T], sdks[T], Generic[T])  # pyright: ignore[reportGeneralTypeIssues] - a class made here
     return new_class(
         f"Instrumented{sdks.__name__}", bases, exec_body=lambda space: space.update(own, _family=family, _sdks=sdks)
@@ -473,7 +474,7 @@ def _derived(family: Family, observed: Any, sdks: Any) -> Any:
 
 
 def _adopting(response: Response) -> Recorder | None:
-    """Find the request whose answer a stream of ours reads from here on."""
+    """Return the open recorder of a response, and note that an instrumented stream reads it."""
     found = response.request.extensions.get(RECORDER_EXTENSION)
     recorder = found if isinstance(found, Recorder) and found.open else None
     if recorder is not None:

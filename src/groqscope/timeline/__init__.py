@@ -1,4 +1,4 @@
-"""What happened when, and the record that follows from it: pure, without a clock, without I/O."""
+"""The timeline of a request and the record made from it: no clock, no I/O."""
 
 from groqscope.timeline.record import (
     PHASE_NAMES,

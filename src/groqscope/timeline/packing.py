@@ -1,6 +1,6 @@
 """Arrival times as a short string of digits: `stride;first,gap,gap,…` in whole microseconds.
 
-Only digits, `;` and `,` occur, so that no scrubber takes the string for a secret.
+Only digits, `;` and `,` occur, so that no scrubber mistakes the string for a secret.
 """
 
 import re
@@ -15,7 +15,7 @@ MAX_PACKED = 1024
 
 
 def pack(times_us: tuple[int, ...], stride: int) -> str:
-    """Write non-decreasing times as text."""
+    """Return non-decreasing times as text."""
     previous = 0
     gaps: list[str] = []
     for time in times_us:
@@ -25,10 +25,10 @@ def pack(times_us: tuple[int, ...], stride: int) -> str:
 
 
 def unpack(text: str) -> tuple[tuple[int, ...], int]:
-    """Read the text that `pack` wrote.
+    """Return the times and the stride in a text that `pack` made.
 
     Raises:
-        ValueError: the text is something else.
+        ValueError: the text is not one of `pack`'s.
     """
     stride, _, gaps = text.partition(";")
     if not _PACKED.fullmatch(text) or not int(stride):
@@ -42,7 +42,7 @@ def is_cut(text: str) -> bool:
 
 
 def fit(times_us: tuple[int, ...], stride: int) -> tuple[tuple[int, ...], int]:
-    """Drop every second time until the text fits into `MAX_PACKED`."""
+    """Return the times and the stride, with every second time dropped until the text fits into `MAX_PACKED`."""
     while len(pack(times_us, stride)) > MAX_PACKED:
         times_us, stride = times_us[::2], stride * 2
     return times_us, stride

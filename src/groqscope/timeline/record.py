@@ -2,10 +2,10 @@
 
 The one data model of the project. Spans, metrics, reports and the caller's own code are views of it, and spans are read
 back into it. Its units: `*_ns` are integer nanoseconds (durations, or offsets from the moment the call was issued),
-`start_unix_ns` is the wall clock. What Groq reports in seconds stays the float it was. `None` means "not known" or "did
-not happen"; it is never written as 0.
+`start_unix_ns` is the wall clock. Times that Groq reports in seconds stay floats. `None` means "not known" or "did not
+happen"; it is never written as 0.
 
-The names under which each field is exported stand in `groqscope.semconv.FIELDS`.
+The attribute names of all fields are in `groqscope.semconv.FIELDS`.
 """
 
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ block before that. `abandoned`: garbage-collected, or open when the process ende
 class Phases:
     """The exact partition of a request's duration, in nanoseconds; `None` is a phase that did not happen.
 
-    In the order in which they happen, except `consume`, which is the sum of the caller's own turns. The boundaries
-    stand in `docs/phases.md`.
+    In the order in which they happen, except `consume`, the sum of all times during which the caller had control. Their
+    boundaries are defined in `docs/phases.md`.
     """
 
     prepare: int | None = None
@@ -51,12 +51,12 @@ class Phases:
                 yield name, length
 
     def total(self) -> int:
-        """Sum up all phases: the duration of the request, to the nanosecond."""
+        """The sum of all phases: the duration of the request, to the nanosecond."""
         return sum(length for _, length in self.items())
 
     @property
     def wait(self) -> int | None:
-        """The wait for the first token (not streamed: for the body), the SDK in control, as one stretch."""
+        """The wait for the first token (if not streamed: for the body) while the SDK had control."""
         parts = [p for p in (self.queue, self.prefill, self.network, self.generate) if p is not None]
         return sum(parts) if parts else None
 
@@ -69,30 +69,30 @@ _REDIRECTS = range(300, 400)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One HTTP exchange inside the call: the SDK retries by itself, and a transport below it may too."""
+    """One HTTP exchange of the call: the SDK retries, and the transport may too."""
 
     start_ns: int
-    """When the SDK (or the transport, for a further exchange of its own) began this attempt, since issue."""
+    """When the SDK (or the transport, if it retries) began this attempt, since issue."""
     duration_ns: int | None = None
-    """From its begin to its failure; for the attempt that answered, to the response headers. `None` in a record that
+    """From its beginning to its failure, or, if it succeeded, to the response headers. `None` in a record that
     was read back from a damaged file."""
     status: int | None = None
     error_type: str | None = None
     """Groq's error code, the HTTP status as text, or the exception's class name; `None` when the attempt succeeded."""
     retry_after: float | None = None
-    """Seconds, as the `retry-after` header asked."""
+    """Seconds, from the `retry-after` header."""
     backoff_ns: int | None = None
-    """How long it was then waited for the next attempt; `None` when nothing followed."""
+    """The wait before the next attempt; `None` if there was none."""
     connection_reused: bool | None = None
     connect_ns: int | None = None
     tls_ns: int | None = None
     send_ns: int | None = None
     wait_ns: int | None = None
-    """Request sent to response headers."""
+    """From the request's end to the response headers."""
 
     @property
     def moved_on(self) -> bool:
-        """Whether it did not fail, but its answer asked for another request: a redirect, or one with credentials."""
+        """Whether another request followed without a failure, because of a redirect or a request for credentials."""
         return self.error_type is None and (self.status in (401, 407) or self.status in _REDIRECTS)
 
 
@@ -110,25 +110,25 @@ class ToolCall:
     arguments_valid: bool | None = None
     """Whether the arguments are JSON; `None` when they were too long to keep."""
     arguments_hash: str | None = None
-    """Equal for equal arguments of one process, and telling nothing else: 16 hex digits, salted by the process."""
+    """16 hex digits, salted per process: equal for equal arguments in one process, and reveals nothing else."""
     first_delta_ns: int | None = None
-    """When its first fragment was read, since issue. `None` when not streamed, as the next two."""
+    """When its first fragment was read, since issue. This and the next two are `None` when not streamed."""
     delta_ns: int | None = None
-    """First to last fragment as they were read: 0 when the call came whole."""
+    """From reading the first fragment to reading the last; 0 if the call came in one chunk."""
     assembly_ns: int | None = None
-    """From the arrival of the chunk before its first fragment to that of its last; `None` when not observed."""
+    """From the arrival of the chunk before its first fragment to that of its last one; `None` when not observed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutedTool:
-    """A tool that Groq ran on its side (compound systems)."""
+    """A tool that Groq ran itself (compound systems)."""
 
     index: int
     type: str
     start_ns: int | None = None
     """When the call was announced in the stream, since issue; `None` when not streamed or not observed."""
     duration_ns: int | None = None
-    """Announcement to output; `None` when one of them never came or was not observed."""
+    """From announcement to output; `None` when either is missing or was not observed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageDelta:
-    """What one chunk added to the usage known so far."""
+    """What one chunk added to the usage."""
 
     chunk_index: int
     time_ns: int
@@ -157,7 +157,7 @@ class UsageDelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelUsage:
-    """One inner call of a compound system, from `usage_breakdown`."""
+    """The usage of one model within a compound system, from `usage_breakdown`."""
 
     model: str
     input_tokens: int
@@ -178,7 +178,7 @@ class RateLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
-    """One Groq request, from the call to the last moment in our code."""
+    """One Groq request, from the call to its end."""
 
     # identity
     operation: str = "chat"
@@ -186,19 +186,19 @@ class RequestRecord:
     """32 hex digits; `None` when no span was recorded."""
     span_id: str | None = None
     nested: bool = False
-    """Inside somebody else's inference span, which tokens and cost are counted by."""
+    """Whether it is inside another library's inference span, which already counts its tokens and cost."""
     service: str | None = None
     """`service.name` of the resource."""
     run: str | None = None
     """Name of the `groqscope.run(...)` around it."""
     agent: str | None = None
-    """Name of the agent that asked, as its framework says."""
+    """Name of the agent that made the request, from its framework."""
     conversation: str | None = None
     user: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
     """Names and values, sorted by name."""
     request_id: str | None = None
-    """`req_…`, what Groq support asks for."""
+    """`req_…`, the ID for Groq's support."""
     response_id: str | None = None
     region: str | None = None
     start_unix_ns: int
@@ -253,7 +253,7 @@ class RequestRecord:
     usage_deltas_dropped: int = 0
     usage_models: tuple[ModelUsage, ...] = ()
     output_tokens_estimate: int | None = None
-    """Content and reasoning chunks seen, when usage never came; an estimate."""
+    """The number of content and reasoning chunks, if there was no usage; an estimate."""
     cost: float | None = None
     """US dollars."""
     cache_miss: str | None = None
@@ -272,10 +272,10 @@ class RequestRecord:
     chunks: int | None = None
     content_chunks: int | None = None
     reads: int | None = None
-    """Reads from the connection that brought chunks."""
+    """How many reads from the connection brought chunks."""
     stream_bytes: int | None = None
     ttfc_ns: int | None = None
-    """Arrival of the first chunk of any kind, since issue; `None` when not observed, as the next three."""
+    """Arrival of the first chunk of any kind, since issue. This and the next three are `None` when not observed."""
     ttft_ns: int | None = None
     """First generated token of any channel: content, reasoning or tool call."""
     ttfrt_ns: int | None = None
@@ -283,21 +283,20 @@ class RequestRecord:
     ttfot_ns: int | None = None
     """First answer token: content or tool call."""
     first_token_read_ns: int | None = None
-    """When the first generated token was read, where its arrival was not observed: the latest that `ttft_ns` can be."""
+    """When the first generated token was read, if its arrival was not observed: `ttft_ns` is at most this."""
     last_chunk_ns: int | None = None
     """When the last chunk was read, since issue."""
     generation_ns: int | None = None
-    """First read with tokens to last read with tokens, where both arrivals were observed; `None` where Groq reports
-    `completion_time`."""
+    """From the first read with tokens to the last, if both were observed and Groq reports no `completion_time`."""
     generation_chunks: int | None = None
-    """Chunks with tokens that came in that time, those of the first read left out."""
+    """The number of chunks with tokens in that time, without those of the first read."""
     caller_delay_ns: int | None = None
-    """How much sooner the request would have ended, had the caller never held control; `None` when it never did."""
+    """How much sooner the request would have ended if the caller had never had control; `None` if it never had."""
     icl_p50_ns: int | None = None
     icl_p99_ns: int | None = None
     icl_max_ns: int | None = None
     icl_excluded: int | None = None
-    """Gaps left out of the three above because the caller held control when a chunk may have arrived."""
+    """Gaps left out of the three above, because a chunk may have arrived while the caller had control."""
     timeline_us: tuple[int, ...] = ()
     """When chunks were read, whole microseconds since issue; every `timeline_stride`-th."""
     timeline_stride: int = 1
@@ -332,18 +331,18 @@ class RequestRecord:
 
     @property
     def retries(self) -> int:
-        """Attempts that failed and were followed by another; redirects and requests for credentials are none."""
+        """How many attempts failed and were followed by another; redirects and requests for credentials don't count."""
         attempts = len(self.attempts) + self.attempts_dropped
         return max(0, attempts - 1 - sum(attempt.moved_on for attempt in self.attempts))
 
     @property
     def stream_start_ns(self) -> int | None:
-        """When the first generated token was read, since issue: the wait ends and the stream begins."""
+        """When the first generated token was read, since issue: the end of the wait and the beginning of the stream."""
         return self.first_token_read_ns if self.ttft_ns is None else self.ttft_ns
 
     @property
     def tpot(self) -> float | None:
-        """Seconds of generation per output token: `completion_time` by tokens, else as observed; else `None`."""
+        """Seconds of generation per output token: from `completion_time`, else as observed; else `None`."""
         tokens = self.usage.output_tokens
         if tokens is None or tokens < 1:
             return None
@@ -356,14 +355,14 @@ class RequestRecord:
 
     @property
     def tpot_source(self) -> Literal["reported", "observed"] | None:
-        """Where `tpot` is from: reported by Groq, or observed in the arrivals of chunks."""
+        """The source of `tpot`: reported by Groq, or observed from the arrivals of chunks."""
         if self.tpot is None:
             return None
         return "observed" if reported_generation_ns(self.usage, self.duration_ns) is None else "reported"
 
     @property
     def caller_delay_is_least(self) -> bool:
-        """Whether `caller_delay_ns` is the least that it can be: Groq did not report how long it generated."""
+        """Whether `caller_delay_ns` is a lower bound, because Groq did not report how long it generated."""
         held = (self.phases.consume or 0) > (self.caller_delay_ns or 0)
         return held and reported_generation_ns(self.usage, self.duration_ns) is None
 
@@ -375,7 +374,7 @@ class RequestRecord:
 
 
 def reported_generation_ns(usage: Usage | None, duration_ns: int) -> int | None:
-    """Return Groq's `completion_time`, if it can be true: above 0, and not longer than the request was."""
+    """Return Groq's `completion_time` if it is plausible: above 0, and not longer than the request."""
     seconds = None if usage is None else usage.completion_time
     if seconds is None or not 0 < seconds <= duration_ns / 1e9:
         return None

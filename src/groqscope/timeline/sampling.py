@@ -1,6 +1,6 @@
-"""Samples of bounded size that are the same for the same observations: no randomness.
+"""A sample of bounded size without randomness: equal observations give equal samples.
 
-Both keep every 2^k-th value; when the room is full, every second one goes and k grows.
+It keeps every 2^k-th value; when it is full, every second one is dropped and k grows.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ class StrideSample:
     def __init__(self, room: int) -> None:
         self._room = room
         self.skip = 0
-        """How many of the next values are passed over; who adds very many may count it down without a call."""
+        """How many of the next values are skipped; a caller in a hot path may count it down itself, without a call."""
         self.stride = 1
         self.values: list[int] = []
 
     def add(self, value: int) -> None:
-        """Add a value, or pass it over."""
+        """Add a value, or skip it."""
         if self.skip:
             self.skip -= 1
             return

@@ -1,38 +1,38 @@
-"""Timeline: is told what happened when, and gives the record that follows.
+"""Timeline: takes observations of a request, in order, and makes the record from them.
 
 Rules
-    Time is monotonic nanoseconds, given with each observation; the timeline reads no clock. An observation that lies
-    before the one known last counts as simultaneous with it, so no phase is ever negative, whatever the order.
+    Each observation comes with its time, in monotonic nanoseconds; the timeline reads no clock. An observation with a
+    time before the last one counts as simultaneous with it, so no phase is ever negative, whatever the order.
 
-    At every instant one stage is on. `_advance(t)` adds the time since the last boundary to the stage that is on; that
-    is all the accounting there is, and why the phases partition the duration exactly. Stages follow each other like
-    this:
+    At every instant exactly one stage is current. `_advance(t)` adds the time since the last boundary to the current
+    stage. Nothing else accounts for time, which is why the phases partition the duration exactly. Stages follow each
+    other like this:
 
         PREPARE ─prepared→ POOL_WAIT ─connect→ CONNECT ─tls→ TLS ─send→ SEND ─sent→ WAIT ─first token→ RECEIVE
            ▲                                                                         └───last byte──→ FINISH ←──┘
            └─ prepared again: everything since the first `prepared` becomes RETRY, and POOL_WAIT begins anew
 
-    A transport may do so below the SDK: it connects or sends again within one attempt of the SDK's. What it did before
-    is then an attempt of its own. If that failed, everything so far, the back-off included, becomes RETRY; if it was a
-    redirect or a request for credentials, its wait stays WAIT, and what follows is CONNECT or SEND as it happens.
+    A transport may also retry below the SDK: it connects or sends again within one attempt of the SDK's. What it did
+    before is then an attempt of its own. If that attempt failed, everything so far, including the back-off, becomes
+    RETRY; after a redirect or a request for credentials, its wait stays WAIT, and CONNECT or SEND follow.
 
-    While the caller holds control (`returned` … `asked`) the stage is CONSUME, and the one before it is taken up again.
-    A proxy's CONNECT repeats send and wait before TLS: they become part of CONNECT. A transport without trace events
-    stays in POOL_WAIT until it answers: that time becomes WAIT, and the record says that the others were not seen.
+    While the caller has control (from `returned` to `asked`) the stage is CONSUME; then the previous stage resumes.
+    A proxy's CONNECT has a send and a wait before TLS: they become part of CONNECT. A transport without trace events
+    stays in POOL_WAIT until the answer: that time becomes WAIT, and the record says that the others were not observed.
 
-    WAIT is split when the record is made, into what Groq reports (queue, prompt, and, not streamed, completion) and the
-    rest.
+    When the record is made, WAIT is divided into what Groq reports (queue, prompt and, if not streamed, completion) and
+    the rest.
 
 When did a chunk arrive?
-    A read tells when bytes were taken, which is when they arrived only if the SDK was waiting for them: while the
-    caller holds control they lie in the socket. So each read that brings chunks is judged (`_arrived`). It is
-    *observed* when the SDK waited for it at least as long as the caller had held control since the last read, and
-    either at least as long as all other time since the last observed read, or at least 1 ms: one long pause does not
-    blind the rest of the stream, and a socket that is being emptied is not taken for a stream. A read that is not
-    observed may have arrived as early as the last observed one; that much it is `late`.
+    The time of a read is the time of arrival only if the SDK was waiting for the bytes; while the caller has control,
+    bytes wait in the socket. So each read that brings chunks is classified (`_arrived`). Its arrival is *observed* if
+    the SDK waited for it at least as long as the caller had control since the last read, and either at least as long as
+    all other time since the last observed read, or at least 1 ms. So one long pause does not affect the rest of the
+    stream, and draining a full socket is not mistaken for a stream. Chunks of a read that is not observed may have
+    arrived as early as the last observed ones; the difference is the read's `late`.
 
-    A length between two arrivals is known when it can be wrong by at most a tenth (`known_between`). One that is not
-    known is absent from the record.
+    The time between two arrivals is known if its error is at most a tenth (`known_between`). Otherwise it is absent
+    from the record.
 """
 
 from dataclasses import fields, replace
@@ -61,7 +61,7 @@ _NOTHING: Final = (0,) * _STAGES
 _UNSEEN: Final = ("pool_wait", "connect", "tls", "send")
 
 OTHER: Final = "_OTHER"
-"""The type of an error that nothing is known of."""
+"""The type of an error of which nothing is known."""
 
 MAX_ATTEMPTS = 16
 MAX_CHOICES = 128
@@ -69,11 +69,11 @@ MAX_USAGE_DELTAS = 16
 TIMELINE_ROOM = 192
 GAPS_ROOM = 128
 _WAITED_NS: Final = 1_000_000
-"""Longer than it takes to read what lies in the socket."""
+"""Longer than it takes to read bytes that are already in the socket."""
 
 
 class Channel:
-    """What a chunk carries, as bits."""
+    """What a chunk contains, as bits."""
 
     NONE = 0
     CONTENT = 1
@@ -82,7 +82,7 @@ class Channel:
 
 
 class RequestFacts(TypedDict, total=False):
-    """What is known of a request when it is sent: fields of `RequestRecord` of the same names."""
+    """What is known of a request when it is sent: fields of `RequestRecord`."""
 
     operation: str
     model: str | None
@@ -107,7 +107,7 @@ class RequestFacts(TypedDict, total=False):
 
 
 class SpanFacts(TypedDict, total=False):
-    """What is known of the span that a record is on: fields of `RequestRecord` of the same names."""
+    """What is known of the span that carries a record: fields of `RequestRecord`."""
 
     nested: bool
     service: str | None
@@ -121,7 +121,7 @@ class SpanFacts(TypedDict, total=False):
 
 
 class ResponseFacts(TypedDict, total=False):
-    """What an answer tells about itself: fields of `RequestRecord` of the same names."""
+    """What an answer contains about itself: fields of `RequestRecord`."""
 
     request_id: str | None
     response_id: str | None
@@ -138,7 +138,7 @@ class ResponseFacts(TypedDict, total=False):
 
 
 class EndFacts(TypedDict, total=False):
-    """What is made of a request once it has ended: fields of `RequestRecord` of the same names."""
+    """What is computed of a request when it has ended: fields of `RequestRecord`."""
 
     cost: float | None
     cache_miss: str | None
@@ -149,7 +149,7 @@ class EndFacts(TypedDict, total=False):
 
 
 class _Attempt:
-    """Boundaries of one attempt, as they come."""
+    """The boundaries of one attempt."""
 
     __slots__ = (
         "backoff",
@@ -172,13 +172,13 @@ class _Attempt:
     def __init__(self, start: int, before: tuple[int, ...] = _NOTHING) -> None:
         self.start = start
         self.before = before
-        """What redirects and requests for credentials before it have spent, by stage."""
+        """Time spent by redirects and requests for credentials before it, by stage."""
         self.last = start
-        """When the transport last told something of it."""
+        """When the transport's last trace event came."""
         self.failure: str | None = None
-        """What broke it, as the transport tells."""
+        """The error type of its failure, as the transport reported it."""
         self.challenged = False
-        """It was answered by a request for credentials, which the next one has."""
+        """It was answered by a request for credentials, with which the next attempt is sent."""
         self.connect: int | None = None
         self.tls: int | None = None
         self.send: int | None = None
@@ -196,12 +196,12 @@ class _Attempt:
 
     @property
     def begun(self) -> bool:
-        """Whether the transport cannot connect or send once more without beginning anew."""
+        """Whether it has got so far that connecting or sending again is a new attempt."""
         return self.send is not None or self.failure is not None
 
     @property
     def moved_on(self) -> bool:
-        """Whether its answer asked for another request: a redirect, or one with credentials."""
+        """Whether its answer was a redirect or a request for credentials."""
         redirected = self.status is not None and 300 <= self.status < _FIRST_ERROR_STATUS  # redirects
         return self.failure is None and (redirected or self.challenged)
 
@@ -211,7 +211,7 @@ class _Attempt:
 
 
 class Timeline:
-    """One request, observed. Every time is monotonic nanoseconds."""
+    """The observations of one request. All times are monotonic nanoseconds."""
 
     __slots__ = (
         "_asked",
@@ -262,7 +262,7 @@ class Timeline:
     )
 
     def __init__(self, start_ns: int, start_unix_ns: int, request: RequestFacts) -> None:
-        """Begin at the issue of the call; `start_unix_ns` is the same moment on the wall clock."""
+        """Begin when the call is issued; `start_unix_ns` is the same moment on the wall clock."""
         self._start = self._mark = start_ns
         self.start_unix_ns = start_unix_ns
         self._request: dict[str, Any] = {**request}
@@ -279,25 +279,25 @@ class Timeline:
         self._done = False
         self._bytes = self._reads = self._chunks = self._content_chunks = 0
         self._channels = Channel.NONE
-        """What chunks have carried so far."""
+        """What the chunks so far contained."""
         self._ttfc: Arrival | None = None
         self._ttft: Arrival | None = None
         self._ttfrt: Arrival | None = None
         self._ttfot: Arrival | None = None
         self._last_token: Arrival | None = None
-        """Of the reads before the last one, the last that brought tokens."""
+        """The last read with tokens before the current read."""
         self._previous_read: Arrival | None = None
         self._last_read: int | None = None
         self._last_late = 0
         self._last_chunk: int | None = None
         self._consumed = 0
-        """How long the caller held control since the last read that brought chunks."""
+        """How long the caller has had control since the last read that brought chunks."""
         self._observed = start_ns
-        """The last arrival that was observed; before the first chunk, that of the answer's headers."""
+        """The last observed arrival; before the first chunk, that of the headers."""
         self._read_first_chunk = 0
-        """Number of the first chunk that the last read brought."""
+        """Number of the first chunk of the last read."""
         self._read_tokens = self._first_read_tokens = 0
-        """Chunks with tokens before the last read, and in the read that brought the first of them."""
+        """The number of chunks with tokens before the last read, and in the first read that had some."""
         self._gaps = StrideSample(GAPS_ROOM)
         self._gap_max = 0
         self._gaps_excluded = 0
@@ -325,7 +325,7 @@ class Timeline:
         self._entered |= 1 << stage
 
     def _fold(self, stages: tuple[int, ...], into: int, kept: tuple[int, ...] = _NOTHING) -> None:
-        """Let time already spent in `stages` count as `into`, but for what is `kept`."""
+        """Move time already spent in `stages` to `into`, except for what is `kept`."""
         for stage in stages:
             self._spent[into] += self._spent[stage] - kept[stage]
             self._spent[stage] = kept[stage]
@@ -339,7 +339,7 @@ class Timeline:
         self._request.update(span)
 
     def identified(self, **told: Unpack[ResponseFacts]) -> None:
-        """The answer tells something about itself; what is `None` is not told."""
+        """The answer contains facts about itself; `None` is ignored."""
         self._response.update(_told(told))
 
     # -- attempts
@@ -355,7 +355,7 @@ class Timeline:
         self._begin(_Attempt(t))
 
     def _retry(self, t: int) -> None:
-        """Let everything since the first attempt began count as RETRY, up to the one that begins."""
+        """Move the time since the first attempt began to RETRY, because another attempt begins."""
         self._enter(RETRY, t)
         self._fold((POOL_WAIT, CONNECT, TLS, SEND, WAIT, FINISH), RETRY)
         self._unseen = False
@@ -367,7 +367,7 @@ class Timeline:
         self._attempts.append(attempt)
 
     def _exchange(self, t: int) -> _Attempt:
-        """Return the attempt that a connection or a request belongs to: a new one where the last had got that far."""
+        """Return the attempt to which a connection or a request belongs: a new one if the last had got further already."""
         last = self._current(t)
         if not last.begun:
             return last
@@ -401,7 +401,7 @@ class Timeline:
         self._advance(t)
         self._fold((TLS, SEND, WAIT), CONNECT, attempt.before)
         self._entered |= 1 << CONNECT
-        # What a proxy's CONNECT was answered is not the answer.
+        # The answer to a proxy's CONNECT is not the answer.
         attempt.tls, attempt.send, attempt.sent, attempt.headers, attempt.status = t, None, None, None, None
         self._enter(TLS, t)
 
@@ -429,7 +429,7 @@ class Timeline:
         attempt.status, attempt.retry_after = status, retry_after
 
     def broke(self, t: int, error_type: str) -> None:
-        """A step of the transport failed (`….failed`), which it may make up for by beginning anew."""
+        """A step of the transport failed (`….failed`); the transport may retry by itself."""
         t = max(t, self._mark)
         attempt = self._current(t)
         attempt.failure, attempt.last = error_type, t
@@ -445,7 +445,7 @@ class Timeline:
             self._response["response_size"] = size
         if self._stage in (WAIT, RECEIVE) or (self._stage == CONSUME and self._resume in (WAIT, RECEIVE)):
             if t - self._asked >= max(self._consumed, _WAITED_NS):
-                # The SDK waited for the end: whatever the caller did since the last chunk did not delay it.
+                # The SDK waited for the end, so the caller has not delayed it since the last chunk.
                 self._consumed, self._observed = 0, t
             self._enter(FINISH, t)
             if self._attempts:
@@ -467,7 +467,7 @@ class Timeline:
             attempt.backoff = max(0, t - attempt.end)
 
     def answered(self, t: int, status: int | None, *, unseen: bool) -> None:
-        """The attempt brought a response; `unseen`: its transport shows no phases, so they are part of the wait."""
+        """The attempt got a response; `unseen`: its transport emits no trace events, so all of it is part of the wait."""
         t = max(t, self._mark)
         attempt = self._current(t)
         if status is not None:
@@ -484,14 +484,14 @@ class Timeline:
 
     def _current(self, t: int) -> _Attempt:
         if not self._attempts:
-            # A client whose `_prepare_request` is not ours: the attempt began somewhere in `prepare`.
+            # The client's `_prepare_request` did not call ours: the attempt began at an unknown time in `prepare`.
             self._attempts.append(_Attempt(t))
         return self._attempts[-1]
 
     # -- control and bytes
 
     def returned(self, t: int) -> None:
-        """Control goes to the caller."""
+        """The caller gets control."""
         stage = self._stage
         if t > self._mark:
             self._spent[stage] += t - self._mark
@@ -501,7 +501,7 @@ class Timeline:
             self._stage = CONSUME
 
     def asked(self, t: int) -> None:
-        """The caller asks for more (or closes): control comes back."""
+        """The caller asks for more, or closes: the SDK gets control."""
         if self._stage == CONSUME:
             if t > self._mark:
                 self._spent[CONSUME] += t - self._mark
@@ -523,9 +523,9 @@ class Timeline:
     # -- chunks
 
     def chunk(self, t: int, channel: int, left: int | None = None) -> None:
-        """A chunk, which a read at `t` brought, carries tokens of these channels.
+        """A chunk of the read at `t` has tokens of these channels.
 
-        `left`: it goes to the caller at once, at that moment (as `returned`); a call less for nearly every chunk.
+        `left`: when it was returned to the caller. This saves calling `returned` for nearly every chunk.
         """
         self._chunks += 1
         if t != self._last_read:
@@ -549,10 +549,10 @@ class Timeline:
                 self._stage = CONSUME
 
     def _arrived(self, t: int) -> int:
-        """Judge a read that brought chunks, and the gap before it; return when it was, never before the one before."""
+        """Classify a read that brought chunks, and the gap before it; return its time, never before that of the last."""
         previous, previous_late, consumed = self._last_read, self._last_late, self._consumed
         t = max(t, self._start if previous is None else previous)
-        # Before this read the SDK waited for what is left when all that it did not wait is taken away.
+        # The SDK waited for this read during the time in which it did nothing else.
         not_waiting = previous_late + consumed
         waited = t - self._observed - not_waiting
         late = 0
@@ -586,7 +586,7 @@ class Timeline:
             gaps.add(gap)
 
     def _first_token(self, t: int, channel: int) -> None:
-        """Note the first token of all, the first of a channel that had none yet."""
+        """Note the first token of all, or the first of a channel."""
         arrival = t, self._last_late
         if not self._channels:
             self._ttft = arrival
@@ -606,19 +606,19 @@ class Timeline:
         name: str | None,
         arguments: str | None,
     ) -> None:
-        """A fragment of a tool call, in the chunk observed last (`t` is its time, `None` when not streamed)."""
+        """A fragment of a tool call in the chunk observed last; `t` is its time, `None` when not streamed."""
         if t is None:
             self._tools.add(choice, index, call_id, name, arguments, start=None, came=None)
             return
         came = self._not_before(t), self._last_late
-        # What came before it: the read before, or, in the same read, a chunk; before the first, the request went out.
+        # What came before it: the previous read, or a chunk in the same read; before the first, the request's end.
         start = came if self._chunks > self._read_first_chunk else self._previous_read
         if start is None:
             start = (self._start if self._wait_start is None else self._wait_start), 0
         self._tools.add(choice, index, call_id, name, arguments, start=start, came=came)
 
     def tool_executed(self, t: int | None, index: int, type_: str, *, has_output: bool) -> None:
-        """A tool that Groq runs is announced, or comes with its output, in the chunk observed last."""
+        """A tool that Groq runs is announced, or its output came, in the chunk observed last."""
         came = None if t is None else (self._not_before(t), self._last_late)
         self._tools.executed(index, type_, came, has_output=has_output)
 
@@ -628,11 +628,11 @@ class Timeline:
             self._finish_reasons[index] = reason
 
     def stream_done(self) -> None:
-        """The stream said that it is complete (`[DONE]`)."""
+        """The stream is complete (`[DONE]`)."""
         self._done = True
 
     def used(self, t: int, usage: Usage, models: tuple[ModelUsage, ...] = ()) -> None:
-        """Usage came, in the chunk observed last or in the body: a total, so the delta is what it adds."""
+        """Usage came, in the chunk observed last or in the body. It is a running total; its delta is what it adds."""
         if models:
             self._usage_models = models
         t = self._not_before(t)
@@ -649,13 +649,13 @@ class Timeline:
         self._usage_deltas.append(UsageDelta(chunk_index=index, time_ns=t - self._start, usage=delta))
 
     def _not_before(self, t: int) -> int:
-        """A time that is not before the chunk it belongs to."""
+        """Return a time, moved to that of its chunk if it was before that."""
         return max(t, self._start if self._last_read is None else self._last_read)
 
     # -- the end
 
     def end(self, t: int, outcome: Outcome) -> tuple[int, Outcome]:
-        """Settle when and how it ended: the caller's last turn does not count, a finished answer is complete."""
+        """Settle the time and the outcome: the caller's time at the end does not count, a finished answer is `completed`."""
         if self._stage != CONSUME:
             self._advance(t)
         if outcome in ("closed", "abandoned") and len(self._finish_reasons) >= (self._request.get("choice_count") or 1):
@@ -670,9 +670,9 @@ class Timeline:
         headers: ResponseFacts | None = None,
         ended: EndFacts | None = None,
     ) -> RequestRecord:
-        """Return the record of what is known, up to `t` (while it runs) or to the moment that `end` settled.
+        """Return the record, as of `t` (while it runs) or of the time that `end` settled.
 
-        `headers`: what the answer's headers tell; where its body tells the same, the body counts. `ended`: what follows
+        `headers`: facts from the answer's headers; those from its body have precedence. `ended`: what follows
         from the whole of it.
         """
         running = 0
@@ -741,7 +741,7 @@ class Timeline:
 
     @property
     def held_by_caller(self) -> bool:
-        """Whether the caller holds control."""
+        """Whether the caller has control."""
         return self._stage == CONSUME
 
     @property
@@ -751,7 +751,7 @@ class Timeline:
 
     @property
     def done(self) -> bool:
-        """Whether the stream said that it is complete."""
+        """Whether the stream is complete (`[DONE]`)."""
         return self._done
 
     @property
@@ -783,14 +783,14 @@ class Timeline:
         return None if arrival is None else known_between((self._start, 0), arrival)
 
     def _first_token_read(self) -> int | None:
-        """Return when the first token was read, if that is not when it arrived."""
+        """Return when the first token was read, if its arrival was not observed."""
         known = self._ttft is None or self._known_since_issue(self._ttft) is not None
         return None if known or self._ttft is None else self._ttft[0] - self._start
 
     def _generation(self, end: int) -> tuple[int, int] | None:
-        """Return how long the tokens after those of the first read took to arrive, and in how many chunks they came.
+        """Return how long the tokens after the first read took to arrive, and in how many chunks they came.
 
-        Nothing where Groq reports how long it took, or where the arrivals do not tell.
+        `None` if Groq reports it, or if the arrivals were not observed.
         """
         first, last = self._ttft, self._last_token
         if reported_generation_ns(self._usage, end - self._start) is not None:
@@ -803,12 +803,12 @@ class Timeline:
         return None if length is None else (length, self._content_chunks - self._first_read_tokens)
 
     def _caller_delay(self, consumed: int, end: int) -> int:
-        """Return how much sooner the request would have ended, had the caller never held control.
+        """Return how much sooner the request would have ended if the caller had never had control.
 
-        What the caller did after the last read delayed the end by as much: everything had arrived. Before it, the last
-        read was later than its chunks arrived by what exceeds the generation that Groq reports, counted from the first
-        chunk (or from when queue and prompt were done, when the caller did not look yet). Where Groq reports none, only
-        the first of the two is certain.
+        After the last read everything had arrived, so all of the caller's time then delayed the end. Before it, the
+        delay is the time by which the last read exceeds the generation time that Groq reports, counted from the first
+        chunk (or from the end of queue and prompt, if the caller was not waiting yet). If Groq reports none, only the
+        first part is certain.
         """
         after = self._consumed
         last, first, usage = self._last_read, self._ttfc, self._usage
@@ -823,8 +823,8 @@ class Timeline:
         return after + max(0, min(last - arrived, consumed - after))
 
     def _estimate(self, outcome: Outcome | None) -> int | None:
-        # In recorded traffic a content or reasoning chunk is one output token; tool calls come whole, so they do not
-        # count.
+        # In recorded traffic each content or reasoning chunk is one output token. Tool calls come in one chunk, so they
+        # are not counted.
         if not self.streaming or self._usage is not None or outcome is None or not self._content_chunks:
             return None
         return None if self._tools.anything else self._content_chunks
@@ -885,13 +885,13 @@ _USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
 
 
 def _merged(before: Usage, after: Usage) -> Usage:
-    """Take what is newer; what the newer one does not tell stays known."""
+    """Return the newer usage, with fields that it omits taken from the older one."""
     told = {n: v for n in _USAGE_FIELDS if (v := getattr(after, n)) is not None}
     return after if len(told) == len(_USAGE_FIELDS) else replace(before, **told)
 
 
 def _difference(before: Usage, after: Usage) -> Usage:
-    """Say what is new in `after`; what did not change is not part of it."""
+    """Return what `after` adds to `before`; fields that did not change are left out."""
     changed: dict[str, Any] = {}
     for name in _USAGE_FIELDS:
         old, new = getattr(before, name), getattr(after, name)

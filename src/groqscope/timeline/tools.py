@@ -1,8 +1,8 @@
-"""Tool calls put together from fragments, in bounded memory.
+"""Assembles tool calls from fragments, in bounded memory.
 
-A fragment belongs to the call with its (choice, index). A fragment without an index belongs to the call with its id,
-or, when the id is new or missing too, opens a new call or continues the last one. Groq sends a call whole, in one
-chunk; fragments, parallel calls and interleaving are handled all the same.
+A fragment belongs to the call with its (choice, index). Without an index, it belongs to the call with its id; a new id
+begins a new call, and a fragment without an id continues the last one. Groq sends each call in one chunk; fragments,
+parallel and interleaved calls are supported too.
 """
 
 import json
@@ -12,28 +12,28 @@ from hashlib import blake2b
 from groqscope.timeline.record import ExecutedTool, ToolCall
 
 Arrival = tuple[int, int]
-"""When a read brought something, and how much earlier than that it may have arrived."""
+"""The time of a read, and how much earlier its bytes may have arrived."""
 _KNOWN_WITHIN = 10
 
 
 def known_between(first: Arrival, last: Arrival) -> int | None:
-    """Return the time between two arrivals, if it can be wrong by at most a tenth."""
+    """Return the time between two arrivals, if its error is at most a tenth."""
     length = last[0] - first[0]
     return length if (first[1] + last[1]) * _KNOWN_WITHIN <= length else None
 
 
 MAX_CALLS = 32
-"""Calls kept; later ones are counted."""
+"""At most so many calls are kept; more are only counted."""
 MAX_EXECUTED = 16
 MAX_ARGUMENTS = 16_384
-"""Characters of arguments kept per call to tell whether they are JSON."""
+"""At most so many characters of arguments are kept per call, to check whether they are JSON."""
 MAX_ARGUMENTS_TOTAL = 32_768
 MAX_COUNTED = 1_024
-"""Calls beyond the kept ones that are counted, each once however many fragments it has."""
+"""At most so many further calls are told apart, so that each counts once however many fragments it has."""
 
 
 _SALT = secrets.token_bytes(16)
-"""Without it, hashes of common arguments could be looked up."""
+"""Without a salt, hashes of common arguments could be looked up."""
 
 
 class _Call:
@@ -83,7 +83,7 @@ class ToolAssembly:
         start: Arrival | None,
         came: Arrival | None,
     ) -> None:
-        """Add one fragment; `start` is the arrival of what came before it. Both are `None` when not streamed."""
+        """Add one fragment, which arrived at `came`, after `start`; both are `None` when not streamed."""
         call = self._find(choice, index, call_id, start, came)
         if call is None:
             if len(self._beyond) < MAX_COUNTED:
@@ -124,21 +124,21 @@ class ToolAssembly:
         return call
 
     def executed(self, index: int, type_: str, came: Arrival | None, *, has_output: bool) -> None:
-        """Note a tool that Groq ran: announced first, and again with its output."""
+        """Note a tool that Groq runs: once when it is announced, once with its output."""
         known = self._executed.get(index)
         if known is None:
             if len(self._executed) < MAX_EXECUTED:
-                # Announced and finished in one: its length is not known.
+                # Announced together with its output: its duration is not known.
                 self._executed[index] = _Executed(type_, None if has_output else came)
         elif has_output and known.output is None:
             known.output = came
 
     def calls(self, start_ns: int) -> tuple[ToolCall, ...]:
-        """Give the calls so far, in the order in which they began; `start_ns` is the issue of the request."""
+        """Return the calls so far, in the order in which they began; `start_ns` is the issue of the request."""
         return tuple(_frozen(call, start_ns) for call in self._order)
 
     def executed_tools(self, start_ns: int) -> tuple[ExecutedTool, ...]:
-        """Give the tools Groq ran."""
+        """Return the tools that Groq ran."""
         tools: list[ExecutedTool] = []
         for index, tool in sorted(self._executed.items()):
             began, output = tool.announced, tool.output
@@ -149,12 +149,12 @@ class ToolAssembly:
 
     @property
     def dropped(self) -> int:
-        """How many calls came beyond those kept."""
+        """The number of calls beyond those kept."""
         return len(self._beyond)
 
     @property
     def anything(self) -> bool:
-        """Whether a tool call came."""
+        """Whether there was a tool call."""
         return bool(self._order)
 
 
@@ -177,7 +177,7 @@ def _frozen(call: _Call, start_ns: int) -> ToolCall:
 
 
 def _examine(text: str) -> tuple[bool, str]:
-    """Return whether the text is JSON, and its hash: of the value, however it is written, when it is."""
+    """Return whether a text is JSON, and a hash: of its value if it is JSON, else of the text."""
     try:
         text = json.dumps(json.loads(text), sort_keys=True)
         valid = True
