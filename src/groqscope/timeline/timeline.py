@@ -367,7 +367,7 @@ class Timeline:
         self._attempts.append(attempt)
 
     def _exchange(self, t: int) -> _Attempt:
-        """Return the attempt to which a connection or a request belongs: a new one if the last had got further already."""
+        """Return the attempt to which a connection or a request belongs: a new one if the last had got further."""
         last = self._current(t)
         if not last.begun:
             return last
@@ -467,7 +467,7 @@ class Timeline:
             attempt.backoff = max(0, t - attempt.end)
 
     def answered(self, t: int, status: int | None, *, unseen: bool) -> None:
-        """The attempt got a response; `unseen`: its transport emits no trace events, so all of it is part of the wait."""
+        """The attempt got a response; `unseen`: its transport emits no trace events, so all its time is the wait."""
         t = max(t, self._mark)
         attempt = self._current(t)
         if status is not None:
@@ -549,7 +549,7 @@ class Timeline:
                 self._stage = CONSUME
 
     def _arrived(self, t: int) -> int:
-        """Classify a read that brought chunks, and the gap before it; return its time, never before that of the last."""
+        """Classify a read with chunks, and the gap before it; return its time, which is never before the last one."""
         previous, previous_late, consumed = self._last_read, self._last_late, self._consumed
         t = max(t, self._start if previous is None else previous)
         # The SDK waited for this read during the time in which it did nothing else.
@@ -655,7 +655,7 @@ class Timeline:
     # -- the end
 
     def end(self, t: int, outcome: Outcome) -> tuple[int, Outcome]:
-        """Settle the time and the outcome: the caller's time at the end does not count, a finished answer is `completed`."""
+        """Settle time and outcome: the caller's time at the end does not count, a finished answer is `completed`."""
         if self._stage != CONSUME:
             self._advance(t)
         if outcome in ("closed", "abandoned") and len(self._finish_reasons) >= (self._request.get("choice_count") or 1):
