@@ -1,22 +1,26 @@
 """Pushing stored files to an endpoint: each line once, also when it was interrupted."""
 
 import gzip
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan
 from support.collector import Answer, Collector, collector
 from support.full_records import full_record
+from support.odd_files import FILES, LINES
 from support.spans import span_of
 
 from groqscope.configuration import ConfigurationError, otlp_sender
 from groqscope.delivery import Push, PushReport
+from groqscope.delivery.transcode import to_protobuf
 from groqscope.store import LocalMetricExporter, LocalSpanExporter
 
 
@@ -43,6 +47,15 @@ def _push(endpoint: Collector, *paths: Path, **given: Any) -> PushReport:
     arguments: dict[str, Any] = {"wait": lambda _: None, "batch_bytes": 1}
     push = Push(endpoint.url, lambda signal: otlp_sender(signal, endpoint=endpoint.url), **arguments | given)
     return push.run(paths)
+
+
+def _spans(lines: list[bytes]) -> list[Any]:
+    requests = [ExportTraceServiceRequest.FromString(to_protobuf(line, "traces")) for line in lines]
+    return [span for r in requests for entry in r.resource_spans for scope in entry.scope_spans for span in scope.spans]
+
+
+def _records(spans: Iterable[Any]) -> list[bytes]:
+    return sorted(s.SerializeToString(deterministic=True) for s in spans if s.name.startswith("chat"))
 
 
 def _names(endpoint: Collector) -> list[str]:
@@ -132,7 +145,7 @@ def test_torn_and_foreign_lines(endpoint: Collector, store: Path) -> None:
     assert report.sent_lines == 2
     assert sorted(w.reason.split(":")[0] for w in report.read.warnings) == [
         "not JSON, not sent",
-        "not OTLP JSON, not sent",
+        "not OTLP",
         "the last line is incomplete or still being written",
     ]
 
@@ -222,3 +235,48 @@ def test_a_span_in_two_files_is_sent_once(endpoint: Collector, store: Path, tmp_
     assert _names(endpoint) == ["a", "b", "c", "d"]
     assert (report.sent, report.repeats, report.sent_lines) == (4, 2, 4)
     assert _push(endpoint, store, tmp_path / "copy").before == 5
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_as_others_write_them(name: str, endpoint: Collector, tmp_path: Path) -> None:
+    """What the audit reads is sent, with everything that is in it."""
+    path = tmp_path / "file.json"
+    path.write_bytes(FILES[name])
+    report = _push(endpoint, path)
+
+    assert (report.refused_lines, report.read.warnings) == (0, [])
+    assert _records(endpoint.spans()) == _records(_spans(LINES))
+
+
+def test_metrics_under_protobufs_names(endpoint: Collector, tmp_path: Path) -> None:
+    """Metrics and logs may have them too, and stand in arrays."""
+    metrics = {"resource_metrics": [{"scope_metrics": [{"metrics": [{"name": "requests", "gauge": {}}]}]}]}
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps([metrics, metrics]))
+    report = _push(endpoint, path)
+
+    assert (report.sent_lines, report.read.warnings) == (2, [])
+    sent = [request.message.resource_metrics[0].scope_metrics[0].metrics[0].name for request in endpoint.requests]
+    assert sent == ["requests", "requests"]
+
+
+def test_a_damaged_part_costs_that_part(endpoint: Collector, tmp_path: Path) -> None:
+    """What protobuf cannot hold is omitted with a warning; the span and its other parts are sent."""
+    document = json.loads(LINES[0])
+    span = document["resourceSpans"][0]["scopeSpans"][0]["spans"][-1]
+    attributes, events = len(span["attributes"]), len(span["events"])
+    span["attributes"][0]["value"] = {"intValue": "many"}
+    span["attributes"][1]["value"] = {"boolValue": "[REDACTED]"}
+    span["events"][0]["timeUnixNano"] = {}
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps(document))
+    report = _push(endpoint, path)
+
+    *_, sent = endpoint.spans()
+    assert report.refused_lines == 0
+    assert [w.reason.rpartition(".spans[1].")[2] for w in report.read.warnings] == [
+        "attributes[0] is unreadable; omitted",
+        "attributes[1] is unreadable; omitted",
+        "events[0] is unreadable; omitted",
+    ]
+    assert (len(sent.attributes), len(sent.events)) == (attributes - 2, events - 1)

@@ -9,9 +9,10 @@ ids.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ import msgspec
 from groqscope.delivery.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
 from groqscope.delivery.spool import locked
 from groqscope.delivery.transcode import Signal, key_of, signal_of
+from groqscope.delivery.usual_form import is_usual, usual_form
 from groqscope.store.directory import home, make_private
 from groqscope.store.once import SeenIds
 from groqscope.store.otlp import spans_of
@@ -69,6 +71,8 @@ class _Batch:
     size: int = 0
     last: int = 0
     """The last line that is done once these are sent."""
+    repaired: bool = False
+    """Whether damaged parts were removed already."""
 
     def add(self, line: bytes, number: int) -> None:
         self.lines.append(line)
@@ -170,17 +174,15 @@ class Push:
             if number <= self._done.get(key, 0):
                 self.report.before += 1
                 continue
-            signal = self._signal_of(line, name_of(path), number, complete=complete)
-            if signal is None:
-                continue
-            if batch is not None and (batch.signal != signal or batch.size + len(line) > self._batch_bytes):
-                self._send(batch)
-                batch = None
-            batch = batch or _Batch(key, name_of(path), signal)
-            unsent = self._unsent(line) if signal == "traces" else line
-            batch.last = number
-            if unsent is not None:
-                batch.add(unsent, number)
+            for signal, usual in self._usual(line, name_of(path), number, complete=complete):
+                if batch is not None and (batch.signal != signal or batch.size + len(usual) > self._batch_bytes):
+                    self._send(batch)
+                    batch = None
+                batch = batch or _Batch(key, name_of(path), signal)
+                unsent = self._unsent(usual) if signal == "traces" else usual
+                batch.last = number
+                if unsent is not None:
+                    batch.add(unsent, number)
         if batch is not None:
             self._send(batch)
 
@@ -203,18 +205,21 @@ class Push:
                 scope_spans["spans"] = [span for span in scope_spans.get("spans") or () if next(keep, True)]
         return msgspec.json.encode(document)
 
-    def _signal_of(self, line: bytes, name: str, number: int, *, complete: bool) -> Signal | None:
+    def _usual(self, document: bytes, name: str, number: int, *, complete: bool) -> Iterator[tuple[Signal, bytes]]:
+        """Yield a document as lines of OTLP JSON with their signals; nothing, with a warning, if it has none."""
+        warn = partial(self.report.read.warn, name, number)
+        if not complete:
+            warn("the last line is incomplete or still being written")
+            return
+        with suppress(msgspec.DecodeError, RecursionError):
+            signal = signal_of(document)
+            if signal is not None and (signal != "traces" or is_usual(document)):
+                yield signal, document
+                return
         try:
-            signal = signal_of(line)
-        except (msgspec.DecodeError, RecursionError) as error:
-            reason = (
-                f"not JSON, not sent: {error}" if complete else "the last line is incomplete or still being written"
-            )
-            self.report.read.warn(name, number, reason)
-            return None
-        if signal is None:
-            self.report.read.warn(name, number, "not OTLP JSON, not sent")
-        return signal
+            yield from usual_form(document, warn)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            warn(f"not JSON, not sent: {error}")
 
     def _send(self, batch: _Batch) -> None:
         if not batch.lines:
@@ -228,6 +233,9 @@ class Push:
                 if rejected:
                     sentence = f"the endpoint rejected {rejected}: {message or 'no reason given'}"
                     self.report.read.warn(batch.name, batch.numbers[0], sentence)
+            case Refused(_, None) if len(batch.lines) == 1 and (repaired := self._repaired(batch)) is not None:
+                self._send(repaired)
+                return
             case Refused(reason) if len(batch.lines) == 1:
                 self.report.refused_lines += 1
                 self.report.read.warn(batch.name, batch.numbers[0], f"the endpoint refused the line: {reason}")
@@ -240,6 +248,17 @@ class Push:
                 return
         self._remember(batch.key, batch.last)
         self._on_progress(self.report)
+
+    def _repaired(self, batch: _Batch) -> _Batch | None:
+        """Return a batch of one line without its damaged parts; `None` if it has none."""
+        if batch.signal != "traces" or batch.repaired:
+            return None
+        (number,) = batch.numbers
+        repaired = _Batch(batch.key, batch.name, batch.signal, repaired=True)
+        for _, line in usual_form(batch.lines[0], partial(self.report.read.warn, batch.name, number)):
+            repaired.add(line, number)
+        repaired.last = batch.last
+        return repaired
 
     def _delivery(self, batch: _Batch) -> Delivery:
         """Send a batch, with retries, until the endpoint accepts or refuses the data."""

@@ -23,7 +23,7 @@ _decode_object: Final = msgspec.json.Decoder(_Object).decode
 _decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode: Final = msgspec.json.decode
 
-_SCOPE_SPANS: Final = ("scopeSpans", "instrumentationLibrarySpans", "ilSpans")
+SCOPE_SPANS: Final = ("scopeSpans", "instrumentationLibrarySpans", "ilSpans")
 _NOTHING: Final = (_NULL, bytes(NO_LIST))
 _OF_A_SPAN: Final = frozenset({"traceId", "spanId", "startTimeUnixNano"})
 _OTHER_SIGNALS: Final = frozenset({"resourceMetrics", "resourceLogs", "resourceProfiles"})
@@ -49,17 +49,15 @@ def spans(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
         UnicodeDecodeError: it is not UTF-8.
     """
     document.decode()  # raise on invalid UTF-8 before the first span, so that no span is read twice
-    if _SNAKE_CASE.search(document):
-        document = _SNAKE_CASE.sub(_camel_case, document)
-    for place, raw in _resource_spans(document, warn):
-        resource_spans = _object(raw, place, warn)
+    for place, raw in resource_spans(camel_case(document), warn):
+        entry = _object(raw, place, warn)
         service = None
-        if "resource" in resource_spans:
-            resource = _object(resource_spans["resource"], f"{place}.resource", warn)
+        if "resource" in entry:
+            resource = _object(entry["resource"], f"{place}.resource", warn)
             given = attributes(resource.get("attributes", NO_LIST), f"{place}.resource.attributes", warn)
             service = given.get(semconv.SERVICE_NAME)
-        key = _first_given(resource_spans, _SCOPE_SPANS)
-        for number, scope in enumerate(_list(resource_spans.get(key, NO_LIST), f"{place}.{key}", warn)):
+        key = _first_given(entry, SCOPE_SPANS)
+        for number, scope in enumerate(_list(entry.get(key, NO_LIST), f"{place}.{key}", warn)):
             at = f"{place}.{key}[{number}]"
             found = _object(scope, at, warn).get("spans", NO_LIST)
             for index, span in enumerate(_list(found, f"{at}.spans", warn)):
@@ -102,13 +100,14 @@ def events(raw: msgspec.Raw | bytes, warn: Warn) -> list[EventRead]:
     return found
 
 
-def _resource_spans(document: bytes, warn: Warn) -> Iterator[tuple[str, msgspec.Raw]]:
+def resource_spans(document: bytes, warn: Warn) -> Iterator[tuple[str, msgspec.Raw]]:
+    """Yield each entry of `resourceSpans`, wherever it is in a document with names in camelCase, with its place."""
     if document.lstrip()[:1] != b"[":
         yield from _resource_spans_of(document, warn)
         return
     said: set[str] = set()  # for an array of documents, or of such arrays, as `jq --slurp` makes it
     for number, one in enumerate(_decode_list(document)):
-        yield from ((f"[{number}].{place}", raw) for place, raw in _resource_spans(bytes(one), said.add))
+        yield from ((f"[{number}].{place}", raw) for place, raw in resource_spans(bytes(one), said.add))
     for reason in sorted(said):
         warn(reason)
 
@@ -127,7 +126,7 @@ def _resource_spans_of(document: bytes, warn: Warn) -> Iterator[tuple[str, msgsp
         found = _list(top[key], key, warn)
         yield from ((f"{key}[{number}]", raw) for number, raw in enumerate(found))
     # A part of a document, as a filter such as `jq` leaves it.
-    elif any(key in top for key in _SCOPE_SPANS):
+    elif any(key in top for key in SCOPE_SPANS):
         yield "document", msgspec.Raw(document)
     elif "spans" in top and "traceID" not in top:
         yield "document", msgspec.Raw(b'{"scopeSpans":[%s]}' % document)
@@ -295,6 +294,11 @@ _READERS: Final = {
 
 _SNAKE_CASE: Final = re.compile(rb'"([a-z]+(?:_[a-z]+)+)"(?=\s*:)')
 """A field name in protobuf's snake_case; inside a string its closing quote would be escaped."""
+
+
+def camel_case(document: bytes) -> bytes:
+    """Return a document with its names in camelCase."""
+    return _SNAKE_CASE.sub(_camel_case, document) if _SNAKE_CASE.search(document) else document
 
 
 def _camel_case(match: re.Match[bytes]) -> bytes:

@@ -39,16 +39,20 @@ def spans_of(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
     Raises:
         msgspec.DecodeError: the document is not JSON.
     """
-    try:
-        data = _decode_traces(document)
-    except msgspec.ValidationError:
-        data = None
-    usual = None if data is None else _usual(data)
+    usual = usual_spans(document)
     yield from lenient.spans(document, warn) if usual is None else usual
 
 
-def _usual(data: TracesData) -> list[tuple[Span, str | None]] | None:
-    """Return the spans; `None` if something is missing, which may be there under another name."""
+def usual_spans(document: bytes) -> list[tuple[Span, str | None]] | None:
+    """Return the spans; `None` if something does not fit, or is missing and may be there under another name.
+
+    Raises:
+        msgspec.DecodeError: the document is not JSON.
+    """
+    try:
+        data = _decode_traces(document)
+    except msgspec.ValidationError:
+        return None
     found: list[tuple[Span, str | None]] = []
     for resource_spans in data.resource_spans or ():
         service = _service(resource_spans.resource)
