@@ -1,6 +1,7 @@
 """`groqscope tail`: a line per finished request."""
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -155,6 +156,7 @@ def test_names_cannot_command_the_terminal():
 
 def test_ctrl_c_ends_it_cleanly():
     """The process follows the store, shows a request that is written meanwhile, and ends with status 0."""
+    write_store(store_directory(), [replace(request(1), start_unix_ns=time.time_ns())])
     script = "from groqscope.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", script, "tail", "--last", "3"],
@@ -163,17 +165,17 @@ def test_ctrl_c_ends_it_cleanly():
         text=True,
     )
     try:
-        fresh = replace(request(1), start_unix_ns=time.time_ns())
-        time.sleep(1.5)
-        write_store(store_directory(), [fresh])
-        lines = [process.stdout.readline(), process.stdout.readline()]
-        process.send_signal(2)
-        rest, errors = process.communicate(timeout=20)
+        lines = [process.stdout.readline(), process.stdout.readline()]  # it follows, once what was there is shown
+        write_store(store_directory(), [replace(request(2), start_unix_ns=time.time_ns())])
+        lines.append(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
     finally:
         process.kill()
 
     assert "model" in lines[0]
     assert "req_01k00000000000000000000001" in lines[1]
+    assert "req_01k00000000000000000000002" in lines[2]
     assert (process.returncode, rest, errors) == (0, "", "")
 
 
