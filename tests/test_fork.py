@@ -56,6 +56,28 @@ def test_methods() -> None:
     assert kept.forked == b"no"
 
 
+def test_a_method_that_goes_with_its_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at exit, when one collection finds the object and its class: nothing is raised, which Python would print."""
+    raised: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", raised.append)
+    holder = Holder()  # before its class, so that it is found before the function
+
+    class Local(Holder):
+        def after_fork(self) -> None:
+            self.forked = b"yes"
+
+    before = len(_fork._after_in_child)
+    holder.__class__ = Local
+    Local.instance = holder  # type: ignore[attr-defined] - so that they hold each other
+    _fork.register(after_in_child=holder.after_fork)
+    del Local, holder
+    gc.collect()
+    gc.collect()  # the class, once nothing is registered
+
+    assert raised == []
+    assert len(_fork._after_in_child) == before
+
+
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the fork the last registration comes first, after it the first; a failure stops none of the others."""

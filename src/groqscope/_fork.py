@@ -39,9 +39,12 @@ def register(
 
 
 def _reference(callback: Callback, registered: dict[int, _Reference], number: int) -> _Reference:
-    if isinstance(callback, MethodType):
-        return weakref.WeakMethod(callback, lambda _: registered.pop(number, None))
-    return lambda: callback
+    if not isinstance(callback, MethodType):
+        return lambda: callback
+    # Not `weakref.WeakMethod`: when object and function go in one collection, as at exit, its own callback raises.
+    function = callback.__func__
+    owner = weakref.ref(callback.__self__, lambda _: registered.pop(number, None))
+    return lambda: None if (alive := owner()) is None else MethodType(function, alive)
 
 
 def _call(references: tuple[_Reference, ...]) -> None:
