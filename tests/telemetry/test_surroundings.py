@@ -5,6 +5,7 @@ request; the same calls are then made by plain code on a provider of the same su
 equal: what processors saw, in which order, and what was exported.
 """
 
+import copy
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,13 @@ from typing import Any
 import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
-from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import (
+    ConcurrentMultiSpanProcessor,
+    ReadableSpan,
+    SpanLimits,
+    SpanProcessor,
+    TracerProvider,
+)
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
@@ -224,6 +231,96 @@ def add_at_ending(span: Any) -> None:
     span._attributes["late"] = len(span.attributes)
 
 
+def assign_at_the_start(span: Any, parent_context: Any = None) -> None:
+    span._attributes = {"only": "this"}
+
+
+def edit_as_the_end_begins(span: Any) -> None:
+    for key in [key for key in span._attributes if "messages" in key]:
+        del span._attributes[key]
+
+
+def drop_all_attributes(span: Any) -> None:
+    span._attributes.clear()
+    span._events = type(span._events)(span._events.maxlen)
+
+
+def end_at_the_start(span: Any, parent_context: Any = None) -> None:
+    if span.parent is not None:
+        span.end()
+
+
+def end_as_the_end_begins(span: Any) -> None:
+    span.end(span.start_time + 1)
+
+
+def change_times(span: Any) -> None:
+    span._start_time, span._end_time = 1, 2
+
+
+def make_it_a_root(span: Any) -> None:
+    span._parent = None
+    span._links = ()
+
+
+def swap_context(span: Any) -> None:
+    context = span.context
+    state = trace.TraceState([("vendor", "value")])
+    span._context = trace.SpanContext(context.trace_id, context.span_id, False, trace.TraceFlags(0), state)
+
+
+def mark_as_failed(span: Any) -> None:
+    span.record_exception(ValueError("found by a processor"))
+    span.set_status(trace.Status(trace.StatusCode.ERROR, "policy"))
+
+
+def write_after_the_end(span: Any) -> None:
+    span.set_attribute("late", 1)
+    span.add_event("late")
+    span.update_name("late")
+
+
+def keep_within(span: Any, parent_context: Any = None) -> None:
+    span._limits = SpanLimits(max_span_attributes=3, max_events=1)
+
+
+class OfItsOwn(SpanProcessor):
+    """Makes a span of its own at each start, which comes back to it, and attaches a context until the end."""
+
+    def __init__(self) -> None:
+        self._provider = TracerProvider(shutdown_on_exit=False)
+        self._tokens: dict[int, Any] = {}
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        with self._provider.get_tracer("own").start_as_current_span("own"):
+            value = otel_context.get_value("number") or 0
+        self._tokens[span.context.span_id] = otel_context.attach(otel_context.set_value("number", int(str(value)) + 1))
+        span.set_attribute("number", f"{value}")
+
+    def on_end(self, span: Any) -> None:
+        otel_context.detach(self._tokens.pop(span.context.span_id))
+        span._attributes = {**span.attributes, "left": f"{len(self._tokens)}"}
+
+
+class Passing(SpanProcessor):
+    """Gives a processor behind it copies of spans, without what they must not tell, and only some."""
+
+    def __init__(self) -> None:
+        self.exporter = InMemorySpanExporter()
+        self._behind = SimpleSpanProcessor(self.exporter)
+
+    def on_end(self, span: Any) -> None:
+        told = {k: v for k, v in span.attributes.items() if "messages" not in k}
+        copied = ReadableSpan(
+            span.name, span.context, span.parent, span.resource, told, span.events, span.links, span.kind
+        )
+        span.to_json()
+        copy.copy(span)
+        if span.parent is None:
+            self._behind.on_end(copied)
+        span._attributes = {"copied": f"{len(self.exporter.get_finished_spans())}", "told": tuple(told)}
+
+
 class Failing(InMemorySpanExporter):
     """Cannot export."""
 
@@ -298,7 +395,7 @@ SURROUNDINGS: dict[str, Settings] = {
     "nothing": dict,
     "processor: assigns _attributes, _events, _name, _status": _processor("on_end", replace_all),
     "processor: assigns them as the end begins": _processor("_on_ending", replace_all),
-    "processor: sets _immutable = False": _processor("on_end", toggle_immutable),
+    "processor: sets _attributes._immutable = False": _processor("on_end", toggle_immutable),
     "processor: edits _attributes._dict": _processor("on_end", edit_inner_dict),
     "processor: assigns an item, which raises": _processor("on_end", assign_item),
     "processor: edits events": _processor("on_end", edit_events),
@@ -308,6 +405,22 @@ SURROUNDINGS: dict[str, Settings] = {
     "processor: raises at the start of children": _processor("on_start", fail_for_children),
     "processor: raises as the end begins": _processor("_on_ending", fail),
     "processor: raises at the end": _processor("on_end", fail),
+    "processor: assigns _attributes at the start": _processor("on_start", assign_at_the_start),
+    "processor: deletes _attributes as the end begins": _processor("_on_ending", edit_as_the_end_begins),
+    "processor: empties _attributes and _events as the end begins": _processor("_on_ending", drop_all_attributes),
+    "processor: ends children at the start": _processor("on_start", end_at_the_start),
+    "processor: ends the span as the end begins": _processor("_on_ending", end_as_the_end_begins),
+    "processor: assigns _start_time and _end_time": _processor("on_end", change_times),
+    "processor: assigns _parent and _links": _processor("on_end", make_it_a_root),
+    "processor: assigns _context": _processor("on_end", swap_context),
+    "processor: records an exception and a status as the end begins": _processor("_on_ending", mark_as_failed),
+    "processor: writes after the end": _processor("on_end", write_after_the_end),
+    "processor: assigns _limits at the start": _processor("on_start", keep_within),
+    "processor: has a tracer and a context of its own": lambda: {"processors": [OfItsOwn()]},
+    "processor: passes on copies of some spans": lambda: {"processors": [Passing()]},
+    "processor: raises at the start and at the end": lambda: {
+        "processors": [Step("on_start", fail), Step("on_end", fail)]
+    },
     "processor: BatchSpanProcessor": lambda: {"export": BatchSpanProcessor},
     "processor: ConcurrentMultiSpanProcessor": lambda: {"active_span_processor": ConcurrentMultiSpanProcessor(2)},
     "exporter: raises": lambda: {"processors": [SimpleSpanProcessor(Failing())]},
@@ -320,11 +433,16 @@ SURROUNDINGS: dict[str, Settings] = {
     "sampler: drops all but children": _sampler(By(lambda _, a: KEEP if semconv.PHASE in (a or {}) else DROP)),
     "sampler: records, does not sample": _sampler(By(lambda *_: ONLY)),
     "sampler: raises": _sampler(By(fail)),
+    "sampler: raises for children": _sampler(By(lambda _, a: fail() if semconv.PHASE in (a or {}) else KEEP)),
+    "sampler: decides otherwise for the attempts": _sampler(By(lambda n, _: ONLY if n == "POST" else KEEP)),
+    "sampler: drops the record span alone": _sampler(By(lambda n, _: DROP if n.startswith("chat") else KEEP)),
     "ids: counted": lambda: {"id_generator": Counting()},
     "ids: raises": lambda: {"id_generator": Unable()},
-    **{f"limit: {n} attributes": _limits(max_span_attributes=n) for n in (0, 1, 2, 4, 8, 16, 32, 64, 128)},
+    **{f"limit: {n} attributes": _limits(max_span_attributes=n) for n in (0, 1, 2, 3, 4, 8, 16, 32, 64, 128)},
     "limit: one event, one attribute an event": _limits(max_events=1, max_event_attributes=1),
-    "limit: five characters": _limits(max_attribute_length=5),
+    "limit: no events, no links": _limits(max_events=0, max_links=0),
+    "limit: no attributes of events": _limits(max_event_attributes=0),
+    **{f"limit: {n} characters": _limits(max_attribute_length=n) for n in (0, 1, 5, 32)},
     "provider: shut down before": lambda: {"shut_down": True},
 }
 
@@ -424,10 +542,7 @@ def test_every_span_starts_and_ends_inside_its_parent(notes: Notes) -> None:
         assert [call for call, _ in span.calls].index("end") == len(span.calls) - 1
 
 
-@pytest.mark.parametrize(
-    "name",
-    [n for n in SURROUNDINGS if n.startswith(("processor: assigns", "processor: sets", "processor: edits _attr"))],
-)
+@pytest.mark.parametrize("name", [name for name in SURROUNDINGS if "processor" in name and "_attributes" in name])
 def test_what_was_redacted_is_not_exported(name: str) -> None:
     """A prompt that a processor took out, in whatever way, reaches no exporter behind it."""
     with surroundings(**SURROUNDINGS[name]()) as (provider, outcome):

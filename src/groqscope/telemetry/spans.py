@@ -16,7 +16,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from groqscope import semconv
 from groqscope._diagnostics import log_once
-from groqscope.codec import Attributes, encode
+from groqscope.codec import Attributes, EventData, encode
 from groqscope.timeline import RequestRecord
 
 logger = logging.getLogger("groqscope")
@@ -60,8 +60,12 @@ def guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None
 def write(span: Span, record: RequestRecord, content: Attributes) -> None:
     """Write a record on its span."""
     attributes, events = encode(record)
+    guarded(_write, span, record, {**content, **attributes} if content else attributes, events)
+
+
+def _write(span: Span, record: RequestRecord, attributes: Attributes, events: list[EventData]) -> None:
     # Over an attribute limit the SDK drops the oldest: write what identifies the request last.
-    span.set_attributes({**content, **attributes} if content else attributes)
+    span.set_attributes(attributes)
     start = record.start_unix_ns
     for name, offset, event_attributes in events:
         span.add_event(name, event_attributes, start + offset)
@@ -82,7 +86,7 @@ def emit(tracer: Tracer, context: Context, children: Iterator[Child], issue_unix
             span = guarded(tracer.start_span, name, context, kind, attributes, start_time=start)
             if span is not None:
                 if error is not None:
-                    span.set_status(Status(StatusCode.ERROR, error))
+                    guarded(span.set_status, Status(StatusCode.ERROR, error))
                 guarded(span.end, start + duration_ns)
         except BaseException:
             end_interrupted(span, start + duration_ns)

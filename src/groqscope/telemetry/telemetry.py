@@ -73,7 +73,7 @@ class Telemetry:
         if outer is not None:
             context = trace.set_span_in_context(outer.span, context)
             # Now, because the outer span may end before ours. Readers of both spans count the request by ours.
-            outer.span.set_attribute(semconv.REQUESTS, _total(outer.span, semconv.REQUESTS, 1))
+            guarded(outer.span.set_attribute, semconv.REQUESTS, _total(outer.span, semconv.REQUESTS, 1))
         facts = facts_of_context(context, trace.get_current_span(context), self._baggage)
         model = request.get("model")
         in_flight = self.metrics.in_flight(operation, model)
@@ -116,7 +116,7 @@ class Telemetry:
         """
         outer, span = begun.outer, begun.span
         if outer is not None and outer.span.is_recording():
-            outer.span.set_attributes(_summary(outer.span, record))
+            guarded(outer.span.set_attributes, _summary(outer.span, record))
         try:
             if span.is_recording():
                 below = children(record, phases=self._phase_spans, url=begun.url, method=begun.method)
