@@ -62,7 +62,7 @@ def _sections() -> Iterator[str]:
     yield "## The record span\n"
     yield (
         f"One per request, named `{semconv.SPAN_CHAT} MODEL` (for other operations theirs), of kind CLIENT; inside"
-        f" somebody else's inference span `{semconv.SPAN_NESTED} MODEL`, INTERNAL. Marked by `{semconv.RECORD}`,"
+        f" another library's inference span `{semconv.SPAN_NESTED} MODEL`, INTERNAL. Marked by `{semconv.RECORD}`,"
         f" version {semconv.RECORD_VERSION} of its form.\n"
     )
     yield from _attributes(semconv.FIELDS)
@@ -77,7 +77,7 @@ def _sections() -> Iterator[str]:
         if event.attributes:
             yield from _attributes(event.attributes)
     yield "## On an enclosing span\n"
-    yield "Written on somebody else's inference span that encloses the record's.\n"
+    yield "Written on another library's inference span that encloses the record's.\n"
     yield from _attributes(semconv.SUMMARY)
     yield "## Child spans\n"
     yield "For trace viewers; readers of records do not need them.\n"

@@ -309,7 +309,7 @@ SUMMARY: Final[tuple[Attribute, ...]] = (
     _a(OUTCOME, "string", None, "Outcome of the last of them"),
     _a(TTFT, "double", None, "Time to the first generated token of the last of them", "s"),
 )
-"""Written on somebody else's inference span, which encloses the record's."""
+"""Written on another library's inference span, which encloses the record's."""
 
 CONTENT: Final[tuple[Attribute, ...]] = (
     _a(SYSTEM_INSTRUCTIONS, "string", None, "System messages of the request"),

@@ -119,7 +119,7 @@ def test_goodput_with_a_limit():
 
 def test_a_budget_on_goodput_needs_its_limits():
     """A budget on goodput needs limits that say what is good."""
-    with pytest.raises(AuditError, match="needs to know what is good: add for example --goodput ttft:400"):
+    with pytest.raises(AuditError, match="needs limits that define it: add for example --goodput ttft:400"):
         measure([], "goodput > 95%")
 
 

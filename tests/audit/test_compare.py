@@ -90,13 +90,13 @@ def test_nothing_but_too_few_requests_says_so():
     """Without any interval, the sentence and the method say how many requests are needed."""
     comparison = sets(requests(3, 1), requests(3, 2))
 
-    assert comparison.sentence.startswith("Too few requests to tell: it takes 20")
+    assert comparison.sentence.startswith("Too few requests to tell: each set needs 20")
     assert comparison.method.startswith("no interval")
 
 
 def test_equal_sets_cannot_be_told_apart():
     """A set compared with itself has not changed."""
-    assert sets(requests(30, 1), requests(30, 1)).sentence == "Nothing changed beyond what chance explains."
+    assert sets(requests(30, 1), requests(30, 1)).sentence == "No change is larger than chance explains."
 
 
 def test_p95_needs_more_than_the_median():

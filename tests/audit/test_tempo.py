@@ -142,7 +142,7 @@ def test_a_tempo_that_is_down(error, message):
 @pytest.mark.parametrize("url", ["127.0.0.1:3200", "ftp://x", "http://", ""])
 def test_no_address(url):
     """An address without a scheme is refused at once."""
-    with pytest.raises(audit.SourceError, match="is no address"):
+    with pytest.raises(audit.SourceError, match="is not an address"):
         audit.load(tempo=url)
 
 
@@ -349,7 +349,7 @@ def test_ids_that_are_none_are_not_asked_for(trace, tempo):
     assert len(found) == 1
     assert tempo.fetched == [good]
     (warning,) = report.warnings
-    assert "trace IDs that are none" in warning.reason
+    assert "invalid trace IDs" in warning.reason
     assert "\x1b" not in warning.reason
 
 

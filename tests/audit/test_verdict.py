@@ -248,7 +248,7 @@ def test_a_foreign_span_is_not_explained():
     """A span without phases is not explained by guessing."""
     record = replace(request(1), phases=Phases(), icl_max_ns=None)
 
-    assert judge(record, {}).sentence.startswith("Nothing is known about its phases")
+    assert judge(record, {}).sentence.startswith("Its phases are not known")
 
 
 def test_five_completed_requests_say_what_is_usual():

@@ -374,7 +374,7 @@ def test_tools_that_groq_ran(exported: Exported) -> None:
     assert len(inner) == 4
 
 
-# -- inside somebody else's inference span
+# -- inside another library's inference span
 
 
 @each_mode

@@ -1,4 +1,4 @@
-"""Records to answers: read requests from anywhere, select, summarise, explain, compare, hold against budgets.
+"""The audit: reads requests from any source, selects, summarises, explains and compares them, and checks budgets.
 
 from groqscope import audit
 

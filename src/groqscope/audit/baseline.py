@@ -1,4 +1,4 @@
-"""The baseline a request is judged against: medians of everything the rules measure, by model, streamed or not."""
+"""The baseline with which a request is compared: medians of all measurements of the rules, by model and streaming."""
 
 import math
 import random
@@ -41,7 +41,7 @@ class Rows:
             self.ids[place] = request
 
     def merge(self, other: "Rows") -> None:
-        """Add the rows of another sample; those it left out still count as seen."""
+        """Add the rows of another sample; rows that it left out still count as seen."""
         if len(self.ids) + len(other) <= self._limit:
             self._known = None
             self.data.extend(other.data)
@@ -85,7 +85,7 @@ class Rows:
 
 
 class Baseline:
-    """What is usual for each model, streamed and not."""
+    """The usual measurements for each model, streamed and not."""
 
     def __init__(self, limit: int = EXACT_LIMIT) -> None:
         self.rows: dict[Key, Rows] = {}
@@ -105,7 +105,7 @@ class Baseline:
             self.rows.setdefault(key, Rows(self._limit)).merge(rows)
 
     def of(self, record: RequestRecord) -> dict[str, float]:
-        """Return the medians for requests like this one; empty when too few are known."""
+        """Return the medians for requests like this one; empty if there are too few."""
         rows = self.rows.get(key_of(record))
         return rows.medians if rows is not None else {}
 

@@ -54,7 +54,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Goodput:
-    """Limits, all of which a good request meets."""
+    """The limits that a good request meets, all of them."""
 
     limits: tuple[tuple[Field, float], ...]
     """Field and nanoseconds."""
@@ -62,11 +62,11 @@ class Goodput:
 
     @property
     def expression(self) -> str:
-        """The limits as vLLM writes them."""
+        """The limits in vLLM's notation."""
         return " ".join(f"{field.name}:{ns / 1e6:g}" for field, ns in self.limits)
 
     def good(self, record: RequestRecord) -> bool:
-        """Whether the request succeeded and met every limit that applies to it."""
+        """Return whether the request succeeded and met every limit that applies to it."""
         if record.outcome in FAILED:
             return False
         for field, limit in self.limits:
@@ -77,7 +77,7 @@ class Goodput:
 
 
 def parse_goodput(texts: Iterable[str], source: str = "--goodput") -> Goodput:
-    """Parse limits as vLLM writes them: `ttft:400`, in milliseconds.
+    """Parse limits in vLLM's notation: `ttft:400`, in milliseconds.
 
     Raises:
         AuditError: not of that form, or an unknown duration.
@@ -104,7 +104,7 @@ def parse_budget(text: str, source: str = "--budget") -> Budget:
     """Parse one budget.
 
     Raises:
-        ExpressionError: it cannot be understood; the message points at the place.
+        ExpressionError: the text is no budget; the message points at the place.
     """
     parsed = parse_limit(text)
     measure, statistic, unit = _measure(text, parsed.measure, parsed.number)
@@ -151,7 +151,7 @@ def _fitting(unit: Unit, text: str, limit: Token) -> Unit:
 
 
 class _Tally:
-    """What was measured for one budget."""
+    """The measurements for one budget."""
 
     def __init__(self) -> None:
         self.seen = self.matched = self.unknown = 0
@@ -171,18 +171,18 @@ class Budgets:
         """Begin to measure.
 
         Raises:
-            AuditError: a budget is on goodput, and no limits say what is good.
+            AuditError: there is a budget on goodput, but no limits define it.
         """
         self.budgets: tuple[Budget, ...] = tuple(budgets)
         self.goodput = goodput
         if goodput is None and any(b.measure == GOODPUT for b in self.budgets):
-            raise AuditError("a budget on goodput needs to know what is good: add for example --goodput ttft:400")
+            raise AuditError("a budget on goodput needs limits that define it: add for example --goodput ttft:400")
         self._fields = [numeric(b.measure) if b.measure not in {GOODPUT, *_TALLIES} else None for b in self.budgets]
         self.tallies = [_Tally() for _ in self.budgets]
         self.good = _Tally()
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out what cannot travel between processes: the conditions, which are functions. The counts can."""
+        """Leave out the conditions: they are functions, which cannot be pickled."""
         return {"tallies": self.tallies, "good": self.good}
 
     def add(self, record: RequestRecord) -> None:
@@ -212,7 +212,7 @@ class Budgets:
         return Budgets(self.budgets, self.goodput)
 
     def merge(self, other: "Budgets") -> None:
-        """Add what the same budgets measured elsewhere."""
+        """Add the measurements of the same budgets for other requests."""
         self.good.merge(other.good)
         for mine, theirs in zip(self.tallies, other.tallies, strict=True):
             mine.merge(theirs)
@@ -290,7 +290,7 @@ def parse_budgets(
     goodput_source: str = "--goodput",
     project: tuple[list[Budget], Goodput | None] = ([], None),
 ) -> Budgets | None:
-    """Parse budgets and the limits of goodput, and add those of a project; `None` when there are none.
+    """Parse budgets and limits of goodput, and add those of a project; `None` if there are none.
 
     Raises:
         AuditError: one cannot be understood.
@@ -306,7 +306,7 @@ def parse_table(table: Mapping[str, Any], source: str) -> tuple[list[Budget], Go
     """Read `[tool.groqscope.budgets]`: names with expressions, and `goodput` with limits in ms and `at_least`.
 
     Raises:
-        AuditError: an entry of another form, or one that cannot be understood.
+        AuditError: an entry has another form, or cannot be understood.
     """
     budgets: list[Budget] = []
     goodput: Goodput | None = None
@@ -332,10 +332,10 @@ def parse_table(table: Mapping[str, Any], source: str) -> tuple[list[Budget], Go
 
 
 def project_budgets(path: Path | None = None) -> tuple[list[Budget], Goodput | None]:
-    """Read the budgets of a file, or of the nearest pyproject.toml from here upwards.
+    """Read the budgets of a file, or of the nearest pyproject.toml in this directory or above it.
 
     Raises:
-        SourceError: there is no such file, or it cannot be read, or it has no such table.
+        SourceError: the file does not exist, cannot be read, or has no such table.
         AuditError: a budget cannot be understood.
     """
     file = path or _nearest(Path.cwd())

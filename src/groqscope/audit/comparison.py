@@ -1,13 +1,12 @@
-"""Two sets of requests: what changed, and what chance explains.
+"""Compares two sets of requests: what changed, and what chance explains.
 
-For median and p95 of each measure the ratio B / A gets a bootstrap confidence interval. Drawing a set of n values anew
-and taking its r-th smallest is the same as drawing a rank: the r-th smallest of n uniform numbers is distributed as
-Beta(r, n - r + 1), and times n, rounded up, it is the rank that the drawn value has in the original set. So each of the
-draws costs one random number, whatever n is, and nothing is approximated.
+For median and p95 of each measure, the ratio B / A gets a bootstrap confidence interval. Resampling n values and taking
+the r-th smallest is the same as drawing its rank: the r-th smallest of n uniform numbers has the distribution
+Beta(r, n - r + 1); multiplied by n and rounded up, it is the rank of the drawn value in the original set. So each draw
+needs one random number, whatever n is, and nothing is approximated.
 
-Each interval has the confidence at which all of them together hold with 95% (Bonferroni): a table of forty equal rows
-names a change once in twenty tables, not twice in each. A measure is called slower or faster only when
-its interval excludes 1.
+The confidence of each interval is chosen so that all of them together hold with 95% (Bonferroni): among tables without
+any real change, one in twenty names a change. A measure is called slower or faster only if its interval excludes 1.
 """
 
 import math
@@ -25,14 +24,14 @@ from groqscope.audit.records import Records
 from groqscope.timeline import RequestRecord
 
 DRAWS: Final = 2000
-"""At least; a hundred for each interval, so that the tails of many are still made of several draws."""
+"""The least number of draws; with many intervals a hundred for each, so that their tails contain several draws."""
 SEED: Final = 20_261
 FAMILY: Final = 0.95
 MIN_MEDIAN: Final = 20
 MIN_P95: Final = 100
-"""Values in each set below which an interval would be narrower than the truth."""
+"""With fewer values in each set, an interval for p95 would be too narrow."""
 SHARE: Final = 0.02
-"""Of the summed durations of either set, below which a phase is not compared."""
+"""A phase with a smaller share of the summed durations in both sets is not compared."""
 _MEASURES: Final = ("duration", "ttfc", "ttft", "tpot")
 
 
@@ -43,7 +42,7 @@ class Sample:
         self.models: dict[str | None, dict[str, Values]] = {}
 
     def add(self, record: RequestRecord) -> None:
-        """Add one request, unless it failed or the caller ended it early: such a request says nothing about speed."""
+        """Add one request, unless it failed or the caller ended it early: its duration would be misleading."""
         if record.outcome != "completed":
             return
         measures = self.models.setdefault(record.model, {})
@@ -98,7 +97,7 @@ def _read(records: Records, watch: Watch | None) -> tuple[Sample, Provenance]:
 
 
 def compare_samples(a: Sample, b: Sample) -> tuple[tuple[ComparisonRow, ...], float]:
-    """Compare the models that both have; return also the confidence of each interval."""
+    """Compare the models that are in both; also return the confidence of each interval."""
     pairs = [pair for model in _common(a, b) for pair in _pairs(model, a, b)]
     tests = sum((_enough(p, MIN_MEDIAN) + _enough(p, MIN_P95)) for p in pairs)
     confidence = 1 - (1 - FAMILY) / max(1, tests)
@@ -210,12 +209,12 @@ def _sentence(rows: tuple[ComparisonRow, ...]) -> str:
     if not rows:
         return "Nothing to compare: no model completed requests in both sets."
     if not _tests(rows):
-        return f"Too few requests to tell: it takes {MIN_MEDIAN} completed ones for a model in each set."
+        return f"Too few requests to tell: each set needs {MIN_MEDIAN} completed ones for a model."
     words = [
         _word(model, [row for row in rows if row.model == model]) for model in dict.fromkeys(r.model for r in rows)
     ]
     changed = [word for word in words if word]
-    return f"{'; '.join(changed)}." if changed else "Nothing changed beyond what chance explains."
+    return f"{'; '.join(changed)}." if changed else "No change is larger than chance explains."
 
 
 def _word(model: str | None, rows: list[ComparisonRow]) -> str:

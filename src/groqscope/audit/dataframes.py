@@ -47,7 +47,7 @@ _TIMES: Final = [field.name for field in FIELDS if field.kind == "time"]
 
 
 def _imported(name: str) -> Any:
-    # By name: neither is a dependency, and the type checker does not need them.
+    # Imported by name, because neither is a dependency that the type checker could find.
     try:
         return import_module(name)
     except ImportError as error:

@@ -1,8 +1,8 @@
-"""Values and their quantiles: exact up to `EXACT_LIMIT` values, then a sketch of logarithmic buckets.
+"""Quantiles of values: exact up to `EXACT_LIMIT` values, then from a sketch with logarithmic buckets.
 
-While exact, a quantile is interpolated between the two nearest ranks. The sketch keeps a count per bucket; a bucket
-reaches from `x` to `x * GAMMA`, and its answer is off by at most `RELATIVE_ERROR` of the true value, whatever the
-distribution. Count, sum, minimum and maximum stay exact.
+An exact quantile is interpolated between the two nearest ranks. The sketch counts values by bucket; a bucket is from
+`x` to `x * GAMMA`, so that a quantile is within `RELATIVE_ERROR` of the true value, whatever the distribution. Count,
+sum, minimum and maximum stay exact.
 """
 
 import math
@@ -19,12 +19,12 @@ _QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
 
 
 def needed(quantile: float) -> int:
-    """Return how many values a quantile needs: enough that one is expected beyond it."""
+    """Return how many values a quantile needs: so many that one of them is expected beyond it."""
     return max(1, math.ceil(round(1 / (1 - quantile), 6))) if quantile > 0.5 else 1  # the median
 
 
 def quantile_of_sorted(values: "array[float] | list[float]", quantile: float) -> float:
-    """Interpolate between the two nearest ranks of sorted values."""
+    """Return a quantile of sorted values, interpolated between the two nearest ranks."""
     position = (len(values) - 1) * quantile
     below = math.floor(position)
     above = min(below + 1, len(values) - 1)
@@ -32,7 +32,7 @@ def quantile_of_sorted(values: "array[float] | list[float]", quantile: float) ->
 
 
 class Values:
-    """Numbers of one kind, added one by one; none is negative."""
+    """Non-negative numbers, added one by one."""
 
     __slots__ = ("_buckets", "_sorted", "_values", "_zeros", "limit", "max", "min", "n", "total")
 
@@ -103,7 +103,7 @@ class Values:
     def sorted(self) -> "array[float]":
         """Return all values in order, while they are still exact."""
         if self._values is None:
-            raise ValueError("the values are gone: only a sketch of them is kept")
+            raise ValueError("there are too many values: only a sketch of them is kept")
         if not self._sorted:
             self._values = array("d", sorted(self._values))
             self._sorted = True
@@ -147,7 +147,7 @@ class Values:
         for bucket in sorted(self._buckets):
             seen += self._buckets[bucket]
             if rank < seen:
-                # The point from which both ends of the bucket are equally far, relative to their size.
+                # The point whose relative distance to both ends of the bucket is the same.
                 middle = 2 * math.exp(bucket * _LOG_GAMMA) / (GAMMA + 1)
                 return min(max(middle, self.min), self.max)
         return self.max

@@ -1,15 +1,15 @@
-"""What the user can put right: each error is one sentence that says what is wrong and what to do.
+"""Errors that the user can correct: each message says what is wrong and what to do.
 
 AuditError              exit status 2
 +-- ExpressionError     in --where or --budget: points at the place
 +-- SourceError         a file, a directory or Tempo cannot be read
 +-- NotFound            no such request
-+-- NoRequests          nothing to look at
++-- NoRequests          nothing to audit
 """
 
 
 class AuditError(Exception):
-    """A mistake the user can put right."""
+    """An error that the user can correct."""
 
     exit_code = 2
 
@@ -35,7 +35,7 @@ class NotFound(AuditError):
     def __init__(self, message: str, found: int = 0) -> None:
         super().__init__(message)
         self.found = found
-        """How many have it."""
+        """How many have the ID."""
 
 
 class NoRequests(AuditError):

@@ -1,8 +1,8 @@
-"""How a source is scanned: by this process, or, if it is a large store, by several, a file each.
+"""Scans a source in this process or, if it is a large store, in several processes with one file each.
 
-Only counts, samples and the few records to be listed travel between processes. Children are forked, so that the query
-and the budgets reach them as they are. Forking is safe only in a program with a single thread, so it happens only where
-the caller asks for it, as the command line does.
+Only counts, samples and the few records to be listed are passed between processes. Children are forked, so that they
+have the query and the budgets without pickling. Forking is safe only in a single-threaded program, so it happens only
+if the caller asks for it, as the command line does.
 """
 
 import gc
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
 WORTH_IT: Final = 48 * 1024 * 1024
-"""Bytes from which starting processes pays."""
+"""Stores of at least so many bytes are read faster by several processes."""
 MAX_WORKERS: Final = 8
 _MAX_LISTED: Final = 1000
 
@@ -32,14 +32,14 @@ Watch = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What every child does with its file."""
+    """What all children need to know."""
 
     scan: Scan
     timelines: bool
 
 
 _job: _Job | None = None
-"""Set before the children are forked, so that each has it."""
+"""Set before forking, so that the children have it."""
 
 
 def processors() -> int:
@@ -50,7 +50,7 @@ def processors() -> int:
 def execute(
     source: Source, scan: Scan, *, timelines: bool = True, workers: int = 1, watch: Watch | None = None
 ) -> None:
-    """Read what the scan's query selects of a source, and count it in the scan."""
+    """Read the records that the scan's query selects from a source, and add them to the scan."""
     if files := files_to_share(source, scan, workers):
         _scan_files(files, scan, timelines=timelines, workers=workers, watch=watch)
     else:
@@ -58,7 +58,7 @@ def execute(
 
 
 def files_to_share(source: Source, scan: Scan, workers: int) -> list[Path]:
-    """Return the files to be read by several processes; none where one process does as well."""
+    """Return the files to be read by several processes; none if one process is as fast."""
     limit = scan.top.limit
     if workers < 2 or sys.platform != "linux" or not isinstance(source, FileSource):  # one is none
         return []
@@ -71,7 +71,7 @@ def files_to_share(source: Source, scan: Scan, workers: int) -> list[Path]:
 
 
 def _scan_files(files: list[Path], scan: Scan, *, timelines: bool, workers: int, watch: Watch | None) -> None:
-    """Read files in several processes and merge what they counted into `scan`."""
+    """Read files in several processes, and merge their scans into `scan`."""
     import multiprocessing  # few stores are that large
     from concurrent.futures import ProcessPoolExecutor
 
@@ -91,7 +91,7 @@ def _scan_files(files: list[Path], scan: Scan, *, timelines: bool, workers: int,
 
 
 def _each_once(pool: "ProcessPoolExecutor", files: list[Path]) -> Iterator[Scan]:
-    """Yield the scans of the files; one that repeats requests of a file before it is made anew, without them."""
+    """Yield a scan per file. If a file repeats requests of an earlier one, it is scanned again without them."""
     seen = SeenIds()
     again: list[Future[Scan]] = []
     for file, part in zip(files, pool.map(_scan_file, files), strict=True):
@@ -115,9 +115,9 @@ def _scan_here(source: Source, scan: Scan, *, timelines: bool, watch: Watch | No
 
 
 def _prepare() -> None:
-    # Ctrl-C reaches every process of the terminal; the parent answers it for all.
+    # Ctrl-C is sent to every process of the terminal; the parent handles it for all.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A child is gone before garbage in cycles could matter; looking for it costs time.
+    # A child exits before garbage cycles could matter, and looking for them takes time.
     gc.disable()
 
 

@@ -8,9 +8,9 @@
     operand := field | number [unit] | 'text' | true | false | none
     operator := < <= > >= = == != <> ~ !~
 
-A comparison with a number that is not known is neither true nor false, and its negation neither: such a request is not
-selected. A text that is absent differs from every text. `= none` and `!= none` ask whether a value is known. `~` finds
-a part of a text, whatever its case; on a list of texts (`tool`, `finish_reasons`) every operator asks whether any fits.
+A comparison with an unknown number is neither true nor false, and so is its negation: the request is not selected. An
+absent text differs from every text. `= none` and `!= none` test whether a value is known. `~` tests whether a text
+contains another, ignoring case. On a list of texts (`tool`, `finish_reasons`) an operator is true if any of them fits.
 """
 
 import operator
@@ -48,7 +48,7 @@ class _Operand:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A budget as it is written: what is measured, the limit, and for which requests."""
+    """A budget's parts as written: the measure, the limit, and the condition."""
 
     measure: Token
     operator: Token
@@ -57,7 +57,7 @@ class Limit:
 
 
 def compile_where(text: str) -> Predicate:
-    """Turn an expression into a predicate.
+    """Return the predicate of an expression.
 
     Raises:
         ExpressionError: the expression cannot be understood; the message points at the place.
@@ -188,7 +188,7 @@ class _Parser:
         try:
             field = find(token.text)
         except UnknownField as error:
-            raise self._error(f"{error} (texts stand in quotes)", token) from None
+            raise self._error(f"{error} (texts need quotes)", token) from None
         return _Operand(token, field.kind, field=field)
 
     def _membership(self, left: _Operand) -> Test:
@@ -227,7 +227,7 @@ class _Parser:
         return lambda record: get(record) not in {None, ()}
 
     def _fitting(self, field: Field, right: _Operand) -> Value:
-        """Check the right side against the field's kind and unit; return the literal, or `None` for a field."""
+        """Check the right side against the field's kind and unit; return its value if it is a literal, else `None`."""
         kind = field.kind
         if right.field is not None:
             if (kind, field.unit) != (right.kind, right.field.unit):

@@ -1,6 +1,6 @@
 """The vocabulary: every field of a record that `--where`, `--budget`, `--goodput`, `--by` and reports can name.
 
-Most entries are made from `semconv.FIELDS`, so that a new field of the record is a new word here. Durations are
+Most entries are made from `semconv.FIELDS`, so that a new field of the record is available at once. Durations are
 compared in nanoseconds, times in Unix nanoseconds.
 """
 
@@ -163,7 +163,7 @@ _OWN: Final = (
     Field("span_id", "text", "1", "Span, 16 hex digits", attrgetter("span_id"), ("span",)),
     Field("tags", "texts", "1", "Tags as name=value; one by itself is `tag.NAME`", _tags),
     Field("service", "text", "1", "`service.name` of the resource", attrgetter("service")),
-    Field("nested", "flag", "1", "Inside somebody else's inference span", attrgetter("nested")),
+    Field("nested", "flag", "1", "Inside another library's inference span", attrgetter("nested")),
 )
 
 FIELDS: Final[tuple[Field, ...]] = (
@@ -177,7 +177,7 @@ BY_NAME: Final[dict[str, Field]] = {name: f for f in FIELDS for name in (f.name,
 
 
 TAG: Final = "tag."
-"""Before a tag's name: `tag.feature`."""
+"""The prefix of a tag's name: `tag.feature`."""
 
 
 def _tag(tag: str) -> Field:

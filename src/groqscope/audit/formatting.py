@@ -1,4 +1,4 @@
-"""Numbers, units, plurals and names as text: nothing invented, and nothing in it that a terminal would obey."""
+"""Formats numbers, units, plurals and names as text, without control characters that a terminal would obey."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class DurationUnit:
         return round(ns / self.step_ns)
 
     def stepped(self, steps: int, ns: float) -> str:
-        """Return a length of so many steps; something that is not quite nothing (`ns`) is not written as 0."""
+        """Return the text of a number of steps; a length (`ns`) above 0 is written as less than a step, not as 0."""
         if not steps and ns > 0:
             return f"<{10**-self.decimals:.{self.decimals}f}"
         return f"{steps / 10**self.decimals:,.{self.decimals}f}"
@@ -91,7 +91,7 @@ def count(value: int | None, noun: str = "", plural: str = "") -> str:
 
 
 def tokens_out(record: RequestRecord) -> str:
-    """Return the output tokens; where usage never came, the estimate, marked as one."""
+    """Return the output tokens; if there was no usage, the estimate, marked `~`."""
     tokens, estimate = record.usage.output_tokens, record.output_tokens_estimate
     return f"~{estimate:,}" if tokens is None and estimate is not None else count(tokens)
 
@@ -119,13 +119,13 @@ def size(value: int | None) -> str:
     """Return a number of bytes."""
     if value is None:
         return UNKNOWN
-    if value < 10_000:  # five digits read badly
+    if value < 10_000:  # five digits are hard to read
         return f"{value:,} B"
     return f"{value / 1024:,.1f} KiB" if value < 1 << 20 else f"{value / (1 << 20):,.1f} MiB"
 
 
 def seconds(value: float | None) -> str:
-    """Return seconds that Groq reports, as short as they allow."""
+    """Return seconds that Groq reports, as short as possible."""
     if value is None:
         return UNKNOWN
     return f"{value:,.0f} s" if value >= 100 else f"{value:.3g} s"  # three digits
@@ -192,7 +192,7 @@ _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", 
 
 
 def several(number: int, kind: str) -> str:
-    """Return how many of something with a name or a number: `two 429s`, `one timeout`."""
+    """Return a small number in words, with what is counted: `two 429s`, `one timeout`."""
     word = _NUMBERS[number] if number < len(_NUMBERS) else f"{number:,}"
     return f"{word} {kind}{'s' if number > 1 else ''}"
 

@@ -63,10 +63,10 @@ def unix_ns(text: str) -> int:
     """Return a moment in ISO form as Unix nanoseconds; without a zone it is local time.
 
     Raises:
-        ValueError: it is not one, or its year is out of range.
+        ValueError: it is no such moment, or its year is out of range.
     """
     try:
-        # Whole microseconds: a double has no room for nanoseconds since 1970.
+        # Whole microseconds: a double cannot hold nanoseconds since 1970 exactly.
         return round(datetime.fromisoformat(text.strip()).timestamp() * 1e6) * 1000
     except (OverflowError, OSError) as error:
         raise ValueError(str(error)) from error
@@ -76,7 +76,7 @@ def tokenize(text: str) -> list[Token]:
     """Split a text into tokens; the last is of kind `end`.
 
     Raises:
-        ExpressionError: a character or unit that does not belong here.
+        ExpressionError: there is an unknown character or unit.
     """
     tokens: list[Token] = []
     position = 0
@@ -96,8 +96,8 @@ def tokenize(text: str) -> list[Token]:
 def _stray(text: str, position: int) -> ExpressionError:
     character = text[position]
     if character in "'\"":
-        return ExpressionError(f"the text that begins with {character} has no end", text, position)
-    return ExpressionError(f"{character!r} does not belong here", text, position)
+        return ExpressionError(f"the text that begins with {character} is not closed", text, position)
+    return ExpressionError(f"unexpected character {character!r}", text, position)
 
 
 def _token(text: str, match: re.Match[str]) -> Token:

@@ -1,4 +1,4 @@
-"""The audit's results, frozen: everything a report shows, and nothing that it has to compute.
+"""The audit's results, frozen: everything that reports show, so that they compute nothing themselves.
 
 Units: a `Distribution` of a duration is in nanoseconds, and `*_ns` fields are nanoseconds as in `RequestRecord`; shares
 are 0 to 1; cost is US dollars. `None` means "not known": too few values for the quantile, no price, no such phase. It
@@ -108,7 +108,7 @@ class ToolSummary:
     calls: int
     requests: int
     assembly: Distribution
-    """How long a call took to arrive after the chunk before it (streamed requests, where it was observed)."""
+    """From the chunk before a call to the complete call (streamed requests, if observed)."""
     arguments_size: Distribution
     invalid: int = 0
     """Calls whose arguments are not JSON."""
@@ -165,7 +165,7 @@ class Cause:
     share: float
     """Of the request's duration."""
     usual_ns: int | None = None
-    """Median of the same for this model in the same data; `None` when too few requests say."""
+    """Median of the same for this model in the same data; `None` if there are too few requests."""
     sentence: str
     """What it was, for example `52% in Groq's queue (1.2 s, usually 18 ms)`."""
     advice: str
@@ -174,7 +174,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Why one request took as long as it did; no causes where nothing stands out."""
+    """Why one request took as long as it did; without causes if nothing stands out."""
 
     sentence: str
     causes: tuple[Cause, ...] = ()
@@ -199,7 +199,7 @@ class GroupCause:
     share: float
     """Of the summed durations of all slow requests."""
     is_lower_bound: bool = False
-    """Whether it may have taken longer: Groq did not report what would tell the caller's own delay exactly."""
+    """Whether it may have taken longer, because Groq did not report what is needed for the caller's exact delay."""
     usual_ns: int | None = None
     sentence: str
     advice: str
@@ -218,7 +218,7 @@ class Why:
     unexplained: int
     """Slow requests in which nothing stands out."""
     unjudged: int = 0
-    """Requests with too few of their kind to say whether they are slow; not among the slow ones."""
+    """Requests with too few similar ones to say whether they are slow; not counted as slow."""
     causes: tuple[GroupCause, ...]
     sentence: str
     rule: str
@@ -230,7 +230,7 @@ class BudgetResult:
     """One budget, measured."""
 
     expression: str
-    """As it was written, behind its name where it has one."""
+    """As it was written, after its name if it has one."""
     source: str
     """Where it was written: `--budget`, `--goodput` or a file's name."""
     measured: float | None
@@ -243,7 +243,7 @@ class BudgetResult:
     """Values it was measured from."""
     verdict: BudgetVerdict
     note: str = ""
-    """What stands in the way of a verdict, or which part of the data was used."""
+    """Why there is no verdict, or which part of the data was used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,14 +286,14 @@ class Comparison:
     only_b: tuple[str, ...] = ()
     sentence: str
     confidence: float
-    """Of each interval; chosen so that all of them hold together with 95%."""
+    """Of each interval; chosen so that all of them together hold with 95%."""
     method: str
     """How the intervals were made, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What was selected, in words that a report can print (`last 1h`, `model llama-3.3-70b-versatile`)."""
+    """The selection in words for a report (`last 1h`, `model llama-3.3-70b-versatile`)."""
 
     words: tuple[str, ...] = ()
     listed: Literal["newest", "slowest"] = "newest"
@@ -303,7 +303,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where the requests come from, and what the reader has to know about it."""
+    """Where the requests come from, and what the reader must know about them."""
 
     sources: tuple[str, ...]
     """Files, directories or addresses, as given."""
@@ -313,7 +313,7 @@ class Provenance:
     read: int = 0
     """Requests read before the selection."""
     repeated: int = 0
-    """Copies of them that were left out: each counts once."""
+    """Copies of requests that were left out, so that each counts once."""
     foreign: int = 0
     """Of those selected, spans of other instrumentations, which lack phases."""
     first_unix_ns: int | None = None
@@ -343,7 +343,7 @@ class Audit:
     schema_version: int = AUDIT_VERSION
     provenance: Provenance
     sentence: str
-    """The verdict over all of it."""
+    """The verdict on all requests."""
     total: ModelSummary
     models: tuple[ModelSummary, ...]
     """By summed duration, largest first."""

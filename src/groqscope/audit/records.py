@@ -1,4 +1,4 @@
-"""The records of a source, to iterate over, and everything that is asked of them."""
+"""The records of a source: an iterable with the audit's questions as methods."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,19 +19,19 @@ from groqscope.audit.why import Causes
 from groqscope.timeline import RequestRecord
 
 MIN_ID: Final = 4
-"""Characters of an ID below which too many requests would match."""
+"""An ID must have at least so many characters, or too many requests would match."""
 _KEPT: Final = 6
 _SHOWN: Final = 5
 
 
 class Records:
-    """The selected records of a source; each iteration and each question reads the source anew."""
+    """The selected records of a source; each iteration and each method reads the source again."""
 
     def __init__(self, source: Source, query: Query) -> None:
         self.source = source
         self.query = query
         self.report: ReadReport = ReadReport()
-        """What the latest reading passed over; made anew for each."""
+        """What the latest reading skipped; a new object for each reading."""
 
     def __repr__(self) -> str:
         """Name the source and the selection, without reading anything."""
@@ -42,12 +42,12 @@ class Records:
         return self.query.select(self.source, self.report)
 
     def coverage(self) -> Coverage:
-        """Begin to read anew, and return what will count what is selected."""
+        """Begin a new reading, and return the object that counts what is selected."""
         self.report = ReadReport()
         return Coverage(self.query, self.report)
 
     def scan(self, budgets: Budgets | None = None, *, listed: int | None = LISTED) -> Scan:
-        """Begin to read anew, and return what will count it."""
+        """Begin a new reading, and return the scan for it."""
         self.report = ReadReport()
         return Scan(self.query, budgets, listed=listed, report=self.report)
 
@@ -118,12 +118,12 @@ def overview(
     workers: int = 1,
     watch: Watch | None = None,
 ) -> Audit:
-    """Read everything and sum it up.
+    """Read all records and return the overview.
 
     Args:
         records: The source, and what to select from it.
         listed: How many requests to keep and list; `None`: all of them.
-        budgets: Limits to hold the requests against.
+        budgets: Limits that the requests are checked against.
         why: Explain the slow requests.
         timelines: Read the arrival times of chunks of the requests listed.
         workers: Processes that share a large store (Linux; only in a program with a single thread, which is forked).
@@ -138,7 +138,7 @@ def overview(
 
 
 def one_request(records: Records, wanted: str, *, watch: Watch | None = None) -> RequestAudit:
-    """Find one request by the beginning of its trace, span, request or response ID, and judge it beside the others.
+    """Find one request by the beginning of its trace, span, request or response ID, and compare it with the others.
 
     Raises:
         NotFound: no request has it, or several do.
@@ -207,7 +207,7 @@ def load(
     where: str | None = None,
     last: int | None = None,
 ) -> Records:
-    """Return the records of files, directories or a Tempo; of the local store when nothing is named.
+    """Return the records of files, directories or a Tempo; of the local store if none is given.
 
     Args:
         paths: Files and directories of OTLP JSON; `-` is standard input.
@@ -238,7 +238,7 @@ def load(
 
 
 def source_of(paths: Sequence[Path | str], tempo: str | None = None) -> Source:
-    """Return the source that is named.
+    """Return the source of the paths or the address.
 
     Raises:
         SourceError: a path does not exist, or an address is not one.

@@ -1,18 +1,18 @@
-"""The causes a verdict can name: how each is measured in a record, and when it stands out.
+"""The causes that a verdict can name: how each is measured in a record, and when it stands out.
 
 A cause is named in a request when it took at least `MIN_NS` and
 
-* its share of the duration is at least the rule's `absolute` (what one could do without: queues, retries, cold
-  connections, the caller's own code), and a person would notice it (`NOTICEABLE_NS`) or it took at least `TIMES_USUAL`
-  times what is usual for the model in the same data and `MIN_NS` more, or
+* its share of the duration is at least the rule's `absolute` (for avoidable causes: queues, retries, cold connections,
+  the caller's own code), and a person would notice it (`NOTICEABLE_NS`) or it took at least `TIMES_USUAL` times what is
+  usual for the model in the same data and `MIN_NS` more, or
 * the request is slow, and the cause took at least `TIMES_USUAL` times what is usual, and the excess is at least
   `MIN_EXCESS` of the duration.
 
-What one could do without is measured by what would be saved without it, so that the causes of a request can be added
+An avoidable cause is measured by the time that would be saved without it, so that the causes of a request can be added
 up: the queue, as far as the SDK waited for it; failed attempts, less the connection that the first of them opened for
-the one that answered; opening a connection; waiting for one; and of the caller's own time only `caller_delay_ns`.
+the successful one; opening a connection; waiting for one; and of the caller's own time only `caller_delay_ns`.
 
-`docs/audit.md` holds the same table in words.
+`docs/audit.md` has the same table in words.
 """
 
 from collections.abc import Callable
@@ -24,13 +24,13 @@ from groqscope.timeline import RequestRecord, Usage
 
 MIN_NS: Final = 20_000_000
 NOTICEABLE_NS: Final = 100_000_000
-"""From this length on a person notices a delay."""
+"""A person notices a delay of at least this length."""
 TIMES_USUAL: Final = 1.5
 MIN_EXCESS: Final = 0.2
 SLOW_TIMES: Final = 1.5
-"""A request is slow from this multiple of the usual duration on, and `MIN_NS` above it."""
+"""A request is slow if it takes at least this multiple of the usual duration, and `MIN_NS` more."""
 USUAL_NEEDS: Final = 5
-"""Completed requests that it takes to say what is usual."""
+"""With fewer completed requests, nothing is called usual."""
 _STALL_NS: Final = 100_000_000
 """A pause in a stream that a reader notices."""
 _STALL_TIMES_MEDIAN: Final = 10
@@ -47,7 +47,7 @@ class Rule:
     title: str
     """As in `52% in TITLE`."""
     absolute: float | None
-    """Share of the duration from which it is named whatever is usual; `None`: only against what is usual."""
+    """It is named from this share of the duration on, whatever is usual; `None`: only in comparison with the usual."""
     advice: str
 
 
@@ -91,7 +91,7 @@ COLUMNS: Final = (
     "tool_call",
     "generation",
 )
-"""What the rules need of a record, as numbers: nanoseconds, 0 where a phase did not happen; `nan` where not known."""
+"""What the rules need of a record, in nanoseconds: 0 if a phase did not happen, `nan` if not known."""
 INDEX: Final = {name: index for index, name in enumerate(COLUMNS)}
 WIDTH: Final = len(COLUMNS)
 Row = tuple[float, ...]
@@ -101,7 +101,7 @@ def measure(record: RequestRecord) -> Row:
     """Return the measurements of a record, in the order of `COLUMNS`."""
     p = record.phases
     usage = record.usage
-    # Groq generates while the SDK waits and while the caller holds control.
+    # Groq generates both while the SDK waits and while the caller has control.
     stream = (p.receive or 0) + (p.generate or 0) + (p.consume or 0)
     generated = _generated(record)
     reasoning = min(_reasoning(record, generated), stream)
@@ -131,7 +131,7 @@ def measure(record: RequestRecord) -> Row:
 
 
 def _generated(record: RequestRecord) -> int:
-    """How long the answer was generated, as reported or observed; else as long as the SDK received it."""
+    """Return how long the answer was generated, as reported or observed; else how long the SDK received it."""
     tpot, tokens = record.tpot, record.usage.output_tokens
     if tpot is None or tokens is None:
         return (record.phases.receive or 0) + (record.phases.generate or 0)
@@ -139,7 +139,7 @@ def _generated(record: RequestRecord) -> int:
 
 
 def _retries_cost(record: RequestRecord) -> int:
-    """What would be saved if the first attempt had been answered: it would have opened the connection just the same."""
+    """Return the time saved if the first attempt had succeeded; it would have opened the connection all the same."""
     retry = record.phases.retry or 0
     if not retry or not record.attempts:
         return retry
@@ -149,7 +149,7 @@ def _retries_cost(record: RequestRecord) -> int:
 
 
 def _reasoning(record: RequestRecord, generated_ns: int) -> int:
-    """From the first reasoning token to the first answer token; where not observed, its share of the tokens."""
+    """Return the time from the first reasoning token to the first answer token; if not observed, by token count."""
     usage = record.usage
     if record.ttfrt_ns is not None and record.ttfot_ns is not None:
         return max(0, record.ttfot_ns - record.ttfrt_ns)
@@ -161,7 +161,7 @@ def _reasoning(record: RequestRecord, generated_ns: int) -> int:
 
 
 def _stall(record: RequestRecord, tool_call_ns: int) -> int:
-    """The longest gap, when it is far above the median gap and no tool call was being written in it."""
+    """Return the longest gap, if it is far above the median gap and not part of a tool call; else 0."""
     longest = record.icl_max_ns
     if longest is None or longest < _STALL_NS or longest < _STALL_TIMES_MEDIAN * (record.icl_p50_ns or 0):
         return 0
@@ -169,7 +169,7 @@ def _stall(record: RequestRecord, tool_call_ns: int) -> int:
 
 
 def detail(code: str, record: RequestRecord) -> str:
-    """Say what a record knows about a cause beyond its length, or nothing."""
+    """Return what a record contains about a cause besides its length, or an empty text."""
     if code == "retries":
         return _retries(record)
     if code == "caller":
@@ -184,7 +184,7 @@ def detail(code: str, record: RequestRecord) -> str:
 
 
 def delay(record: RequestRecord) -> str:
-    """Say by how much the caller's own code delayed the end."""
+    """Return by how much the caller's own code delayed the end, in words."""
     ns = record.caller_delay_ns
     if ns is None:
         return ""
@@ -195,7 +195,7 @@ def delay(record: RequestRecord) -> str:
 
 
 def not_reported(record: RequestRecord) -> str:
-    """Say why Groq's own time of generation is not known."""
+    """Return why Groq's generation time is not known, in words."""
     if record.usage.completion_time:
         return "Groq's completion_time is not possible in this request"
     return "Groq reported no completion_time"

@@ -40,7 +40,7 @@ class Query:
     """A number or duration: what `slowest` sorts by. A text, such as `tag.feature`: what is grouped by."""
 
     def __post_init__(self) -> None:
-        """Reject what makes no sense.
+        """Reject contradictions and unknown names.
 
         Raises:
             AuditError: an unknown outcome or field, a count below 1, or an empty time range.
@@ -91,7 +91,7 @@ class Query:
         return (self.since is None or start >= self.since) and (self.until is None or start < self.until)
 
     def apply(self, records: Iterable[RequestRecord]) -> Iterator[RequestRecord]:
-        """Return the records that are selected, `last` aside."""
+        """Return the records that are selected, ignoring `last`."""
         test = self.predicate()
         return (record for record in records if self.in_time(record) and test(record))
 
@@ -123,10 +123,10 @@ class Query:
 def parse_moment(text: str, option: str, now_ns: int) -> int:
     """Read a time: `30m`, `1.5h`, `2d` ago, or ISO form (without a zone it is local time), as Unix nanoseconds.
 
-    What lies before 1970 is 0: no request was made then.
+    A time before 1970 is 0.
 
     Raises:
-        AuditError: it is neither.
+        AuditError: the text is neither.
     """
     ago = _AGO.fullmatch(text.strip())
     if ago is not None:
@@ -145,7 +145,7 @@ def _moment(moment_ns: int) -> str:
 
 
 class Top:
-    """Keeps the newest records, or those with the greatest value of a field."""
+    """Keeps the newest records, or those with the greatest values of a field."""
 
     def __init__(self, limit: int | None, by: str | None = None) -> None:
         self.limit = limit
@@ -166,16 +166,16 @@ class Top:
             heapq.heappushpop(self._heap, item)
 
     def merge(self, other: "Top") -> None:
-        """Add what another one kept."""
+        """Add the records that another one kept."""
         for record in reversed(other.records()):
             self.add(record)
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out what cannot travel between processes: a counter, and the function that gets a field's value."""
+        """Leave out the counter and the function that gets a field's value: they cannot be pickled."""
         return {"limit": self.limit, "by": self.by, "_heap": self._heap}
 
     def records(self) -> list[RequestRecord]:
-        """Return what was kept, greatest first."""
+        """Return the records that were kept, greatest first."""
         return [record for _, _, record in sorted(self._heap, key=lambda item: item[:2], reverse=True)]
 
 

@@ -1,4 +1,4 @@
-"""Where records come from, behind one interface: the local store, files and directories, standard input, Tempo."""
+"""The sources of records, with one interface: the local store, files and directories, standard input, Tempo."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,22 +24,22 @@ __all__ = [
 
 
 class Source(Protocol):
-    """Gives records, earliest start first as far as it can."""
+    """A source of records, which come in order of start as far as possible."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What a report calls it."""
+        """The names of the source in reports."""
         ...
 
     @property
     def when_empty(self) -> str:
-        """A sentence that says what to do when there is nothing in it."""
+        """A sentence that says what to do if it contains nothing."""
         ...
 
     def read(
         self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
     ) -> Iterator[RequestRecord]:
-        """Yield records, and note in the report what was passed over.
+        """Yield records, and note in the report what was skipped.
 
         Raises:
             SourceError: nothing can be read at all.
@@ -48,14 +48,14 @@ class Source(Protocol):
 
 
 class TraceSource(Source, Protocol):
-    """Gives whole traces too."""
+    """A source that has whole traces too."""
 
     def traces(
         self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None
     ) -> Iterator[list[TraceSpan]]:
-        """Yield the spans of each trace that has a Groq request, and note in the report what was passed over.
+        """Yield the spans of each trace with a Groq request, and note in the report what was skipped.
 
-        The times are a hint: traces outside of them may come too. With `trace_id`, 32 hex digits, only that trace.
+        The times are a hint: other traces may come too. With `trace_id`, 32 hex digits, only that trace.
 
         Raises:
             SourceError: nothing can be read at all.
@@ -76,14 +76,14 @@ class FileSource:
         return tuple("standard input" if str(path) == "-" else str(path) for path in self._paths)
 
     def files(self) -> list[Path]:
-        """Return the files; none when standard input is among them, or one of them cannot be looked up."""
+        """Return the files; none if standard input is among them, or if one of them cannot be read."""
         report = ReadReport()
         paths = [path for source in sources(self._paths, report) for path in source.paths]
         return [] if report.warnings else [path for path in paths if path is not None and path.is_file()]
 
     @property
     def when_empty(self) -> str:
-        """What it takes to be read."""
+        """Which files can be read."""
         return (
             f"no Groq request in {', '.join(self.names)}: expected OTLP JSON, one TracesData per line, as groqscope's "
             "store and the collector's file exporter write it"
@@ -114,7 +114,7 @@ class StoreSource(FileSource):
 
     @property
     def when_empty(self) -> str:
-        """How the store gets filled."""
+        """How requests get into the store."""
         if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
             return (
                 f"the local store ({self._directory}) is empty: OTEL_EXPORTER_OTLP_ENDPOINT is set, requests go there; "
@@ -128,7 +128,7 @@ class StoreSource(FileSource):
     def read(
         self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
     ) -> Iterator[RequestRecord]:
-        """Yield records in order of start; none when the store does not exist yet."""
+        """Yield records in order of start; none if the store does not exist yet."""
         if not self._directory.exists():
             return iter(())
         return super().read(report, since=since, until=until, timelines=timelines)
@@ -136,14 +136,14 @@ class StoreSource(FileSource):
     def traces(
         self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None
     ) -> Iterator[list[TraceSpan]]:
-        """Yield traces in the order of their IDs; none when the store does not exist yet."""
+        """Yield traces in the order of their IDs; none if the store does not exist yet."""
         if not self._directory.exists():
             return iter(())
         return super().traces(report, since=since, until=until, trace_id=trace_id)
 
 
 class MemorySource:
-    """Records that are there already."""
+    """Records in memory."""
 
     names: tuple[str, ...] = ("memory",)
     when_empty = "no request was made"
@@ -154,7 +154,7 @@ class MemorySource:
     def read(
         self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
     ) -> Iterator[RequestRecord]:
-        """Yield the records as they are."""
+        """Yield the records."""
         del since, until, timelines  # the query asks again
         yield from once(self._counted(report), report)
 
@@ -168,7 +168,7 @@ def file_source(paths: Sequence[Path | str]) -> FileSource:
     """Return a source of files that exist.
 
     Raises:
-        SourceError: one of them does not.
+        SourceError: one of them does not exist.
     """
     for path in paths:
         if str(path) != "-" and not Path(path).exists():
@@ -177,7 +177,7 @@ def file_source(paths: Sequence[Path | str]) -> FileSource:
 
 
 def trace_source(source: Source) -> TraceSource:
-    """Return a source that gives whole traces.
+    """Return a source that has whole traces.
 
     Raises:
         SourceError: it has records only.
@@ -191,4 +191,4 @@ def _store() -> Path:
     try:
         return store_directory()
     except OSError as error:
-        raise SourceError(f"no place for the local store: {error}; set GROQSCOPE_HOME to a directory") from error
+        raise SourceError(f"the local store has no directory: {error}; set GROQSCOPE_HOME to a directory") from error

@@ -1,4 +1,4 @@
-"""What is counted of the requests of one model, and of the calls of one tool."""
+"""Counts the requests of one model, and the calls of one tool."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -107,7 +107,7 @@ class ModelTally:
             self.phased_ns += record.duration_ns
 
     def merge(self, other: "ModelTally") -> None:
-        """Add what was counted elsewhere."""
+        """Add the counts of another part of the data."""
         self.counts.update(other.counts)
         self.error_types.update(other.error_types)
         self.outcomes.update(other.outcomes)
@@ -120,7 +120,7 @@ class ModelTally:
         self.phased_ns += other.phased_ns
 
     def summary(self, model: str | None, rows: Sequence[Rows], causes: Causes) -> ModelSummary:
-        """Return what reports show; `rows` are the measurements behind the verdict."""
+        """Return the summary for reports; the verdict is made from the measurements in `rows`."""
         phases = tuple(self._phase(name) for name in PHASES if name in self.phases)
         biggest = max(phases, key=lambda phase: phase.total_ns, default=None)
         counts: dict[str, Any] = {name: self.counts[name] for name in _COUNTS}
@@ -137,7 +137,7 @@ class ModelTally:
         )
 
     def settle(self) -> None:
-        """Sort the values now: a child process does it for its own file, in parallel with the others."""
+        """Sort the values now, so that child processes do it in parallel."""
         for values in (*self.measures.values(), *self.phases.values()):
             if values.exact:
                 values.sorted()
@@ -174,7 +174,7 @@ class ToolTally:
             self.assembly.add(call.assembly_ns)
 
     def merge(self, other: "ToolTally") -> None:
-        """Add what was counted elsewhere."""
+        """Add the counts of another part of the data."""
         self.calls += other.calls
         self.requests += other.requests
         self.invalid += other.invalid
@@ -183,7 +183,7 @@ class ToolTally:
         self.size.merge(other.size)
 
     def summary(self, name: str | None) -> ToolSummary:
-        """Return what reports show."""
+        """Return the summary for reports."""
         return ToolSummary(
             name=name,
             calls=self.calls,

@@ -1,8 +1,8 @@
-"""Records in a Tempo: traces that hold a Groq request are searched by TraceQL, then fetched one by one.
+"""Reads records from a Tempo: searches traces with Groq requests by TraceQL, then fetches them one by one.
 
-A search has no pages, only a limit. Where it is reached, the time asked for is halved until each part is below it, so
-that nothing is missed; the parts are read in order of time. Whatever the server does, an answer is bounded in time and
-size, and so are the numbers of searches and of traces.
+A search has a limit, but no pages. If the limit is reached, the time range is halved until each part is below it, so
+that nothing is missed; the parts are read in order of time. Whatever the server does, answers are limited in time and
+size, and searches and traces in number.
 """
 
 import math
@@ -34,21 +34,21 @@ TIMEOUT: Final = 30.0
 MAX_SEARCH_BYTES: Final = 16 * 1024 * 1024
 MAX_TRACE_BYTES: Final = 64 * 1024 * 1024
 MAX_SEARCHES: Final = 256
-"""After so many, parts of the time are not halved any more."""
+"""After so many searches, time ranges are not halved any more."""
 MAX_TRACES: Final = 100_000
 PERIOD: Final = 3600
-"""Seconds back, when no time is asked for."""
+"""Without a time range, the last so many seconds are searched."""
 _TOGETHER: Final = 4
 _TRIES: Final = 2
-"""For one trace of many: a busy Tempo lets single ones wait."""
+"""For each trace, because a busy Tempo may answer single ones late."""
 _SECOND: Final = 1_000_000_000
 _AROUND: Final = 3600
-"""Seconds around a trace's start in which its spans are looked for."""
+"""The spans of a trace are looked for within so many seconds around its start."""
 _LATEST: Final = 2**31 - 1
-"""The last second that Tempo's API can be asked for."""
+"""The last second that Tempo's API accepts."""
 _ID: Final = re.compile(r"[0-9a-fA-F]{1,32}")
 _Found = tuple[str, int]
-"""ID and start of a trace, Unix nanoseconds; 0 when the search did not say."""
+"""ID and start of a trace, Unix nanoseconds; 0 if the search did not return it."""
 _BATCH: Final = 64
 _ACCEPT: Final = {"accept": "application/json"}
 
@@ -60,7 +60,7 @@ class TempoSource:
         self, url: str, *, client: "httpx.Client | None" = None, limit: int = LIMIT, timeout: float = TIMEOUT
     ) -> None:
         if not is_http(url):
-            raise SourceError(f"--tempo {url!r} is no address: write for example http://127.0.0.1:3200")
+            raise SourceError(f"--tempo {url!r} is not an address: write for example http://127.0.0.1:3200")
         self._url = url.rstrip("/")
         self._given = client
         self._limit = limit
@@ -68,7 +68,7 @@ class TempoSource:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The address, without a password in it."""
+        """The address, without its password."""
         parts = urlsplit(self._url)
         return (f"Tempo at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",)
 
@@ -83,7 +83,7 @@ class TempoSource:
     def read(
         self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
     ) -> Iterator[RequestRecord]:
-        """Yield the records that start in a time, each once, the earliest traces first.
+        """Yield the records that start in a time range, each once, the earliest traces first.
 
         Raises:
             SourceError: Tempo does not answer, or not as Tempo.
@@ -94,7 +94,7 @@ class TempoSource:
 
     @staticmethod
     def _period(since: int | None, until: int | None) -> tuple[int, int]:
-        """Return the seconds to ask for."""
+        """Return the time range in seconds."""
         end = min(_LATEST, math.ceil(until / 1e9 if until is not None else time.time()) + 1)
         return max(0, math.floor(since / 1e9) if since is not None else end - PERIOD), end
 
@@ -115,7 +115,7 @@ class TempoSource:
         return httpx.Client(timeout=self._timeout)
 
     def _traces(self, client: "httpx.Client", start: int, end: int, report: ReadReport) -> Iterator[_Found]:
-        """Yield each trace once, part of the time by part, earliest first."""
+        """Yield each trace once, in parts of the time range, earliest first."""
         seen: set[str] = set()
         for found in self._windows(client, start, end, report):
             for trace in found:
@@ -144,7 +144,7 @@ class TempoSource:
             odd.update(trace_id[:40] for trace_id, _ in ids if not _ID.fullmatch(trace_id))
             yield sorted((trace for trace in ids if _ID.fullmatch(trace[0])), key=lambda trace: trace[1])
         if odd:
-            report.warn(self.names[0], None, f"trace IDs that are none, {visible(min(odd))!r} among them; passed over")
+            report.warn(self.names[0], None, f"invalid trace IDs, for example {visible(min(odd))!r}; skipped")
         if incomplete:
             part = "in one second" if searches < MAX_SEARCHES else f"in a part of it, after {MAX_SEARCHES} searches"
             report.warn(
@@ -164,7 +164,7 @@ class TempoSource:
     def traces(
         self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None
     ) -> Iterator[list[TraceSpan]]:
-        """Yield the traces that start in a time, the earliest first; or the one of an ID, whenever it was.
+        """Yield the traces that start in a time range, the earliest first; or the one with an ID, at any time.
 
         Raises:
             SourceError: Tempo does not answer, or not as Tempo.
@@ -192,7 +192,7 @@ class TempoSource:
 
     def _document(self, client: "httpx.Client", report: ReadReport, found: _Found) -> bytes | None:
         trace_id, start = found
-        # Without a time Tempo looks through everything it has.
+        # Without a time range, Tempo searches all its data.
         around = {"start": str(start // _SECOND - _AROUND), "end": str(start // _SECOND + _AROUND)} if start else {}
         try:
             return self._get(client, f"/api/traces/{trace_id}", around, MAX_TRACE_BYTES, tries=_TRIES).content
@@ -226,7 +226,7 @@ class TempoSource:
 
 
 def _start_of(trace: dict[str, Any]) -> int:
-    """Return when a trace starts, Unix nanoseconds; 0 when that is no moment that can be asked for."""
+    """Return when a trace starts, Unix nanoseconds; 0 if that is not a time that Tempo accepts."""
     try:
         start = int(trace.get("startTimeUnixNano") or 0)
     except (TypeError, ValueError, OverflowError):
@@ -239,5 +239,5 @@ def _within(record: RequestRecord, since: int | None, until: int | None) -> bool
 
 
 def _reason(error: Exception) -> str:
-    """`Connection refused`, without the number that stands before it."""
+    """Return `Connection refused`, without the error number before it."""
     return visible(re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower(), limit=200)

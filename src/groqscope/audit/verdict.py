@@ -30,7 +30,7 @@ _REPORTED: Final = INDEX["reported"]
 
 
 def is_slow(length_ns: float, usual: dict[str, float]) -> bool:
-    """Whether a request took clearly longer than is usual."""
+    """Return whether a request took clearly longer than usual."""
     expected = usual.get("duration")
     return expected is not None and length_ns >= SLOW_TIMES * expected and length_ns - expected >= MIN_NS
 
@@ -46,7 +46,7 @@ def named(row: Sequence[float], usual: dict[str, float]) -> list[tuple[str, floa
         ns = row[index]
         if ns < MIN_NS:
             continue
-        # Unaccounted time means something only where Groq accounts for the rest.
+        # Unaccounted time means something only if Groq reports the rest.
         absolute = rule.absolute if rule.code != "network" or row[_REPORTED] else None
         alone = absolute is not None and ns >= absolute * total
         least = 0 if alone else MIN_EXCESS * total
@@ -58,12 +58,12 @@ def named(row: Sequence[float], usual: dict[str, float]) -> list[tuple[str, floa
 
 
 def _exceeds(ns: float, usual_ns: float | None, least: float) -> bool:
-    """Whether a cause took clearly more than is usual, by `least` at least."""
+    """Return whether a cause took clearly more than usual, by at least `least`."""
     return usual_ns is not None and ns >= TIMES_USUAL * usual_ns and ns - usual_ns >= max(least, MIN_NS)
 
 
 def _generation(row: Sequence[float], usual: dict[str, float]) -> str:
-    """Return whether generation took longer for more tokens than usual, or for slower ones."""
+    """Return the cause of a long generation: more tokens than usual, or slower ones."""
     tokens, usual_tokens = row[_TOKENS], usual.get("tokens")
     if not usual_tokens or not tokens > 0:  # not known is `nan`
         return "slow_generation"
@@ -73,7 +73,7 @@ def _generation(row: Sequence[float], usual: dict[str, float]) -> str:
 
 
 def judge(record: RequestRecord, usual: dict[str, float]) -> Verdict:
-    """Say why a request took as long as it did, against what is usual for its model."""
+    """Return why a request took as long as it did, compared with what is usual for its model."""
     row = measure(record)
     causes = tuple(_cause(code, ns, record, usual) for code, ns in named(row, usual))
     slow = is_slow(row[0], usual)
@@ -109,7 +109,7 @@ def _cause(code: str, ns: float, record: RequestRecord, usual: dict[str, float])
 
 
 def comparison(ns: float, usual_ns: float | None) -> str:
-    """Put a length beside the usual one, in words."""
+    """Return a length compared with the usual one, in words."""
     if usual_ns is None:
         return ""
     if usual_ns and ns < TIMES_USUAL * usual_ns:
@@ -125,7 +125,7 @@ def _sentence(record: RequestRecord, causes: Sequence[Cause], expected: float | 
         words = "; ".join(cause.sentence for cause in causes[:_SHOWN])
         parts.append(f"{words[0].upper()}{words[1:]}.")
     elif slow:
-        parts.append("Nothing that was measured says why.")
+        parts.append("No measurement explains it.")
     elif record.outcome not in FAILED:
         parts.append(_nothing(record))
     return " ".join(part for part in parts if part)
@@ -162,7 +162,7 @@ DOING: Final = {
 def _nothing(record: RequestRecord) -> str:
     phases = sorted(record.phases.items(), key=lambda item: -item[1])
     if not phases:
-        return "Nothing is known about its phases: another instrumentation wrote it."
+        return "Its phases are not known: another instrumentation recorded it."
     name, ns = phases[0]
     facts = [duration(ns), delay(record) if name == "consume" else ""]
     share = percent(ns / max(1, record.duration_ns))

@@ -1,4 +1,4 @@
-"""Causes over many requests: over all of a group for its verdict, over the slow ones for `--why`."""
+"""Sums up causes over many requests: over a whole group for its verdict, over the slow ones for `--why`."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -13,15 +13,15 @@ from groqscope.audit.verdict import comparison, is_slow, named, usual_of
 
 _EXAMPLES: Final = 3
 _MIN_SHARE: Final = 0.2
-"""Of a group's time, from which its verdict names a cause."""
+"""A group's verdict names a cause from this share of its time on."""
 _MIN_GROUP_SHARE: Final = 0.01
-"""Of the slow requests' time, from which `--why` lists a cause."""
+"""`--why` lists a cause from this share of the slow requests' time on."""
 
 _CALLER_IS_LEAST: Final = INDEX["caller_is_least"]
 
 RULE: Final = (
     f"slow: at least {SLOW_TIMES:g} times the median duration of completed requests for the same model in the same "
-    f"data (streamed and not apart), and {MIN_NS // 1_000_000} ms more"
+    f"data (streamed or not), and {MIN_NS // 1_000_000} ms more"
 )
 
 
@@ -31,7 +31,7 @@ class _Tally:
     ns: float = 0
     usual_ns: float = 0
     is_lower_bound: bool = False
-    """Whether one of them is a lower bound, so that the sum is one too."""
+    """Whether a summand is a lower bound, so that the sum is one too."""
     worst: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
     def add(self, other: "_Tally") -> None:
@@ -76,7 +76,7 @@ class _Tallies:
 
 
 class Causes:
-    """The causes in each group of rows, looked for once: over all of them, and over the slow ones."""
+    """The causes in each group of rows, over all of them and over the slow ones; each computed once."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[_Tallies, _Tallies]] = {}
@@ -152,14 +152,14 @@ def _share(share: float, is_lower_bound: bool) -> str:  # noqa: FBT001 - private
 def _why_sentence(seen: int, unjudged: int, slow: int, causes: tuple[GroupCause, ...]) -> str:
     left = f"{unjudged:,} of {count(seen, 'request')} could not be judged" if unjudged else ""
     if unjudged:
-        left += f": it takes {USUAL_NEEDS} completed ones for the same model to say what is slow."
+        left += f": {USUAL_NEEDS} completed ones for the same model are needed to say what is slow."
     if seen == unjudged:
         return left
     head = f"{slow:,} of {count(seen, 'request')} {'is' if slow == 1 else 'are'} slow."
     if not slow:
         head = f"None of {count(seen - unjudged, 'request')} is slow."
     elif not causes:
-        head += " Nothing that was measured says why."
+        head += " No measurement explains it."
     else:
         first = causes[0]
         head += f" The biggest cause: {_share(first.share, first.is_lower_bound)} of their time {first.title}."
@@ -167,7 +167,7 @@ def _why_sentence(seen: int, unjudged: int, slow: int, causes: tuple[GroupCause,
 
 
 def group_sentence(groups: Sequence[Rows], found: Causes, biggest: tuple[str, float] | None) -> str:
-    """Say where a group's time went: its causes, or, where none stands out, its biggest phase and its share."""
+    """Return where a group's time went: its causes or, if none stands out, its biggest phase with its share."""
     total = found.over(groups, only_slow=False)
     if not total.requests:
         return ""
@@ -181,5 +181,5 @@ def group_sentence(groups: Sequence[Rows], found: Causes, biggest: tuple[str, fl
     if words:
         return f"Of the time: {'; '.join(words)}."
     if biggest is None:
-        return "Nothing is known about phases: another instrumentation wrote these."
+        return "Their phases are not known: another instrumentation recorded them."
     return f"Nothing stands out: {percent(biggest[1])} of the time {biggest[0]}."
