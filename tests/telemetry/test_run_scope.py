@@ -103,6 +103,18 @@ def test_error(spans, provider):
     assert "secret" not in span.to_json()
 
 
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit])
+def test_interrupted(spans, provider, kind):
+    """A run that is cancelled or closed says so, and is no error."""
+    with pytest.raises(kind), run("answer", tracer_provider=provider):
+        raise kind
+
+    [span] = spans.get_finished_spans()
+    assert span.attributes["groqscope.run.interrupted"] is True
+    assert span.status.status_code.name == "UNSET"
+    assert "error.type" not in span.attributes
+
+
 def test_same_scope_again(spans, provider):
     """One scope entered twice, also within itself, is two runs."""
     scope = run("answer", tracer_provider=provider)

@@ -17,7 +17,7 @@ from groqscope.audit.budgets import (
     parse_goodput,
     project_budgets,
 )
-from groqscope.audit.comparison import compare
+from groqscope.audit.comparison import compare, compare_runs
 from groqscope.audit.errors import AuditError, ExpressionError, NoRequests, NotFound, SourceError
 from groqscope.audit.expression import compile_where
 from groqscope.audit.model import (
@@ -94,6 +94,7 @@ __all__ = [
     "Verdict",
     "Why",
     "compare",
+    "compare_runs",
     "compile_where",
     "explain_run",
     "file_source",

@@ -2,11 +2,12 @@
 
 The grammar is in `expression`; a measure is one of these:
 
-    measure := FIELD.STATISTIC | errors | abandoned | retried | requests | goodput
+    measure := FIELD.STATISTIC | errors | abandoned | retried | requests | goodput | run.FIELD[.STATISTIC]
     statistic := p50 … p99.9 | median | min | max | mean | sum | count
 
 `errors`, `abandoned` and `retried` are shares when the limit is in %, else counts. A percentile that the number of
-requests cannot support makes a budget inconclusive, never ok.
+requests cannot support makes a budget inconclusive, never ok. Without a statistic, `run.cost < 0.02usd` is a limit that
+every run has to keep.
 """
 
 import re
@@ -18,11 +19,13 @@ from typing import Any, Final, Literal, cast
 
 from groqscope.audit.distribution import Values, needed
 from groqscope.audit.errors import AuditError, ExpressionError, SourceError
-from groqscope.audit.expression import ORDER, Predicate, parse_limit
-from groqscope.audit.fields import FAILED, LEFT, Field, UnknownField, numeric
+from groqscope.audit.expression import ORDER, Limit, Predicate, parse_limit
+from groqscope.audit.fields import FAILED, LEFT, Field, UnknownField, find, numeric
 from groqscope.audit.formatting import count
 from groqscope.audit.lexer import Token
 from groqscope.audit.model import BudgetResult, BudgetVerdict, Unit
+from groqscope.audit.run_fields import find_in_runs, find_of_run, is_of_run, of_any_request
+from groqscope.runs import Run
 from groqscope.timeline import RequestRecord
 
 Operator = Literal["<", "<=", ">", ">="]
@@ -50,6 +53,8 @@ class Budget:
     limit: float
     unit: Unit
     where: Predicate | None
+    of_runs: bool = False
+    """Whether it measures runs; `where` is then a predicate of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +111,10 @@ def parse_budget(text: str, source: str = "--budget") -> Budget:
     Raises:
         ExpressionError: the text is no budget; the message points at the place.
     """
-    parsed = parse_limit(text)
-    measure, statistic, unit = _measure(text, parsed.measure, parsed.number)
+    parsed = parse_limit(text, lambda measure: find_in_runs if is_of_run(measure) else find)
+    of_runs = is_of_run(parsed.measure.text)
+    measured = _measure_of_runs(text, parsed) if of_runs else _measure(text, parsed.measure, parsed.number)
+    measure, statistic, unit = measured
     return Budget(
         expression=text.strip(),
         source=source,
@@ -116,8 +123,26 @@ def parse_budget(text: str, source: str = "--budget") -> Budget:
         operator=cast("Operator", parsed.operator.text),
         limit=parsed.number.value,
         unit=unit,
-        where=parsed.where,
+        where=parsed.where if parsed.where is None or not of_runs else of_any_request(parsed.where),
+        of_runs=of_runs,
     )
+
+
+def _measure_of_runs(text: str, parsed: Limit) -> tuple[str, str, Unit]:
+    """Return what is measured of runs; without a statistic, what every run has to keep."""
+    name, limit = parsed.measure, parsed.number
+    match = _STATISTIC.fullmatch(name.text)
+    try:
+        field = find_of_run(match["field"] if match else name.text)
+    except UnknownField as error:
+        raise ExpressionError(str(error), text, name.position) from None
+    if field.kind == "flag" and match is None:
+        return field.name, "share" if limit.unit == "share" else "count", "share" if limit.unit == "share" else "1"
+    if field.kind not in {"duration", "number"}:
+        raise ExpressionError(f"{field.name} has no {match['statistic'] if match else 'limit'}", text, name.position)
+    statistic = match["statistic"].lower() if match else "max" if parsed.operator.text.startswith("<") else "min"
+    statistic = "p50" if statistic == "median" else statistic
+    return field.name, statistic, _fitting("1" if statistic == "count" else field.unit, text, limit)
 
 
 def _measure(text: str, name: Token, limit: Token) -> tuple[str, str, Unit]:
@@ -154,13 +179,14 @@ class _Tally:
     """The measurements for one budget."""
 
     def __init__(self) -> None:
-        self.seen = self.matched = self.unknown = 0
+        self.seen = self.matched = self.unknown = self.interrupted = 0
         self.values = Values()
 
     def merge(self, other: "_Tally") -> None:
         self.seen += other.seen
         self.matched += other.matched
         self.unknown += other.unknown
+        self.interrupted += other.interrupted
         self.values.merge(other.values)
 
 
@@ -177,7 +203,7 @@ class Budgets:
         self.goodput = goodput
         if goodput is None and any(b.measure == GOODPUT for b in self.budgets):
             raise AuditError("a budget on goodput needs limits that define it: add for example --goodput ttft:400")
-        self._fields = [numeric(b.measure) if b.measure not in {GOODPUT, *_TALLIES} else None for b in self.budgets]
+        self._fields = [_field_of(budget) for budget in self.budgets]
         self.tallies = [_Tally() for _ in self.budgets]
         self.good = _Tally()
 
@@ -186,14 +212,35 @@ class Budgets:
         return {"tallies": self.tallies, "good": self.good}
 
     def add(self, record: RequestRecord) -> None:
-        """Measure one record."""
+        """Measure one request."""
         if self.goodput is not None:
             self.good.seen += 1
             self.good.matched += self.goodput.good(record)
         for budget, field, tally in zip(self.budgets, self._fields, self.tallies, strict=True):
-            if budget.where is None or budget.where(record):
+            if not budget.of_runs and (budget.where is None or budget.where(record)):
                 tally.seen += 1
                 self._measure(budget, field, tally, record)
+
+    @property
+    def measure_runs(self) -> bool:
+        """Whether any of them is on runs."""
+        return any(budget.of_runs for budget in self.budgets)
+
+    def add_run(self, run: Run) -> None:
+        """Measure one run; how long one lasted that was interrupted says nothing."""
+        for budget, field, tally in zip(self.budgets, self._fields, self.tallies, strict=True):
+            if field is None or not budget.of_runs or not (budget.where is None or budget.where(run)):
+                continue
+            tally.seen += 1
+            value = field.get(run)
+            if field.kind == "flag":
+                tally.matched += value is True
+            elif field.kind == "duration" and run.interrupted:
+                tally.interrupted += 1
+            elif isinstance(value, int | float):
+                tally.values.add(value)
+            else:
+                tally.unknown += 1
 
     def _measure(self, budget: Budget, field: Field | None, tally: _Tally, record: RequestRecord) -> None:
         if field is not None:
@@ -238,7 +285,8 @@ class Budgets:
         return tuple(results)
 
     def _result(self, budget: Budget, field: Field | None, tally: _Tally) -> BudgetResult:
-        measured, n, note = _counted(budget, tally) if field is None else _statistic(budget, tally)
+        counted = field is None or field.kind == "flag"
+        measured, n, note = _counted(budget, tally) if counted else _statistic(budget, tally)
         verdict: BudgetVerdict = "inconclusive"
         if measured is not None:
             verdict = "ok" if ORDER[budget.operator](measured, budget.limit) else "over"
@@ -251,6 +299,7 @@ class Budgets:
             unit=budget.unit,
             n=n,
             verdict=verdict,
+            of_runs=budget.of_runs,
             note=note,
         )
 
@@ -259,16 +308,31 @@ def _counted(budget: Budget, tally: _Tally) -> tuple[float | None, int, str]:
     note = _GOODPUT_NOTE if budget.measure == GOODPUT else ""
     if budget.statistic == "count":
         return tally.matched, tally.seen, note
-    return (tally.matched / tally.seen, tally.seen, note) if tally.seen else (None, 0, "no request to measure")
+    noun = "run" if budget.of_runs else "request"
+    return (tally.matched / tally.seen, tally.seen, note) if tally.seen else (None, 0, f"no {noun} to measure")
+
+
+def _field_of(budget: Budget) -> Field | None:
+    if budget.of_runs:
+        return find_of_run(budget.measure)
+    return None if budget.measure in {GOODPUT, *_TALLIES} else numeric(budget.measure)
 
 
 def _statistic(budget: Budget, tally: _Tally) -> tuple[float | None, int, str]:
     values, statistic = tally.values, budget.statistic
-    note = f"{count(tally.unknown, 'request')} without {budget.measure} left out" if tally.unknown else ""
+    noun = "run" if budget.of_runs else "request"
+    notes = [f"{count(tally.unknown, noun)} without {budget.measure} left out"] if tally.unknown else []
+    if tally.interrupted:
+        notes.append(f"{count(tally.interrupted, 'interrupted run')} left out")
+    note = "; ".join(notes)
     if statistic == "count":
         return values.n, values.n, note
     if not values.n:
-        return None, 0, f"no request has {budget.measure}"
+        return (
+            None,
+            0,
+            "; ".join([f"no {noun} has {budget.measure}", *notes]) if tally.seen else f"no {noun} to measure",
+        )
     if statistic.startswith("p"):
         quantile = float(statistic[1:]) / 100
         least = needed(quantile)

@@ -1,4 +1,4 @@
-"""Compares two sets of requests: what changed, and what chance explains.
+"""Compares two sets of requests, or of runs: what changed, and what chance explains.
 
 For median and p95 of each measure, the ratio B / A gets a bootstrap confidence interval. Resampling n values and taking
 the r-th smallest is the same as drawing its rank: the r-th smallest of n uniform numbers has the distribution
@@ -21,6 +21,9 @@ from groqscope.audit.fields import PHASES, find
 from groqscope.audit.formatting import percent
 from groqscope.audit.model import Certainty, Change, Comparison, ComparisonRow, Provenance, Unit
 from groqscope.audit.records import Records
+from groqscope.audit.run_fields import PREFIX, find_of_run, is_of_run
+from groqscope.audit.runs import read_runs
+from groqscope.runs import PART_KINDS, Run
 from groqscope.timeline import RequestRecord
 
 DRAWS: Final = 2000
@@ -51,10 +54,27 @@ class Sample:
             if isinstance(value, int | float):
                 measures.setdefault(name, Values(_NO_LIMIT)).add(value)
 
+    def add_run(self, run: Run) -> None:
+        """Add one run by its name, unless it failed or was interrupted."""
+        if run.failed or run.interrupted:
+            return
+        measures = self.models.setdefault(run.name, {})
+        for name, get in _RUN_GETTERS:
+            value = get(run)
+            if isinstance(value, int | float):
+                measures.setdefault(name, Values(_NO_LIMIT)).add(value)
+
 
 _NO_LIMIT: Final = 2**62
 _NAMES: Final = (*_MEASURES, *(f"phase.{name}" for name in PHASES))
 _GETTERS: Final = tuple((name, find(name).get) for name in _NAMES)
+_PARTS: Final = tuple(f"{PREFIX}{kind}" for kind in PART_KINDS)
+_RUN_NAMES: Final = (
+    *(f"{PREFIX}{name}" for name in ("duration", "first_answer", "first_audio")),
+    *_PARTS,
+    *(f"{PREFIX}{name}" for name in ("cost", "requests", "tools", "input_tokens", "output_tokens")),
+)
+_RUN_GETTERS: Final = tuple((name, find_of_run(name).get) for name in _RUN_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +105,32 @@ def compare(a: Records, b: Records, *, watch: Watch | None = None) -> Comparison
     )
 
 
+def compare_runs(a: Records, b: Records) -> Comparison:
+    """Read two sets of runs and compare them name by name.
+
+    Raises:
+        AuditError: one of them cannot be read, or has no run.
+    """
+    (first, from_a), (second, from_b) = (_read_runs(records) for records in (a, b))
+    rows, confidence = compare_samples(first, second)
+    return Comparison(
+        of="runs",
+        a=from_a,
+        b=from_b,
+        rows=rows,
+        only_a=_missing(first, second),
+        only_b=_missing(second, first),
+        sentence=_sentence(rows, "run"),
+        confidence=confidence,
+        method=_method(rows, confidence, "run"),
+    )
+
+
+def _read_runs(records: Records) -> tuple[Sample, Provenance]:
+    sample = Sample()
+    return sample, read_runs(records, sample.add_run)
+
+
 def _read(records: Records, watch: Watch | None) -> tuple[Sample, Provenance]:
     sample, coverage = Sample(), records.coverage()
     for record in records.query.select(records.source, records.report, timelines=False):
@@ -106,7 +152,12 @@ def compare_samples(a: Sample, b: Sample) -> tuple[tuple[ComparisonRow, ...], fl
 
 def _common(a: Sample, b: Sample) -> list[str | None]:
     models = [model for model in a.models if model in b.models]
-    return sorted(models, key=lambda model: -a.models[model]["duration"].total)
+    return sorted(models, key=lambda model: -_total(a.models[model]))
+
+
+def _total(measures: dict[str, Values]) -> float:
+    """Return the summed durations, of requests or of runs."""
+    return next(measures[name].total for name in ("duration", f"{PREFIX}duration") if name in measures)
 
 
 def _missing(a: Sample, b: Sample) -> tuple[str, ...]:
@@ -115,18 +166,19 @@ def _missing(a: Sample, b: Sample) -> tuple[str, ...]:
 
 def _pairs(model: str | None, a: Sample, b: Sample) -> list[_Pair]:
     pairs: list[_Pair] = []
-    for name in _NAMES:
+    for name in (*_NAMES, *_RUN_NAMES):
         left, right = a.models[model].get(name), b.models[model].get(name)
         if left is None or right is None:
             continue
-        if name.startswith("phase.") and not (_matters(left, a, model) or _matters(right, b, model)):
+        part = name.startswith("phase.") or name in _PARTS
+        if part and not (_matters(left, a, model) or _matters(right, b, model)):
             continue
         pairs.append(_Pair(model, name, left.sorted(), right.sorted()))
     return pairs
 
 
 def _matters(values: Values, sample: Sample, model: str | None) -> bool:
-    return values.total >= SHARE * sample.models[model]["duration"].total
+    return values.total >= SHARE * _total(sample.models[model])
 
 
 def _enough(pair: _Pair, least: int) -> bool:
@@ -134,31 +186,36 @@ def _enough(pair: _Pair, least: int) -> bool:
 
 
 def _row(pair: _Pair, confidence: float) -> ComparisonRow:
-    unit: Unit = find(pair.measure).unit
+    of_run = is_of_run(pair.measure)
+    unit: Unit = (find_of_run if of_run else find)(pair.measure).unit
+    noun = "run" if of_run else "request"
     return ComparisonRow(
         model=pair.model,
         measure=pair.measure,
         unit=unit,
         n_a=len(pair.a),
         n_b=len(pair.b),
-        median=_change(pair, 0.5, MIN_MEDIAN, confidence),
-        p95=_change(pair, 0.95, MIN_P95, confidence),
+        median=_change(pair, unit, (0.5, MIN_MEDIAN), confidence, noun),
+        p95=_change(pair, unit, (0.95, MIN_P95), confidence, noun),
     )
 
 
-def _change(pair: _Pair, quantile: float, least: int, confidence: float) -> Change:
+def _change(pair: _Pair, unit: Unit, needs: tuple[float, int], confidence: float, noun: str) -> Change:
+    quantile, least = needs
     a, b = quantile_of_sorted(pair.a, quantile), quantile_of_sorted(pair.b, quantile)
     ratio = b / a if a > 0 else None
     if not _enough(pair, least):
-        return Change(a=a, b=b, ratio=ratio, note=f"needs {least} requests in each set")
+        return Change(a=a, b=b, ratio=ratio, note=f"needs {least} {noun}s in each set")
     if ratio is None:
         return Change(a=a, b=b, note="nothing to compare with: it is 0 in the first set")
     low, high = interval(pair.a, pair.b, quantile, confidence)
-    return Change(a=a, b=b, ratio=ratio, low=low, high=high, certainty=_certainty(low, high))
+    return Change(a=a, b=b, ratio=ratio, low=low, high=high, certainty=_certainty(low, high, unit))
 
 
-def _certainty(low: float, high: float) -> Certainty:
-    return "slower" if low > 1 else "faster" if high < 1 else "inconclusive"
+def _certainty(low: float, high: float, unit: Unit) -> Certainty:
+    if unit == "ns":
+        return "slower" if low > 1 else "faster" if high < 1 else "inconclusive"
+    return "more" if low > 1 else "less" if high < 1 else "inconclusive"
 
 
 def interval(a: "array[float]", b: "array[float]", quantile: float, confidence: float) -> tuple[float, float]:
@@ -195,21 +252,22 @@ def _level(confidence: float) -> str:
     return f"{confidence * 100:.4g}%"
 
 
-def _method(rows: tuple[ComparisonRow, ...], confidence: float) -> str:
+def _method(rows: tuple[ComparisonRow, ...], confidence: float, noun: str = "request") -> str:
     tests = _tests(rows)
     if not tests:
-        return f"no interval: it takes {MIN_MEDIAN} completed requests in each set for a median, {MIN_P95} for a p95"
+        return f"no interval: it takes {MIN_MEDIAN} completed {noun}s in each set for a median, {MIN_P95} for a p95"
     return (
         f"bootstrap of median and p95, {_draws(confidence):,} draws, seed {SEED}; each interval at "
-        f"{_level(confidence)}, so that all {tests:,} hold together with 95%; completed requests only"
+        f"{_level(confidence)}, so that all {tests:,} hold together with 95%; completed {noun}s only"
     )
 
 
-def _sentence(rows: tuple[ComparisonRow, ...]) -> str:
+def _sentence(rows: tuple[ComparisonRow, ...], noun: str = "request") -> str:
+    what = "model" if noun == "request" else "name"
     if not rows:
-        return "Nothing to compare: no model completed requests in both sets."
+        return f"Nothing to compare: no {what} has completed {noun}s in both sets."
     if not _tests(rows):
-        return f"Too few requests to tell: each set needs {MIN_MEDIAN} completed ones for a model."
+        return f"Too few {noun}s to tell: each set needs {MIN_MEDIAN} completed ones for a {what}."
     words = [
         _word(model, [row for row in rows if row.model == model]) for model in dict.fromkeys(r.model for r in rows)
     ]
@@ -223,5 +281,8 @@ def _word(model: str | None, rows: list[ComparisonRow]) -> str:
         for change, statistic in ((row.median, "median"), (row.p95, "p95")):
             if change.certainty != "inconclusive" and change.ratio is not None:
                 size = f"{'+' if change.ratio > 1 else '-'}{percent(abs(change.ratio - 1))}"
-                return f"{model or 'unknown model'} is {change.certainty}: {row.measure} {statistic} {size}"
+                name = row.measure.removeprefix(PREFIX)
+                if change.certainty in ("more", "less"):
+                    return f"{model or 'unknown model'} takes {change.certainty} {name}: {statistic} {size}"
+                return f"{model or 'unknown model'} is {change.certainty}: {name} {statistic} {size}"
     return ""

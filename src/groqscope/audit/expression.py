@@ -21,11 +21,12 @@ from typing import Any, Final
 from groqscope.audit.errors import ExpressionError
 from groqscope.audit.fields import Field, Kind, UnknownField, Value, find
 from groqscope.audit.lexer import Token, tokenize, unix_ns
-from groqscope.timeline import RequestRecord
 
 Truth = bool | None
-Test = Callable[[RequestRecord], Truth]
-Predicate = Callable[[RequestRecord], bool]
+Test = Callable[[Any], Truth]
+Predicate = Callable[[Any], bool]
+Vocabulary = Callable[[str], Field]
+"""Finds the field of a name, or raises `UnknownField`."""
 
 ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt,
@@ -56,27 +57,28 @@ class Limit:
     where: Predicate | None
 
 
-def compile_where(text: str) -> Predicate:
-    """Return the predicate of an expression.
+def compile_where(text: str, vocabulary: Vocabulary = find) -> Predicate:
+    """Return the predicate of an expression, by default about a request.
 
     Raises:
         ExpressionError: the expression cannot be understood; the message points at the place.
     """
-    return _Parser(text).predicate()
+    return _Parser(text, vocabulary).predicate()
 
 
-def parse_limit(text: str) -> Limit:
-    """Parse a budget, without checking what it measures.
+def parse_limit(text: str, vocabulary_of: Callable[[str], Vocabulary]) -> Limit:
+    """Parse a budget, without checking what it measures; what it measures has the vocabulary of its condition.
 
     Raises:
         ExpressionError: the budget cannot be understood; the message points at the place.
     """
-    return _Parser(text).limit()
+    return _Parser(text, find).limit(vocabulary_of)
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, vocabulary: Vocabulary) -> None:
         self._text = text
+        self._find = vocabulary
         self._tokens = tokenize(text)
         self._at = 0
         self._depth = 0
@@ -90,13 +92,14 @@ class _Parser:
             raise self._error(f"expected 'and', 'or' or the end, found {self._peek.text!r}")
         return lambda record: test(record) is True
 
-    def limit(self) -> Limit:
+    def limit(self, vocabulary_of: Callable[[str], Vocabulary]) -> Limit:
         tokens: list[Token] = []
         for kind in ("name", "op", "number"):
             token = self._next()
             if token.kind != kind or token.text.lower() == "where" or (kind == "op" and token.text not in ORDER):
                 raise self._error("expected a measure, < or > and a limit, for example ttfc.p95<400ms", token)
             tokens.append(token)
+        self._find = vocabulary_of(tokens[0].text)
         if self._take("where"):
             return Limit(*tokens, where=self.predicate())
         if self._peek.kind != "end":
@@ -186,7 +189,7 @@ class _Parser:
         if word in {"none", "null"}:
             return _Operand(token, None)
         try:
-            field = find(token.text)
+            field = self._find(token.text)
         except UnknownField as error:
             raise self._error(f"{error} (texts need quotes)", token) from None
         return _Operand(token, field.kind, field=field)
@@ -253,7 +256,7 @@ class _Parser:
             raise self._error("expected a time such as '2026-11-22T14:03' in ISO form", right.token) from None
 
     def _test(self, field: Field, sign: str, other: Field | None, value: Value, op: Token) -> Test:
-        right: Callable[[RequestRecord], Value] = other.get if other else lambda _: value
+        right: Callable[[Any], Value] = other.get if other else lambda _: value
         if field.kind in {"text", "texts"}:
             return _text_test(field, sign, right, self._error(f"{field.name} is text: use = != ~ !~", op))
         if sign in {"~", "!~"}:
@@ -277,30 +280,30 @@ _WANTS: Final[dict[Kind, str]] = {
 def _flag(field: Field) -> Test:
     get = field.get
 
-    def test(record: RequestRecord) -> Truth:
+    def test(record: Any) -> Truth:
         value = get(record)
         return None if value is None else bool(value)
 
     return test
 
 
-def _number_test(field: Field, compare: Callable[[Any, Any], bool], right: Callable[[RequestRecord], Value]) -> Test:
+def _number_test(field: Field, compare: Callable[[Any, Any], bool], right: Callable[[Any], Value]) -> Test:
     get = field.get
 
-    def test(record: RequestRecord) -> Truth:
+    def test(record: Any) -> Truth:
         a, b = get(record), right(record)
         return None if a is None or b is None else compare(a, b)
 
     return test
 
 
-def _text_test(field: Field, sign: str, right: Callable[[RequestRecord], Value], error: ExpressionError) -> Test:
+def _text_test(field: Field, sign: str, right: Callable[[Any], Value], error: ExpressionError) -> Test:
     if sign in ORDER:
         raise error
     get = field.get
     part = sign in {"~", "!~"}
 
-    def test(record: RequestRecord) -> Truth:
+    def test(record: Any) -> Truth:
         value, wanted = get(record), right(record)
         if value is None or wanted is None:
             return False
@@ -314,7 +317,7 @@ def _text_test(field: Field, sign: str, right: Callable[[RequestRecord], Value],
 
 
 def _all(tests: list[Test]) -> Test:
-    def test(record: RequestRecord) -> Truth:
+    def test(record: Any) -> Truth:
         unknown = False
         for one in tests:
             truth = one(record)
@@ -327,7 +330,7 @@ def _all(tests: list[Test]) -> Test:
 
 
 def _any(tests: list[Test]) -> Test:
-    def test(record: RequestRecord) -> Truth:
+    def test(record: Any) -> Truth:
         unknown = False
         for one in tests:
             truth = one(record)
@@ -340,7 +343,7 @@ def _any(tests: list[Test]) -> Test:
 
 
 def _not(test: Test) -> Test:
-    def negated(record: RequestRecord) -> Truth:
+    def negated(record: Any) -> Truth:
         truth = test(record)
         return None if truth is None else not truth
 

@@ -17,7 +17,8 @@ from groqscope.timeline import Phases, RequestRecord
 
 Kind = Literal["duration", "number", "text", "texts", "flag", "time"]
 Value = int | float | str | bool | tuple[str, ...] | None
-Getter = Callable[[RequestRecord], Value]
+Getter = Callable[[Any], Value]
+"""Gets the value of a request; of a run and one of its requests in `run_fields`."""
 
 PHASES: Final[tuple[str, ...]] = tuple(Phases.__dataclass_fields__)
 FAILED: Final = frozenset({"error", "truncated"})
@@ -199,6 +200,8 @@ def find(name: str) -> Field:
     found = BY_NAME.get(name.lower())
     if found is None and name.lower() in PHASES:
         found = BY_NAME[f"phase.{name.lower()}"]
+    if found is None and name.lower().startswith("run."):
+        raise UnknownField(f"{name!r} would be a field of runs: those are known with --runs, and in budgets")
     if found is None:
         close = difflib.get_close_matches(name.lower(), BY_NAME, n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(close)}?" if close else "`groqscope audit --fields` lists them all"

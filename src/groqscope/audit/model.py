@@ -14,7 +14,8 @@ AUDIT_VERSION = 1
 """Version of the JSON form of these results, written as `schema_version`."""
 
 Unit = Literal["ns", "tokens/s", "tokens", "bytes", "usd", "1", "share"]
-Certainty = Literal["slower", "faster", "inconclusive"]
+Certainty = Literal["slower", "faster", "more", "less", "inconclusive"]
+"""`more` and `less`: of what is no duration."""
 BudgetVerdict = Literal["ok", "over", "inconclusive", "measured"]
 """`measured`: there is no limit (goodput without one)."""
 
@@ -242,6 +243,8 @@ class BudgetResult:
     n: int
     """Values it was measured from."""
     verdict: BudgetVerdict
+    of_runs: bool = False
+    """Whether `n` counts runs."""
     note: str = ""
     """Why there is no verdict, or which part of the data was used."""
 
@@ -261,11 +264,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonRow:
-    """One measure of one model in both sets."""
+    """One measure of one model in both sets; of runs, of one name."""
 
     model: str | None
     measure: str
-    """A field's name: `duration`, `ttfc`, `tpot`, `phase.queue`, …"""
+    """A field's name: `duration`, `ttfc`, `tpot`, `phase.queue`, `run.duration`, …"""
     unit: Unit
     n_a: int
     n_b: int
@@ -275,9 +278,10 @@ class ComparisonRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Two sets of requests, model by model."""
+    """Two sets of requests, model by model, or of runs, name by name."""
 
     schema_version: int = AUDIT_VERSION
+    of: Literal["requests", "runs"] = "requests"
     a: "Provenance"
     b: "Provenance"
     rows: tuple[ComparisonRow, ...]

@@ -134,6 +134,10 @@ def overview(
     """
     scan = records.scan(budgets, listed=listed)
     execute(records.source, scan, timelines=timelines, workers=workers, watch=watch)
+    if budgets is not None and budgets.measure_runs:
+        from groqscope.audit.runs import measure_runs  # which needs this module
+
+        measure_runs(records, budgets)
     return scan.result(records.source, why=why)
 
 

@@ -5,19 +5,21 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count as counter
 from typing import Final
 
-from groqscope._version import __version__
+from groqscope.audit.budgets import Budgets
 from groqscope.audit.distribution import Values
 from groqscope.audit.errors import AuditError, NoRequests, NotFound
 from groqscope.audit.execution import Watch
 from groqscope.audit.fields import Field
 from groqscope.audit.formatting import count, duration, money, percent
 from groqscope.audit.groups import Grouping
-from groqscope.audit.model import Distribution, Groups, Provenance, RequestAudit
+from groqscope.audit.model import BudgetResult, Distribution, Groups, Provenance, RequestAudit
 from groqscope.audit.records import MIN_ID, Records, ids_of, one_request
+from groqscope.audit.run_causes import ADVICE, Causes, Lost, RunCause, RunsWhy, SlowRuns
+from groqscope.audit.scan import Coverage
 from groqscope.audit.selection import Query
 from groqscope.audit.sources import ReadReport, TraceSource, trace_source
 from groqscope.runs import Finding, FindingKind, NotARun, Run, TraceSpan, findings_of, run_of, runs_of
@@ -31,10 +33,6 @@ ORDERS: Final[dict[str, Callable[[Run], float | None]]] = {
 }
 """By what a list is ordered, the greatest first."""
 _TRACE_ID: Final = re.compile("[0-9a-f]{32}")
-_SLOW: Final = 2.0
-"""A run is slow when it lasted so many times the median of its name."""
-_LEAST: Final = 5
-"""Runs of one name that it takes to say what is usual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,21 +58,6 @@ class RunEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunCause:
-    """What one kind of finding took of all runs."""
-
-    kind: FindingKind
-    title: str
-    runs: int
-    lost_ns: int
-    share: float
-    """Of the time of all runs."""
-    advice: str
-    examples: tuple[str, ...]
-    """Trace IDs of those that lost most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class KindTotal:
     """What one kind of part took of all runs."""
 
@@ -92,8 +75,11 @@ class RunsAudit:
     runs: int
     requests: int
     failed: int
+    interrupted: int
+    """Ended early by the caller: their durations are not in `duration`."""
     duration: Distribution
     first_answer: Distribution
+    first_audio: Distribution
     input_tokens: int
     output_tokens: int
     cost: float | None
@@ -101,9 +87,13 @@ class RunsAudit:
     """Requests whose cost is not known."""
     kinds: tuple[KindTotal, ...]
     causes: tuple[RunCause, ...]
+    """Over all runs."""
+    why: RunsWhy
+    """Over the slow ones."""
     order: str
     entries: tuple[RunEntry, ...]
     omitted: int
+    budgets: tuple[BudgetResult, ...] = ()
     groups: Groups | None = None
     """By the field that was asked for; `None` when none was."""
 
@@ -122,6 +112,7 @@ def list_runs(
     *,
     order: str = "newest",
     listed: int | None = LISTED,
+    budgets: Budgets | None = None,
     report: ReadReport | None = None,
 ) -> RunsAudit:
     """Read all runs, sum them up, and keep some of them.
@@ -133,6 +124,7 @@ def list_runs(
         query: Which requests a run has to have.
         order: `newest`, `slowest` or `dearest`.
         listed: How many to keep; `None`: all of them.
+        budgets: Limits that the runs, and their requests, are held against.
         report: Where the source notes what it passes over.
 
     Raises:
@@ -141,12 +133,46 @@ def list_runs(
     if order not in ORDERS:
         raise AuditError(f"runs can be ordered by {', '.join(ORDERS)}, not {order!r}")
     report = ReadReport() if report is None else report
-    sums = _Sums(order, listed, query.grouping)
+    sums, coverage = _Sums(order, listed, query.grouping), Coverage(query, report)
     for run in _selected(source, query, report):
         sums.add(run)
+        for request in run.requests:
+            coverage.add(request)
+            if budgets is not None:
+                budgets.add(request)
+        if budgets is not None:
+            budgets.add_run(run)
     if not sums.runs:
         _no_runs(source, report)
-    return sums.result(source, query, report)
+    audit = sums.result(coverage.provenance(source))
+    return audit if budgets is None else replace(audit, budgets=budgets.results())
+
+
+def read_runs(records: Records, add: Callable[[Run], object]) -> Provenance:
+    """Hand over each of the selected runs, and return where they come from.
+
+    Raises:
+        AuditError: nothing can be read, or there is no run.
+    """
+    records.report = ReadReport()
+    source, coverage = trace_source(records.source), Coverage(records.query, records.report)
+    for run in _selected(source, records.query, records.report):
+        add(run)
+        for request in run.requests:
+            coverage.add(request)
+    if not coverage.requests:
+        _no_runs(source, records.report)
+    return coverage.provenance(source)
+
+
+def measure_runs(records: Records, budgets: Budgets) -> None:
+    """Hold the selected runs against those budgets that are on runs.
+
+    Raises:
+        AuditError: nothing can be read.
+    """
+    for run in _selected(trace_source(records.source), records.query, ReadReport()):
+        budgets.add_run(run)
 
 
 def one_run(source: TraceSource, query: Query, wanted: str, *, report: ReadReport | None = None) -> RunAudit:
@@ -184,7 +210,10 @@ def one_run(source: TraceSource, query: Query, wanted: str, *, report: ReadRepor
         lines = [f"    {run.span_id or run.trace_id}  {run.name}  {duration(run.duration_ns)}" for run in found[:10]]
         lines += [f"    and {len(found) - 10:,} more"] if len(found) > 10 else []  # as many as are shown
         raise NotFound("\n".join([f"{len(found):,} runs have the ID {wanted!r}: give one of these", *lines]))
-    return RunAudit(provenance=_provenance(source, query, report, found), entry=explain_run(found[0]))
+    coverage = Coverage(query, report)
+    for request in found[0].requests:
+        coverage.add(request)
+    return RunAudit(provenance=coverage.provenance(source), entry=explain_run(found[0]))
 
 
 def find(records: Records, wanted: str, *, watch: Watch | None = None) -> RequestAudit | RunAudit:
@@ -247,11 +276,11 @@ def _selected(source: TraceSource, query: Query, report: ReadReport) -> Iterator
 
 def _selects(query: Query) -> Callable[[Run], bool]:
     """Return the test of a run: begun in the time asked for, with a request that fits."""
-    fits, since, until = query.predicate(), query.since, query.until
+    fits, since, until = query.predicate_of_runs(), query.since, query.until
 
     def selected(run: Run) -> bool:
         in_time = (since is None or run.start_unix_ns >= since) and (until is None or run.start_unix_ns < until)
-        return in_time and any(map(fits, run.requests))
+        return in_time and fits(run)
 
     return selected
 
@@ -271,46 +300,41 @@ class _Sums:
     def __init__(self, order: str, listed: int | None, by: Field | None) -> None:
         self.order = order
         self._groups = None if by is None else Grouping(by)
-        self.runs = self.requests = self.failed = self.input_tokens = self.output_tokens = self.unpriced = 0
+        self.runs = self.requests = self.failed = self.interrupted = 0
+        self.input_tokens = self.output_tokens = self.unpriced = self._total_ns = 0
         self._listed = listed
         self._key = ORDERS[order]
         self._heap: list[tuple[float, int, Run]] = []
         self._number = counter()
-        self._duration, self._first = Values(), Values()
+        self._duration, self._first, self._audio = Values(), Values(), Values()
         self._cost: float | None = None
         self._kinds: defaultdict[str, int] = defaultdict(int)
-        self._lost: defaultdict[FindingKind, list[tuple[int, str]]] = defaultdict(list)
-        self._lost_ns: defaultdict[FindingKind, int] = defaultdict(int)
-        self._lost_runs: defaultdict[FindingKind, int] = defaultdict(int)
-        self._first_ns: int | None = None
-        self._last_ns: int | None = None
-        self._services: set[str] = set()
+        self._causes, self._slow = Causes(), SlowRuns()
 
     def add(self, run: Run) -> None:
+        interrupted = run.interrupted
         self.runs += 1
         self.requests += len(run.requests)
         self.failed += run.failed
+        self.interrupted += interrupted
         self.input_tokens += run.input_tokens or 0
         self.output_tokens += run.output_tokens or 0
         self.unpriced += run.unpriced
         if run.cost is not None:
             self._cost = (self._cost or 0.0) + run.cost
-        self._duration.add(run.duration_ns)
-        if run.first_answer_ns is not None:
-            self._first.add(run.first_answer_ns)
+        self._total_ns += run.duration_ns
+        for values, value in (
+            (self._duration, None if interrupted else run.duration_ns),
+            (self._first, run.first_answer_ns),
+            (self._audio, run.first_audio_ns),
+        ):
+            if value is not None:
+                values.add(value)
         for segment in run.segments:
             self._kinds[segment.kind] += segment.length_ns
-        for finding in findings_of(run):
-            self._lost_ns[finding.kind] += finding.lost_ns
-            self._lost_runs[finding.kind] += 1
-            worst = self._lost[finding.kind]
-            heapq.heappush(worst, (finding.lost_ns, run_id(run)))
-            if len(worst) > 3:  # examples
-                heapq.heappop(worst)
-        self._first_ns = run.start_unix_ns if self._first_ns is None else min(self._first_ns, run.start_unix_ns)
-        self._last_ns = run.start_unix_ns if self._last_ns is None else max(self._last_ns, run.start_unix_ns)
-        if run.service is not None:
-            self._services.add(run.service)
+        lost: Lost = tuple((finding.kind, finding.lost_ns) for finding in findings_of(run))
+        self._causes.add(lost, run_id(run))
+        self._slow.add(run.name, run_id(run), run.duration_ns, lost, completed=not run.failed, interrupted=interrupted)
         if self._groups is not None:
             self._groups.add_run(run)
         self._keep(run)
@@ -325,41 +349,20 @@ class _Sums:
         elif self._listed:
             heapq.heappushpop(self._heap, item)
 
-    def result(self, source: TraceSource, query: Query, report: ReadReport) -> RunsAudit:
-        total = self._duration.total
+    def result(self, provenance: Provenance) -> RunsAudit:
+        total = self._total_ns
         entries = tuple(explain_run(run) for _, _, run in sorted(self._heap, key=lambda item: item[:2], reverse=True))
-        causes = tuple(
-            RunCause(
-                kind=kind,
-                title=_TITLES[kind],
-                runs=self._lost_runs[kind],
-                lost_ns=lost,
-                share=lost / total if total else 0.0,
-                advice=_ADVICE[kind],
-                examples=tuple(name for _, name in sorted(self._lost[kind], reverse=True)),
-            )
-            for kind, lost in sorted(self._lost_ns.items(), key=lambda item: -item[1])
-        )
-        provenance = Provenance(
-            sources=source.names,
-            files=report.files,
-            requests=self.requests,
-            read=report.records,
-            first_unix_ns=self._first_ns,
-            last_unix_ns=self._last_ns,
-            services=tuple(sorted(self._services)),
-            selection=query.selection(),
-            warnings=tuple(map(str, report.warnings)),
-            version=__version__,
-        )
+        causes = self._causes.result(total)
         return RunsAudit(
             provenance=provenance,
             sentence=self._sentence(causes),
             runs=self.runs,
             requests=self.requests,
             failed=self.failed,
+            interrupted=self.interrupted,
             duration=self._duration.distribution("ns"),
             first_answer=self._first.distribution("ns"),
+            first_audio=self._audio.distribution("ns"),
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
             cost=self._cost,
@@ -369,6 +372,7 @@ class _Sums:
                 for kind, ns in sorted(self._kinds.items(), key=lambda item: -item[1])
             ),
             causes=causes,
+            why=self._slow.result(),
             order=self.order,
             entries=entries,
             omitted=self.runs - len(entries),
@@ -379,47 +383,12 @@ class _Sums:
         head = f"{count(self.runs, 'run')} of {count(self.requests, 'request')}"
         if self.failed:
             head += f", {self.failed:,} failed"
+        if self.interrupted:
+            head += f", {self.interrupted:,} interrupted"
         if not causes:
             return f"{head}. Nothing stands out in their time."
         first = causes[0]
         return f"{head}. {percent(first.share)} of their time: {first.title} ({count(first.runs, 'run')})."
-
-
-def _provenance(source: TraceSource, query: Query, report: ReadReport, runs: list[Run]) -> Provenance:
-    return Provenance(
-        sources=source.names,
-        files=report.files,
-        requests=sum(len(run.requests) for run in runs),
-        read=report.records,
-        services=tuple(sorted({run.service for run in runs if run.service is not None})),
-        selection=query.selection(),
-        warnings=tuple(map(str, report.warnings)),
-        version=__version__,
-    )
-
-
-_TITLES: Final[dict[FindingKind, str]] = {
-    "tool": "waiting for a tool",
-    "sequential_requests": "requests one after the other that did not need each other's answers",
-    "repeated_tool": "the same tool with the same arguments again",
-    "growing_context": "prefill of a context that grew",
-    "own_code": "the program's own code between its steps",
-    "late_end": "after the last answer was complete",
-    "retry": "failed attempts and their back-off",
-    "queue": "Groq's queue",
-    "idle": "nothing was running",
-}
-_ADVICE: Final[dict[FindingKind, str]] = {
-    "tool": "Make the tool faster, cache what it finds, or let the model call it together with others.",
-    "sequential_requests": "Send them at the same time (asyncio.gather, a thread pool).",
-    "repeated_tool": "Cache the tool's result for the run, or tell the model that it has it already.",
-    "growing_context": "Trim or summarise earlier messages and tool results; keep what stays the same at the front.",
-    "own_code": "Look at what the program does between a result and the next request.",
-    "late_end": "Return the answer first; do what is left behind it.",
-    "retry": "See the attempts of the requests: a rate limit asks for fewer tokens a minute, or another service tier.",
-    "queue": "Try another service tier, or spread the requests over time.",
-    "idle": "Nothing in the trace says what it waited for: a span around it would.",
-}
 
 
 def _reason(run: Run, finding: Finding) -> Reason:
@@ -429,7 +398,7 @@ def _reason(run: Run, finding: Finding) -> Reason:
         lost_ns=finding.lost_ns,
         share=share,
         sentence=_words(finding, percent(share), duration(finding.lost_ns)),
-        advice=_ADVICE[finding.kind],
+        advice=ADVICE[finding.kind],
         span_ids=finding.span_ids,
     )
 

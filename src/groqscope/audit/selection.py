@@ -13,7 +13,9 @@ from groqscope.audit.expression import compile_where
 from groqscope.audit.fields import Field, find, groupable, numeric
 from groqscope.audit.lexer import DURATION_UNITS, unix_ns
 from groqscope.audit.model import Selection
+from groqscope.audit.run_fields import find_in_runs, of_any_request
 from groqscope.audit.sources import ReadReport, Source
+from groqscope.runs import Run
 from groqscope.timeline import Outcome, RequestRecord
 
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)")
@@ -73,6 +75,25 @@ class Query:
         Raises:
             ExpressionError: `where` cannot be understood.
         """
+        test, where = self._request_test(), self.where
+        if where is None:
+            return test
+        holds = compile_where(where)
+        return lambda record: test(record) and holds(record)
+
+    def predicate_of_runs(self) -> Callable[[Run], bool]:
+        """Return the test of everything but time and `last`: it holds for a run when it does with one of its requests.
+
+        Raises:
+            ExpressionError: `where` cannot be understood.
+        """
+        test, where = self._request_test(), self.where
+        if where is None:
+            return lambda run: any(map(test, run.requests))
+        holds = compile_where(where, find_in_runs)
+        return of_any_request(lambda pair: test(pair[1]) and holds(pair))
+
+    def _request_test(self) -> Callable[[RequestRecord], bool]:
         tests: list[Callable[[RequestRecord], bool]] = []
         if self.models:
             parts = [model.lower() for model in self.models]
@@ -81,8 +102,6 @@ class Query:
             tests.append(lambda r: r.service in self.services)
         if self.outcomes:
             tests.append(lambda r: r.outcome in self.outcomes)
-        if self.where is not None:
-            tests.append(compile_where(self.where))
         return lambda record: all(test(record) for test in tests)
 
     def in_time(self, record: RequestRecord) -> bool:

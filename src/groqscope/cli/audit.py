@@ -12,7 +12,7 @@ from groqscope.cli import options as opt
 from groqscope.cli.messages import say
 
 if TYPE_CHECKING:
-    from groqscope.audit import Audit, Budgets, ReadReport, Records
+    from groqscope.audit import Audit, Budgets, ReadReport, Records, RunsAudit
     from groqscope.audit.formatting import UnitName
     from groqscope.audit.reports import Report, Section
 
@@ -104,15 +104,15 @@ def audit(
         by=by,
     )
     if compare is not None:
-        return _compare([Records(source_of([path]), query) for path in compare], output)
+        return _compare([Records(source_of([path]), query) for path in compare], output, of_runs=runs)
     paths, wanted = sort_out(what or [])
     records = Records(source_of(paths, tempo), query)
-    if runs:
-        return _runs(records, wanted, order, output)
     if wanted is not None:
-        return _one(records, wanted, output)
+        return _one_run(records, wanted, output) if runs else _one(records, wanted, output)
     limits = _limits(budget or (), goodput or (), config, from_project=budgets)
     section: Section = "why" if why else "tools" if tools else "groups" if query.grouping is not None else "all"
+    if runs:
+        return _runs(records, order, output, limits, section)
     return _overview(records, output, limits, section)
 
 
@@ -143,25 +143,33 @@ def _one(records: "Records", wanted: str, output: _Output) -> int:
     return BROKEN if _broken(records.report) else 0
 
 
-def _runs(records: "Records", wanted: str | None, order: str, output: _Output) -> int:
-    from groqscope.audit import RunAudit, RunsAudit, list_runs, one_run, trace_source
+def _one_run(records: "Records", wanted: str, output: _Output) -> int:
+    from groqscope.audit import one_run, trace_source
 
-    source = trace_source(records.source)
-    report: RunAudit | RunsAudit
-    if wanted is not None:
-        report = one_run(source, records.query, wanted, report=records.report)
-    else:
-        report = list_runs(source, records.query, order=order, listed=_listed(output), report=records.report)
-    grouped = wanted is None and records.query.grouping is not None
-    _write(report, output, "groups" if grouped else "all")
+    _write(one_run(trace_source(records.source), records.query, wanted, report=records.report), output, "all")
     return BROKEN if _broken(records.report) else 0
 
 
-def _compare(sides: "list[Records]", output: _Output) -> int:
-    from groqscope.audit import compare
+def _runs(records: "Records", order: str, output: _Output, limits: "Budgets | None", section: "Section") -> int:
+    from groqscope.audit import list_runs, trace_source
+
+    report = list_runs(
+        trace_source(records.source),
+        records.query,
+        order=order,
+        listed=_listed(output),
+        budgets=limits,
+        report=records.report,
+    )
+    _write(report, output, section)
+    return _status(report, records.report)
+
+
+def _compare(sides: "list[Records]", output: _Output, *, of_runs: bool) -> int:
+    from groqscope.audit import compare, compare_runs
 
     with _Watched(sides[0]) as watch:
-        report = compare(sides[0], sides[1], watch=watch)
+        report = compare_runs(*sides) if of_runs else compare(sides[0], sides[1], watch=watch)
     _write(report, output, "all")
     return BROKEN if any(_broken(side.report) for side in sides) else 0
 
@@ -204,7 +212,7 @@ def _limits(budget: Any, goodput: Any, config: Path | None, *, from_project: boo
     return parse_budgets(budget, goodput)
 
 
-def _status(report: "Audit", read: "ReadReport") -> int:
+def _status(report: "Audit | RunsAudit", read: "ReadReport") -> int:
     verdicts = {result.verdict for result in report.budgets}
     if "over" in verdicts:
         return OVER

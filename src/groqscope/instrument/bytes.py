@@ -42,6 +42,8 @@ class _Observer:
         self._decoders = _decoders(response)
         self._body: list[bytes] = []
         self._size = 0
+        self._silent = response.headers.get("content-type", "").startswith("audio/")
+        """Whether audio is still to come."""
         self._error: APIError | None = None
         """An error event in the stream, after HTTP 200."""
 
@@ -61,6 +63,9 @@ class _Observer:
         timeline, now = self.recorder.timeline, self.recorder.now
         t = now()
         timeline.received(len(data))
+        if self._silent and data:
+            self._silent = False
+            timeline.audio(t)
         if self._decoders is not None:
             for decoder in self._decoders:
                 data = decoder.decode(data)

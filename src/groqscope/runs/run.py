@@ -17,6 +17,10 @@ from groqscope.timeline import PHASE_NAMES, RequestRecord
 _NAMED_OVERLAPS: Final = 64
 """How many overlaps a run keeps: those that saved most."""
 
+_SPEECH: Final = "speech"
+_AUDIO: Final = frozenset({_SPEECH, "transcription", "translation"})
+_LEFT: Final = frozenset({"closed", "abandoned", "cancelled"})
+
 
 class NotARun(ValueError):
     """There is no Groq request among the spans, or none below the requested span."""
@@ -97,13 +101,34 @@ class Run:
     def first_answer_ns(self) -> int | None:
         """When the first answer token of the run's last request arrived, since the run's start.
 
-        The last request produces the answer; the output of requests before it went to tools. `None` if that request was
-        not streamed, failed, or produced no answer.
+        The last request, audio aside, produces the answer; the output of requests before it went to tools. `None` if
+        that request was not streamed, failed, or produced no answer.
         """
-        last = self.requests[-1]
-        if last.ttfot_ns is None or last.outcome == "error":
+        last = next((r for r in reversed(self.requests) if r.operation not in _AUDIO), None)
+        if last is None or last.ttfot_ns is None or last.outcome == "error":
             return None
         return last.start_unix_ns - self.start_unix_ns + last.ttfot_ns
+
+    @property
+    def first_audio_ns(self) -> int | None:
+        """When the first byte of speech arrived, since the run's start; `None` if no speech was read as it came."""
+        heard = [
+            r.start_unix_ns - self.start_unix_ns + r.ttfc_ns
+            for r in self.requests
+            if r.operation == _SPEECH and r.ttfc_ns is not None
+        ]
+        return min(heard, default=None)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the caller ended it early: `groqscope.run` was cancelled, or the requests that it ended with.
+
+        A voice turn that is interrupted is short, but was not fast: its duration is in no statistic.
+        """
+        left = [r.start_unix_ns + r.duration_ns for r in self.requests if r.outcome in _LEFT]
+        if left and max(left) >= max(r.start_unix_ns for r in self.requests):
+            return True
+        return self.span_id is not None and self.spans[0].attributes.get(semconv.RUN_INTERRUPTED) is True
 
     @property
     def retries(self) -> int:

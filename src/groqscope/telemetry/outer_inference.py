@@ -71,7 +71,7 @@ def _in_context(context: Context) -> OuterInference | None:
     attributes: Any = getattr(span, "attributes", None) or {}
     if not span.is_recording() or semconv.RECORD in attributes:
         return None
-    if attributes.get("openinference.span.kind") == "LLM":
+    if attributes.get(semconv.OPENINFERENCE_KIND) == "LLM":
         return OuterInference(span, frozenset())
     if attributes.get(semconv.OPERATION_NAME) in INFERENCE or attributes.get("llm.request.type") in _OLDER:
         scope: Any = getattr(span, "instrumentation_scope", None)

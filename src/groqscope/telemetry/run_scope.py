@@ -123,6 +123,9 @@ class _Entered:
                 if kind is not None and issubclass(kind, Exception):
                     span.set_attribute(semconv.ERROR_TYPE, kind.__qualname__)
                     span.set_status(Status(StatusCode.ERROR, kind.__qualname__))
+                elif kind is not None:
+                    # Cancelled, closed or Ctrl-C: nothing failed, and it is not how long an answer takes.
+                    span.set_attribute(semconv.RUN_INTERRUPTED, True)
                 span.end()
 
 

@@ -275,7 +275,9 @@ class RequestRecord:
     """How many reads from the connection brought chunks."""
     stream_bytes: int | None = None
     ttfc_ns: int | None = None
-    """Arrival of the first chunk of any kind, since issue. This and the next three are `None` when not observed."""
+    """Arrival of the first chunk of any kind, since issue. This and the next three are `None` when not observed.
+
+    Of speech that the caller reads as it comes (`with_streaming_response`), the first bytes."""
     ttft_ns: int | None = None
     """First generated token of any channel: content, reasoning or tool call."""
     ttfrt_ns: int | None = None

@@ -217,6 +217,7 @@ class Timeline:
         "_asked",
         "_attempts",
         "_attempts_dropped",
+        "_audio",
         "_bytes",
         "_channels",
         "_chunks",
@@ -280,6 +281,7 @@ class Timeline:
         self._bytes = self._reads = self._chunks = self._content_chunks = 0
         self._channels = Channel.NONE
         """What the chunks so far contained."""
+        self._audio: Arrival | None = None
         self._ttfc: Arrival | None = None
         self._ttft: Arrival | None = None
         self._ttfrt: Arrival | None = None
@@ -548,6 +550,14 @@ class Timeline:
                 self._resume = self._stage
                 self._stage = CONSUME
 
+    def audio(self, t: int) -> None:
+        """The first bytes of an answer that is audio, which the caller reads as they come: its first chunk."""
+        waited = t - self._observed - self._consumed
+        if waited >= self._consumed or waited >= _WAITED_NS:
+            self._audio = t, 0
+        else:
+            self._audio = t, t - self._observed
+
     def _arrived(self, t: int) -> int:
         """Classify a read with chunks, and the gap before it; return its time, which is never before the last one."""
         previous, previous_late, consumed = self._last_read, self._last_late, self._consumed
@@ -705,7 +715,7 @@ class Timeline:
             content_chunks=self._content_chunks if streamed else None,
             reads=self._reads if streamed else None,
             stream_bytes=self._bytes if streamed else None,
-            ttfc_ns=self._known_since_issue(self._ttfc) if self.streaming else None,
+            ttfc_ns=self._known_since_issue(self._ttfc if self.streaming else self._audio),
             ttft_ns=self._known_since_issue(self._ttft),
             ttfrt_ns=self._known_since_issue(self._ttfrt),
             ttfot_ns=self._known_since_issue(self._ttfot),

@@ -137,7 +137,19 @@ def _comparison(comparison: Comparison) -> Iterable[Iterable[Any]]:
 
 
 _RUN: Final = (
-    *("id", "trace_id", "name", "service", "agent", "conversation", "user", "start_unix_ns", "duration_ns", "failed"),
+    *(
+        "id",
+        "trace_id",
+        "name",
+        "service",
+        "agent",
+        "conversation",
+        "user",
+        "start_unix_ns",
+        "duration_ns",
+        "failed",
+        "interrupted",
+    ),
     *(
         "requests",
         "retries",
@@ -146,6 +158,7 @@ _RUN: Final = (
         "cost",
         "unpriced",
         "first_answer_ns",
+        "first_audio_ns",
         "overlap_saved_ns",
     ),
 )

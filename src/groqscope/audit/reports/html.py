@@ -5,6 +5,7 @@ What stands above the list is readable without a script; the list and the waterf
 
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -28,6 +29,7 @@ from groqscope.audit.reports.json import kind_of
 from groqscope.audit.reports.rendering import Report, Section
 from groqscope.audit.reports.tables import Row, Table, phase_share
 from groqscope.audit.reports.waterfall import GROUPS
+from groqscope.audit.run_causes import RunCause
 from groqscope.audit.runs import RunAudit, RunsAudit
 from groqscope.timeline import RequestRecord
 
@@ -297,7 +299,26 @@ def _why(why: Why, unit: DurationUnit) -> Markup:
 
 
 def _runs_sections(audit: RunsAudit, unit: DurationUnit) -> Markup:
-    causes = [
+    parts = [tag("h1", audit.sentence)]
+    if audit.budgets:
+        parts.append(section("Budgets", table_markup(tables.budgets(audit.budgets, unit), left=2)))
+    if audit.groups is not None:
+        parts.append(_titled(tables.groups(audit.groups, unit, _MAX_GROUPS)))
+    went = ", ".join(f"{kind.kind} {share(kind.share, 1)}" for kind in audit.kinds)
+    parts.append(tag("p", f"Time went into {went}."))
+    parts.append(tag("div", *_run_causes(audit.causes, unit), class_="causes"))
+    why = audit.why
+    if why.slow:
+        slow = tag("div", *_run_causes(why.causes, unit), class_="causes")
+        parts.append(
+            section("Why slow runs were slow", tag("p", why.sentence), tag("p", why.rule, class_="faint small"), slow)
+        )
+    parts.append(section(f"The {audit.order} runs", table_markup(runs.listing(audit, unit), left=2)))
+    return join(*parts)
+
+
+def _run_causes(causes: Sequence[RunCause], unit: DurationUnit) -> list[Markup]:
+    return [
         tag(
             "div",
             tag("span", share(cause.share, 1), class_="share"),
@@ -305,13 +326,8 @@ def _runs_sections(audit: RunsAudit, unit: DurationUnit) -> Markup:
             tag("div", cause.advice, class_="faint"),
             class_="cause",
         )
-        for cause in audit.causes
+        for cause in causes
     ]
-    went = ", ".join(f"{kind.kind} {share(kind.share, 1)}" for kind in audit.kinds)
-    listed = section(f"The {audit.order} runs", table_markup(runs.listing(audit, unit), left=2))
-    why = tag("div", *causes, class_="causes")
-    grouped = "" if audit.groups is None else _titled(tables.groups(audit.groups, unit, _MAX_GROUPS))
-    return join(tag("h1", audit.sentence), tag("p", f"Time went into {went}."), grouped, why, listed)
 
 
 def _run_sections(audit: RunAudit, unit: DurationUnit) -> Markup:

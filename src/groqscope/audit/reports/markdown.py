@@ -16,7 +16,7 @@ from groqscope.timeline import RequestRecord
 
 _WIDTH: Final = 100
 _MAX_GROUPS: Final = 40
-_ICONS: Final = {"FAIL": "❌ ", "ok": "✅ ", "slower": "🔺 ", "faster": "🔽 "}
+_ICONS: Final = {"FAIL": "❌ ", "ok": "✅ ", "slower": "🔺 ", "faster": "🔽 ", "more": "🔺 ", "less": "🔽 "}
 _LISTED: Final = ("time, UTC", "model", "outcome", "total", "first chunk", "out", "cost", "id")
 """The columns of the list that are worth their room in a pull request."""
 _SPECIAL: Final = str.maketrans(
@@ -51,8 +51,12 @@ class MarkdownRenderer:
     def _runs(self, audit: RunsAudit) -> Iterator[str]:
         unit = runs.runs_unit(audit, self.unit)
         yield f"**{literal(audit.sentence)}**"
+        yield table(tables.budgets(audit.budgets, unit), left=2)
         if audit.groups is not None:
             yield table(tables.groups(audit.groups, tables.groups_unit(audit.groups, self.unit), _MAX_GROUPS))
+        yield folded(
+            "Why slow runs were slow", f"{literal(audit.why.sentence)}\n\n{table(runs.causes(audit.why.causes, unit))}"
+        )
         yield table(runs.listing(audit, unit), left=2)
         yield f"{audit.omitted:,} more are not listed." if audit.omitted else ""
         yield _footer(audit.provenance)

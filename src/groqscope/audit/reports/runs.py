@@ -1,12 +1,13 @@
 """Runs for every writer: the list as a table, one run as the rows of its waterfall."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from groqscope.audit.formatting import UNKNOWN, DurationUnit, UnitName, count, duration, moment, money, share, visible
 from groqscope.audit.reports.tables import Cell, Column, Row, Table
 from groqscope.audit.reports.waterfall import phase_label
+from groqscope.audit.run_causes import RunCause
 from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit, run_id
 from groqscope.runs import PartKind, Run, TraceSpan
 
@@ -45,7 +46,11 @@ def run_unit(run: Run, forced: UnitName | None = None) -> DurationUnit:
 
 def runs_unit(audit: RunsAudit, forced: UnitName | None = None) -> DurationUnit:
     """Return the unit for a list of runs."""
-    return DurationUnit.of(forced) if forced else DurationUnit.fitting([audit.duration.max])
+    return (
+        DurationUnit.of(forced)
+        if forced
+        else DurationUnit.fitting([audit.duration.max, *(entry.run.duration_ns for entry in audit.entries)])
+    )
 
 
 def run_rows(run: Run) -> list[RunRow]:
@@ -163,6 +168,8 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("tokens", None if run.input_tokens is None else f"{run.input_tokens:,} in, {run.output_tokens or 0:,} out"),
         ("cost", _cost(run)),
         ("first answer token", None if run.first_answer_ns is None else duration(run.first_answer_ns)),
+        ("first audio byte", None if run.first_audio_ns is None else duration(run.first_audio_ns)),
+        ("ended", "interrupted: its duration counts in no statistic" if run.interrupted else None),
         ("trace", run.trace_id),
     )
     return [(label, visible(value)) for label, value in known if value]
@@ -173,6 +180,32 @@ def _cost(run: Run) -> str | None:
         return None
     unknown = f" without {count(run.unpriced, 'request')} whose cost is not known" if run.unpriced else ""
     return money(run.cost) + unknown
+
+
+def causes(found: Sequence[RunCause], unit: DurationUnit) -> Table:
+    """Return the causes, the largest first: what they took, in how many runs, and what to do."""
+    columns = (
+        Column(title="share", right=False, keep=9),
+        Column(title="cause", right=False, keep=9, shrink=20),
+        Column(title=unit.label, keep=8),
+        Column(title="runs", keep=7),
+        Column(title="for example", right=False, keep=5),
+        Column(title="what to do", right=False, keep=3),
+    )
+    rows = tuple(
+        Row(
+            cells=(
+                Cell(share(cause.share, 1)),
+                Cell(cause.title),
+                Cell(unit.text(cause.lost_ns)),
+                Cell(f"{cause.runs:,}"),
+                Cell(visible(", ".join(cause.examples[:1])), "faint"),
+                Cell(cause.advice),
+            )
+        )
+        for cause in found
+    )
+    return Table(columns=columns, rows=rows)
 
 
 def listing(audit: RunsAudit, unit: DurationUnit) -> Table:
@@ -228,6 +261,7 @@ def run_data(run: Run) -> dict[str, Any]:
         "start_unix_ns": run.start_unix_ns,
         "duration_ns": run.duration_ns,
         "failed": run.failed,
+        "interrupted": run.interrupted,
         "requests": len(run.requests),
         "retries": run.retries,
         "input_tokens": run.input_tokens,
@@ -235,6 +269,7 @@ def run_data(run: Run) -> dict[str, Any]:
         "cost": run.cost,
         "unpriced": run.unpriced,
         "first_answer_ns": run.first_answer_ns,
+        "first_audio_ns": run.first_audio_ns,
         "overlap_saved_ns": run.overlap_saved_ns,
         "parts": [_plain(part) for part in run.parts],
         "tools": [_plain(tool) for tool in run.tools],

@@ -27,6 +27,7 @@ from groqscope.audit.model import (
     Audit,
     BudgetResult,
     Comparison,
+    ComparisonRow,
     Distribution,
     Entry,
     Group,
@@ -39,6 +40,7 @@ from groqscope.audit.model import (
 )
 from groqscope.audit.reports.details import model_of, record_id
 from groqscope.audit.reports.waterfall import phase_label
+from groqscope.audit.run_fields import PREFIX
 from groqscope.timeline import RequestRecord
 
 Tone = Literal["", "faint", "strong", "good", "bad"]
@@ -136,7 +138,7 @@ def comparison_unit(comparison: Comparison, forced: UnitName | None = None) -> D
     """Return the unit for a comparison."""
     if forced:
         return DurationUnit.of(forced)
-    changes = [change for row in comparison.rows for change in (row.median, row.p95)]
+    changes = [change for row in comparison.rows if row.unit == "ns" for change in (row.median, row.p95)]
     return DurationUnit.fitting([value for change in changes for value in (change.a, change.b)])
 
 
@@ -512,7 +514,14 @@ def days(entries: Sequence[Entry]) -> set[str]:
 # -- comparison
 
 _MEASURES: Final = {"duration": "total", "ttfc": "first chunk", "ttft": "first token", "tpot": "time per token"}
-_CERTAINTIES: Final[dict[str, Tone]] = {"slower": "bad", "faster": "good", "inconclusive": "faint"}
+_RUN_MEASURES: Final = {"run.duration": "total", "run.model": "in Groq", "run.tool": "in tools", "run.own": "own code"}
+_CERTAINTIES: Final[dict[str, Tone]] = {
+    "slower": "bad",
+    "faster": "good",
+    "more": "bad",
+    "less": "good",
+    "inconclusive": "faint",
+}
 
 
 def changes(comparison: Comparison, unit: DurationUnit) -> tuple[Table, ...]:
@@ -532,7 +541,7 @@ def _changes(comparison: Comparison, model: str | None, unit: DurationUnit) -> T
     for row in compared:
         for name, change in (("median", row.median), ("p95", row.p95)):
             if name == "p95" and min(row.n_a, row.n_b) < _P95_NEEDS:
-                notes[f"no p95: it takes {_P95_NEEDS} completed requests in each set"] = None
+                notes[f"no p95: it takes {_P95_NEEDS} completed {comparison.of} in each set"] = None
                 continue
             if change.ratio is None:
                 note = change.note or "not known"
@@ -540,14 +549,21 @@ def _changes(comparison: Comparison, model: str | None, unit: DurationUnit) -> T
                 continue
             known = change.low is not None and change.high is not None
             interval = f"{signed(change.low)} to {signed(change.high)}" if known else UNKNOWN
-            texts = (_measure(row.measure), name, unit.text(change.a), unit.text(change.b), signed(change.ratio))
+            values = (_value(value, row, unit) for value in (change.a, change.b))
+            texts = (_measure(row.measure), name, *values, signed(change.ratio))
             certainty = Cell(change.certainty, _CERTAINTIES[change.certainty])
             rows.append(Row(cells=(*_plain(texts), Cell(interval), certainty)))
     sizes = f"n={max(row.n_a for row in compared):,} and {max(row.n_b for row in compared):,}"
     return Table(title=model or MODEL_UNKNOWN, columns=tuple(columns), rows=tuple(rows), notes=(sizes, *notes))
 
 
+def _value(value: float | None, row: ComparisonRow, unit: DurationUnit) -> str:
+    return unit.text(value) if row.unit == "ns" else measure(value, row.unit, unit)
+
+
 def _measure(name: str) -> str:
+    if name.startswith(PREFIX):
+        return _RUN_MEASURES.get(name) or name.removeprefix(PREFIX).replace("_", " ")
     return _MEASURES.get(name) or phase_label(name.removeprefix("phase."))
 
 

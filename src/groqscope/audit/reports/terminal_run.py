@@ -1,5 +1,6 @@
 """A run, and a list of runs, in the terminal."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from rich.cells import cell_len
@@ -11,6 +12,7 @@ from groqscope.audit.reports.bars import ruler
 from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, draw_noted, draw_table, pad, weight
 from groqscope.audit.reports.palette import PARTS
 from groqscope.audit.reports.rendering import Section
+from groqscope.audit.run_causes import RunCause, RunsWhy
 from groqscope.audit.runs import RunAudit, RunsAudit
 
 _MAX_ROWS: Final = 200
@@ -102,6 +104,12 @@ def draw_runs(page: Page, audit: RunsAudit, section: Section = "all") -> None:
     unit = runs.runs_unit(audit, page.look.unit)
     page.prose(audit.sentence, style=STRONG)
     page.blank()
+    if audit.budgets:
+        draw_noted(page, tables.budgets(audit.budgets, unit))
+        page.blank()
+    if section == "why":
+        _why(page, audit.why, unit)
+        return
     if audit.groups is not None:
         draw_groups(page, audit.groups)
         if section == "groups":
@@ -109,11 +117,23 @@ def draw_runs(page: Page, audit: RunsAudit, section: Section = "all") -> None:
         page.blank()
     shares = ", ".join(f"{kind.kind} {percent(kind.share)} ({summed(kind.ns)})" for kind in audit.kinds)
     page.prose(shares, label="time went into", indent=16)
-    duration = audit.duration
-    quantiles = (("p50", duration.p50), ("p90", duration.p90), ("p95", duration.p95), ("max", duration.max))
-    known = [f"{name} {unit.full(value)}" for name, value in quantiles if value is not None]
-    page.prose(", ".join(known), label="a run took", indent=16)
-    for cause in audit.causes[:_MAX_CAUSES]:
+    for title, values in (
+        ("a run took", audit.duration),
+        ("first answer", audit.first_answer),
+        ("first audio", audit.first_audio),
+    ):
+        quantiles = (("p50", values.p50), ("p90", values.p90), ("p95", values.p95), ("max", values.max))
+        known = [f"{name} {unit.full(value)}" for name, value in quantiles if value is not None]
+        if known:
+            page.prose(", ".join(known), label=title, indent=16)
+    _causes(page, audit.causes, unit)
+    page.blank()
+    page.prose(f"the {audit.order} {count(len(audit.entries), 'run')} of {audit.runs:,}", style=FAINT)
+    draw_table(page, runs.listing(audit, unit))
+
+
+def _causes(page: Page, causes: Sequence[RunCause], unit: DurationUnit) -> None:
+    for cause in causes[:_MAX_CAUSES]:
         page.blank()
         page.add((pad(percent(cause.share), 6), weight(cause.share)), (cause.title, STRONG))
         page.prose(
@@ -123,6 +143,12 @@ def draw_runs(page: Page, audit: RunsAudit, section: Section = "all") -> None:
             style=FAINT,
         )
         page.prose(cause.advice, indent=6, label=" " * 6)
-    page.blank()
-    page.prose(f"the {audit.order} {count(len(audit.entries), 'run')} of {audit.runs:,}", style=FAINT)
-    draw_table(page, runs.listing(audit, unit))
+
+
+def _why(page: Page, why: RunsWhy, unit: DurationUnit) -> None:
+    page.prose(why.sentence, style=STRONG)
+    page.prose(why.rule, style=FAINT)
+    _causes(page, why.causes, unit)
+    if why.unexplained:
+        page.blank()
+        page.prose(f"{count(why.unexplained, 'slow run')} in which nothing stands out", style=FAINT)
