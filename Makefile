@@ -70,7 +70,7 @@ format: $(DEV)  ## mend what ruff can mend
 
 lock: $(DEV)  ## pin the dependencies of pyproject.toml anew (takes the index of uv's own settings)
 	$(UV) --upgrade --all-extras --group dev -o requirements-dev.txt
-	$(UV) --extra pydantic-ai --extra simulator --group build -c requirements-dev.txt -o requirements.txt
+	$(UV) --extra pydantic-ai --extra ui --group build -c requirements-dev.txt -o requirements.txt
 
 docs: $(DEV)  ## the documentation, into site/
 	$(BIN)/python docs/generate_reference.py --check

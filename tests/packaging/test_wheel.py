@@ -26,10 +26,13 @@ def test_what_is_in_the_wheel(built: Any) -> None:
     assert {
         "groqscope/py.typed",
         "groqscope/audit/reports/templates/report.html",
+        "groqscope/audit/reports/templates/drawing.js",
         "groqscope/simulator/recordings/README.md",
         "groqscope/_stack/docker-compose.yml",
         "groqscope/_stack/dashboards/json/groq-overview.json",
+        *(f"groqscope/ui/static/{path.name}" for path in (ROOT / "src/groqscope/ui/static").iterdir()),
         f"{info}/licenses/LICENSE",
+        f"{info}/licenses/src/groqscope/ui/static/uplot-LICENSE.txt",
         f"{info}/licenses/src/groqscope/simulator/recordings/LICENSE-Apache-2.0.txt",
         f"{info}/entry_points.txt",
     } <= names
@@ -70,7 +73,7 @@ def test_demo(installed: Any) -> None:
     """The demo plays and is audited, and the command that it names shows the same again."""
     done = installed.run("groqscope", "demo")
     assert done.returncode == 0, done.stderr
-    (again,) = re.findall(r"all of the report +\S*groqscope (audit \S+)", done.stdout)
+    (again,) = re.findall(r"the whole report +\S*groqscope (audit \S+)", done.stdout)
     shown = installed.run("groqscope", *again.split())
 
     assert shown.returncode == 0, shown.stderr

@@ -16,6 +16,7 @@ from groqscope.cli.messages import say
 COMMANDS: Final = {
     "audit": "audit",
     "tail": "tail",
+    "ui": "ui",
     "demo": "demo",
     "simulate": "simulate",
     "push": "push",

@@ -168,6 +168,7 @@ def _audit(directory: Path) -> str | None:
 def _say_what_next(directory: Path, interesting_id: str | None) -> None:
     command, where = _command(), shlex.quote(str(directory))
     suggestions = (
+        ("live, in the browser", f"{command} ui {where} --open"),
         ("the whole report", f"{command} audit {where}"),
         ("one slow request", f"{command} audit {where} {interesting_id or 'ID'}"),
         ("why some were slow", f"{command} audit {where} --why"),

@@ -11,8 +11,9 @@ from groqscope.store.directory import HOME_VARIABLE, home, spool_directory, stor
 from groqscope.store.follower import Follower, follow
 from groqscope.store.foreign import foreign_record
 from groqscope.store.once import SeenIds, once
-from groqscope.store.reader import read_records
+from groqscope.store.reader import read_records, read_span
 from groqscope.store.report import ReadReport, ReadWarning
+from groqscope.store.segments import METRICS_SHARE, SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
 from groqscope.store.traces import TraceCollector, read_traces
 
 if TYPE_CHECKING:
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HOME_VARIABLE",
+    "METRICS_SHARE",
+    "SEGMENT_BYTES",
+    "TOTAL_BYTES",
     "Follower",
     "LocalMetricExporter",
     "LocalSpanExporter",
     "ReadReport",
     "ReadWarning",
     "SeenIds",
+    "SegmentWriter",
     "TraceCollector",
     "decode_traces",
     "follow",
@@ -33,6 +38,7 @@ __all__ = [
     "home",
     "once",
     "read_records",
+    "read_span",
     "read_traces",
     "spool_directory",
     "store_directory",

@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from opentelemetry.exporter.otlp.json.common.metrics_encoder import encode_metrics
@@ -15,12 +15,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from groqscope._diagnostics import log_failure_once
 from groqscope.store.directory import store_directory
-from groqscope.store.segments import SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
+from groqscope.store.segments import METRICS_SHARE, SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
 
 _logger = logging.getLogger("groqscope.store")
-
-METRICS_SHARE: Final = 8
-"""Metrics get this fraction of the space: unlike spans, each collection repeats the last."""
 
 
 class LocalSpanExporter(SpanExporter):

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from groqscope.store.decoding import RecordDecoder
+from groqscope.store.messages import Span
 from groqscope.store.once import SeenIds, once
+from groqscope.store.otlp import AttributeValue, attributes_of
 from groqscope.store.report import ReadReport
 from groqscope.store.sources import Source, name_of, read_documents, sources
 from groqscope.timeline import RequestRecord
@@ -51,6 +53,33 @@ def read_records(
     decoder = RecordDecoder(report, since, until, timelines)
     window = max(_MIN_WINDOW, min(WINDOW, _ROOM // max(1, len(found))))
     return once(_merge(found, decoder, window), report, elsewhere=elsewhere)
+
+
+def read_span(
+    paths: Iterable[Path | str], trace_id: str | None, span_id: str
+) -> tuple[RequestRecord, dict[str, AttributeValue]] | None:
+    """Return one request with all attributes of its span, content included if it was recorded; `None` if not found.
+
+    Only documents that name the span are decoded, so this takes little more than reading the files.
+    """
+    found: list[tuple[RequestRecord, dict[str, AttributeValue]]] = []
+    report = ReadReport()
+
+    def note(span: Span, record: RequestRecord | None) -> None:
+        if record is not None and (record.span_id, record.trace_id) == (span_id, trace_id):
+            found.append((record, attributes_of(span, lambda _: None)))
+
+    decoder = RecordDecoder(report, on_span=note)
+    mark = span_id.encode()
+    for source in sources(paths, report):
+        for path in source.paths:
+            for number, document, complete in read_documents(path, report):
+                if mark in document:
+                    for _ in decoder.decode(document, name_of(path), number, complete=complete):
+                        pass
+                if found:
+                    return found[0]
+    return None
 
 
 def _merge(waiting: list[Source], decoder: RecordDecoder, window: int) -> Iterator[RequestRecord]:

@@ -23,6 +23,8 @@ SEGMENT_BYTES: Final = 32 * MIB
 """After a file reaches this size, a new one is opened."""
 TOTAL_BYTES: Final = 1024 * MIB
 """Limit of all files of one signal; the oldest are removed."""
+METRICS_SHARE: Final = 8
+"""Metrics get this fraction of the space: unlike spans, each collection repeats the last."""
 
 _FLAGS: Final = (
     os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND

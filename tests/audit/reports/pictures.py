@@ -4,12 +4,16 @@ It takes chromium, playwright and pillow.
 """
 
 import io
+import json
 import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from rich.console import Console
@@ -18,9 +22,13 @@ from rich.terminal_theme import TerminalTheme
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from support.files import write_store  # noqa: E402
 from support.report_samples import SAMPLES, both, many, one, overview, stretched  # noqa: E402 - found by the line above
+from support.ui import wait_for  # noqa: E402
 
+from groqscope import semconv  # noqa: E402
 from groqscope.audit.reports import HtmlRenderer, Look, Report, Section, TerminalRenderer  # noqa: E402
+from groqscope.ui import Server  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 THEME = TerminalTheme(
@@ -119,6 +127,36 @@ def draw_pages(browser: Any) -> None:
         page.close()
 
 
+def draw_live(browser: Any) -> None:
+    """Take pictures of the live page: the last minutes, dark, and one request, light."""
+    random = Random(5)
+    records, now = many(3000), time.time_ns()
+    ages = sorted((int(random.random() * 930e9) for _ in records), reverse=True)
+    moved = [
+        replace(r, start_unix_ns=now - age - r.duration_ns, trace_id=f"{i + 1:032x}", span_id=f"{i + 1:016x}")
+        for i, (r, age) in enumerate(zip(records, ages, strict=True))
+    ]
+    point = {"asInt": "4", "timeUnixNano": str(now)}
+    metric = {"name": semconv.METRIC_ACTIVE.name, "sum": {"dataPoints": [point]}}
+    with tempfile.TemporaryDirectory() as folder, Server(Path(folder), port=0) as server:
+        write_store(Path(folder), moved)
+        (Path(folder) / "metrics-1.jsonl").write_text(
+            json.dumps({"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]}) + "\n"
+        )
+        wait_for(lambda: server.collection.total == len(moved))
+        page = browser.new_page(viewport={"width": 1360, "height": 1000}, color_scheme="dark", device_scale_factor=1.25)
+        page.goto(f"{server.url}/live?window=15m")
+        page.locator(".tile").first.wait_for()
+        page.wait_for_timeout(1500)
+        page.screenshot(path=IMAGES / "ui-live.png")
+        page.emulate_media(color_scheme="light")
+        page.goto(f"{server.url}/requests/req_01k9zq000390")
+        page.locator(".fall").wait_for()
+        page.set_viewport_size({"width": 1360, "height": 940})
+        page.screenshot(path=IMAGES / "ui-request.png")
+        page.close()
+
+
 def main(wanted: list[str]) -> None:
     """Draw the pictures asked for, or all."""
     from playwright.sync_api import sync_playwright
@@ -131,9 +169,11 @@ def main(wanted: list[str]) -> None:
                 draw_terminal(browser, name, draw())
         if not wanted or "html" in wanted:
             draw_pages(browser)
+        if not wanted or "ui" in wanted:
+            draw_live(browser)
         browser.close()
     for path in IMAGES.glob("*.png"):
-        if path.name.startswith(("audit-", "html-")) and (not wanted or path.stem.startswith(tuple(wanted))):
+        if path.name.startswith(("audit-", "html-", "ui-")) and (not wanted or path.stem.startswith(tuple(wanted))):
             shrink(path)
 
 

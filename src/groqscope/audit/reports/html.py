@@ -135,6 +135,27 @@ class HtmlRenderer:
                 verdict = Verdict(sentence=ending(report) or f"{model_of(report)}: one request.")
                 return self._request(report, report, verdict, None)
 
+    def fragment(self, report: Audit | Comparison | RunsAudit | RunAudit, section: Section = "all") -> str:
+        """Return what a page says above its list, without the page: for the live page."""
+        match report:
+            case Audit():
+                unit = tables.overview_unit(report, self.unit)
+                if section == "why":
+                    return (
+                        ""
+                        if report.why is None
+                        else join(tag("h1", report.why.sentence), _why(report.why, unit, sentence=False))
+                    )
+                if section == "groups":
+                    return "" if report.groups is None else _titled(tables.groups(report.groups, unit, _MAX_GROUPS))
+                return _overview_sections(report, unit)
+            case Comparison():
+                return _comparison_sections(report, tables.comparison_unit(report, self.unit))
+            case RunAudit():
+                return _run_sections(report, runs.run_unit(report.entry.run, self.unit))
+            case RunsAudit():
+                return _runs_sections(report, runs.runs_unit(report, self.unit))
+
     def _overview(self, audit: Audit) -> str:
         unit = tables.overview_unit(audit, self.unit)
         listed = list_data(audit.entries, unit)
@@ -179,7 +200,7 @@ def _page(kind: str, summary: Markup, foot: Markup, data: dict[str, Any], detail
         "title": join(f"groqscope {kind}"),
         "kind": join(kind),
         "style": style_sheet(),
-        "script": _without_modules(_template("drawing.js") + _template("report.js")),
+        "script": _without_modules(drawing_script() + _template("report.js")),
         "summary": summary,
         "footer": foot,
         "data": embedded(data),
@@ -192,6 +213,11 @@ def _page(kind: str, summary: Markup, foot: Markup, data: dict[str, Any], detail
 def style_sheet() -> str:
     """Return the style sheet of the report, which the live page has too."""
     return palette.css() + _template("report.css")
+
+
+def drawing_script() -> str:
+    """Return the module that draws a request, which the live page has too."""
+    return _template("drawing.js")
 
 
 def _without_modules(script: str) -> str:
@@ -273,7 +299,7 @@ def _percent(share: float) -> str:
     return f"{share * 100:.3f}%"
 
 
-def _why(why: Why, unit: DurationUnit) -> Markup:
+def _why(why: Why, unit: DurationUnit, *, sentence: bool = True) -> Markup:
     causes: list[Markup] = []
     for cause in why.causes:
         phase = palette.CAUSES.get(cause.code, cause.code)
@@ -287,11 +313,12 @@ def _why(why: Why, unit: DurationUnit) -> Markup:
                 tag("div", tables.cause_facts(cause, unit), class_="faint"),
                 tag("div", cause.advice),
                 class_="cause",
+                data_cause=cause.code,
             )
         )
     rest = f"{count(why.unexplained, 'slow request')} in which nothing stands out"
     return join(
-        tag("p", why.sentence),
+        tag("p", why.sentence) if sentence else "",
         tag("p", why.rule, class_="faint small"),
         tag("div", *causes, class_="causes"),
         tag("p", rest, class_="faint") if why.unexplained else "",

@@ -1,0 +1,87 @@
+"""`groqscope ui`: the live page."""
+
+import secrets
+import sys
+import threading
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from groqscope.ui import Server
+
+_EXAMPLES = """\b
+Examples:
+  groqscope ui --open               what your programs ask Groq, in the browser
+  groqscope ui requests.jsonl       a file
+  groqscope ui --port 0             when 4318 is taken: any free port
+"""
+_PORT = 4318
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the subcommand."""
+    app.command("ui", epilog=_EXAMPLES, short_help="Show requests live in the browser; receive OTLP.")(ui)
+
+
+def ui(
+    path: Annotated[
+        Path | None, typer.Argument(metavar="FILE|DIR", help="What to follow instead of the local store.")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    port: Annotated[
+        int,
+        typer.Option(metavar="PORT", min=0, max=65535, help="Port of page and OTLP/HTTP; 0 takes a free one."),
+    ] = _PORT,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on; beyond loopback a token is needed.")
+    ] = "127.0.0.1",
+    read_only: Annotated[bool, typer.Option("--read-only", help="Show only; receive no telemetry.")] = False,
+) -> int:
+    """Show requests live in the browser, and receive OTLP/HTTP into the store; Ctrl-C ends it."""
+    from groqscope.audit import AuditError, source_of
+    from groqscope.ui import MissingExtraError, require_extra
+
+    try:
+        require_extra()
+    except MissingExtraError as error:
+        raise AuditError(str(error)) from error
+    if path is not None and not (path.suffix == "" and not path.exists()):
+        source_of([path])  # it exists, or an error says so
+    from groqscope.ui import Server
+
+    token = None if host in _LOOPBACK else secrets.token_urlsafe(24)
+    server = Server(path, host=host, port=port, token=token, read_only=read_only)
+    try:
+        server.run(lambda: _announce(server, token, read_only=read_only, open_=open_))
+    except KeyboardInterrupt:
+        return 0
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0].lower()
+        raise AuditError(
+            f"cannot listen on {host} port {port} ({reason}): is a collector or another `groqscope ui` there? "
+            "--port 0 takes a free one"
+        ) from error
+    return 0
+
+
+def _announce(server: "Server", token: str | None, *, read_only: bool, open_: bool) -> None:
+    lines = [f"The page: {server.address}"]
+    lines.append(f"It follows {server.collection.path}; Ctrl-C ends it.")
+    if not read_only and not server.collection.path.is_file():
+        lines.append(f"Programs that write elsewhere: export OTEL_EXPORTER_OTLP_ENDPOINT={server.url}")
+        if token is not None:
+            lines.append(f"    export OTEL_EXPORTER_OTLP_HEADERS='authorization=Bearer%20{token}'")
+    if token is not None:
+        print(
+            "groqscope: whoever has that address can read every request; it is not encrypted on its way",
+            file=sys.stderr,
+        )
+    with suppress(OSError):
+        print("\n".join(lines), flush=True)
+    if open_:
+        threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()

@@ -1,0 +1,160 @@
+"""What an OTLP/HTTP endpoint receives, as a line of the store: protobuf and JSON become one line of OTLP JSON."""
+
+import base64
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from groqscope.delivery.transcode import Signal, key_of, signal_of
+
+Json = dict[str, Any]
+_IDS: Final = frozenset({"traceId", "spanId", "parentSpanId"})
+
+
+def line_of_json(body: bytes, signal: Signal) -> bytes | None:
+    """Return the line for a request in JSON; `None` when nothing is in it.
+
+    Raises:
+        ValueError: it is not OTLP JSON of that signal.
+    """
+    try:
+        line = msgspec.json.format(body, indent=-1)
+        found = signal_of(line)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueError(f"not OTLP JSON: {error}") from error
+    if found != signal:
+        if line == b"{}":
+            return None
+        raise ValueError(f"expected an object with {key_of(signal)}")
+    return line
+
+
+def line_of_protobuf(body: bytes, signal: Signal) -> bytes | None:
+    """Return the line for a request in protobuf; `None` when nothing is in it.
+
+    Raises:
+        ValueError: it is not an export request of that signal.
+    """
+    try:
+        data = _traces(body) if signal == "traces" else _metrics(body)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"not an OTLP export request in protobuf: {error}") from error
+    return msgspec.json.encode(data) if data[key_of(signal)] else None
+
+
+def _metrics(body: bytes) -> Json:
+    message = ExportMetricsServiceRequest.FromString(body)
+    data = json_format.MessageToDict(message, use_integers_for_enums=True)
+    return {"resourceMetrics": _with_hex(data.get("resourceMetrics", []))}
+
+
+def _traces(body: bytes) -> Json:
+    # By hand: `json_format` takes several times as long, and a span has dozens of attributes.
+    message = ExportTraceServiceRequest.FromString(body)
+    return {
+        "resourceSpans": [
+            _filled(
+                resource={"attributes": _attributes(resource_spans.resource.attributes)},
+                scopeSpans=[
+                    _filled(
+                        scope=_filled(
+                            name=scope_spans.scope.name,
+                            version=scope_spans.scope.version,
+                            attributes=_attributes(scope_spans.scope.attributes),
+                        ),
+                        spans=[_span(span) for span in scope_spans.spans],
+                        schemaUrl=scope_spans.schema_url,
+                    )
+                    for scope_spans in resource_spans.scope_spans
+                ],
+                schemaUrl=resource_spans.schema_url,
+            )
+            for resource_spans in message.resource_spans
+        ]
+    }
+
+
+def _span(span: Any) -> Json:
+    return _filled(
+        traceId=span.trace_id.hex(),
+        spanId=span.span_id.hex(),
+        parentSpanId=span.parent_span_id.hex(),
+        traceState=span.trace_state,
+        flags=span.flags,
+        name=span.name,
+        kind=span.kind,
+        startTimeUnixNano=str(span.start_time_unix_nano),
+        endTimeUnixNano=str(span.end_time_unix_nano),
+        attributes=_attributes(span.attributes),
+        droppedAttributesCount=span.dropped_attributes_count,
+        events=[
+            _filled(
+                name=event.name,
+                timeUnixNano=str(event.time_unix_nano),
+                attributes=_attributes(event.attributes),
+                droppedAttributesCount=event.dropped_attributes_count,
+            )
+            for event in span.events
+        ],
+        droppedEventsCount=span.dropped_events_count,
+        links=[
+            _filled(
+                traceId=link.trace_id.hex(),
+                spanId=link.span_id.hex(),
+                traceState=link.trace_state,
+                attributes=_attributes(link.attributes),
+                droppedAttributesCount=link.dropped_attributes_count,
+                flags=link.flags,
+            )
+            for link in span.links
+        ],
+        droppedLinksCount=span.dropped_links_count,
+        status=_filled(code=span.status.code, message=span.status.message),
+    )
+
+
+def _filled(**fields: Any) -> Json:
+    """Return the fields that are not empty, as protobuf's own JSON leaves out what is default."""
+    return {name: value for name, value in fields.items() if value}
+
+
+def _attributes(attributes: Iterable[Any]) -> list[Json]:
+    return [{"key": attribute.key, "value": _value(attribute.value)} for attribute in attributes]
+
+
+def _value(value: Any) -> Json:
+    kind = value.WhichOneof("value")
+    return {} if kind is None else _VALUES[kind](getattr(value, kind))
+
+
+def _double(value: float) -> Json:
+    if math.isfinite(value):
+        return {"doubleValue": value}
+    return {"doubleValue": "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"}
+
+
+_VALUES: Final[Mapping[str, Callable[[Any], Json]]] = {
+    "string_value": lambda value: {"stringValue": value},
+    "double_value": _double,
+    "int_value": lambda value: {"intValue": str(value)},
+    "bool_value": lambda value: {"boolValue": value},
+    "array_value": lambda value: {"arrayValue": {"values": [_value(one) for one in value.values]}},
+    "kvlist_value": lambda value: {"kvlistValue": {"values": _attributes(value.values)}},
+    "bytes_value": lambda value: {"bytesValue": base64.b64encode(value).decode()},
+}
+
+
+def _with_hex(node: Any) -> Any:
+    """Write ids as OTLP JSON has them: protobuf's own JSON has base64."""
+    if isinstance(node, dict):
+        return {
+            key: base64.b64decode(value).hex() if key in _IDS and isinstance(value, str) else _with_hex(value)
+            for key, value in node.items()
+        }
+    return [_with_hex(value) for value in node] if isinstance(node, list) else node

@@ -1,0 +1,16 @@
+"""The live page: a server that follows a store, receives OTLP, and shows the audit while requests arrive.
+
+It needs the packages of the extra `ui`, which are imported when `Server` is used.
+"""
+
+from typing import TYPE_CHECKING
+
+from groqscope import _lazy
+from groqscope.ui.extra import MissingExtraError, require_extra
+
+if TYPE_CHECKING:
+    from groqscope.ui.server import Server
+
+__all__ = ["MissingExtraError", "Server", "require_extra"]
+
+__getattr__, __dir__ = _lazy.attach(__name__, {"Server": "server"})

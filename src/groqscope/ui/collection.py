@@ -1,0 +1,189 @@
+"""The requests of a store in memory, as far back as there is room, and what was added to them.
+
+A thread reads what is there, then looks for more a few times a second. Every view reads its records here by the
+interface of the audit's sources, or from the store's files where the memory does not reach back far enough, so that
+its figures are those of `groqscope audit`.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
+
+from groqscope.audit import FileSource, ReadReport, StoreSource
+from groqscope.audit.baseline import Baseline
+from groqscope.runs import TraceSpan
+from groqscope.store import Follower, SeenIds, read_records
+from groqscope.timeline import RequestRecord
+from groqscope.ui.active import ActiveRequests
+from groqscope.ui.series import Series
+
+KEPT: Final = 100_000
+"""Requests in memory at most, about 2.5 KB each."""
+INTERVAL: Final = 0.25
+"""Seconds between two looks."""
+NEWEST: Final = 50
+"""Requests that the live page lists."""
+_PART: Final = 2_000
+"""Requests after which views may look while a store is being read."""
+_RECENT: Final = 2_000
+"""Requests of a kind that say what is usual lately."""
+_start: Final = attrgetter("start_unix_ns")
+
+Listener = Callable[[], object]
+
+
+class Collection:
+    """The newest requests of a store or a file, kept up to date by a thread of its own."""
+
+    def __init__(self, path: Path | None = None, *, kept: int = KEPT, interval: float = INTERVAL) -> None:
+        """Follow a directory or a file, by default the local store; `start` begins.
+
+        Raises:
+            SourceError: there is no place for the local store.
+        """
+        self.stored = StoreSource() if path is None else FileSource([path])
+        self.path = Path(self.stored.names[0]) if path is None else path
+        self.version = 0
+        """Changes whenever something was added."""
+        self.total = 0
+        """Requests that were read, also those no longer in memory."""
+        self.loading = True
+        """Whether what was there before is still being read."""
+        self.series = Series()
+        self.active = ActiveRequests(self.path)
+        self.report = ReadReport()
+        self.recent = Baseline(_RECENT)
+        """What is usual lately, for requests that have just arrived."""
+        self.newest: deque[RequestRecord] = deque(maxlen=NEWEST)
+        """The requests that arrived last, the latest at the end."""
+        self._records: deque[RequestRecord] = deque()
+        self._kept, self._interval = kept, interval
+        self._seen = SeenIds(2 * kept)
+        self._horizon = 0
+        """Start of the latest request that is no longer in memory, and 1: later ones are all there."""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._listeners: list[Listener] = []
+        self._thread = threading.Thread(target=self._run, name="groqscope-ui", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Have a function called, in the reading thread, after each look that found something; return what ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def records(self) -> list[RequestRecord]:
+        """Return the requests in memory, earliest start first."""
+        with self._lock:
+            records = list(self._records)
+        records.sort(key=_start)
+        return records
+
+    def reaches(self, since: int | None) -> bool:
+        """Whether all requests since a moment are in memory."""
+        return (self._horizon == 0 or (since is not None and since >= self._horizon)) and not self.loading
+
+    @property
+    def read_share(self) -> float:
+        """How much of what was there before has been read."""
+        report = self.report
+        return min(1.0, report.bytes_read / report.bytes_total) if report.bytes_total else 1.0
+
+    def _run(self) -> None:
+        follower = Follower(self.path)  # from here on, nothing is missed
+        if self.path.exists():
+            self._load()
+        self.loading = False
+        self._changed()
+        while not self._stop.is_set():
+            records = follower.poll()
+            if self.active.look() or records:
+                self._add(records)
+                self._changed()
+            for warning in follower.report.warnings[len(self.report.warnings) :]:
+                self.report.warn(warning.source, warning.line, warning.reason)
+            self._stop.wait(self._interval)
+
+    def _load(self) -> None:
+        part: list[RequestRecord] = []
+        for record in read_records([self.path], report=self.report, timelines=False):
+            part.append(record)
+            if len(part) == _PART:
+                self._add(part)
+                self._changed()
+                part = []
+                if self._stop.is_set():
+                    return
+        self._add(part)
+
+    def _add(self, records: list[RequestRecord]) -> None:
+        fresh = [record for record in records if self._seen.add(record.trace_id, record.span_id)]
+        with self._lock:
+            self._records.extend(fresh)
+            self.total += len(fresh)
+            while len(self._records) > self._kept:
+                self._horizon = max(self._horizon, self._records.popleft().start_unix_ns + 1)
+            for record in fresh:
+                self.recent.add(record)
+        for record in fresh:
+            self.series.add(record)
+        self.newest.extend(fresh)
+
+    def _changed(self) -> None:
+        self.version += 1
+        for listener in tuple(self._listeners):
+            listener()
+
+
+class CollectedSource:
+    """The source of all views: memory where it reaches back far enough, else the store's files."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._stored = collection.stored
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The path."""
+        return self._stored.names
+
+    @property
+    def when_empty(self) -> str:
+        """How the store gets filled."""
+        return self._stored.when_empty
+
+    def read(
+        self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
+    ) -> Iterator[RequestRecord]:
+        """Yield records in order of start; their arrival times of chunks only from the files."""
+        collection = self._collection
+        if timelines or not collection.reaches(since):
+            return self._stored.read(report, since=since, until=until, timelines=timelines)
+        return self._remembered(report, since, until)
+
+    def _remembered(self, report: ReadReport, since: int | None, until: int | None) -> Iterator[RequestRecord]:
+        known = self._collection.report
+        report.files = len(self._stored.files())
+        report.lines, report.repeats = known.lines, known.repeats
+        report.warnings, report.warnings_dropped = list(known.warnings), known.warnings_dropped
+        for record in self._collection.records():
+            start = record.start_unix_ns
+            if (since is None or start >= since) and (until is None or start < until):
+                report.records += 1
+                yield record
+
+    def traces(self, report: ReadReport, **asked: Any) -> Iterator[list[TraceSpan]]:
+        """Yield the traces of the store's files."""
+        return self._stored.traces(report, **asked)

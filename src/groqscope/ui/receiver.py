@@ -1,0 +1,181 @@
+"""The OTLP/HTTP receiver: what arrives is in the store before it is answered.
+
+Protobuf and JSON, plain or gzip. Size, time, concurrency and rate are limited, each with the answer that OTLP defines
+for it, so that exporters try again later what was refused for now and drop what cannot be read.
+"""
+
+import asyncio
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from groqscope.delivery.received import line_of_json, line_of_protobuf
+from groqscope.delivery.transcode import Signal
+from groqscope.store import METRICS_SHARE, SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
+
+MAX_BODY: Final = 16 * 1024 * 1024
+"""Bytes of a request's body, and of what gzip makes of it."""
+BODY_TIMEOUT: Final = 10.0
+"""Seconds in which a body has to arrive."""
+AT_ONCE: Final = 8
+"""Requests that are read at the same time; so many bodies are in memory at most."""
+RATE: Final = 64 * 1024 * 1024
+"""Bytes a second that are taken in the long run."""
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+
+
+class Refused(Exception):
+    """A request that is not taken: status and reason."""
+
+    def __init__(self, status: int, reason: str, *, retry_after: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class Allowance:
+    """So many bytes a second in the long run, and twice as many at once."""
+
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._clock = rate, clock
+        self._left, self._at = 2 * rate, clock()
+
+    def take(self, size: int) -> bool:
+        """Take bytes off the allowance; whether there was anything left."""
+        now = self._clock()
+        self._left = min(2 * self._rate, self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left <= 0:
+            return False
+        self._left -= size
+        return True
+
+
+class Receiver:
+    """Takes what programs and collectors export, and writes it to a store's directory."""
+
+    def __init__(
+        self,
+        directory: Path | None,
+        *,
+        max_body: int = MAX_BODY,
+        body_timeout: float = BODY_TIMEOUT,
+        rate: float = RATE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Write to a directory; `None` refuses everything."""
+        self._max_body, self._body_timeout = max_body, body_timeout
+        self._allowance = Allowance(rate, clock)
+        self._reading = 0
+        self._writers: dict[Signal, SegmentWriter] = {}
+        if directory is not None:
+            self._writers = {
+                "traces": SegmentWriter(directory, "traces"),
+                "metrics": SegmentWriter(
+                    directory,
+                    "metrics",
+                    segment_bytes=SEGMENT_BYTES // METRICS_SHARE,
+                    total_bytes=TOTAL_BYTES // METRICS_SHARE,
+                ),
+            }
+
+    def close(self) -> None:
+        """Close the files."""
+        for writer in self._writers.values():
+            writer.close()
+
+    async def traces(self, request: Request) -> Response:
+        """Receive spans."""
+        return await self._receive(request, "traces")
+
+    async def metrics(self, request: Request) -> Response:
+        """Receive metrics."""
+        return await self._receive(request, "metrics")
+
+    async def _receive(self, request: Request, signal: Signal) -> Response:
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        try:
+            if self._reading >= AT_ONCE:
+                raise Refused(429, f"{AT_ONCE} requests are being read already", retry_after=1)
+            self._reading += 1
+            try:
+                await self._take(request, signal, content_type)
+            finally:
+                self._reading -= 1
+        except Refused as refused:
+            return _refusal(refused, content_type)
+        return Response(b"{}" if content_type == JSON else b"", media_type=content_type)
+
+    async def _take(self, request: Request, signal: Signal, content_type: str) -> None:
+        writer = self._writers.get(signal)
+        if writer is None:
+            raise Refused(403, "this server only reads (--read-only)")
+        if content_type not in (PROTOBUF, JSON):
+            raise Refused(415, f"expected {PROTOBUF} or {JSON}")
+        body = await self._body(request)
+        if not self._allowance.take(len(body)):
+            raise Refused(429, "more than can be taken in a second", retry_after=1)
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        await run_in_threadpool(self._write, writer, body, encoding, content_type, signal)
+
+    async def _body(self, request: Request) -> bytes:
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._body_timeout):
+                async for part in request.stream():
+                    body += part
+                    if len(body) > self._max_body:
+                        raise Refused(413, f"a body has at most {self._max_body:,} bytes")
+        except TimeoutError:
+            raise Refused(408, f"the body did not arrive within {self._body_timeout:g} s") from None
+        except ClientDisconnect:
+            raise Refused(400, "the body ended before its length") from None
+        return bytes(body)
+
+    def _write(self, writer: SegmentWriter, body: bytes, encoding: str, content_type: str, signal: Signal) -> None:
+        plain = self._decoded(body, encoding)
+        try:
+            line = (line_of_json if content_type == JSON else line_of_protobuf)(plain, signal)
+        except ValueError as error:
+            raise Refused(400, str(error)) from error
+        if line is not None and not writer.write(line):
+            raise Refused(503, "the store cannot be written", retry_after=5)
+
+    def _decoded(self, body: bytes, encoding: str) -> bytes:
+        if encoding == "identity":
+            return body
+        if encoding != "gzip":
+            raise Refused(415, "expected gzip, or no encoding")
+        inflate = zlib.decompressobj(wbits=31)
+        try:
+            plain = inflate.decompress(body, self._max_body + 1)
+        except zlib.error as error:
+            raise Refused(400, f"not gzip: {error}") from error
+        if len(plain) > self._max_body:
+            raise Refused(413, f"a body has at most {self._max_body:,} bytes, unpacked")
+        if not inflate.eof:
+            raise Refused(400, "not gzip: it ends too early")
+        return plain
+
+
+def _refusal(refused: Refused, content_type: str) -> Response:
+    headers = {"retry-after": str(refused.retry_after)} if refused.retry_after is not None else {}
+    headers["connection"] = "close"  # the unread rest of a body would be taken for the next request
+    if content_type == PROTOBUF:
+        return Response(_status(refused.reason), refused.status, headers, PROTOBUF)
+    return Response(f"{refused.reason}\n", refused.status, headers, "text/plain")
+
+
+def _status(reason: str) -> bytes:
+    """Return `google.rpc.Status`, of which only the message is said: field 2, a text."""
+    text = reason.encode()[:1000]
+    size = len(text)
+    return b"\x12" + (bytes([size]) if size < 0x80 else bytes([size & 0x7F | 0x80, size >> 7])) + text

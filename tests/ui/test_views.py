@@ -1,0 +1,197 @@
+"""What the views show is what `groqscope audit` prints of the same requests."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.datastructures import QueryParams
+from support.files import write_store
+from support.report_samples import SAMPLES, many, queued, retried, streamed, stretched
+from support.ui import numbered, wait_for
+
+from groqscope.audit import AuditError, NotFound, Query, Records, one_request, overview, source_of
+from groqscope.audit.reports.json import to_data
+from groqscope.cli.app import run
+from groqscope.ui.collection import CollectedSource
+from groqscope.ui.parameters import Asked, Page, asked, command, page
+from groqscope.ui.views import Views
+
+Collect = Callable[..., Any]
+NAMES = sorted(set(SAMPLES) - {"empty"})
+
+requests = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.floats(0.2, 5), st.integers(0, 3_000)), min_size=1, max_size=25
+).map(
+    lambda drawn: numbered(
+        stretched(SAMPLES[name](), factor, service=f"service {number % 3}") for name, factor, number in drawn
+    )
+)
+WHERE = ("", "failed", "ttfc > 100ms and not failed", "retries > 0 or outcome = 'abandoned'", "cost = none")
+
+
+@given(records=requests, where=st.sampled_from(WHERE), by=st.sampled_from(["", "service"]))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_numbers_are_those_of_the_command_line(
+    records: list[Any], where: str, by: str, collect: Collect, tmp_path_factory: Any, capsys: Any
+) -> None:
+    """Of any store and selection: the export is what `--json` prints, and memory gives the same as the files."""
+    directory = tmp_path_factory.mktemp("store")
+    views = Views(collect(directory, records))
+    selection = Asked(where=where, by=by)
+    options = [*(["--where", where] if where else []), *(["--by", by] if by else [])]
+    status = run(["audit", str(directory), "--json", *options])
+    printed = capsys.readouterr().out
+    if status:
+        with pytest.raises(AuditError):
+            views.overview(selection)
+        return
+
+    assert json.loads(views.export("overview", "json", {"asked": selection})) == json.loads(printed)
+
+    query = selection.query()
+    ours = overview(Records(CollectedSource(views.collection), query), listed=1000, why=True, timelines=False)
+    theirs = overview(Records(source_of([directory]), query), listed=1000, why=True, timelines=False)
+
+    assert to_data(ours) == to_data(theirs)
+    assert views.requests(selection, Page())["total"] == theirs.total.requests
+    assert sum(views.density(selection, Page())["all"]) == theirs.total.requests
+
+
+def test_a_request_is_that_of_the_command_line(collect: Collect, tmp_path: Path) -> None:
+    """Verdict, waterfall and figures of one request are those of `groqscope audit ID`; so is its export."""
+    records = numbered([*many(60), retried()])
+    views = Views(collect(tmp_path, records))
+    wanted = records[-1].request_id or ""
+    expected = one_request(Records(source_of([tmp_path]), Query()), wanted)
+    shown = views.request(wanted)
+
+    assert shown["verdict"] == expected.verdict.sentence
+    assert [cause[1] for cause in shown["causes"]] == [cause.advice for cause in expected.verdict.causes]
+    assert shown["density"]
+    assert dict(shown["attributes"])["gen_ai.request.model"] == records[-1].model
+    exported = json.loads(views.export("request", "json", {"id": wanted}))
+
+    assert exported["record"] == to_data(expected)["record"]
+    assert exported["verdict"] == to_data(expected)["verdict"]
+    assert exported["usual"] == to_data(expected)["usual"]
+
+
+def test_content_is_shown_only_if_it_was_recorded(collect: Collect, tmp_path: Path) -> None:
+    """What was said stands apart from the other attributes, and nowhere if it was not recorded."""
+    record = numbered([streamed()])[0]
+    views = Views(collect(tmp_path, [record]))
+
+    assert views.request(record.request_id or "")["content"] == []
+
+    file = next(tmp_path.glob("traces-*"))
+    said = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "hello <b>"}]}])
+    document = json.loads(file.read_text())
+    span = document["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    span["attributes"].append({"key": "gen_ai.input.messages", "value": {"stringValue": said}})
+    file.write_text(json.dumps(document) + "\n")
+    shown = views.request(record.request_id or "")
+
+    assert [name for name, _ in shown["content"]] == ["gen_ai.input.messages"]
+    assert "hello <b>" in shown["content"][0][1]
+    assert "gen_ai.input.messages" not in dict(shown["attributes"])
+
+
+def test_list(collect: Collect, tmp_path: Path) -> None:
+    """The list is sorted by any column or field, what is not known last, searched, and given in parts."""
+    records = numbered([streamed(), retried(), SAMPLES["broken"](), SAMPLES["tool_calls"]()])
+    views = Views(collect(tmp_path, records))
+
+    def ids(**given: Any) -> list[str]:
+        return [row["id"][-1] for row in views.requests(Asked(), Page(**given))["requests"]]
+
+    assert ids() == ["4", "3", "2", "1"]
+    assert ids(descending=False) == ["1", "2", "3", "4"]
+    assert ids(sort="total")[0] == "2"
+    assert ids(sort="cost", descending=False)[-1] == ids(sort="cost")[-1] == "3"
+    assert ids(offset=1, limit=2) == ["3", "2"]
+    assert ids(search="GET_weather oss") == ["4"]
+    assert ids(search="nothing of the kind") == []
+    with pytest.raises(AuditError, match="unknown field 'nonsense'"):
+        ids(sort="nonsense")
+
+
+def test_list_of_a_cause(collect: Collect, tmp_path: Path) -> None:
+    """From a cause one comes to the slow requests in which it was named."""
+    usual = [replace(streamed(), duration_ns=10**9) for _ in range(20)]
+    views = Views(collect(tmp_path, numbered([*usual, queued(), retried()])))
+    cause = views.why(Asked())["causes"]
+    found = views.requests(Asked(), Page(cause="queue"))
+
+    assert "queue" in cause
+    assert {row["id"] for row in found["requests"]} == set(cause["queue"])
+
+
+def test_ids(collect: Collect, tmp_path: Path) -> None:
+    """A request is found by the beginning of any of its IDs; too little, none and several are sentences."""
+    views = Views(collect(tmp_path, numbered(many(12))))
+
+    assert views.request(f"{7:016x}")["id"].endswith("07")
+    with pytest.raises(NotFound, match="too short"):
+        views.request("req")
+    with pytest.raises(NotFound, match="12 requests have the ID 'req_00000'"):
+        views.request("req_00000")
+    with pytest.raises(NotFound, match="no request with the ID 'nobody' among the 12 known"):
+        views.request("nobody")
+
+
+def test_a_new_request_is_in_every_view(collect: Collect, tmp_path: Path) -> None:
+    """Nothing that was computed before is shown after something was added."""
+    views = Views(collect(tmp_path, numbered(many(6))))
+    before = views.overview(Asked()), views.requests(Asked(), Page())["total"]
+    write_store(tmp_path, numbered(many(2), start=70, ago_ns=0))
+    wait_for(lambda: views.collection.total == 8)
+
+    assert views.overview(Asked()) != before[0]
+    assert views.requests(Asked(), Page())["total"] == before[1] + 2 == 8
+
+
+def test_compare(collect: Collect, tmp_path: Path) -> None:
+    """Two services are compared as the command line compares two files."""
+    calm = [replace(record, service="calm") for record in many(60)]
+    slow = [replace(stretched(record, 1.5), service="slow") for record in many(60)]
+    views = Views(collect(tmp_path, numbered([*calm, *slow])))
+    shown = views.compare(Asked(services=("calm",)), Asked(services=("slow",)))
+
+    assert "slower" in shown["html"]
+    assert "service calm" in " ".join(shown["sides"][0])
+
+
+def test_live(collect: Collect, tmp_path: Path) -> None:
+    """The live view has the figures of the last minutes, the newest first, and what is left of the limits."""
+    views = Views(collect(tmp_path, numbered(many(30), ago_ns=10**9)))
+    shown = views.live("15m")
+    tiles = {label: (value, more) for label, value, more, _ in shown["tiles"]}
+
+    assert tiles["requests/s"] == ("0.0", "30 requests")
+    assert tiles["in flight"] == ("-", "no program says")
+    assert sum(row[1] for row in shown["stretches"]) == 30
+    assert shown["list"]["requests"][0]["id"].endswith("30")
+    assert shown["limits"]
+    with pytest.raises(AuditError, match="there is no window"):
+        views.live("1y")
+
+
+def test_addresses() -> None:
+    """An address says what the options of the command say, and the command is written out."""
+    given = asked(QueryParams("since=1h&model=llama&model=qwen&where=ttfc+%3E+1s&by=service&b.since=2h"))
+
+    assert given == Asked(since="1h", models=("llama", "qwen"), where="ttfc > 1s", by="service")
+    assert command(given) == "groqscope audit --since 1h --model llama --model qwen --where 'ttfc > 1s' --by service"
+    assert asked(QueryParams("since=1h&b.since=2h"), "b.") == Asked(since="2h")
+    assert page(QueryParams("sort=cost&order=asc&offset=3&limit=9999")) == Page(
+        sort="cost", descending=False, offset=3, limit=500
+    )
+    with pytest.raises(AuditError, match="offset 'x' is not a number"):
+        page(QueryParams("offset=x"))
+    with pytest.raises(AuditError, match="where is too long"):
+        asked(QueryParams({"where": "x" * 3000}))
