@@ -16,9 +16,10 @@ _HEAD = """\
 <!-- Written by docs/generate_licences.py from the packages' own metadata. -->
 
 groqscope itself is under the MIT licence. This is what `requirements.txt` installs: its dependencies and those
-of the extras `pydantic-ai` and `ui`, and what builds the package. In the package itself is uPlot 1.6.32 (MIT, Leon Sorokin), which
-draws the charts of the [live page](ui.md): `dist/uPlot.esm.js` and `dist/uPlot.min.css` of its npm package, unchanged, with its
-licence in `src/groqscope/ui/static`.
+of the extras `pydantic-ai` and `ui`, and what builds the package.
+
+In the package itself is uPlot 1.6.32 (MIT, Leon Sorokin), which draws the charts of the [live page](ui.md): the files
+`dist/uPlot.esm.js` and `dist/uPlot.min.css` of its npm package, unchanged, with its licence beside them.
 
 | package | version | licence |
 | --- | --- | --- |

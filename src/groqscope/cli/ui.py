@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\b
 Examples:
-  groqscope ui --open               what your programs ask Groq, in the browser
-  groqscope ui requests.jsonl       a file
-  groqscope ui --port 0             when 4318 is taken: any free port
+  groqscope ui --open          what your programs ask Groq, in the browser
+  groqscope ui requests.jsonl  a file
+  groqscope ui --port 0        when 4318 is taken: any free port
 """
 _PORT = 4318
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -121,7 +121,7 @@ class Application:
                 changed.clear()
                 data = await run_in_threadpool(self.views.live, window, since)
                 yield f"data: {json.dumps(data, separators=(',', ':'))}\n\n"
-                since = int(time.time()) - max(60, 4 * data["width"])  # what comes late changes stretches before now
+                since = int(time.time()) - max(60, 6 * data["width"])  # what comes late changes stretches before now
                 await self._pause(_PACE)
                 await self._pause(_QUIET - _PACE, changed)
         finally:

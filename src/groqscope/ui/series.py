@@ -1,6 +1,7 @@
 """What happened in the last minutes, in equal stretches of time; in bounded memory, whatever the traffic."""
 
 import threading
+from collections.abc import Iterable
 from typing import Any, Final
 
 from groqscope.audit.distribution import Values
@@ -9,6 +10,8 @@ from groqscope.timeline import RateLimits, RequestRecord
 
 WINDOWS: Final = {"5m": (300, 2), "15m": (900, 5), "1h": (3600, 20), "6h": (21_600, 120)}
 """The windows that can be looked at: their length and that of one stretch, in seconds."""
+SMOOTH: Final = 11
+"""Stretches before one that its quantiles are over too."""
 _EXACT: Final = 500
 """Durations of one stretch up to which its quantiles are exact."""
 _NS: Final = 1_000_000_000
@@ -53,9 +56,16 @@ class Stretch:
         self.duration.merge(other.duration)
         self.phases = [a + b for a, b in zip(self.phases, other.phases, strict=True)]
 
-    def row(self, at: int) -> list[Any]:
-        """Return its numbers: when, counts, durations in milliseconds, phases as milliseconds of a mean request."""
-        ttfc, duration = self.ttfc.distribution("ns"), self.duration.distribution("ns")
+    def row(self, at: int, around: "Iterable[Stretch]") -> list[Any]:
+        """Return its numbers: when, counts, durations in milliseconds, phases as milliseconds of a mean request.
+
+        Durations are those of the stretches around it, so that there are enough of them for a p95.
+        """
+        every = Stretch()
+        for stretch in around:
+            every.ttfc.merge(stretch.ttfc)
+            every.duration.merge(stretch.duration)
+        ttfc, duration = every.ttfc.distribution("ns"), every.duration.distribution("ns")
         times = [_ms(value) for value in (ttfc.p50, ttfc.p95, duration.p50, duration.p95)]
         phases = [round(length / self.phased / 1e6, 3) if self.phased else None for length in self.phases]
         return [at, self.requests, self.failed, *times, self.input_tokens, self.output_tokens, self.cost, phases]
@@ -103,7 +113,13 @@ class Series:
         first = max(now - length, since) // width * width
         with self._lock:
             stretches = self._stretches[window]
-            return [stretches[at].row(at) for at in sorted(stretches) if first <= at <= now + width]
+            return [
+                stretches[at].row(
+                    at, (stretches[t] for t in range(at - SMOOTH * width, at + 1, width) if t in stretches)
+                )
+                for at in sorted(stretches)
+                if first <= at <= now + width
+            ]
 
     def whole(self, window: str, now: int) -> Stretch:
         """Return a window as one stretch."""

@@ -72,7 +72,7 @@ export function chart(parent, { title, unit, series, stacked = false, height = 1
       axes: [{ ...axis, space: 70, size: 30, values: (u, ticks, index, space, step) => ticks.map((at) => clock(at, step)) }, { ...axis, size: 46, values: (u, ticks) => ticks.map(short) }],
       series: [{}, ...order.map((index) => {
         const one = series[index];
-        return { stroke: one.colour(), width: stacked ? 0 : 1.75, dash: one.dash, fill: stacked || one.fill ? one.colour() + (stacked ? "" : "30") : undefined, points: { show: false }, spanGaps: !stacked };
+        return { stroke: one.colour(), width: stacked ? 0 : 1.75, dash: one.dash, fill: stacked || one.fill ? one.colour() + (stacked ? "" : "30") : undefined, points: { show: false }, spanGaps: !stacked && !one.dash };
       })],
       hooks: { setCursor: [(u) => say(entries, u.cursor.idx)] },
     };

@@ -37,7 +37,7 @@ export function live(main, shell, parameters) {
       series: PHASES.map((name, place) => ({ label: NAMES[name] ?? name, colour: () => colourOf("phase-" + name), values: (row) => row[10][place] })),
     }),
     chart(grid, {
-      title: "Durations", unit: "ms",
+      title: "Durations", unit: "ms, over twelve points",
       series: [
         { label: "first chunk p50", colour: () => colourOf("phase-prefill"), values: (row) => row[3] },
         { label: "p95", colour: () => colourOf("phase-prefill"), dash: [4, 3], values: (row) => row[4] },
