@@ -62,12 +62,18 @@ _LIMITS: Final = tuple(
         "LOGRECORD_ATTRIBUTE_VALUE_LENGTH",
     )
 )
-_PROVIDERS: Final = {
+_LOADED_ELSEWHERE: Final = {
+    "OTEL_PYTHON_CONTEXT": "opentelemetry_context",
     "OTEL_PYTHON_TRACER_PROVIDER": "opentelemetry_tracer_provider",
     "OTEL_PYTHON_METER_PROVIDER": "opentelemetry_meter_provider",
     "OTEL_PYTHON_LOGGER_PROVIDER": "opentelemetry_logger_provider",
+    **{
+        f"OTEL_PYTHON_EXPORTER_OTLP_{kind}{signal}_CREDENTIAL_PROVIDER": "opentelemetry_otlp_credential_provider"
+        for kind in ("HTTP", "GRPC")
+        for signal in ("", "_TRACES", "_METRICS", "_LOGS")
+    },
 }
-"""Entry point groups of the providers that the API loads itself, raising on unknown names."""
+"""Entry point groups of what the API or an exporter loads itself, raising or logging a traceback on unknown names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +304,7 @@ def _check_what_the_sdk_reads(environment: Environment) -> None:
     environment.only_installed("OTEL_PROPAGATORS", "opentelemetry_propagator", known=("none",))
     detectors = "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"
     environment.only_installed(detectors, "opentelemetry_resource_detector", known=("*",))
-    for name, group in _PROVIDERS.items():
+    for name, group in _LOADED_ELSEWHERE.items():
         environment.only_installed(name, group)
 
 
