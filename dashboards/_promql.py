@@ -22,6 +22,8 @@ RESOURCE = label(semconv.RATELIMIT_RESOURCE)
 TOKEN_TYPE = label(semconv.TOKEN_TYPE)
 TOOL = label(semconv.TOOL_NAME)
 ATTEMPT = label(semconv.ATTEMPT_OUTCOME)
+CACHE_MISS = label(semconv.CACHE_MISS)
+CACHE_OUTCOME = label(semconv.CACHE_OUTCOME)
 PROVIDER = label(semconv.PROVIDER_NAME)
 
 SELECTED = f'{PROVIDER}="{semconv.PROVIDER}", {SERVICE}=~"$service", {MODEL}=~"$model", {ENVIRONMENT}=~"$environment"'

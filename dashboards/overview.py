@@ -243,13 +243,54 @@ def _details() -> list[object]:
             stacked=True,
             colors={"input": "blue", "output": "purple"},
         ),
+        *_cache(),
         firing(
             "Alerts that fire",
             "Rules of stack/prometheus/rules that are true now.",
             FIRING,
-            Box(0, 30, 24, 6),
+            Box(0, 38, 24, 6),
             columns={"alertname": "Alert", "severity": "Severity", p.MODEL: "Model", p.SERVICE: "Service"},
             empty="Nothing fires.",
+        ),
+    ]
+
+
+def _cache() -> list[object]:
+    tokens = p.rate(semconv.METRIC_CACHE_TOKENS, by=p.MODEL)
+    cached = p.rate(semconv.METRIC_CACHE_TOKENS, only=f'{p.CACHE_OUTCOME}="cached"', by=p.MODEL)
+    empty = "No requests for models whose prompts Groq caches in this time."
+    return [
+        chart(
+            "Cached share of input tokens",
+            "Of the input tokens of each model whose prompts Groq caches, those that came from the cache, at half the "
+            "price. A model without a cache has no line.",
+            [Query(p.ratio(cached, tokens), f"{{{{{p.MODEL}}}}}")],
+            RATIO,
+            Box(0, 30, 8, 8),
+            maximum=1,
+            empty=empty,
+        ),
+        chart(
+            "Prompts not cached, by reason",
+            "Per minute: requests of which less was cached than earlier ones should have left, by the first part of "
+            "the prompt that changed, or why else.",
+            [Query(f"60 * {p.rate(semconv.METRIC_CACHE_MISSES, by=p.CACHE_MISS)}", f"{{{{{p.CACHE_MISS}}}}}")],
+            PER_MINUTE,
+            Box(8, 30, 8, 8),
+            bars=True,
+            empty="Nothing was missed in this time.",
+        ),
+        chart(
+            "Prompt cache, dollars per hour",
+            "What cached tokens cost less, and what missed ones would have, at the list prices of genai-prices.",
+            [
+                Query(f"3600 * {p.rate(semconv.METRIC_CACHE_SAVED)}", "saved"),
+                Query(f"3600 * {p.rate(semconv.METRIC_CACHE_LOST)}", "lost"),
+            ],
+            DOLLARS,
+            Box(16, 30, 8, 8),
+            colors={"saved": "green", "lost": "red"},
+            empty=empty,
         ),
     ]
 

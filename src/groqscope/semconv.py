@@ -117,6 +117,7 @@ HTTP_STATUS: Final = "http.response.status_code"
 RETRY_AFTER: Final = "groq.retry_after"
 COST: Final = "operation.cost"
 CACHE_MISS: Final = "groqscope.cache.miss"
+CACHE_OUTCOME: Final = "groqscope.cache.outcome"
 TIMELINE: Final = "groqscope.stream.timeline"
 SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
 INPUT_MESSAGES: Final = "gen_ai.input.messages"
@@ -410,10 +411,14 @@ METRIC_ATTEMPTS: Final = Metric("groqscope.attempts", "counter", "{attempt}", "H
 METRIC_OUTCOMES: Final = Metric("groqscope.stream.outcomes", "counter", "{request}", "Calls by outcome", (*_COMMON, OUTCOME, ERROR_TYPE))
 METRIC_ACTIVE: Final = Metric("groqscope.requests.active", "updowncounter", "{request}", "Calls in flight", (OPERATION_NAME, PROVIDER_NAME, REQUEST_MODEL))
 METRIC_COST: Final = Metric("groqscope.cost", "counter", "USD", "Cost of calls whose price is known", _COMMON)
+METRIC_CACHE_TOKENS: Final = Metric("groqscope.cache.tokens", "counter", "{token}", "Input tokens for models that cache prompts: `cached`, `missed` (would have been cached, estimated) or `new`", (*_COMMON, CACHE_OUTCOME))
+METRIC_CACHE_MISSES: Final = Metric("groqscope.cache.misses", "counter", "{request}", "Calls of which less was cached than could be, by reason; `message` is any of them", (*_COMMON, CACHE_MISS))
+METRIC_CACHE_SAVED: Final = Metric("groqscope.cache.saved", "counter", "USD", "What cached tokens cost less", _COMMON)
+METRIC_CACHE_LOST: Final = Metric("groqscope.cache.lost", "counter", "USD", "What missed tokens would have cost less", _COMMON)
 METRIC_INTERNAL_ERRORS: Final = Metric("groqscope.internal_errors", "counter", "{error}", "Failures of groqscope itself, by hook", (HOOK,))
 
 METRICS: Final = (
     METRIC_DURATION, METRIC_TTFC, METRIC_TPOC, METRIC_TPOT, METRIC_CALLER_DELAY, METRIC_TOKENS, METRIC_QUEUE, METRIC_PROMPT, METRIC_COMPLETION,
     METRIC_RATELIMIT, METRIC_RATELIMIT_LIMIT, METRIC_RATELIMIT_RESET, METRIC_PHASE, METRIC_ASSEMBLY, METRIC_ATTEMPTS,
-    METRIC_OUTCOMES, METRIC_ACTIVE, METRIC_COST, METRIC_INTERNAL_ERRORS,
+    METRIC_OUTCOMES, METRIC_ACTIVE, METRIC_COST, METRIC_CACHE_TOKENS, METRIC_CACHE_MISSES, METRIC_CACHE_SAVED, METRIC_CACHE_LOST, METRIC_INTERNAL_ERRORS,
 )  # fmt: skip

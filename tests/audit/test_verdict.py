@@ -25,6 +25,7 @@ INJECTED = {
     "reasoning": lambda n: request(n, reasoning=900 * MS),
     "network": lambda n: request(n, network=500 * MS),
     "prefill": lambda n: request(n, prefill=600 * MS),
+    "cache_miss": lambda n: _missed(request(n, prefill=600 * MS)),
     "long_answer": lambda n: request(n, tokens=900),
     "slow_generation": lambda n: replace(_slower(request(n), 4), icl_p50_ns=6 * MS),
     "tool_call": lambda n: _tool_call(n, 500 * MS),
@@ -35,6 +36,10 @@ def _slower(record, times):
     phases = replace(record.phases, receive=record.phases.receive * times)
     usage = replace(record.usage, completion_time=record.usage.completion_time * times)
     return replace(record, phases=phases, duration_ns=phases.total(), usage=usage)
+
+
+def _missed(record):
+    return replace(record, cache_miss="system", cache_missed_tokens=record.usage.input_tokens, cache_lost=0.0005)
 
 
 def _tool_call(number, length):
@@ -66,7 +71,8 @@ def test_an_injected_cause_is_named(code, ordinary):
     cause = verdict.causes[0]
     assert 0 < cause.share <= 1
     assert cause.ns == round(cause.share * record.duration_ns)
-    assert cause.advice == BY_CODE[code].advice
+    own = "Put what changes behind what stays: system changed, and all behind it was processed again."
+    assert cause.advice == (own if code == "cache_miss" else BY_CODE[code].advice)
     assert cause.sentence[1:] in verdict.sentence
 
 
@@ -94,6 +100,28 @@ def test_a_single_request_is_explained_without_knowing_what_is_usual(code):
     assert [cause.code for cause in verdict.causes] == [code]
     assert verdict.usual_ns is None
     assert not verdict.slow
+
+
+def test_a_miss_of_the_cache_is_named_however_little_time_it_took(ordinary):
+    """It cost money: tokens, dollars and the part of the request that changed are in the sentence, last."""
+    record = request(1, queue=900 * MS)
+    missed = replace(record, cache_miss="message[2]", cache_missed_tokens=64, cache_lost=0.0001)
+    verdict = judge(missed, ordinary.of(missed))
+
+    assert [cause.code for cause in verdict.causes] == ["queue", "cache_miss"]
+    assert "missing Groq's prompt cache (" in verdict.causes[1].sentence
+    assert "about 64 tokens and $0.00010: message[2]" in verdict.causes[1].sentence
+    assert 0 < verdict.causes[1].ns < record.phases.prefill
+    assert judge(replace(record, cache_miss="too short"), ordinary.of(record)).causes == verdict.causes[:1]
+
+
+def test_what_expired_says_when_it_was_last_used(ordinary):
+    """In hours and minutes."""
+    record = replace(request(1), cache_miss="expired", cache_missed_tokens=64, cache_last_used_ns=7_800 * 10**9)
+    (cause,) = judge(record, ordinary.of(record)).causes
+
+    assert "expired (last used 2 h 10 m ago)" in cause.sentence
+    assert cause.advice.startswith("Groq forgets a prompt two hours after its last use")
 
 
 def test_several_causes_are_named_biggest_first(ordinary):

@@ -178,7 +178,7 @@ def test_rules_are_loaded_and_evaluated(stack: Stack):
     groups = until("rules evaluated", evaluated, seconds=90)
 
     assert all(rule["health"] == "ok" for group in groups for rule in group["rules"])
-    assert sum(rule["type"] == "alerting" for group in groups for rule in group["rules"]) == 9
+    assert sum(rule["type"] == "alerting" for group in groups for rule in group["rules"]) == 10
 
 
 def test_an_alert_that_fires_is_shown(stack: Stack):

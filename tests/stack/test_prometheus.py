@@ -16,7 +16,7 @@ from stack_support.programs import FAILING, ROOT, Prometheus, collector, free_po
 from stack_support.waiting import until
 from support.full_records import ordinary_record
 
-from groqscope.timeline import RateLimits
+from groqscope.timeline import RateLimits, Usage
 
 pytestmark = needs("OTELCOL", "PROMETHEUS")
 
@@ -65,6 +65,19 @@ def _bad_half_hour(to: Prometheus) -> None:
         to.post("metrics", process.metrics(now - minute * 60 * 10**9))
 
 
+def _two_hours_cached_and_one_not(to: Prometheus) -> None:
+    """Send what a changed system prompt does: a cache that is full, and then is missed."""
+    process = _process("forgetful")
+    hit = replace(
+        ordinary_record(), model="openai/gpt-oss-120b", usage=Usage(input_tokens=30_000, cached_tokens=24_000)
+    )
+    miss = replace(hit, usage=Usage(input_tokens=30_000), cache_miss="system", cache_missed_tokens=24_000)
+    now = time.time_ns()
+    for minute in range(180, -1, -5):
+        process.telemetry.metrics.record(hit if minute > 60 else miss, [], Context())
+        to.post("metrics", process.metrics(now - minute * 60 * 10**9))
+
+
 @pytest.fixture
 def failing(tmp_path: Path) -> Iterator[Any]:
     """A collector whose deliveries fail, all in its own way."""
@@ -79,6 +92,7 @@ def test_every_alert_fires_for_real(failing: Any, tmp_path: Path):
     changes = {"global": QUICK, "rule_files": _rules(tmp_path), "scrape_configs": jobs}
     with prometheus(tmp_path / "prometheus", changes) as running:
         _bad_half_hour(running)
+        _two_hours_cached_and_one_not(running)
 
         def fires() -> bool:
             for number in (1, 2):
@@ -93,6 +107,7 @@ def test_every_alert_fires_for_real(failing: Any, tmp_path: Path):
 
     assert summaries["GroqErrorBudgetBurnFast"] == "unlucky: 20% of calls to Groq failed in the last hour"
     assert summaries["GroqStreamsAbandoned"] == "unlucky drops 10% of its streams without reading or closing them"
+    assert "of the input tokens of forgetful were cached" in summaries["GroqPromptCacheFalling"]
     assert "waited longer than 0.64 s" in summaries["GroqTimeToFirstChunkSlow"]
     assert "5% of Groq's tokens limit is left" in summaries["GroqRateLimitHeadroomLow"]
     assert "queue for otlp_grpc/tempo" in summaries["GroqCollectorQueueFilling"]

@@ -149,7 +149,21 @@ class _Teller:
         self._answer()
         cost = price((story.model.name,), line.usage) if line.usage is not None else None
         end, outcome = line.end(self.t, self.outcome)
-        return line.record(end, outcome, self.error, ended=EndFacts(cost=cost))
+        ended = EndFacts(cost=cost, **self._cache())
+        return line.record(end, outcome, self.error, ended=ended)
+
+    def _cache(self) -> EndFacts:
+        """What the prompt cache did; every model here has one, so that every choice has something to show."""
+        usage = self.timeline.usage
+        if usage is None or usage.input_tokens is None:
+            return {}
+        if usage.cached_tokens is not None:
+            return EndFacts(cache_saved=usage.cached_tokens * 0.05e-6)
+        if self.rng.random() < 0.7:
+            return {}
+        missed = usage.input_tokens // 2
+        reason = self.rng.choice(("system", "tools", "message[2]", "provider"))
+        return EndFacts(cache_miss=reason, cache_missed_tokens=missed, cache_lost=missed * 0.05e-6)
 
     def _after(self, seconds: float, spread: float = 0.35) -> None:
         self.t += max(1000, int(seconds * 1e9 * self.rng.lognormvariate(0, spread)))

@@ -526,4 +526,4 @@ def nothing() -> Audit:
     """An overview of nothing."""
     audit = overview([streamed()])
     none = replace(audit.total, requests=0)
-    return replace(audit, sentence="No requests.", total=none, models=(), tools=(), entries=(), why=None)
+    return replace(audit, sentence="No requests.", total=none, models=(), tools=(), entries=(), why=None, cache=None)

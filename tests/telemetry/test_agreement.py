@@ -1,5 +1,7 @@
 """What the boards read from metrics and what the audit shows of the same requests."""
 
+from dataclasses import replace
+
 import pytest
 from opentelemetry.context import Context
 from support.observed import MS, Observed, at
@@ -54,3 +56,28 @@ def test_metrics_record_what_the_audit_shows(exported: Exported, *, reported: bo
     assert shown.tpot.n == (len(records) if reported else 2)
     assert records[-1].icl_max_ns is None
     assert records[0].icl_max_ns == 20 * MS
+
+
+def test_metrics_record_what_the_prompt_cache_did(exported: Exported) -> None:
+    """Tokens, misses and dollars as the audit sums them; of a model without a cache, nothing."""
+    metrics = Metrics(exported.meter_provider.get_meter("groqscope"))
+    plain = RequestRecord(start_unix_ns=1, duration_ns=1, model="llama-3.3-70b-versatile", usage=Usage(input_tokens=9))
+    asked = replace(plain, model="openai/gpt-oss-120b", usage=Usage(input_tokens=1_000))
+    missed = replace(asked, cache_miss="message[2]", cache_missed_tokens=768, cache_lost=0.5)
+    hit = replace(asked, usage=Usage(input_tokens=1_000, cached_tokens=896), cache_saved=0.25)
+    records = [plain, asked, missed, replace(missed, cache_miss="message[4]"), hit]
+    for record in records:
+        metrics.record(record, [], Context())
+    shown = Records(MemorySource(records), Query()).overview().cache
+    assert shown is not None
+
+    def sums(metric: semconv.Metric, attribute: str) -> dict[object, float]:
+        return {p.attributes.get(attribute): p.value for p in exported.metrics().get(metric.name, [])}
+
+    tokens = sums(semconv.METRIC_CACHE_TOKENS, semconv.CACHE_OUTCOME)
+    assert tokens == {"cached": 896, "missed": 1_536, "new": 1_568}
+    assert sum(tokens.values()) == shown.total.input_tokens
+    assert (tokens["cached"], tokens["missed"]) == (shown.total.cached_tokens, shown.total.missed_tokens)
+    assert sums(semconv.METRIC_CACHE_MISSES, semconv.CACHE_MISS) == {"message": 2}
+    assert sums(semconv.METRIC_CACHE_SAVED, "") == {None: shown.total.saved}
+    assert sums(semconv.METRIC_CACHE_LOST, "") == {None: shown.total.lost}

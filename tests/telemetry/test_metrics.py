@@ -2,22 +2,25 @@
 
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import groq
 import httpx
 import pytest
+from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from support.both import Mode, both, each_mode
 from support.callers import stream, whole
+from support.full_records import ordinary_record
 from support.scope import ASK, MODEL, STREAM, Exported, Wire, sse
 from support.timed import simulated_client
 
 from groqscope import record_of, semconv
 from groqscope.instrument import flush
 from groqscope.simulator import Answer, Delays, Failure, Simulator, ToolCall, Usage
-from groqscope.telemetry.metrics import MAX_VALUES
+from groqscope.telemetry.metrics import MAX_VALUES, shared_metrics
 
 DECLARED = {metric.name: metric for metric in semconv.METRICS}
 BUSY = [
@@ -46,6 +49,9 @@ def sums(exported: Exported, name: str) -> dict[tuple[Any, ...], float]:
 def test_every_metric_as_declared(mode: Mode, exported: Exported) -> None:
     """A busy request fills every metric but the failures', under declared names, units, bounds and attributes."""
     stream(mode, simulated_client(mode, exported, *BUSY))
+    miss = {"cache_miss": "message[2]", "cache_missed_tokens": 256, "cache_saved": 0.1, "cache_lost": 0.2}
+    missed = replace(ordinary_record(), **miss)
+    shared_metrics(exported.meter_provider).record(missed, [], Context())
     flush()
     data = exported.reader.get_metrics_data()
     assert data is not None
@@ -64,6 +70,7 @@ def test_every_metric_as_declared(mode: Mode, exported: Exported) -> None:
         "groqscope.attempts": True,
         "groqscope.stream.outcomes": True,
         "groqscope.cost": True,
+        **{f"groqscope.cache.{name}": True for name in ("tokens", "misses", "saved", "lost")},
         "groqscope.requests.active": False,
     }
 

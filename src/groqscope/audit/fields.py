@@ -130,6 +130,7 @@ _OWN: Final = (
         ("tps", "tokens_per_second"),
     ),
     Field("tpot_source", "text", "1", "`reported` by Groq, or `observed` in arrivals", attrgetter("tpot_source")),
+    Field("cached_share", "number", "share", "Share of the input tokens that was cached", attrgetter("cached_share")),
     Field("wait", "duration", "ns", "Wait for the first token: queue, prefill, network", attrgetter("phases.wait")),
     Field("retries", "number", "1", "HTTP attempts beyond the first", attrgetter("retries")),
     Field("attempts", "number", "1", "HTTP attempts", lambda r: len(r.attempts) + r.attempts_dropped),

@@ -131,6 +131,13 @@ def seconds(value: float | None) -> str:
     return f"{value:,.0f} s" if value >= 100 else f"{value:.3g} s"  # three digits
 
 
+def ago(ns: int) -> str:
+    """Return how long ago something was: `2 h 10 m`, `45 m`, `20 s`."""
+    minutes, rest = divmod(round(ns / 1e9), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} m" if hours else f"{minutes} m" if minutes else f"{rest} s"
+
+
 def moment(unix_ns: int) -> str:
     """Return a moment as ISO 8601, UTC, in milliseconds."""
     try:

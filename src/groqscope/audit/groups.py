@@ -26,17 +26,21 @@ _COUNTS: Final = (
     "retries",
     "input_tokens",
     "cached_tokens",
+    "cacheable_tokens",
     "output_tokens",
     "usage_unknown",
     "cost_unknown",
 )
+_DOLLARS: Final = ("cost", "cache_saved", "cache_lost")
 
 
 class _Tally:
     """What is counted of one group."""
 
     def __init__(self) -> None:
-        self.runs = self.priced = self.pico_usd = 0
+        self.runs = 0
+        self.pico_usd: Counter[str] = Counter()
+        """By name; a name that is not there is not known of any request."""
         self.counts: Counter[str] = Counter()
         self.duration = Values(_EXACT)
 
@@ -48,27 +52,27 @@ class _Tally:
         counts["retries"] += record.retries
         counts["input_tokens"] += usage.input_tokens or 0
         counts["cached_tokens"] += usage.cached_tokens or 0
+        counts["cacheable_tokens"] += record.cacheable_tokens or 0
         counts["output_tokens"] += usage.output_tokens or 0
         counts["usage_unknown"] += usage.input_tokens is None and usage.output_tokens is None
-        if record.cost is None:
-            counts["cost_unknown"] += 1
-        else:
-            self.priced += 1
-            self.pico_usd += round(record.cost * _PICO)
+        counts["cost_unknown"] += record.cost is None
+        for name in _DOLLARS:
+            usd: float | None = getattr(record, name)
+            if usd is not None:
+                self.pico_usd[name] += round(usd * _PICO)
 
     def merge(self, other: "_Tally") -> None:
         """Add what was counted elsewhere."""
         self.runs += other.runs
-        self.priced += other.priced
-        self.pico_usd += other.pico_usd
+        self.pico_usd.update(other.pico_usd)
         self.counts.update(other.counts)
         self.duration.merge(other.duration)
 
     def group(self, value: str | None) -> Group:
         """Return what reports show."""
         counts: dict[str, Any] = {name: self.counts[name] for name in _COUNTS}
-        cost = self.pico_usd / _PICO if self.priced else None
-        return Group(value=value, runs=self.runs, cost=cost, duration=self.duration.distribution("ns"), **counts)
+        dollars: dict[str, Any] = {name: self.pico_usd[name] / _PICO for name in _DOLLARS if name in self.pico_usd}
+        return Group(value=value, runs=self.runs, duration=self.duration.distribution("ns"), **counts, **dollars)
 
 
 class Grouping:
@@ -164,6 +168,8 @@ def sum_of(groups: Iterable[Group]) -> Group:
     """Return the sums over groups, without quantiles: those of parts do not tell those of the whole."""
     several = list(groups)
     counts: dict[str, Any] = {name: sum(getattr(one, name) for one in several) for name in (*_COUNTS, "runs")}
-    costs = [round(one.cost * _PICO) for one in several if one.cost is not None]
+    for name in _DOLLARS:
+        known = [round(usd * _PICO) for usd in (getattr(one, name) for one in several) if usd is not None]
+        counts[name] = sum(known) / _PICO if known else None
     duration = Distribution(unit="ns", n=sum(one.duration.n for one in several))
-    return replace(several[0], value=None, cost=sum(costs) / _PICO if costs else None, duration=duration, **counts)
+    return replace(several[0], value=None, duration=duration, **counts)

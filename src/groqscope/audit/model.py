@@ -118,6 +118,70 @@ class ToolSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSummary:
+    """The requests for one model that caches prompts; also used for all of them (`model` is then `None`)."""
+
+    model: str | None
+    requests: int
+    hits: int
+    """Requests of which something was cached."""
+    misses: int
+    """Requests of which more should have been cached, or was too short for it."""
+    input_tokens: int
+    cached_tokens: int
+    missed_tokens: int
+    """Tokens that would have been cached, estimated."""
+    saved: float | None = None
+    """US dollars that cached tokens cost less; `None` where no request says."""
+    lost: float | None = None
+    """US dollars that the missed tokens would have cost less."""
+    prefill_cached_ns: float | None = None
+    """Mean time that Groq took for prompts of which half or more was cached; `None` without others of the same size."""
+    prefill_uncached_ns: float | None = None
+    """The same for prompts of the same size (in powers of two) of which nothing was."""
+
+    @property
+    def share(self) -> float | None:
+        """Share of the input tokens that was cached."""
+        return self.cached_tokens / self.input_tokens if self.input_tokens else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheMisses:
+    """All misses of Groq's prompt cache with one reason."""
+
+    reason: str
+    """As `RequestRecord.cache_miss`."""
+    requests: int
+    tokens: int
+    """Tokens that would have been cached, estimated."""
+    lost: float | None = None
+    """US dollars that they would have cost less."""
+    prefill_ns: int
+    """Time that Groq took to process them, estimated."""
+    advice: str
+    examples: tuple[str, ...] = ()
+    """Ids of the worst requests, for `groqscope audit ID`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptCache:
+    """What Groq's prompt cache did, over the requests for models that have one."""
+
+    total: CacheSummary
+    models: tuple[CacheSummary, ...]
+    """By input tokens, most first."""
+    misses: tuple[CacheMisses, ...]
+    """By reason, most tokens first."""
+    sentence: str
+
+    @property
+    def worth_showing(self) -> bool:
+        """Whether anything was cached, or missed."""
+        return bool(self.total.cached_tokens or self.total.missed_tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """The requests, or the runs, that have one value of a field."""
 
@@ -131,6 +195,8 @@ class Group:
     retries: int = 0
     input_tokens: int = 0
     cached_tokens: int = 0
+    cacheable_tokens: int = 0
+    """Input tokens of requests for models that cache prompts, of which `cached_tokens` are a share."""
     output_tokens: int = 0
     usage_unknown: int = 0
     """Requests whose usage never came: not in the token counts."""
@@ -138,6 +204,10 @@ class Group:
     """US dollars over the requests whose cost is known; `None` when none is."""
     cost_unknown: int = 0
     """Requests whose cost is not known: not in `cost`."""
+    cache_saved: float | None = None
+    """US dollars that cached tokens cost less; `None` where no request says."""
+    cache_lost: float | None = None
+    """US dollars that tokens would have cost less that could have been cached."""
     duration: Distribution
     """Of the requests, or of the runs where runs are grouped."""
 
@@ -356,6 +426,8 @@ class Audit:
     """The requests to list, newest first, or slowest first by `provenance.selection.by`."""
     omitted: int = 0
     """Requests selected but not listed."""
+    cache: PromptCache | None = None
+    """`None` where no request was for a model that caches prompts."""
     why: Why | None = None
     budgets: tuple[BudgetResult, ...] = ()
     groups: Groups | None = None

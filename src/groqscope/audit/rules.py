@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from groqscope.audit.formatting import count, duration, several
+from groqscope.audit.formatting import ago, count, duration, money, several
 from groqscope.timeline import RequestRecord, Usage
 
 MIN_NS: Final = 20_000_000
@@ -36,6 +36,13 @@ _STALL_NS: Final = 100_000_000
 _STALL_TIMES_MEDIAN: Final = 10
 _SAME_GAP: Final = 0.8
 
+_ADVICE: Final = {
+    "tools": "Put what changes behind what stays: send the same tools, in the same order, in every request.",
+    "model": "Stay with one model where prompts are alike: each has a cache of its own.",
+    "expired": "Groq forgets a prompt two hours after its last use: ask more often, or do without.",
+    "provider": "The prompt was the same, and Groq does not guarantee a hit: there is nothing to mend.",
+    "too short": "Groq caches from 128 to 1,024 tokens on, depending on the model: there is nothing to mend.",
+}
 NAN: Final = float("nan")
 
 
@@ -64,6 +71,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("reasoning", "reasoning before the answer", 0.4, "Lower reasoning_effort, or take another model."),
     Rule("network", "between you and Groq, unaccounted for", 0.5, "Look at proxy, DNS and distance to the region."),
     Rule("prefill", "processing the prompt", 0.5, "Shorten the prompt, or keep its beginning: Groq caches it."),
+    Rule("cache_miss", "missing Groq's prompt cache", 0.2, "Put what changes behind what stays (--why says what)."),
     Rule("tool_call", "waiting for a tool call to be written", None, "Let tools take fewer or shorter arguments."),
     Rule("long_answer", "generating a long answer", None, "Ask for less, or set max_completion_tokens."),
     Rule("slow_generation", "generating slowly", None, "Try later, or another service tier."),
@@ -88,6 +96,7 @@ COLUMNS: Final = (
     "reasoning",
     "network",
     "prefill",
+    "cache_miss",
     "tool_call",
     "generation",
 )
@@ -107,6 +116,7 @@ def measure(record: RequestRecord) -> Row:
     reasoning = min(_reasoning(record, generated), stream)
     tool_call = max((c.assembly_ns or 0 for c in record.tool_calls), default=0) if record.tool_calls else 0
     stall = _stall(record, tool_call)
+    missed = missed_prefill_ns(record)
     return (
         record.duration_ns,
         1.0 if record.outcome == "completed" else 0.0,
@@ -124,10 +134,18 @@ def measure(record: RequestRecord) -> Row:
         p.finish or 0,
         reasoning,
         p.network or 0,
-        p.prefill or 0,
+        (p.prefill or 0) - missed,
+        missed,
         tool_call,
         max(0, min(generated, stream - stall - tool_call) - reasoning),
     )
+
+
+def missed_prefill_ns(record: RequestRecord) -> int:
+    """Return the prefill of tokens that would have been cached: their share of those that were not."""
+    usage, missed = record.usage, record.cache_missed_tokens
+    processed = (usage.input_tokens or 0) - (usage.cached_tokens or 0)
+    return round((record.phases.prefill or 0) * min(1.0, missed / processed)) if missed and processed > 0 else 0
 
 
 def _generated(record: RequestRecord) -> int:
@@ -176,11 +194,29 @@ def detail(code: str, record: RequestRecord) -> str:
         return f"of {duration(record.phases.consume or 0)} in your code"
     if code == "tool_call":
         return max(record.tool_calls, key=lambda call: call.assembly_ns or 0).name or ""
+    if code == "cache_miss":
+        lost = f" and {money(record.cache_lost)}" if record.cache_lost else ""
+        return f"about {count(record.cache_missed_tokens, 'token')}{lost}: {cache_miss(record)}"
     if code == "send" and record.request_size:
         return f"{record.request_size / 1e6:,.2f} MB"
     noun, get = _TOKENS.get(code, ("", None))
     number = get(record.usage) if get else None
     return count(number, noun) if number else ""
+
+
+def cache_miss(record: RequestRecord) -> str:
+    """Return why a prompt was not cached, with the time of the last use of what expired."""
+    used = record.cache_last_used_ns
+    return f"{record.cache_miss} (last used {ago(used)} ago)" if used is not None else record.cache_miss or ""
+
+
+def cache_advice(reason: str) -> str:
+    """Return what can be done about a miss."""
+    if reason in _ADVICE:
+        return _ADVICE[reason]
+    if reason == "system" or reason.startswith("message["):
+        return f"Put what changes behind what stays: {reason} changed, and all behind it was processed again."
+    return f"Send the same {reason} in every request: a change of it is a change of the prompt's beginning."
 
 
 def delay(record: RequestRecord) -> str:

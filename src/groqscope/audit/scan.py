@@ -13,6 +13,7 @@ from groqscope.audit.errors import NoRequests, SourceError
 from groqscope.audit.formatting import count, percent
 from groqscope.audit.groups import Grouping
 from groqscope.audit.model import Audit, Entry, ModelSummary, Provenance, ToolSummary
+from groqscope.audit.prompt_cache import PromptCacheTally
 from groqscope.audit.selection import Query, Top
 from groqscope.audit.sources import ReadReport, Source
 from groqscope.audit.tally import ModelTally, ToolTally
@@ -137,6 +138,7 @@ class Scan:
         self.models: dict[str | None, ModelTally] = {}
         self.tools: dict[str | None, ToolTally] = {}
         self.baseline = Baseline()
+        self.cache = PromptCacheTally()
         self.top = Top(query.slowest or listed, query.sorting if query.slowest else None)
         self.groups = None if query.grouping is None else Grouping(query.grouping)
 
@@ -148,6 +150,7 @@ class Scan:
             tally = self.models[record.model] = ModelTally()
         tally.add(record)
         self.baseline.add(record)
+        self.cache.add(record)
         if record.tool_calls:
             self._add_tools(record)
         self.top.add(record)
@@ -170,6 +173,7 @@ class Scan:
         for name, tool in other.tools.items():
             self.tools.setdefault(name, ToolTally()).merge(tool)
         self.baseline.merge(other.baseline)
+        self.cache.merge(other.cache)
         self.top.merge(other.top)
         if self.budgets is not None and other.budgets is not None:
             self.budgets.merge(other.budgets)
@@ -199,6 +203,7 @@ class Scan:
             tools=self.tool_summaries(),
             entries=entries,
             omitted=total.requests - len(entries),
+            cache=self.cache.result(),
             why=explain(list(self.baseline.rows.values()), causes) if why else None,
             budgets=() if self.budgets is None else self.budgets.results(),
             groups=None if self.groups is None else self.groups.result(),

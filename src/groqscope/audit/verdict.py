@@ -15,6 +15,7 @@ from groqscope.audit.rules import (
     RULES,
     SLOW_TIMES,
     TIMES_USUAL,
+    cache_advice,
     delay,
     detail,
     measure,
@@ -24,6 +25,7 @@ from groqscope.timeline import RequestRecord
 
 _SHOWN: Final = 3
 _DIRECT: Final = tuple((rule, INDEX[rule.code]) for rule in RULES if rule.code in INDEX)
+_CACHE: Final = "cache_miss"
 _GENERATION: Final = INDEX["generation"]
 _TOKENS: Final = INDEX["tokens"]
 _REPORTED: Final = INDEX["reported"]
@@ -75,7 +77,11 @@ def _generation(row: Sequence[float], usual: dict[str, float]) -> str:
 def judge(record: RequestRecord, usual: dict[str, float]) -> Verdict:
     """Return why a request took as long as it did, compared with what is usual for its model."""
     row = measure(record)
-    causes = tuple(_cause(code, ns, record, usual) for code, ns in named(row, usual))
+    found = named(row, usual)
+    if record.cache_missed_tokens and _CACHE not in dict(found):
+        # However little time it took: it cost money.
+        found.append((_CACHE, row[INDEX[_CACHE]]))
+    causes = tuple(_cause(code, ns, record, usual) for code, ns in found)
     slow = is_slow(row[0], usual)
     expected = usual.get("duration")
     return Verdict(
@@ -92,7 +98,7 @@ def usual_of(code: str, usual: dict[str, float]) -> float | None:
 
 
 def _cause(code: str, ns: float, record: RequestRecord, usual: dict[str, float]) -> Cause:
-    share = ns / record.duration_ns
+    share = ns / max(1, record.duration_ns)
     usual_ns = usual_of(code, usual)
     least = code == "caller" and record.caller_delay_is_least
     reason = not_reported(record) if least else ""
@@ -104,7 +110,7 @@ def _cause(code: str, ns: float, record: RequestRecord, usual: dict[str, float])
         share=share,
         usual_ns=None if usual_ns is None else round(usual_ns),
         sentence=f"at least {words}" if least else words,
-        advice=BY_CODE[code].advice,
+        advice=cache_advice(record.cache_miss or "") if code == _CACHE else BY_CODE[code].advice,
     )
 
 

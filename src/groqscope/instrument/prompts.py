@@ -20,20 +20,11 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
-from groqscope.timeline import Usage
+from groqscope.timeline import CACHING_MODELS, Usage
 
 VARIABLE: Final = "GROQSCOPE_CACHE_DOCTOR"
 _OFF: Final = frozenset({"0", "false", "no", "off"})
 
-MODELS: Final = frozenset(
-    {
-        "moonshotai/kimi-k2-instruct-0905",
-        "openai/gpt-oss-20b",
-        "openai/gpt-oss-120b",
-        "openai/gpt-oss-safeguard-20b",
-    }
-)
-"""The models that Groq says it caches prompts of; any other counts once an answer has said how much was cached."""
 LIFETIME_NS: Final = 7200 * 10**9
 """An entry is forgotten after two hours without use, as Groq says."""
 BLOCK: Final = 128
@@ -174,7 +165,7 @@ class Memory:
 
     def caches(self, model: str | None) -> bool:
         """Return whether a model is known to cache prompts."""
-        return model in MODELS or model in self._fewest
+        return model in CACHING_MODELS or model in self._fewest
 
     def add(
         self, prompt: Prompt | None, usage: Usage | None, *, account: object, model: str, began: int, ended: int

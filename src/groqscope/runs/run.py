@@ -3,6 +3,7 @@
 A run is computed from the spans of one trace, or of a part of it, without a clock and without I/O.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -146,10 +147,25 @@ class Run:
         return _sum(request.usage.output_tokens for request in self.requests)
 
     @property
+    def cached_share(self) -> float | None:
+        """Share of the input tokens that was cached, of requests for models that cache prompts."""
+        tokens = _sum(request.cacheable_tokens for request in self.requests)
+        return (_sum(request.usage.cached_tokens for request in self.requests) or 0) / tokens if tokens else None
+
+    @property
+    def cache_saved(self) -> float | None:
+        """US dollars that cached tokens cost less; `None` where no request says."""
+        return _dollars(request.cache_saved for request in self.requests)
+
+    @property
+    def cache_lost(self) -> float | None:
+        """US dollars that tokens would have cost less that could have been cached; `None` where no request says."""
+        return _dollars(request.cache_lost for request in self.requests)
+
+    @property
     def cost(self) -> float | None:
         """US dollars, summed over the requests whose cost is known; `None` if there are none."""
-        known = [request.cost for request in self.requests if request.cost is not None]
-        return sum(known) if known else None
+        return _dollars(request.cost for request in self.requests)
 
     @property
     def unpriced(self) -> int:
@@ -305,6 +321,12 @@ def _place(part: Part) -> tuple[int, int, int, str]:
     if part.kind == "model":
         return 0, phase, -part.duration_ns, part.name
     return PART_KINDS.index(part.kind), 0, -part.duration_ns, part.name
+
+
+def _dollars(values: Iterable[float | None]) -> float | None:
+    """Return the sum of those that are known, whatever their order; `None` where none is."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if known else None
 
 
 def _sum(values: Iterable[int | None]) -> int | None:

@@ -172,6 +172,7 @@ class Metrics:
         put(semconv.METRIC_TOKENS, record.usage.output_tokens, {**base, semconv.TOKEN_TYPE: "output"})
         if record.cost is not None and semconv.METRIC_COST.name not in recorded_elsewhere:
             self._count(semconv.METRIC_COST, record.cost, base)
+        self._cache(record, base)
         if semconv.METRIC_TPOC.name not in recorded_elsewhere:
             self._gaps(gaps, base, context)
         put(semconv.METRIC_QUEUE, record.usage.queue_time)
@@ -185,6 +186,25 @@ class Metrics:
                 put(semconv.METRIC_ASSEMBLY, call.assembly_ns / 1e9, {**base, semconv.TOOL_NAME: name})
         self._attempts(record, base)
         self._rate_limits(record.rate_limits, base)
+
+    def _cache(self, record: RequestRecord, base: MetricAttributes) -> None:
+        """Count what the prompt cache did; of a model that has none, nothing."""
+        tokens = record.cacheable_tokens
+        if tokens is None:
+            return
+        cached, missed = record.usage.cached_tokens or 0, record.cache_missed_tokens or 0
+        for outcome, number in (("cached", cached), ("missed", missed), ("new", max(0, tokens - cached - missed))):
+            self._count(semconv.METRIC_CACHE_TOKENS, number, {**base, semconv.CACHE_OUTCOME: outcome})
+        if record.cache_miss is not None:
+            # The number of a message would make a series of each.
+            reason = record.cache_miss.partition("[")[0]
+            self._count(semconv.METRIC_CACHE_MISSES, 1, {**base, semconv.CACHE_MISS: reason})
+        for metric, usd in (
+            (semconv.METRIC_CACHE_SAVED, record.cache_saved),
+            (semconv.METRIC_CACHE_LOST, record.cache_lost),
+        ):
+            if usd is not None:
+                self._count(metric, usd, base)
 
     def _gaps(self, gaps: list[int], base: MetricAttributes, context: Context) -> None:
         """Record the gaps of a stream; only the longest, the one worth looking at, has an exemplar."""

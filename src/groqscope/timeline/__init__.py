@@ -1,6 +1,7 @@
 """The timeline of a request and the record made from it: no clock, no I/O."""
 
 from groqscope.timeline.record import (
+    CACHING_MODELS,
     PHASE_NAMES,
     Attempt,
     ExecutedTool,
@@ -16,6 +17,7 @@ from groqscope.timeline.record import (
 from groqscope.timeline.timeline import Channel, EndFacts, RequestFacts, ResponseFacts, SpanFacts, Timeline
 
 __all__ = [
+    "CACHING_MODELS",
     "PHASE_NAMES",
     "Attempt",
     "Channel",

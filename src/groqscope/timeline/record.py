@@ -61,6 +61,16 @@ class Phases:
         return sum(parts) if parts else None
 
 
+CACHING_MODELS = frozenset(
+    {
+        "moonshotai/kimi-k2-instruct-0905",
+        "openai/gpt-oss-20b",
+        "openai/gpt-oss-120b",
+        "openai/gpt-oss-safeguard-20b",
+    }
+)
+"""The models that Groq says it caches prompts of: <https://console.groq.com/docs/prompt-caching>."""
+
 PHASE_NAMES: tuple[str, ...] = tuple(f.name for f in fields(Phases))
 
 
@@ -336,6 +346,21 @@ class RequestRecord:
         """How many attempts failed and were followed by another; redirects and requests for credentials don't count."""
         attempts = len(self.attempts) + self.attempts_dropped
         return max(0, attempts - 1 - sum(attempt.moved_on for attempt in self.attempts))
+
+    @property
+    def cacheable_tokens(self) -> int | None:
+        """Input tokens, where the model caches prompts; `None` where it does not, so that none of them count as missed.
+
+        An answer that leaves the count of cached tokens out is one of a model without a cache, or a miss.
+        """
+        caches = self.usage.cached_tokens is not None or self.cache_miss is not None or self.model in CACHING_MODELS
+        return self.usage.input_tokens if caches else None
+
+    @property
+    def cached_share(self) -> float | None:
+        """Share of the input tokens that was cached; `None` where the model does not cache prompts."""
+        tokens = self.cacheable_tokens
+        return (self.usage.cached_tokens or 0) / tokens if tokens else None
 
     @property
     def stream_start_ns(self) -> int | None:

@@ -7,7 +7,7 @@ from typing import Final
 from groqscope.audit.baseline import id_of
 from groqscope.audit.formatting import DurationUnit, count, moment, money, plain, rate, seconds, share, size, visible
 from groqscope.audit.reports.waterfall import Waterfall
-from groqscope.audit.rules import not_reported
+from groqscope.audit.rules import cache_miss, not_reported
 from groqscope.timeline import RequestRecord, Usage
 
 P99_NEEDS: Final = 100
@@ -153,6 +153,20 @@ def _tokens(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
         yield f"{unit.text(record.tpot * 1e9)} each"
 
 
+def _prompt_cache(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
+    part, usage = record.cached_share, record.usage
+    if part is None:
+        return
+    yield f"{count(usage.cached_tokens or 0)} of {count(usage.input_tokens, 'token')} cached ({share(part, 1)})"
+    if record.cache_saved:
+        yield f"saved {money(record.cache_saved)}"
+    if record.cache_miss is not None:
+        missed = record.cache_missed_tokens
+        yield f"missed{f' about {count(missed)}' if missed else ''}: {cache_miss(record)}"
+    if record.cache_lost:
+        yield f"lost {money(record.cache_lost)}"
+
+
 def _deltas(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
     deltas = record.usage_deltas
     for delta in deltas[:_MANY]:
@@ -250,6 +264,7 @@ _MAKERS: Final[tuple[tuple[str, Callable[[RequestRecord, DurationUnit], Iterator
     ("arrivals", _firsts),
     ("gaps", _gaps),
     ("tokens", _tokens),
+    ("prompt cache", _prompt_cache),
     ("usage deltas", _deltas),
     ("inner models", _models),
     ("rate limits", _limits),

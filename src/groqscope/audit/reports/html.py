@@ -17,6 +17,7 @@ from groqscope.audit.model import (
     Audit,
     Comparison,
     ModelSummary,
+    PromptCache,
     Provenance,
     RequestAudit,
     Verdict,
@@ -241,6 +242,8 @@ def _overview_sections(audit: Audit, unit: DurationUnit) -> Markup:
         totals = tables.totals(audit)
         said = totals.only(lambda index, _: index < _ALWAYS or not _empty(totals, index))
         parts.append(section("Requests, tokens, cost", table_markup(said)))
+        if audit.cache is not None and audit.cache.worth_showing:
+            parts.append(_cache(audit.cache, unit))
         beside: list[Markup] = []
         if audit.why is not None:
             beside.append(section("Why slow requests were slow", _why(audit.why, unit)))
@@ -249,6 +252,12 @@ def _overview_sections(audit: Audit, unit: DurationUnit) -> Markup:
         columns = [tag("div", *boxes) for boxes in ([_titled(tables.quantiles(audit, unit))], beside) if boxes]
         parts.append(tag("div", *columns, class_="pair"))
     return join(*parts)
+
+
+def _cache(cache: PromptCache, unit: DurationUnit) -> Markup:
+    models, misses = tables.prompt_cache(cache, unit), tables.cache_misses(cache, unit)
+    why = [table_markup(misses, left=3)] if misses.rows else []
+    return section("Groq's prompt cache", tag("p", cache.sentence), table_markup(models), *why)
 
 
 def _empty(table: Table, index: int) -> bool:

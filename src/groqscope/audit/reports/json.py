@@ -18,6 +18,8 @@ from groqscope.audit.reports.waterfall import waterfall
 from groqscope.audit.runs import RunAudit, RunsAudit
 from groqscope.timeline import RequestRecord
 
+BESIDE: Final = {"why": ("cache",)}
+"""What stands beside a section of an overview."""
 DERIVED: Final = ("retries", "tpot", "tpot_source", "output_token_throughput")
 
 
@@ -37,7 +39,7 @@ def to_data(report: Report, section: Section = "all") -> dict[str, Any]:
     data.pop("schema_version", None)
     kind = kind_of(report)
     if isinstance(report, Audit) and section != "all":
-        data = {name: data[name] for name in ("provenance", "sentence", section)}
+        data = {name: data[name] for name in ("provenance", "sentence", section, *BESIDE.get(section, ()))}
         kind = section
     return {"schema_version": AUDIT_VERSION, "kind": kind, **data}
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 from groqscope.audit import model
 from groqscope.audit.model import AUDIT_VERSION, Audit, Comparison, RequestAudit
-from groqscope.audit.reports.json import DERIVED
+from groqscope.audit.reports.json import BESIDE, DERIVED
 from groqscope.audit.reports.waterfall import Waterfall
 from groqscope.timeline import RequestRecord
 
@@ -36,7 +36,7 @@ def schema() -> Schema:
         kinds.append(_kind(kind, definitions[cls.__name__]))
     overview = definitions[Audit.__name__]["properties"]
     for name in _SECTIONS:
-        parts = {key: overview[key] for key in ("provenance", "sentence", name)}
+        parts = {key: overview[key] for key in ("provenance", "sentence", name, *BESIDE.get(name, ()))}
         kinds.append(_kind(name, {"properties": parts}))
     for cls in (Audit, RequestAudit, Comparison):
         del definitions[cls.__name__]

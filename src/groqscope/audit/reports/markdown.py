@@ -131,6 +131,15 @@ def _overview(audit: Audit, unit: DurationUnit, section: Section) -> Iterator[st
         parts = (literal(why.sentence), table(tables.causes(why, unit), left=2), literal(why.rule))
         text = "\n\n".join(part for part in parts if part)
         yield folded("Why slow requests were slow", text) if whole else text
+    if audit.cache is not None and (audit.cache.worth_showing if whole else section == "why" and audit.cache.misses):
+        cache = audit.cache
+        parts = (
+            literal(cache.sentence),
+            table(tables.prompt_cache(cache, unit)),
+            table(tables.cache_misses(cache, unit), left=3),
+        )
+        text = "\n\n".join(part for part in parts if part)
+        yield folded("Groq's prompt cache", text) if whole else text
     if section in ("all", "tools"):
         calls = tables.tools(audit, unit)
         yield _titled(calls) if whole else table(calls)

@@ -56,6 +56,7 @@ PARTS: Final[dict[str, Colour]] = {
 """What the time of a run goes into: Groq is blue, the caller's own work violet, as in a request."""
 
 CAUSES: Final[dict[str, str]] = {
+    "cache_miss": "prefill",
     "retries": "retry",
     "cold_connection": "connect",
     "caller": "consume",

@@ -166,6 +166,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("began", moment(run.start_unix_ns)),
         ("requests", f"{len(run.requests):,}" + (f", {count(run.retries, 'retry', 'retries')}" if run.retries else "")),
         ("tokens", None if run.input_tokens is None else f"{run.input_tokens:,} in, {run.output_tokens or 0:,} out"),
+        ("prompt cache", _cached(run)),
         ("cost", _cost(run)),
         ("first answer token", None if run.first_answer_ns is None else duration(run.first_answer_ns)),
         ("first audio byte", None if run.first_audio_ns is None else duration(run.first_audio_ns)),
@@ -173,6 +174,15 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("trace", run.trace_id),
     )
     return [(label, visible(value)) for label, value in known if value]
+
+
+def _cached(run: Run) -> str | None:
+    if run.cached_share is None:
+        return None
+    words = [f"{share(run.cached_share, 1)} of the tokens in"]
+    words += [f"saved {money(run.cache_saved)}"] if run.cache_saved else []
+    words += [f"lost {money(run.cache_lost)}"] if run.cache_lost else []
+    return ", ".join(words)
 
 
 def _cost(run: Run) -> str | None:
@@ -220,6 +230,7 @@ def listing(audit: RunsAudit, unit: DurationUnit) -> Table:
         Column(title="retries", keep=4),
         Column(title="in", keep=3),
         Column(title="out", keep=3),
+        Column(title="cached", keep=2),
         Column(title="cost", keep=7),
         Column(title="why", right=False, keep=8, shrink=20),
         Column(title="id", right=False, keep=8),
@@ -240,6 +251,7 @@ def _cells(entry: RunEntry, unit: DurationUnit) -> tuple[Cell, ...]:
         Cell(f"{run.retries:,}", "" if run.retries else "faint"),
         Cell(UNKNOWN if run.input_tokens is None else f"{run.input_tokens:,}"),
         Cell(UNKNOWN if run.output_tokens is None else f"{run.output_tokens:,}"),
+        Cell(UNKNOWN if run.cached_share is None else share(run.cached_share, 1)),
         Cell(money(run.cost)),
         Cell(visible(why), "faint"),
         Cell(run_id(run)),
@@ -266,6 +278,9 @@ def run_data(run: Run) -> dict[str, Any]:
         "retries": run.retries,
         "input_tokens": run.input_tokens,
         "output_tokens": run.output_tokens,
+        "cached_share": run.cached_share,
+        "cache_saved": run.cache_saved,
+        "cache_lost": run.cache_lost,
         "cost": run.cost,
         "unpriced": run.unpriced,
         "first_answer_ns": run.first_answer_ns,

@@ -26,6 +26,8 @@ from groqscope.audit.groups import first_of
 from groqscope.audit.model import (
     Audit,
     BudgetResult,
+    CacheMisses,
+    CacheSummary,
     Comparison,
     ComparisonRow,
     Distribution,
@@ -34,6 +36,7 @@ from groqscope.audit.model import (
     GroupCause,
     Groups,
     ModelSummary,
+    PromptCache,
     Provenance,
     ToolSummary,
     Why,
@@ -266,9 +269,12 @@ def groups(found: Groups, unit: DurationUnit, most: int | None = None) -> Table:
         Column(title="retries", keep=2),
         Column(title="tokens in", short="in", keep=7),
         Column(title="cached", keep=3),
+        Column(title="of in", keep=3),
         Column(title="tokens out", short="out", keep=7),
         Column(title="cost", keep=9),
         Column(title="share", keep=6),
+        Column(title="cache saved", short="saved", keep=3),
+        Column(title="lost", keep=2),
         Column(title=f"total p50, {unit.label}", short="p50", keep=5),
         Column(title="p95", keep=4),
     )
@@ -295,7 +301,7 @@ def groups_unit(found: Groups, forced: UnitName | None = None) -> DurationUnit:
 
 def _group(group: Group, name: Cell, whole: Group, unit: DurationUnit, *, total: bool = False) -> Row:
     known = group.requests > group.usage_unknown
-    tokens = (group.input_tokens, group.cached_tokens, group.output_tokens)
+    cached = share(group.cached_tokens, group.cacheable_tokens)
     part = UNKNOWN if group.cost is None or not whole.cost else share(group.cost / whole.cost, 1)
     cells = (
         name,
@@ -303,9 +309,14 @@ def _group(group: Group, name: Cell, whole: Group, unit: DurationUnit, *, total:
         _number(group.requests),
         _number(group.errors, "bad" if group.errors else "faint"),
         _quiet(group.retries),
-        *_plain(f"{number:,}" if known else UNKNOWN for number in tokens),
+        Cell(f"{group.input_tokens:,}" if known else UNKNOWN),
+        Cell(f"{group.cached_tokens:,}" if group.cacheable_tokens else UNKNOWN),
+        Cell(cached),
+        Cell(f"{group.output_tokens:,}" if known else UNKNOWN),
         Cell(money(group.cost)),
         Cell(part),
+        Cell(money(group.cache_saved)),
+        Cell(money(group.cache_lost)),
         *_plain(map(unit.text, (group.duration.p50, group.duration.p95))),
     )
     return Row(cells=cells, total=total)
@@ -410,6 +421,68 @@ def cause_facts(cause: GroupCause, unit: DurationUnit) -> str:
     facts = [count(cause.requests, "request"), f"{unit.full(cause.ns / max(1, cause.requests))} on average"]
     if cause.usual_ns is not None:
         facts.append(f"usually {unit.full(cause.usual_ns)}" if cause.usual_ns else "usually none")
+    return ", ".join(facts)
+
+
+# -- the prompt cache
+
+
+def prompt_cache(found: PromptCache, unit: DurationUnit, most: int | None = None) -> Table:
+    """Return, for each model that caches prompts, what was cached and missed, and what that saved and cost."""
+    columns = (
+        Column(title="prompt cache", right=False, keep=10, shrink=16),
+        Column(title="requests", short="req", keep=7),
+        Column(title="hits", keep=6),
+        Column(title="tokens in", short="in", keep=4),
+        Column(title="cached", keep=10),
+        Column(title="saved", keep=9),
+        Column(title="missed, about", short="missed", keep=8),
+        Column(title="lost", keep=8),
+        Column(title=f"prefill cached, {unit.label}", short=f"cached, {unit.label}", keep=3),
+        Column(title="not cached", keep=3),
+    )
+    rows = [
+        Row(cells=_cached(model, Cell(visible(model.model or MODEL_UNKNOWN)), unit)) for model in found.models[:most]
+    ]
+    if len(found.models) > 1:
+        rows.append(Row(cells=_cached(found.total, Cell("all", "strong"), unit), total=True))
+    compared = any(model.prefill_cached_ns is not None for model in found.models)
+    notes = ("prefill: means as Groq reports it, over prompts of the same size (in powers of two)",) if compared else ()
+    return Table(columns=columns, rows=tuple(rows), notes=notes)
+
+
+def _cached(model: CacheSummary, name: Cell, unit: DurationUnit) -> tuple[Cell, ...]:
+    return (
+        name,
+        _number(model.requests),
+        _quiet(model.hits),
+        _number(model.input_tokens),
+        Cell(UNKNOWN if model.share is None else share(model.share, 1), "strong"),
+        Cell(money(model.saved)),
+        _quiet(model.missed_tokens),
+        Cell(money(model.lost)),
+        *_plain(map(unit.text, (model.prefill_cached_ns, model.prefill_uncached_ns))),
+    )
+
+
+def cache_misses(found: PromptCache, unit: DurationUnit) -> Table:
+    """Return why prompts were not cached, most tokens first, and what to do."""
+    titles = ("not cached by", "what was missed", "what to do")
+    rows = (_plain((visible(m.reason), cache_miss_facts(m, unit), m.advice)) for m in found.misses)
+    return Table(
+        columns=tuple(Column(title=title, right=False) for title in titles), rows=tuple(Row(cells=r) for r in rows)
+    )
+
+
+def cache_miss_facts(miss: CacheMisses, unit: DurationUnit) -> str:
+    """Return how often a reason was found, and what it cost."""
+    facts = [count(miss.requests, "request")]
+    if miss.tokens:
+        facts.append(f"about {count(miss.tokens, 'token')}")
+    if miss.lost:
+        facts.append(money(miss.lost))
+    if miss.prefill_ns:
+        facts.append(f"{unit.full(miss.prefill_ns)} of prefill")
     return ", ".join(facts)
 
 

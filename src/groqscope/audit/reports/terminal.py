@@ -7,7 +7,17 @@ from typing import Final
 from rich.cells import cell_len
 
 from groqscope.audit.formatting import DurationUnit, count, share, summed, visible
-from groqscope.audit.model import Audit, Comparison, GroupCause, ModelSummary, PhaseTotal, Provenance, RequestAudit, Why
+from groqscope.audit.model import (
+    Audit,
+    Comparison,
+    GroupCause,
+    ModelSummary,
+    PhaseTotal,
+    PromptCache,
+    Provenance,
+    RequestAudit,
+    Why,
+)
 from groqscope.audit.reports import tables
 from groqscope.audit.reports.bars import bar, split
 from groqscope.audit.reports.details import record_id
@@ -24,6 +34,7 @@ FOLD: Final = 0.01
 """Phases below this share are folded into one, which says how much it holds."""
 MAX_MODELS: Final = 12
 _MAX_TOOLS: Final = 12
+_MAX_MISSES: Final = 3
 _MAX_WARNINGS: Final = 5
 _ROOMY: Final = 132
 """Columns from which IDs stand in full and times with their milliseconds."""
@@ -106,8 +117,16 @@ def _overview(page: Page, audit: Audit, section: Section) -> None:
             page.blank()
         elif section == "tools":
             page.prose("No request made a tool call.", style=STRONG)
-    if section in ("all", "why") and audit.why is not None:
+    if section in ("all", "why"):
+        _reasons(page, audit, unit, section)
+
+
+def _reasons(page: Page, audit: Audit, unit: DurationUnit, section: Section) -> None:
+    if audit.why is not None:
         _why(page, audit.why, unit)
+        page.blank()
+    if audit.cache is not None and (section == "why" or audit.cache.worth_showing):
+        _cache(page, audit.cache, unit, _MAX_MISSES if section == "all" else None)
 
 
 def _budgets(page: Page, audit: Audit, unit: DurationUnit) -> None:
@@ -136,6 +155,14 @@ def _why(page: Page, why: Why, unit: DurationUnit) -> None:
     if why.unexplained:
         page.blank()
         page.prose(f"{count(why.unexplained, 'slow request')} in which nothing stands out", style=FAINT)
+
+
+def _cache(page: Page, cache: PromptCache, unit: DurationUnit, most: int | None = None) -> None:
+    page.prose(cache.sentence, style=STRONG)
+    draw_noted(page, tables.prompt_cache(cache, unit, MAX_MODELS))
+    for miss in cache.misses[:most]:
+        facts = tables.cache_miss_facts(miss, unit)
+        page.prose(f"{facts}. {miss.advice}", label=f"{visible(miss.reason, limit=40)}  ", indent=2, label_style=STRONG)
 
 
 def _cause(page: Page, cause: GroupCause, unit: DurationUnit) -> None:

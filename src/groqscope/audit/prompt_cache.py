@@ -1,0 +1,189 @@
+"""Groq's prompt cache over many requests: what it saved, what was missed, and why."""
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from groqscope.audit.baseline import id_of
+from groqscope.audit.formatting import count, money, percent
+from groqscope.audit.model import CacheMisses, CacheSummary, PromptCache
+from groqscope.audit.rules import cache_advice, missed_prefill_ns
+from groqscope.timeline import RequestRecord
+
+_PICO: Final = 10**12
+"""Dollars are summed in whole millionths of a millionth, so that the sum does not depend on the order."""
+_EXAMPLES: Final = 3
+_MOSTLY: Final = 0.5
+"""Share of a prompt from which its prefill counts as that of a cached one."""
+
+
+@dataclass(slots=True)
+class _Sum:
+    """The requests for one model."""
+
+    counts: Counter[str] = field(default_factory=Counter[str])
+    saved: int | None = None
+    lost: int | None = None
+    prefill: dict[tuple[int, bool], tuple[int, int]] = field(default_factory=dict[tuple[int, bool], tuple[int, int]])
+    """Requests and nanoseconds by the size of the prompt, in powers of two, and by whether it was mostly cached."""
+
+    def add(self, record: RequestRecord, tokens: int) -> None:
+        """Count a request whose prompt could be cached."""
+        counts, cached = self.counts, record.usage.cached_tokens or 0
+        counts["requests"] += 1
+        counts["hits"] += cached > 0
+        counts["misses"] += record.cache_miss is not None
+        counts["input_tokens"] += tokens
+        counts["cached_tokens"] += cached
+        counts["missed_tokens"] += record.cache_missed_tokens or 0
+        self.saved, self.lost = _added(self.saved, record.cache_saved), _added(self.lost, record.cache_lost)
+        prefill = record.usage.prompt_time
+        mostly = cached >= _MOSTLY * tokens
+        if prefill is not None and tokens and (mostly or not cached):
+            key = tokens.bit_length(), mostly
+            n, ns = self.prefill.get(key, (0, 0))
+            self.prefill[key] = n + 1, ns + round(prefill * 1e9)
+
+    def merge(self, other: "_Sum") -> None:
+        """Add what was counted elsewhere."""
+        self.counts.update(other.counts)
+        self.saved, self.lost = _sum(self.saved, other.saved), _sum(self.lost, other.lost)
+        for key, (n, ns) in other.prefill.items():
+            before = self.prefill.get(key, (0, 0))
+            self.prefill[key] = before[0] + n, before[1] + ns
+
+    def summary(self, model: str | None) -> CacheSummary:
+        """Return what reports show."""
+        cached_ns = uncached_ns = n = 0.0
+        for (size, mostly), (hits, ns) in self.prefill.items():
+            others, others_ns = self.prefill.get((size, False), (0, 0))
+            if mostly and others:
+                n, cached_ns, uncached_ns = n + hits, cached_ns + ns, uncached_ns + others_ns / others * hits
+        return CacheSummary(
+            model=model,
+            requests=self.counts["requests"],
+            hits=self.counts["hits"],
+            misses=self.counts["misses"],
+            input_tokens=self.counts["input_tokens"],
+            cached_tokens=self.counts["cached_tokens"],
+            missed_tokens=self.counts["missed_tokens"],
+            saved=_dollars(self.saved),
+            lost=_dollars(self.lost),
+            prefill_cached_ns=cached_ns / n if n else None,
+            prefill_uncached_ns=uncached_ns / n if n else None,
+        )
+
+
+@dataclass(slots=True)
+class _Misses:
+    """The misses with one reason."""
+
+    requests: int = 0
+    tokens: int = 0
+    lost: int | None = None
+    ns: int = 0
+    worst: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+
+    def add(self, record: RequestRecord) -> None:
+        """Count one."""
+        tokens = record.cache_missed_tokens or 0
+        self.requests += 1
+        self.tokens += tokens
+        self.lost = _added(self.lost, record.cache_lost)
+        self.ns += missed_prefill_ns(record)
+        self.worst = heapq.nlargest(_EXAMPLES, [*self.worst, (tokens, id_of(record))])
+
+    def merge(self, other: "_Misses") -> None:
+        """Add what was counted elsewhere."""
+        self.requests += other.requests
+        self.tokens += other.tokens
+        self.lost = _sum(self.lost, other.lost)
+        self.ns += other.ns
+        self.worst = heapq.nlargest(_EXAMPLES, self.worst + other.worst)
+
+    def summary(self, reason: str) -> CacheMisses:
+        """Return what reports show."""
+        return CacheMisses(
+            reason=reason,
+            requests=self.requests,
+            tokens=self.tokens,
+            lost=_dollars(self.lost),
+            prefill_ns=self.ns,
+            advice=cache_advice(reason),
+            examples=tuple(name for _, name in self.worst),
+        )
+
+
+class PromptCacheTally:
+    """All requests for models that cache prompts."""
+
+    def __init__(self) -> None:
+        self.models: dict[str | None, _Sum] = {}
+        self.misses: dict[str, _Misses] = {}
+
+    def add(self, record: RequestRecord) -> None:
+        """Count one record; of a model without a cache, nothing."""
+        tokens = record.cacheable_tokens
+        if tokens is None:
+            return
+        self.models.setdefault(record.model, _Sum()).add(record, tokens)
+        if record.cache_miss is not None:
+            self.misses.setdefault(record.cache_miss, _Misses()).add(record)
+
+    def merge(self, other: "PromptCacheTally") -> None:
+        """Add what was counted elsewhere."""
+        for model, one in other.models.items():
+            self.models.setdefault(model, _Sum()).merge(one)
+        for reason, misses in other.misses.items():
+            self.misses.setdefault(reason, _Misses()).merge(misses)
+
+    def result(self) -> PromptCache | None:
+        """Return what reports show; `None` where no model caches prompts."""
+        if not self.models:
+            return None
+        whole = _Sum()
+        for one in self.models.values():
+            whole.merge(one)
+        total = whole.summary(None)
+        models = (one.summary(model) for model, one in self.models.items())
+        misses = sorted(
+            (one.summary(reason) for reason, one in self.misses.items()), key=lambda m: (-m.tokens, -m.requests)
+        )
+        return PromptCache(
+            total=total,
+            models=tuple(sorted(models, key=lambda m: -m.input_tokens)),
+            misses=tuple(misses),
+            sentence=_sentence(total, misses),
+        )
+
+
+def _sentence(total: CacheSummary, misses: list[CacheMisses]) -> str:
+    share = total.share
+    head = (
+        "No input tokens of models that cache prompts." if share is None else f"{percent(share)} of input tokens cached"
+    )
+    if share is None:
+        return head
+    if total.saved:
+        head += f", which saved {money(total.saved)}"
+    worth = [miss for miss in misses if miss.tokens]
+    if not worth:
+        return f"{head}."
+    lost = f" and {money(total.lost)}" if total.lost else ""
+    return (
+        f"{head}. Missed: about {count(total.missed_tokens, 'token')}{lost}, "
+        f"most of it by {worth[0].reason} ({count(worth[0].requests, 'request')})."
+    )
+
+
+def _added(known: int | None, usd: float | None) -> int | None:
+    return known if usd is None else (known or 0) + round(usd * _PICO)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return one if other is None else (one or 0) + other
+
+
+def _dollars(pico: int | None) -> float | None:
+    return None if pico is None else pico / _PICO
