@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.figures import FIGURE, Figure, print_figures
 from support.isolation import as_in_a_new_process, left_as_found
+from support.programs import Programs
 
 from groqscope import _diagnostics
 
@@ -34,6 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3))
 
 
+def pytest_collection_finish() -> None:
+    """All modules are imported, and stay: the garbage collections of tests need not walk through them each time."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Figure:
     """Note what was measured; it is printed when all tests have run."""
@@ -43,6 +50,13 @@ def figure(record_property: Callable[[str, object], None]) -> Figure:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures of the tests that passed."""
     print_figures(terminalreporter)
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    """What starts programs of their own, each in a few milliseconds."""
+    with Programs() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -44,22 +44,21 @@ def _read(**given: Any) -> Settings:
     return settings.read(**arguments | given)
 
 
-@pytest.fixture(name="run", scope="module")
-def _run() -> Iterator[Run]:
+@pytest.fixture(name="run")
+def _run(programs: Programs) -> Run:
     """Run a program, with the environment as it is now and some variables more, and expect how it ends."""
     prelude = """
         import groqscope, json, logging, os, signal, sys, threading
         from opentelemetry import metrics, trace
         logging.basicConfig(format="%(levelname)s %(name)s %(message)s", level=logging.INFO)
     """
-    with Programs() as programs:
 
-        def run(code: str, *, status: int = 0, **environment: str) -> Done:
-            done = programs.run(textwrap.dedent(prelude) + textwrap.dedent(code), {**os.environ, **environment})
-            assert done.status == status, done.stderr
-            return done
+    def run(code: str, *, status: int = 0, **environment: str) -> Done:
+        done = programs.run(textwrap.dedent(prelude) + textwrap.dedent(code), {**os.environ, **environment})
+        assert done.status == status, done.stderr
+        return done
 
-        yield run
+    return run
 
 
 def _warnings(done: Done) -> list[str]:

@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.programs import Programs
 
 BIN = Path(sys.executable).parent
 
@@ -40,7 +41,23 @@ def collector() -> Iterator[tuple[str, list[bytes], list[int]]]:
     thread.join()
 
 
-def doctor(*before: str, **environment: str) -> tuple[int, dict[str, Any]]:
+Doctor = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@pytest.fixture
+def doctor(programs: Programs) -> Doctor:
+    """Run the command with some variables more, and return its status and its report."""
+
+    def run(**variables: str) -> tuple[int, dict[str, Any]]:
+        done = programs.command("doctor", "--json", **variables)
+        assert done.stdout, done.stderr
+        return done.status, json.loads(done.stdout)
+
+    return run
+
+
+def started(*before: str, **environment: str) -> tuple[int, dict[str, Any]]:
+    """The same, started as a user does."""
     done = subprocess.run(
         [*before, str(BIN / "groqscope"), "doctor", "--json"],
         env={**os.environ, **environment},
@@ -58,7 +75,7 @@ def states(report: dict[str, Any]) -> dict[str, str]:
     return {f"{f['part']} {f['name']}": f["state"] for f in report["findings"]}
 
 
-def test_all_is_well(tmp_path: Path) -> None:
+def test_all_is_well(tmp_path: Path, doctor: Doctor) -> None:
     """Without any setting all is well, spans go to the local store, and nothing is left in it."""
     status, report = doctor()
     store = tmp_path / "groqscope-home" / "store"
@@ -75,7 +92,7 @@ def test_all_is_well(tmp_path: Path) -> None:
     assert list(store.iterdir()) == []
 
 
-def test_a_collector_that_takes_spans(collector: tuple[str, list[bytes], list[int]]) -> None:
+def test_a_collector_that_takes_spans(collector: tuple[str, list[bytes], list[int]], doctor: Doctor) -> None:
     """A test span is sent to the endpoint."""
     address, bodies, _ = collector
     status, report = doctor(OTEL_EXPORTER_OTLP_ENDPOINT=address)
@@ -86,7 +103,9 @@ def test_a_collector_that_takes_spans(collector: tuple[str, list[bytes], list[in
 
 
 @pytest.mark.parametrize(("answer", "remedy"), [(401, "OTEL_EXPORTER_OTLP_HEADERS"), (404, "4318")])
-def test_a_collector_that_refuses(answer: int, remedy: str, collector: tuple[str, list[bytes], list[int]]) -> None:
+def test_a_collector_that_refuses(
+    answer: int, remedy: str, collector: tuple[str, list[bytes], list[int]], doctor: Doctor
+) -> None:
     """A refused test span is broken, with the status and what to look at."""
     address, _, status_to_give = collector
     status_to_give[0] = answer
@@ -111,7 +130,7 @@ def test_a_collector_that_refuses(answer: int, remedy: str, collector: tuple[str
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_is_broken_is_named(settings: dict[str, str], said: str) -> None:
+def test_what_is_broken_is_named(settings: dict[str, str], said: str, doctor: Doctor) -> None:
     """A setting that keeps telemetry from arriving is found, and the exit status is 1."""
     status, report = doctor(**settings)
     broken = [f["detail"] for f in report["findings"] if f["state"] == "broken"]
@@ -123,7 +142,7 @@ def test_what_is_broken_is_named(settings: dict[str, str], said: str) -> None:
 
 def test_zero_code() -> None:
     """Under `opentelemetry-instrument` the process is seen to be observed, and the trial still works."""
-    status, report = doctor(
+    status, report = started(
         str(BIN / "opentelemetry-instrument"),
         OTEL_PYTHON_DISTRO="none",
         OTEL_TRACES_EXPORTER="none",
@@ -149,12 +168,12 @@ def wrapped(*arguments, **named):
 
 Completions.create = wrapped
 """)
-    status, report = doctor(PYTHONPATH=str(tmp_path))
+    status, report = started(PYTHONPATH=str(tmp_path))
 
     assert (status, states(report)["test request"]) == (0, "ok")
 
 
-def test_somebody_elses_providers() -> None:
+def test_somebody_elses_providers(programs: Programs) -> None:
     """Where a program has set providers already, doctor says that they are used, and does not guess where they send."""
     program = """
 import sys
@@ -162,16 +181,16 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from groqscope.cli import main
 trace.set_tracer_provider(TracerProvider())
+sys.argv[1:] = ["doctor", "--json"]
 main()
 """
-    command = [sys.executable, "-c", program, "doctor", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = programs.run(program, os.environ)
     found = states(json.loads(done.stdout))
 
     assert (found["telemetry spans"], found["test span"], found["test request"]) == ("note", "unknown", "ok")
 
 
-def test_secrets_are_not_shown() -> None:
+def test_secrets_are_not_shown(doctor: Doctor) -> None:
     """Keys and headers are said to be there, no more, and an address is shown without its password."""
     secret = {"GROQ_API_KEY": "gsk_hunter2", "OTEL_EXPORTER_OTLP_HEADERS": "authorization=hunter2"}
     _, report = doctor(**secret, OTEL_EXPORTER_OTLP_ENDPOINT="http://user:hunter2@127.0.0.1:1")

@@ -53,6 +53,11 @@ class Programs:
             answer = self._process.stdout.readline()
             return Done(int(answer), out.read_text(), err.read_text())
 
+    def command(self, *arguments: str, **variables: str) -> Done:
+        """Run a `groqscope` command, in the environment as it is now and some variables more."""
+        code = f"import sys; from groqscope.cli import main; sys.argv[1:] = {list(arguments)!r}; main()"
+        return self.run(code, {**os.environ, **variables})
+
 
 def _afresh(code: str, environment: Mapping[str, str]) -> Done:
     done = subprocess.run(
@@ -84,11 +89,14 @@ def _main() -> str | None:
 
 
 if __name__ == "__main__":
-    import groq  # noqa: F401 - imported once, for all programs
-    import logfire  # noqa: F401 - as above
+    # Imported once, for all programs.
 
+    import groqscope.cli.app
+    import groqscope.configuration.logfire_setup
     import groqscope.configuration.pipelines
-    import groqscope.delivery.exporters  # noqa: F401 - as above
+    import groqscope.delivery.exporters
+    import groqscope.instrument.seam
+    import groqscope.telemetry  # noqa: F401
 
     program = _main()
     if program is not None:
