@@ -75,12 +75,12 @@ IN_THE_SDKS_PLACE = {
     # Byte streams: the same.
     "ClosingByteStream.__iter__",
     "ClosingByteStream.close",
-    "ClosingAsyncByteStream.__aiter__",
-    "ClosingAsyncByteStream.aclose",
+    "ClosingByteStream.__aiter__",
+    "ClosingByteStream.aclose",
     "ObservedByteStream.__iter__",
     "ObservedByteStream.close",
-    "ObservedAsyncByteStream.__aiter__",
-    "ObservedAsyncByteStream.aclose",
+    "ObservedByteStream.__aiter__",
+    "ObservedByteStream.aclose",
     "_Observer.closing",
     "_Observer.closed",
 }

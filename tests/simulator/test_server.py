@@ -13,7 +13,7 @@ import pytest
 from groq import Groq
 
 from groqscope.simulator import Answer, Connection, Delays, MissingExtraError, Simulator
-from groqscope.simulator.tls import make_local_tls
+from groqscope.simulator.server import make_local_tls
 
 CHAT = "/openai/v1/chat/completions"
 KEY = {"authorization": "Bearer test"}

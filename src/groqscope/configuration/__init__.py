@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from groqscope._diagnostics import log_once
-from groqscope.configuration.errors import ConfigurationError
+from groqscope.configuration.environment import ConfigurationError
 from groqscope.configuration.signals import LEAVE_S, before_termination, on_sigterm
 
 if TYPE_CHECKING:

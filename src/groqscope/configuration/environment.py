@@ -16,7 +16,6 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from groqscope._diagnostics import log_once
-from groqscope.configuration.errors import ConfigurationError
 from groqscope.store.address import is_http, without_password
 
 _logger = logging.getLogger("groqscope")
@@ -26,6 +25,10 @@ _LARGEST: Final = 2**31 - 1
 _MILLISECONDS: Final = 1000
 """A time limit this high must be in milliseconds: a quarter of an hour is no sensible limit for one request."""
 _SECURE_PORT: Final = ":443"
+
+
+class ConfigurationError(ValueError):
+    """An invalid setting; the message has its name, its value, and what is expected."""
 
 
 class Environment:

@@ -21,8 +21,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor, SpanExporter
 
-from groqscope.configuration.environment import Environment
-from groqscope.configuration.errors import ConfigurationError
+from groqscope.configuration.environment import ConfigurationError, Environment
 from groqscope.configuration.settings import GRPC, Destination, Settings, Signal, SignalSettings
 from groqscope.delivery import OtlpSender
 from groqscope.store import LocalMetricExporter, LocalSpanExporter

@@ -9,8 +9,7 @@ from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
 from groqscope._diagnostics import log_once
-from groqscope.configuration.environment import Environment, check_headers, check_url
-from groqscope.configuration.errors import ConfigurationError
+from groqscope.configuration.environment import ConfigurationError, Environment, check_headers, check_url
 from groqscope.store import HOME_VARIABLE, store_directory
 
 _logger = logging.getLogger("groqscope")

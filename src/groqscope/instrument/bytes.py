@@ -140,7 +140,7 @@ def _decoders(response: Response) -> list[Any] | None:
 
 
 class ObservedByteStream:
-    """A response's byte stream, observed."""
+    """A response's byte stream, observed; synchronous or asynchronous, as the one that it wraps."""
 
     def __init__(self, inner: Any, observer: _Observer) -> None:
         self._inner = inner
@@ -159,24 +159,6 @@ class ObservedByteStream:
             observer.failed(error)
             raise
 
-    def close(self) -> None:
-        """Close what is wrapped."""
-        try:
-            try:
-                self._observer.closing()
-            finally:
-                self._inner.close()
-        finally:
-            self._observer.closed()
-
-
-class ObservedAsyncByteStream:
-    """The same for async."""
-
-    def __init__(self, inner: Any, observer: _Observer) -> None:
-        self._inner = inner
-        self._observer = observer
-
     async def __aiter__(self) -> AsyncIterator[bytes]:
         observer = self._observer
         try:
@@ -190,8 +172,18 @@ class ObservedAsyncByteStream:
             observer.failed(error)
             raise
 
+    def close(self) -> None:
+        """Close the wrapped stream."""
+        try:
+            try:
+                self._observer.closing()
+            finally:
+                self._inner.close()
+        finally:
+            self._observer.closed()
+
     async def aclose(self) -> None:
-        """Close what is wrapped."""
+        """Close the wrapped stream."""
         try:
             try:
                 self._observer.closing()
@@ -202,7 +194,7 @@ class ObservedAsyncByteStream:
 
 
 class ClosingByteStream:
-    """A response's byte stream of which only `close` is observed: a caller may close the response of a stream."""
+    """A response's byte stream of which only closing is observed: a caller may close the response of a stream."""
 
     def __init__(self, inner: Any, recorder: Recorder) -> None:
         self._inner = inner
@@ -211,26 +203,18 @@ class ClosingByteStream:
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._inner)
 
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._inner)
+
     def close(self) -> None:
-        """Close what is wrapped."""
+        """Close the wrapped stream."""
         try:
             self._recorder.response_closed()
         finally:
             self._inner.close()
 
-
-class ClosingAsyncByteStream:
-    """The same for async."""
-
-    def __init__(self, inner: Any, recorder: Recorder) -> None:
-        self._inner = inner
-        self._recorder = recorder
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._inner)
-
     async def aclose(self) -> None:
-        """Close what is wrapped."""
+        """Close the wrapped stream."""
         try:
             self._recorder.response_closed()
         finally:
@@ -248,9 +232,10 @@ def observe_bytes(recorder: Recorder, response: Response, *, closing_only: bool)
     """Wrap the byte stream of a response that is not read yet; `closing_only` if an instrumented stream reads it."""
     stream: Any = response.stream
     library = library_of(response)
-    if isinstance(stream, library.AsyncByteStream) and not isinstance(stream, library.SyncByteStream):
-        kind = _of(ClosingAsyncByteStream if closing_only else ObservedAsyncByteStream, library.AsyncByteStream)
+    asynchronous = isinstance(stream, library.AsyncByteStream) and not isinstance(stream, library.SyncByteStream)
+    base = library.AsyncByteStream if asynchronous else library.SyncByteStream
+    if closing_only:
+        response.stream = _of(ClosingByteStream, base)(stream, recorder)
     else:
-        kind = _of(ClosingByteStream if closing_only else ObservedByteStream, library.SyncByteStream)
-    response.stream = kind(stream, recorder if closing_only else _Observer(recorder, response))
+        response.stream = _of(ObservedByteStream, base)(stream, _Observer(recorder, response))
     return True

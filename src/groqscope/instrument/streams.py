@@ -150,6 +150,13 @@ class SDKReader(Reader):
         super().__init__(recorder)
         self._events = events
 
+    def asked(self) -> None:
+        """The caller asks for the next chunk."""
+        try:
+            self.timeline.asked(self.now())
+        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
+            self.give_up(error)
+
     def told(self, chunk: Any) -> Any:
         """Observe a chunk of the SDK's, and return it."""
         try:
@@ -305,10 +312,7 @@ class SDKIterator(Generic[T]):
         reader = self._reader
         if reader.over:
             raise StopIteration
-        try:
-            reader.timeline.asked(reader.now())
-        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-            reader.give_up(error)
+        reader.asked()
         try:
             chunk = next(self._chunks)
         except StopIteration:
@@ -336,10 +340,7 @@ class AsyncSDKIterator(Generic[T]):
         reader = self._reader
         if reader.over:
             raise StopAsyncIteration
-        try:
-            reader.timeline.asked(reader.now())
-        except Exception as error:  # noqa: BLE001 - observing must not fail the stream
-            reader.give_up(error)
+        reader.asked()
         try:
             chunk = await anext(self._chunks)
         except StopAsyncIteration:

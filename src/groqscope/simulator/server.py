@@ -7,14 +7,13 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from groqscope.simulator.hub import Hub
 from groqscope.simulator.library import Library, Recording, RecordingError, read_recordings
 from groqscope.simulator.prompt_cache import PromptCache
 from groqscope.simulator.script import Connection, Pace, Script
 from groqscope.simulator.served import Served
-from groqscope.simulator.tls import make_local_tls
 
 if TYPE_CHECKING:
     from groqscope.simulator.uvicorn import UvicornServer
@@ -219,3 +218,28 @@ def require_extra() -> None:
     for package in ("starlette", "uvicorn"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(f"the simulator needs {package}: pip install 'groqscope[simulator]'")
+
+
+class LocalTls(NamedTuple):
+    """The contexts of a TLS server and of a client that trusts it."""
+
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
+def make_local_tls() -> LocalTls:
+    """Make a certificate authority and a certificate for localhost, kept in memory only.
+
+    Raises:
+        ImportError: `trustme` is not installed.
+    """
+    try:
+        import trustme
+    except ImportError as error:
+        raise ImportError("Simulator(tls=True) needs trustme: pip install trustme") from error
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return LocalTls(server, client)

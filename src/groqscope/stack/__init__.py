@@ -1,7 +1,6 @@
 """The bundled services: write their files, and check every connection between them as a client would."""
 
-from groqscope.stack.checks import Addresses, check
+from groqscope.stack.checks import Addresses, Link, check
 from groqscope.stack.files import StackFilesError, write_stack
-from groqscope.stack.link import Link
 
 __all__ = ["Addresses", "Link", "StackFilesError", "check", "write_stack"]

@@ -10,16 +10,29 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from groqscope._exchange import AnswerTooLongError, exchange
 from groqscope._visible import visible
-from groqscope.stack.link import Link
 from groqscope.stack.probe import SERIES, SERVICE, Probe
 
 if TYPE_CHECKING:
     import httpx
+
+State = Literal["ok", "broken", "unknown"]
+"""`unknown`: not checked, because a link before it is broken, or there was nothing to check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One link, whether it works, and what to do when it does not."""
+
+    name: str
+    state: State
+    detail: str
+    remedy: str | None = None
+
 
 DASHBOARDS: Final = ("groq-overview", "groq-latency", "groq-audit", "groq-pipeline")
 TEMPO_UID: Final = "groqscope-tempo"

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
@@ -17,8 +18,9 @@ from opentelemetry.context import Context
 from groqscope import semconv
 from groqscope._version import __version__
 from groqscope.codec import Attributes
-from groqscope.telemetry.patterns import scrub_by_patterns
 from groqscope.timeline import RequestRecord
+
+_KEY: Final = re.compile(r"gsk_[A-Za-z0-9_]{8,}")
 
 VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _MODES: Final = {
@@ -212,3 +214,20 @@ def _json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     # A lone surrogate cannot be encoded as UTF-8, so no exporter could write it.
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def scrub_by_patterns(text: str) -> str:
+    """Return a text, replaced if one of logfire's patterns matches it (password, API key, …); in JSON, only that value.
+
+    Logfire's own scrubbing skips the attributes that hold messages.
+    """
+    text = _KEY.sub("[Scrubbed: gsk_…]", text)
+    scrubbed, _ = _scrubber().scrub_value(("content",), text)
+    return str(scrubbed)
+
+
+@cache
+def _scrubber() -> Any:
+    from logfire._internal.scrubbing import Scrubber  # it has no public name
+
+    return Scrubber(None)
