@@ -126,7 +126,7 @@ class OtherFails(Exception):
 
 
 def version_of(row: Row) -> str | None:
-    """Give the version of the package that a row needs; `None` where it is not installed."""
+    """Return the version of the package that a row needs; `None` if it is not installed."""
     if row.package is None:
         return ""
     code = f"import importlib.metadata; print(importlib.metadata.version({row.package!r}))"
@@ -138,7 +138,7 @@ def version_of(row: Row) -> str | None:
 
 
 def pinned(cpu: int, *arguments: str, python: str = sys.executable) -> list[str]:
-    """Give a command that runs a module on one processor."""
+    """Return a command that runs a module on one processor."""
     code = (
         f"import os,sys,runpy; os.sched_setaffinity(0, {{{cpu}}}); sys.argv = sys.argv[1:]; "
         "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
@@ -161,7 +161,7 @@ def measure(row: Row, port: int, arguments: list[str]) -> dict[str, float]:
 
 
 def figure(row: Row, measured: dict[str, float]) -> float:
-    """Give microseconds per unit, or units per second of CPU time."""
+    """Return microseconds per unit, or units per second of CPU time."""
     if row.figure == "rate":
         return measured["count"] / measured["cpu"]
     return measured[row.figure] / measured["count"] * 1e6

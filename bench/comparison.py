@@ -81,7 +81,7 @@ class Look:
         self._variant, self._spans = variant, spans
 
     def __call__(self) -> list[Any]:
-        """Give the spans that have ended, and forget them."""
+        """Return the spans that have ended, and forget them."""
         if self._variant == "groqscope":
             from groqscope.instrument import flush
             from groqscope.telemetry import worker
@@ -94,7 +94,7 @@ class Look:
 
 
 def sdk_of(variant: str) -> tuple[Any, Any, str]:
-    """Give a client's class, a stream's class, and the path below the address: Langfuse wraps OpenAI's SDK, not Groq's."""
+    """Return the client class, the stream class and the URL path: Langfuse wraps OpenAI's SDK, not Groq's."""
     if variant == "langfuse":
         wrapped = importlib.import_module("langfuse.openai")
         return wrapped.OpenAI, wrapped.openai.Stream, "/openai/v1"

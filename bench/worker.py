@@ -45,7 +45,7 @@ KEY = "gsk_bench"
 
 
 def processor() -> Any:
-    """Give what exports spans in the background, as in production: to the bytes of OTLP, in memory, and lets go of them.
+    """Return a processor that exports spans in the background, as in production: it encodes them as OTLP and drops them.
 
     (An exporter that keeps its spans never reads what is written late, and every one kept costs the garbage collector.)
     """

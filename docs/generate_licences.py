@@ -38,12 +38,12 @@ _SHORT = {
 
 
 def render() -> str:
-    """Give the page."""
+    """Return the page."""
     return _HEAD + "".join(f"| {name} | {version} | {_licence(name) or 'unknown'} |\n" for name, version in pinned())
 
 
 def pinned() -> Iterator[tuple[str, str]]:
-    """Give name and version of each package in requirements.txt."""
+    """Return name and version of each package in requirements.txt."""
     for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines():
         found = re.match(r"([A-Za-z0-9._-]+)==([^ ;\\]+)", line)
         if found:
@@ -64,7 +64,7 @@ def _licence(name: str) -> str | None:
 
 
 def known() -> dict[str, str]:
-    """Give what the page says of each package."""
+    """Return what the page says about each package."""
     if not PAGE.exists():
         return {}
     rows = re.findall(r"^\| (\S+) \| (\S+) \| (.+) \|$", PAGE.read_text("utf-8"), re.MULTILINE)

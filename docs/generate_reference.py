@@ -29,7 +29,7 @@ follows from the rest. Fields in nanoseconds, phases among them, travel as secon
 
 
 def pages() -> dict[Path, str]:
-    """Give each page as it should be."""
+    """Return each page as it should be."""
     audit = _DOCS / "audit.md"
     tables = {"fields": _fields(), "rules": _rules()}
     renewed = _MARKED.sub(lambda match: f"{match[1]}{tables[match['name']]}\n{match[3]}", audit.read_text("utf-8"))

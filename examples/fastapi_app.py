@@ -51,7 +51,7 @@ FastAPIInstrumentor.instrument_app(app, exclude_spans=["receive", "send"])  # no
 
 @app.get("/")
 def page() -> HTMLResponse:
-    """Give the page."""
+    """Return the page."""
     return HTMLResponse(PAGE)
 
 

@@ -15,7 +15,7 @@ from groqscope.simulator import Answer, Delays, Simulator
 
 @pytest.fixture
 def client() -> Iterator[Groq]:
-    """Give a client of Groq, or of the simulator."""
+    """Return a client of Groq if there is an API key, else of the simulator."""
     if os.environ.get("GROQ_API_KEY"):
         with Groq() as client:
             yield client

@@ -76,7 +76,7 @@ def fuzz(name: str, runs: int, seconds: float, seed: int, done: "Queue[tuple[str
 
 
 def attempt(target: Target, data: bytes) -> str | None:
-    """Give where a target fails on an input, if it does."""
+    """Return where a target fails on an input, if it does."""
     try:
         target(data)
     except Exception as error:

@@ -45,7 +45,7 @@ def _limits(rng: random.Random) -> dict[str, str]:
 
 
 def script(rng: random.Random) -> Callable[[Received], Reply]:
-    """Give the function that answers."""
+    """Return the function that answers."""
 
     def answer(received: Received) -> Reply:
         model = received.model or BUSY

@@ -139,7 +139,7 @@ def prepare(place: Path, uv: str, pins: Path, *, fresh: bool) -> Path:
 
 
 def read(pins: Path) -> dict[str, str]:
-    """Give the versions that a file of requirements pins."""
+    """Return the versions that a file of requirements pins."""
     return dict(re.findall(r"^([a-z0-9.-]+)(?:\[[^]]*\])?==([^ ;\\\n]+)", pins.read_text("utf-8"), re.MULTILINE))
 
 

@@ -51,7 +51,7 @@ def started(directory: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def left_behind(directory: Path) -> tuple[list[RequestRecord], int]:
-    """Give the records in the store, and how many workers wrote them."""
+    """Return the records in the store, and how many workers wrote them."""
     return stored(directory), len({path.name for path in (directory / "store").glob("traces-*")})
 
 

@@ -98,7 +98,7 @@ class Collector:
             assert self._arrived.wait_for(true, timeout), f"after {len(self.requests)} requests it was not so"
 
     def span_names(self) -> list[str]:
-        """Give the names of all spans taken, in the order in which they came."""
+        """Return the names of all spans received, in order."""
         return [span.name for span in self.spans()]
 
     def spans(self) -> Iterator[Any]:

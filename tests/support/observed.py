@@ -45,7 +45,7 @@ class Observed:
         return self.timeline.record(None, settled, error_type)
 
     def live(self, ms: float) -> RequestRecord:
-        """Give the record of a request that still runs."""
+        """Return the record of a request that is still running."""
         return self.timeline.record(at(ms))
 
 
