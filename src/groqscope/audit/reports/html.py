@@ -75,7 +75,10 @@ def table_markup(table: Table, *, left: int = 1) -> Markup:
     """Return a table with its notes; the first `left` columns are aligned left, the others right."""
     if not table.rows:
         return Markup()
-    heads = [tag("th", c.title, scope="col", class_=None if i < left else "r") for i, c in enumerate(table.columns)]
+    heads = [
+        tag("th", c.title, scope="col", class_=None if i < left else "r") if c.title else tag("td")
+        for i, c in enumerate(table.columns)
+    ]
     lines: list[Markup] = []
     group = ""
     for row in table.rows:
