@@ -3,6 +3,7 @@
 from groqscope import semconv
 from groqscope.semconv import Metric
 
+_RUNS = (semconv.METRIC_RUN_DURATION, semconv.METRIC_RUN_PART)
 UNIT_SUFFIXES = {"s": "_seconds", "USD": "_USD"}
 
 SERVICE = "service_name"
@@ -24,10 +25,15 @@ TOOL = label(semconv.TOOL_NAME)
 ATTEMPT = label(semconv.ATTEMPT_OUTCOME)
 CACHE_MISS = label(semconv.CACHE_MISS)
 CACHE_OUTCOME = label(semconv.CACHE_OUTCOME)
+RUN_OUTCOME = label(semconv.RUN_OUTCOME)
+RUN_PART = label(semconv.RUN_PART)
 PROVIDER = label(semconv.PROVIDER_NAME)
 
 SELECTED = f'{PROVIDER}="{semconv.PROVIDER}", {SERVICE}=~"$service", {MODEL}=~"$model", {ENVIRONMENT}=~"$environment"'
 """What the variables at the top of a dashboard choose, of Groq's."""
+
+OF_RUNS = f'{SERVICE}=~"$service", {ENVIRONMENT}=~"$environment"'
+"""The same of runs, which have no model of their own."""
 
 RATE = "$__rate_interval"
 RANGE = "$__range"
@@ -43,7 +49,8 @@ def name(metric: Metric, part: str = "") -> str:
 
 def series(metric: Metric, part: str = "", only: str = "") -> str:
     """Select the series of a metric that the variables choose, and of these `only` some."""
-    return f"{name(metric, part)}{{{SELECTED}{', ' + only if only else ''}}}"
+    selected = OF_RUNS if metric in _RUNS else SELECTED
+    return f"{name(metric, part)}{{{selected}{', ' + only if only else ''}}}"
 
 
 def rate(metric: Metric, part: str = "", only: str = "", by: str = "", over: str = RATE) -> str:

@@ -244,11 +244,12 @@ def _details() -> list[object]:
             colors={"input": "blue", "output": "purple"},
         ),
         *_cache(),
+        *_runs(38),
         firing(
             "Alerts that fire",
             "Rules of stack/prometheus/rules that are true now.",
             FIRING,
-            Box(0, 38, 24, 6),
+            Box(0, 46, 24, 6),
             columns={"alertname": "Alert", "severity": "Severity", p.MODEL: "Model", p.SERVICE: "Service"},
             empty="Nothing fires.",
         ),
@@ -291,6 +292,49 @@ def _cache() -> list[object]:
             Box(16, 30, 8, 8),
             colors={"saved": "green", "lost": "red"},
             empty=empty,
+        ),
+    ]
+
+
+def _runs(top: int) -> list[object]:
+    """Agents' answers and other runs, in a row of their own."""
+    completed = f'{p.RUN_OUTCOME}="completed"'
+    slow = Query(p.quantile(0.95, semconv.METRIC_RUN_DURATION, only=completed), "p95", exemplars=True)
+    return [
+        chart(
+            "Runs, by how they ended",
+            "Agents, groqscope.run and server spans that ended, per minute. Interrupted: the caller ended it early, as "
+            "when a user speaks into the answer.",
+            [
+                Query(
+                    f"60 * {p.rate(semconv.METRIC_RUN_DURATION, 'count', by=p.RUN_OUTCOME)}",
+                    f"{{{{{p.RUN_OUTCOME}}}}}",
+                )
+            ],
+            PER_MINUTE,
+            Box(0, top, 6, 8),
+            stacked=True,
+            colors={"completed": "green", "failed": "red", "interrupted": "yellow"},
+            empty="No run ended in this time.",
+        ),
+        chart(
+            "Duration of runs, p95",
+            "From the start of a run to its end, tools and own code included: 95 of 100 completed runs ended in this "
+            "time. A dot is one run: click it for its trace.",
+            [slow],
+            SECONDS,
+            Box(6, top, 9, 8),
+            empty="No run ended in this time.",
+        ),
+        chart(
+            "Where the time of runs goes",
+            "Seconds a second, by kind: Groq requests, tools, other I/O, the program's own code. Every instant of a "
+            "run is in exactly one; of what runs at the same time, the one that the run waits for.",
+            [Query(p.rate(semconv.METRIC_RUN_PART, "sum", by=p.RUN_PART), f"{{{{{p.RUN_PART}}}}}")],
+            "short",
+            Box(15, top, 9, 8),
+            stacked=True,
+            empty="No run ended in this time.",
         ),
     ]
 

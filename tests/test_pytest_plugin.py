@@ -174,3 +174,28 @@ def test_async(sim, groqscope_records):
 """)
 
     result.assert_outcomes(passed=1)
+
+
+def test_budgets_on_runs(outcomes):
+    """Runs are seen with no tracer provider set, and held against their budgets."""
+    result = outcomes("""
+import groqscope
+
+@pytest.mark.groq_budget("run.requests < 3", "run.duration < 30s", "run.failed < 1", "requests < 3")
+def test_kept(client):
+    with groqscope.run("answer"):
+        ask(client), ask(client)
+
+@pytest.mark.groq_budget("run.requests < 2", "run.duration.max < 1ms")
+def test_over(client):
+    with groqscope.run("answer"):
+        ask(client), ask(client)
+
+@pytest.mark.groq_budget("run.requests < 2")
+def test_none(client):
+    ask(client)
+""")
+
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(["*groq_budget over: run.requests < 2, measured 2 in 1 run*"])
+    result.stdout.fnmatch_lines(["*groq_budget inconclusive: run.requests < 2, measured nothing in 0 runs*"])

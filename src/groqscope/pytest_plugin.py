@@ -7,18 +7,23 @@
     @pytest.mark.groq_budget("ttfc.max < 800ms", "cost.sum < 0.01usd", "errors < 1")
     def test_agent(): ...
 
-Requests are observed in the process, without any exporter. A budget that is inconclusive (no request was made, or too
-few for the percentile) fails too, and says so.
+    @pytest.mark.groq_budget("run.duration.max < 8s", "run.cost < 0.02usd", "run.requests < 6")
+    def test_answer(): ...
+
+Requests are observed in the process, without any exporter; runs by the spans of the global tracer provider, for which
+the plugin sets OpenTelemetry's own when the program has set none. A budget that is inconclusive (no request or run was
+made, or too few for the percentile) fails too, and says so.
 """
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 if TYPE_CHECKING:
     from groqscope.audit import Audit, BudgetResult, Budgets
+    from groqscope.runs import Run
     from groqscope.timeline import RequestRecord
 
 MARK: Final = "groq_budget"
@@ -71,14 +76,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     if not marks:
         return (yield)
     measured = [_of_mark(mark) for mark in marks]
-    with captured() as records:
+    of_runs = any(budgets.measure_runs for budgets in measured)
+    with captured_runs() if of_runs else nullcontext(list["Run"]()) as runs, captured() as records:
         result = yield
     for budgets in measured:
         _add(budgets, records)
+        for run in runs:
+            budgets.add_run(run)
     kept = [one for budgets in measured for one in budgets.results()]
     broken = [one for one in kept if one.verdict in {"over", "inconclusive"}]
     if broken:
-        pytest.fail("\n".join(_line(one, len(records)) for one in broken), pytrace=False)
+        pytest.fail("\n".join(_line(one, len(records), len(runs)) for one in broken), pytrace=False)
     return result
 
 
@@ -111,6 +119,29 @@ def _add(budgets: "Budgets", records: CapturedRecords) -> None:
         budgets.add(record)
 
 
+@contextmanager
+def captured_runs() -> Generator[list["Run"]]:
+    """Collect the runs that end while the block runs; those of the last moment are in the list when it has ended."""
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from groqscope.telemetry import observer_of
+
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+    runs: list[Run] = []
+    provider: Any = trace.get_tracer_provider()
+    if not hasattr(provider, "add_span_processor"):  # another implementation's: nothing is seen, and the budget says so
+        yield runs
+        return
+    observer = observer_of(provider, lambda run, _: runs.append(run))
+    try:
+        yield runs
+        observer.force_flush()
+    finally:
+        observer.on_run = None
+
+
 def _of_mark(mark: pytest.Mark) -> "Budgets":
     from groqscope.audit import AuditError
 
@@ -132,11 +163,12 @@ def _parsed(budgets: tuple[str, ...], goodput: tuple[str, ...]) -> "Budgets":
     return parse_budgets(budgets, goodput, source=MARK, goodput_source="goodput") or Budgets()
 
 
-def _line(result: "BudgetResult", requests: int) -> str:
+def _line(result: "BudgetResult", requests: int, runs: int) -> str:
     """Return a message that starts with what is wrong: pytest's summary shows only the start of its first line."""
     from groqscope.audit.formatting import in_unit
 
     measured = "nothing" if result.measured is None else in_unit(result.measured, result.unit)
-    of = f"{requests} request{'' if requests == 1 else 's'}"
+    number, noun = (runs, "run") if result.of_runs else (requests, "request")
+    of = f"{number} {noun}{'' if number == 1 else 's'}"
     note = f" ({result.note})" if result.note else ""
     return f"{MARK} {result.verdict}: {result.expression}, measured {measured} in {of}{note}"

@@ -83,6 +83,10 @@ SESSION_ID: Final = "session.id"
 USER_ID: Final = "user.id"
 RUN_NAME: Final = "groqscope.run.name"
 RUN_INTERRUPTED: Final = "groqscope.run.interrupted"
+RUN_OUTCOME: Final = "groqscope.run.outcome"
+"""`completed`, `failed` or `interrupted`."""
+RUN_PART: Final = "groqscope.run.part"
+"""`model`, `tool`, `retrieval`, `io`, `own` or `idle`."""
 TAG_PREFIX: Final = "groqscope.tag."
 """Before the name of a tag, whose value is the user's."""
 TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
@@ -390,6 +394,7 @@ DURATION_BUCKETS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56,
 TOKEN_BUCKETS: Final = tuple(float(4**i) for i in range(14))
 SERVER_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 CHUNK_BUCKETS: Final = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12)
+RUN_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 
 _COMMON: Final = (OPERATION_NAME, PROVIDER_NAME, REQUEST_MODEL, RESPONSE_MODEL, SERVER_ADDRESS, SERVER_PORT)
 
@@ -415,10 +420,13 @@ METRIC_CACHE_TOKENS: Final = Metric("groqscope.cache.tokens", "counter", "{token
 METRIC_CACHE_MISSES: Final = Metric("groqscope.cache.misses", "counter", "{request}", "Calls of which less was cached than could be, by reason; `message` is any of them", (*_COMMON, CACHE_MISS))
 METRIC_CACHE_SAVED: Final = Metric("groqscope.cache.saved", "counter", "USD", "What cached tokens cost less", _COMMON)
 METRIC_CACHE_LOST: Final = Metric("groqscope.cache.lost", "counter", "USD", "What missed tokens would have cost less", _COMMON)
+METRIC_RUN_DURATION: Final = Metric("groqscope.run.duration", "histogram", "s", "Duration of a run, by how it ended", (RUN_OUTCOME,), RUN_BUCKETS)
+METRIC_RUN_PART: Final = Metric("groqscope.run.part.time", "histogram", "s", "Time of a run in one kind of part; the parts of a run add up to its duration", (RUN_PART,), RUN_BUCKETS)
 METRIC_INTERNAL_ERRORS: Final = Metric("groqscope.internal_errors", "counter", "{error}", "Failures of groqscope itself, by hook", (HOOK,))
 
 METRICS: Final = (
     METRIC_DURATION, METRIC_TTFC, METRIC_TPOC, METRIC_TPOT, METRIC_CALLER_DELAY, METRIC_TOKENS, METRIC_QUEUE, METRIC_PROMPT, METRIC_COMPLETION,
     METRIC_RATELIMIT, METRIC_RATELIMIT_LIMIT, METRIC_RATELIMIT_RESET, METRIC_PHASE, METRIC_ASSEMBLY, METRIC_ATTEMPTS,
-    METRIC_OUTCOMES, METRIC_ACTIVE, METRIC_COST, METRIC_CACHE_TOKENS, METRIC_CACHE_MISSES, METRIC_CACHE_SAVED, METRIC_CACHE_LOST, METRIC_INTERNAL_ERRORS,
+    METRIC_OUTCOMES, METRIC_ACTIVE, METRIC_COST, METRIC_CACHE_TOKENS, METRIC_CACHE_MISSES, METRIC_CACHE_SAVED, METRIC_CACHE_LOST, METRIC_RUN_DURATION, METRIC_RUN_PART,
+    METRIC_INTERNAL_ERRORS,
 )  # fmt: skip

@@ -149,7 +149,14 @@ def test_counts_agree_from_end_to_end(stack: Stack, seeded: Any):
 
 
 @pytest.mark.parametrize(
-    "metric", [semconv.METRIC_DURATION, semconv.METRIC_TTFC, semconv.METRIC_TPOC, semconv.METRIC_PHASE]
+    "metric",
+    [
+        semconv.METRIC_DURATION,
+        semconv.METRIC_TTFC,
+        semconv.METRIC_TPOC,
+        semconv.METRIC_PHASE,
+        semconv.METRIC_RUN_DURATION,
+    ],
 )
 def test_exemplars_lead_to_traces(metric: semconv.Metric, stack: Stack, seeded: Any):
     """The trace that an exemplar of a latency metric names is in Tempo."""

@@ -24,7 +24,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.trace import Span, set_span_in_context
 
+from groqscope import semconv
+from groqscope.runs import TraceSpan, run_of
 from groqscope.telemetry import Telemetry, price
 from groqscope.timeline import Channel, EndFacts, RateLimits, RequestFacts, RequestRecord, Timeline, Usage
 
@@ -405,6 +408,41 @@ class Process:
         self.telemetry.end(begun, ended, [])
         return ended
 
+    def run(self, span: Span, record: RequestRecord) -> None:
+        """Record the metrics of a run that asked once, and then searched for as long again."""
+        start, length = record.start_unix_ns, record.duration_ns
+        trace_id = record.trace_id or ""
+        failed = record.outcome == "error"
+        run = run_of(
+            [
+                TraceSpan(
+                    trace_id=trace_id,
+                    span_id="run",
+                    name="answer",
+                    start_unix_ns=start - 5 * MS,
+                    end_unix_ns=start + 2 * length,
+                    failed=failed,
+                ),
+                TraceSpan(
+                    trace_id=trace_id,
+                    span_id=record.span_id or "",
+                    parent_id="run",
+                    start_unix_ns=start,
+                    end_unix_ns=start + length,
+                    record=record,
+                ),
+                TraceSpan(
+                    trace_id=trace_id,
+                    span_id="tool",
+                    parent_id="run",
+                    start_unix_ns=start + length,
+                    end_unix_ns=start + 2 * length,
+                    attributes={semconv.OPERATION_NAME: semconv.EXECUTE_TOOL, semconv.TOOL_NAME: "search"},
+                ),
+            ]
+        )
+        self.telemetry.metrics.record_run(run, set_span_in_context(span))
+
     def metrics(self, now_unix_ns: int) -> bytes:
         """Return what was measured so far, as OTLP of that moment; a series starts in the step that shows it first."""
         data = self._reader.get_metrics_data()
@@ -518,6 +556,8 @@ def send(post: Post, *, end_unix_s: float | None = None, minutes: float = 60, se
         def end() -> None:
             process.telemetry.end(begun, record, gaps)
             sent.ended.append(record)
+            if len(sent.ended) % 4 == 0:
+                process.run(begun.span, record)
 
         plan(at + record.duration_ns / 1e9, end)
 

@@ -14,11 +14,13 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from support.both import Mode, both, each_mode
 from support.callers import stream, whole
 from support.full_records import ordinary_record
+from support.runs import request
 from support.scope import ASK, MODEL, STREAM, Exported, Wire, sse
 from support.timed import simulated_client
 
 from groqscope import record_of, semconv
 from groqscope.instrument import flush
+from groqscope.runs import run_of
 from groqscope.simulator import Answer, Delays, Failure, Simulator, ToolCall, Usage
 from groqscope.telemetry.metrics import MAX_VALUES, shared_metrics
 
@@ -52,6 +54,7 @@ def test_every_metric_as_declared(mode: Mode, exported: Exported) -> None:
     miss = {"cache_miss": "message[2]", "cache_missed_tokens": 256, "cache_saved": 0.1, "cache_lost": 0.2}
     missed = replace(ordinary_record(), **miss)
     shared_metrics(exported.meter_provider).record(missed, [], Context())
+    shared_metrics(exported.meter_provider).record_run(run_of([request("r", 1, receive=100)]), Context())
     flush()
     data = exported.reader.get_metrics_data()
     assert data is not None

@@ -331,7 +331,7 @@ def _statistic(budget: Budget, tally: _Tally) -> tuple[float | None, int, str]:
         return (
             None,
             0,
-            "; ".join([f"no {noun} has {budget.measure}", *notes]) if tally.seen else f"no {noun} to measure",
+            "; ".join([f"no {noun} has {budget.measure}", *notes]),
         )
     if statistic.startswith("p"):
         quantile = float(statistic[1:]) / 100

@@ -10,6 +10,7 @@ from opentelemetry import _logs, metrics, trace
 
 from groqscope import semconv
 from groqscope.configuration.environment import Environment
+from groqscope.telemetry import run_metrics
 
 VARIABLE: Final = "OTEL_CONFIG_FILE"
 
@@ -34,6 +35,9 @@ def configure(environment: Environment) -> bool | None:
         except Exception as error:  # noqa: BLE001 - the file may ask for anything that this version lacks
             why = " ".join(str(error).split()) or type(error).__name__
         else:
+            provider: Any = trace.get_tracer_provider()
+            if not told.disabled and hasattr(provider, "add_span_processor"):
+                provider.add_span_processor(run_metrics())
             return not told.disabled
     environment.note(VARIABLE, path, f"{why}; the other OTEL_* variables are used instead")
     return None

@@ -13,6 +13,7 @@ from groqscope import semconv
 from groqscope.configuration import pipelines
 from groqscope.configuration.scrubbing import scrubbing as scrubbing_options
 from groqscope.configuration.settings import Settings
+from groqscope.telemetry import run_metrics
 
 _ENDPOINTS: Final = (
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -26,7 +27,7 @@ def configure(
     settings: Settings, service_name: str | None, scrubbing: ScrubbingOptions | Literal[False] | None
 ) -> tuple[bool, str | None]:
     """Set up logfire's providers; return whether they also send to logfire's cloud, and the service's name."""
-    processors = pipelines.span_processors(settings)
+    processors = [*pipelines.span_processors(settings), run_metrics()]
     readers = pipelines.metric_readers(settings)
     logs = pipelines.log_processors(settings)
     with settings.environment.presented(hidden=_ENDPOINTS):  # with an endpoint, logfire would add its own exporters

@@ -1,11 +1,17 @@
 """A record as OpenTelemetry spans and metrics, its cost, and, only when asked for, its content."""
 
+from typing import TYPE_CHECKING
+
+from groqscope import _lazy
 from groqscope.telemetry.background import worker
 from groqscope.telemetry.content import Content, ContentPolicy
 from groqscope.telemetry.cost import cached_discount, price
 from groqscope.telemetry.run_scope import run
 from groqscope.telemetry.spans import disown
 from groqscope.telemetry.telemetry import Begun, Telemetry, shared_telemetry
+
+if TYPE_CHECKING:
+    from groqscope.telemetry.run_observer import observer_of, run_metrics
 
 __all__ = [
     "Begun",
@@ -14,8 +20,13 @@ __all__ = [
     "Telemetry",
     "cached_discount",
     "disown",
+    "observer_of",
     "price",
     "run",
+    "run_metrics",
     "shared_telemetry",
     "worker",
 ]
+
+# They need OpenTelemetry's SDK, which a program that only asks Groq does not load.
+__getattr__, __dir__ = _lazy.attach(__name__, {"observer_of": "run_observer", "run_metrics": "run_observer"})

@@ -21,6 +21,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observa
 
 from groqscope import _fork, semconv
 from groqscope._version import __version__
+from groqscope.runs import PART_KINDS, Run
 from groqscope.semconv import Metric
 from groqscope.telemetry.background import worker
 from groqscope.timeline import RateLimits, RequestRecord
@@ -37,6 +38,14 @@ _LABELS: Final[dict[str, Callable[[RequestRecord], str | None]]] = {
     semconv.CONVERSATION_ID: attrgetter("conversation"),
     semconv.USER_ID: attrgetter("user"),
 }
+
+_RUN_LABELS: Final[dict[str, Callable[[Run], str | None]]] = {
+    semconv.RUN_NAME: attrgetter("name"),
+    semconv.AGENT_NAME: attrgetter("agent"),
+    semconv.CONVERSATION_ID: attrgetter("conversation"),
+    semconv.USER_ID: attrgetter("user"),
+}
+"""The same of a run."""
 
 MetricAttributes = dict[str, str | int]
 _Key = tuple[tuple[str, str | int], ...]
@@ -72,6 +81,7 @@ class Metrics:
         self._values: dict[str, set[str]] = {}
         self._lock = threading.Lock()
         self._labels = _labels()
+        self._run_labels = {name: _RUN_LABELS[name] if name in _RUN_LABELS else _run_tag(name) for name in self._labels}
         self._histograms: dict[str, Any] = {}
         self._counters: dict[str, Any] = {}
         _all.add(self)
@@ -206,6 +216,22 @@ class Metrics:
             if usd is not None:
                 self._count(metric, usd, base)
 
+    def record_run(self, run: Run, context: Context) -> None:
+        """Record the metrics of a run that has ended."""
+        base: MetricAttributes = {}
+        for name, get in self._run_labels.items():
+            value = get(run)
+            if value is not None:
+                base[name] = self._bounded(name, value)
+        outcome = "interrupted" if run.interrupted else "failed" if run.failed else "completed"
+        duration = self._histograms[semconv.METRIC_RUN_DURATION.name]
+        duration.record(run.duration_ns / 1e9, {**base, semconv.RUN_OUTCOME: outcome}, context)
+        part = self._histograms[semconv.METRIC_RUN_PART.name]
+        for kind in PART_KINDS:
+            length = run.time_in(kind)
+            if length:
+                part.record(length / 1e9, {**base, semconv.RUN_PART: kind}, context)
+
     def _gaps(self, gaps: list[int], base: MetricAttributes, context: Context) -> None:
         """Record the gaps of a stream; only the longest, the one worth looking at, has an exemplar."""
         histogram = self._histograms[semconv.METRIC_TPOC.name]
@@ -267,6 +293,11 @@ def _labels() -> dict[str, Callable[[RequestRecord], str | None]]:
     asked = [name.strip() for name in os.environ.get(LABELS_VARIABLE, "").split(",")]
     tags = [name for name in asked if name.startswith(semconv.TAG_PREFIX)]
     return {name: _LABELS[name] for name in asked if name in _LABELS} | {name: _tag(name) for name in tags}
+
+
+def _run_tag(name: str) -> Callable[[Run], str | None]:
+    tag = name.removeprefix(semconv.TAG_PREFIX)
+    return lambda run: run.tags.get(tag)
 
 
 def _tag(name: str) -> Callable[[RequestRecord], str | None]:

@@ -1,0 +1,213 @@
+"""Runs as they end in the process: told once each, with everything they hold, and their metrics."""
+
+import gc
+import os
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from support.scope import ASK, COMPLETION, Wire, groq_client
+
+import groqscope
+from groqscope.runs import Run
+from groqscope.telemetry import metrics, observer_of, run_metrics, run_observer, worker
+
+AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}
+SEARCH = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+
+
+class Program:
+    """A program whose spans are observed."""
+
+    def __init__(self) -> None:
+        self.provider = TracerProvider(shutdown_on_exit=False)
+        self._runs: list[Run] = []
+        self.observer = observer_of(self.provider, lambda run, _: self._runs.append(run))
+        self.tracer = self.provider.get_tracer("program")
+        wire = Wire(lambda _: httpx.Response(200, json=COMPLETION))
+        self.client = groqscope.instrument(groq_client("sync", http={"transport": wire}), tracer_provider=self.provider)
+
+    def ask(self) -> None:
+        self.client.chat.completions.create(**ASK)
+
+    def run(self, name: str, **options: Any) -> Any:
+        return groqscope.run(name, tracer_provider=self.provider, **options)
+
+    @property
+    def runs(self) -> list[Run]:
+        worker.drain()
+        return self._runs
+
+
+@pytest.fixture
+def program() -> Iterator[Program]:
+    made = Program()
+    yield made
+    made.provider.shutdown()
+
+
+def test_a_run(program: Program) -> None:
+    """A run is told when it has ended, with its tools, requests and tags."""
+    with program.run("answer", tags={"feature": "chat"}):
+        program.ask()
+        with program.tracer.start_as_current_span("execute_tool search", attributes=SEARCH):
+            pass
+        program.ask()
+
+    (run,) = program.runs
+    assert (run.name, run.tags, len(run.requests)) == ("answer", {"feature": "chat"}, 2)
+    assert [tool.name for tool in run.tools] == ["search"]
+    assert run.requests[0].phases.total() == run.requests[0].duration_ns
+    assert sum(segment.length_ns for segment in run.segments) == run.duration_ns
+    assert not run.missing
+
+
+def test_the_outermost(program: Program) -> None:
+    """An agent inside a run is a part of it; agents one after the other in a trace are runs of their own."""
+    with program.run("answer"), program.tracer.start_as_current_span("invoke_agent", attributes=AGENT):
+        program.ask()
+    with program.tracer.start_as_current_span("POST /chat"):
+        for _ in range(2):
+            with program.tracer.start_as_current_span("invoke_agent planner", attributes=AGENT):
+                program.ask()
+            assert program.runs
+
+    assert [run.name for run in program.runs] == ["answer", "invoke_agent planner", "invoke_agent planner"]
+
+
+def test_a_trace_without_a_mark(program: Program) -> None:
+    """A server's span with requests is a run; a request alone is none, and neither is a trace without one."""
+    with program.tracer.start_as_current_span("POST /chat"):
+        program.ask()
+    program.ask()
+    with program.tracer.start_as_current_span("GET /health"):
+        pass
+
+    assert [run.name for run in program.runs] == ["POST /chat"]
+
+
+def test_nothing_stays(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of open traces is bounded, and nothing is kept of those that ended."""
+    monkeypatch.setattr(run_observer, "MAX_TRACES", 2)
+    open_spans = [program.tracer.start_span("open", context=trace.Context()) for _ in range(3)]
+    with program.run("not kept"):
+        program.ask()
+    for span in open_spans:
+        span.end()
+    monkeypatch.setattr(run_observer, "MAX_SPANS", 3)
+    with program.run("too long"):
+        for _ in range(5):
+            program.ask()
+
+    assert program.runs == []
+    assert program.observer._traces == {}
+    assert program.observer._kept == 0
+
+
+def test_after_a_fork(program: Program) -> None:
+    """A child process has no open trace of its parent's."""
+    with program.run("answer"):
+        child = os.fork()
+        if not child:
+            os._exit(0 if not program.observer._traces else 1)
+        _, status = os.waitpid(child, 0)
+        program.ask()
+
+    assert status == 0
+    assert len(program.runs) == 1
+
+
+@pytest.mark.injects_failure
+def test_a_failure_of_ours(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in here costs the run, and nothing of the program's."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(run_observer.RunObserver, "_started", broken)
+    monkeypatch.setattr(run_observer.RunObserver, "_ended", broken)
+    with program.run("answer"):
+        program.ask()
+
+    assert program.runs == []
+
+
+def test_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Duration by outcome and parts by kind, which add up, with exemplars; labels only by name, and capped."""
+    monkeypatch.setenv("GROQSCOPE_METRIC_ATTRIBUTES", "groqscope.run.name, groqscope.tag.feature")
+    monkeypatch.setenv("OTEL_METRICS_EXEMPLAR_FILTER", "trace_based")
+    monkeypatch.setattr(metrics, "MAX_VALUES", 3)
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    program = Program()
+    program.provider.add_span_processor(run_metrics(meters))
+    with program.run("answer", user="u-1", conversation="c-1", tags={"feature": "chat", "other": "x"}):
+        program.ask()
+    for number in range(5):
+        with program.run(f"run {number}"):
+            program.ask()
+    interrupted = program.run("answer")
+    with interrupted:
+        program.ask()
+        interrupted.__exit__(KeyboardInterrupt, None, None)
+    worker.drain()
+
+    points = measured(reader)
+    durations = points["groqscope.run.duration"]
+    first = next(point for point in durations if point.attributes.get("groqscope.tag.feature") == "chat")
+    assert first.attributes == {
+        "groqscope.run.name": "answer",
+        "groqscope.tag.feature": "chat",
+        "groqscope.run.outcome": "completed",
+    }
+    assert first.exemplars[0].trace_id == int(program.runs[0].trace_id, 16)
+    assert first.exemplars[0].span_id == int(program.runs[0].span_id or "0", 16)
+    assert {point.attributes["groqscope.run.outcome"] for point in durations} == {"completed", "interrupted"}
+    assert len({point.attributes["groqscope.run.name"] for point in durations}) == 3 + 1
+    parts = [point for point in points["groqscope.run.part.time"] if "groqscope.tag.feature" in point.attributes]
+    assert {point.attributes["groqscope.run.part"] for point in parts} == {"model", "own"}
+    assert sum(point.sum for point in parts) == pytest.approx(first.sum)
+    program.provider.shutdown()
+    meters.shutdown()
+
+
+def test_without_being_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name, user, conversation or tag is a label of a metric unless it was named."""
+    monkeypatch.delenv("GROQSCOPE_METRIC_ATTRIBUTES", raising=False)
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    program = Program()
+    program.provider.add_span_processor(run_metrics(meters))
+    with program.run("answer", user="u-1", conversation="c-1", tags={"feature": "chat"}):
+        program.ask()
+    worker.drain()
+
+    names = {name for points in measured(reader).values() for point in points for name in point.attributes}
+    assert names == {"groqscope.run.outcome", "groqscope.run.part"}
+    program.provider.shutdown()
+    meters.shutdown()
+
+
+def measured(reader: InMemoryMetricReader) -> dict[str, list[Any]]:
+    data: Any = reader.get_metrics_data()
+    metrics = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics]
+    return {
+        metric.name: list(metric.data.data_points) for metric in metrics if metric.name.startswith("groqscope.run.")
+    }
+
+
+def test_a_provider_is_not_kept() -> None:
+    """The observer of a provider goes with it."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    observer_of(provider, lambda *_: None)
+    gone = weakref.ref(provider)
+    del provider
+    gc.collect()
+
+    assert gone() is None
