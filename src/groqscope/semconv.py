@@ -231,6 +231,8 @@ FIELDS: Final[tuple[Attribute, ...]] = (
     _a("groqscope.usage_deltas.dropped", "int", "usage_deltas_dropped", "Usage deltas beyond the room kept for them"),
     _a("groqscope.usage.output_tokens.estimate", "int", "output_tokens_estimate", "Estimate from content and reasoning chunks, only when usage never came", "{token}"),
     _a(COST, "double", "cost", "US dollars by genai-prices; absent when price or usage is unknown", "USD"),
+    _a("groqscope.cost.source", "string", "cost_source", "Where the price is from, with its version"),
+    _a("groqscope.cost.estimate", "double", "cost_estimate", "An estimate of what may be billed beside `operation.cost`: answers left before their usage came, attempts that broke off after they were sent, tools that Groq ran", "USD"),
     _a(CACHE_MISS, "string", "cache_miss", "Why less of the prompt was cached than could be: the first part that changed (`tools`, `system`, `message[2]`, …), `model`, `expired`, `too short` or `provider`"),
     _a("groqscope.cache.missed_tokens", "int", "cache_missed_tokens", "Prompt tokens that would have been cached, estimated", "{token}"),
     _a("groqscope.cache.last_used", "double", "cache_last_used_ns", "How long before the request was issued what expired was last used", "s"),

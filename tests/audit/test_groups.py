@@ -15,7 +15,7 @@ from support.traffic import traffic
 
 from groqscope.audit import MemorySource, Query, Records, overview
 from groqscope.audit.errors import AuditError
-from groqscope.audit.fields import find
+from groqscope.audit.fields import find, groupable
 from groqscope.audit.groups import MAX_GROUPS, Grouping
 from groqscope.audit.model import Groups
 from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Look, MarkdownRenderer, TerminalRenderer
@@ -197,3 +197,41 @@ def test_drawn():
     assert "20 more" in MarkdownRenderer().render(audit, "groups")
     assert len(CsvRenderer().render(audit, "groups").splitlines()) == 61
     assert json.loads(JsonRenderer().render(audit, "groups"))["kind"] == "groups"
+
+
+@given(
+    requests=st.lists(
+        st.tuples(st.sampled_from([None, "search", "chat"]), st.one_of(st.none(), st.floats(0, 10))), max_size=40
+    ),
+    by=st.sampled_from(["model", "service", "tag.feature", "model,service,tag.feature", "tag.feature, model"]),
+)
+def test_dollars_by_any_fields_sum_to_the_total_exactly(
+    requests: list[tuple[str | None, float | None]], by: str
+) -> None:
+    """Decimals written out, added up, and compared: no cent is lost, and requests without a cost are counted."""
+    records = [
+        replace(tagged(number, feature, cost=cost), cost_estimate=cost, cache_saved=cost, cache_lost=cost)
+        for number, (feature, cost) in enumerate(requests)
+    ]
+    grouping = Grouping(groupable(by))
+    for record in records:
+        grouping.add(record)
+    found = grouping.result()
+
+    for name in ("cost", "cost_estimate", "cache_saved", "cache_lost"):
+        parts = [getattr(group, name) for group in found.groups]
+        total = getattr(found.total, name)
+        assert sum(round(part * 10**12) for part in parts if part is not None) == round((total or 0) * 10**12)
+        assert (total is None) == all(part is None for part in parts)
+    unknown = sum(cost is None for _, cost in requests)
+    assert found.total.cost_unknown == unknown == sum(group.cost_unknown for group in found.groups)
+
+
+def test_several_fields_are_grouped_by_together() -> None:
+    """What one of them lacks is said; one that cannot be grouped by is refused."""
+    records = [tagged(1, "search"), tagged(3, None), tagged(2, "search")]
+    found = overview(Records(MemorySource(records), Query(by="model,tag.feature"))).groups
+    assert found is not None
+    assert {group.value for group in found.groups} == {"a, search", "a, (none)", "b, search"}
+    with pytest.raises(AuditError, match="nothing can be grouped"):
+        Query(by="model,duration")

@@ -11,8 +11,8 @@ from support.scope import Exported
 
 from groqscope.simulator import Answer, Simulator
 from groqscope.simulator import Usage as Told
-from groqscope.telemetry import cost, price
-from groqscope.timeline import ModelUsage, Usage
+from groqscope.telemetry import cached_discount, cost, price, price_of_audio, price_of_tools
+from groqscope.timeline import ExecutedTool, ModelUsage, Usage
 
 KNOWN = (
     "llama-3.3-70b-versatile",
@@ -135,3 +135,51 @@ def test_on_the_record(mode: Mode, sim: Simulator, exported: Exported) -> None:
     (point,) = exported.metrics()["groqscope.cost"]
     assert point.value == pytest.approx(expected)
     assert point.attributes["gen_ai.request.model"] == KNOWN[0]
+
+
+GPT = "openai/gpt-oss-120b"
+TOKENS = Usage(input_tokens=1_000, output_tokens=100, cached_tokens=512)
+
+
+def test_a_tier_has_the_price_that_groq_states() -> None:
+    """Flex as on demand; a batch half, for cached tokens too; what is agreed with a customer is not known."""
+    listed = price((GPT,), TOKENS)
+    assert listed is not None
+    for tier in (None, "on_demand", "flex", "auto"):
+        assert price((GPT,), TOKENS, tier=tier) == listed
+    uncached = price((GPT,), Usage(input_tokens=1_000, output_tokens=100))
+    assert uncached is not None
+    assert price((GPT,), TOKENS, tier="batch") == uncached / 2
+    assert price((GPT,), TOKENS, tier="performance") is None
+    assert price((GPT,), TOKENS, tier="one of tomorrow") is None
+
+
+def test_what_caching_saves() -> None:
+    """Half of the input's price; nothing in a batch, and not known of a model without a price for cached tokens."""
+    assert cached_discount((GPT,), 1_000) == pytest.approx(0.075e-3)
+    assert cached_discount((GPT,), 0) == 0
+    assert cached_discount((GPT,), None) is None
+    assert cached_discount((GPT,), 1_000, tier="batch") is None
+    assert cached_discount(("llama-3.3-70b-versatile",), 1_000) is None
+    assert cached_discount(("nobodys-model",), 1_000) is None
+
+
+def test_audio_is_billed_by_the_second_and_speech_by_the_character() -> None:
+    """Ten seconds at least; a model that is billed by tokens has no price here."""
+    assert price_of_audio(("whisper-large-v3-turbo",), seconds=3_600.0) == pytest.approx(0.04)
+    assert price_of_audio(("whisper-large-v3-turbo",), seconds=2.5) == pytest.approx(0.04 / 360)
+    assert price_of_audio(("canopylabs/orpheus-v1-english",), characters=1_000_000) == pytest.approx(22)
+    assert price_of_audio((None, "whisper-large-v3"), seconds=1_800.0) == pytest.approx(0.0555)
+    assert price_of_audio((GPT,), seconds=60.0) is None
+    assert price_of_audio(("nobodys-model",), seconds=60.0) is None
+    assert price_of_audio(("whisper-large-v3",)) is None
+
+
+def test_tools_that_groq_ran_have_a_price_by_call_or_by_time() -> None:
+    """One without a price makes the sum unknown."""
+    search = ExecutedTool(index=0, type="search")
+    code = ExecutedTool(index=1, type="python", duration_ns=1_800 * 10**9)
+    assert price_of_tools([]) == 0
+    assert price_of_tools([search, search, code]) == pytest.approx(0.1)
+    assert price_of_tools([search, ExecutedTool(index=0, type="python")]) is None
+    assert price_of_tools([ExecutedTool(index=0, type="wolfram_alpha")]) is None

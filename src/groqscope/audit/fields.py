@@ -223,15 +223,29 @@ def numeric(name: str) -> Field:
 
 
 def groupable(name: str) -> Field:
-    """Return the field of that name, which must have one value a request that many requests share.
+    """Return the field of that name, which must have one value a request that many share; with commas, several in one.
 
     Raises:
         UnknownField: there is none, or it is a list of texts or a time.
     """
+    if "," in name:
+        return _together([groupable(part.strip()) for part in name.split(",")])
     found = find(name)
     if found.kind not in {"text", "flag"}:
         raise UnknownField(f"{name!r} is {_KIND_WORDS.get(found.kind, 'a number')}, by which nothing can be grouped")
     return found
+
+
+def _together(fields: list[Field]) -> Field:
+    """Return a field whose value is those of several, `None` where none of them is known."""
+
+    def get(record: RequestRecord) -> Value:
+        values = [field.get(record) for field in fields]
+        if all(value is None for value in values):
+            return None
+        return ", ".join("(none)" if value is None else str(value) for value in values)
+
+    return Field(",".join(field.name for field in fields), "text", "1", "Several fields together", get)
 
 
 _KIND_WORDS: Final[dict[Any, str]] = {"text": "text", "texts": "a list of texts", "flag": "yes or no", "time": "a time"}

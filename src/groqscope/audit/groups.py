@@ -18,7 +18,7 @@ MAX_GROUPS: Final = 10_000
 """Values that have a group of their own; those that come later share one."""
 _EXACT: Final = 10_000
 """Durations of a group up to which its quantiles are exact."""
-_PICO: Final = 10**12
+PICO: Final = 10**12
 """Cost is summed in millionths of a millionth of a dollar: whole numbers, whose sum does not depend on the order."""
 _COUNTS: Final = (
     "requests",
@@ -31,7 +31,7 @@ _COUNTS: Final = (
     "usage_unknown",
     "cost_unknown",
 )
-_DOLLARS: Final = ("cost", "cache_saved", "cache_lost")
+_DOLLARS: Final = ("cost", "cost_estimate", "cache_saved", "cache_lost")
 
 
 class _Tally:
@@ -59,7 +59,7 @@ class _Tally:
         for name in _DOLLARS:
             usd: float | None = getattr(record, name)
             if usd is not None:
-                self.pico_usd[name] += round(usd * _PICO)
+                self.pico_usd[name] += round(usd * PICO)
 
     def merge(self, other: "_Tally") -> None:
         """Add what was counted elsewhere."""
@@ -71,7 +71,7 @@ class _Tally:
     def group(self, value: str | None) -> Group:
         """Return what reports show."""
         counts: dict[str, Any] = {name: self.counts[name] for name in _COUNTS}
-        dollars: dict[str, Any] = {name: self.pico_usd[name] / _PICO for name in _DOLLARS if name in self.pico_usd}
+        dollars: dict[str, Any] = {name: self.pico_usd[name] / PICO for name in _DOLLARS if name in self.pico_usd}
         return Group(value=value, runs=self.runs, duration=self.duration.distribution("ns"), **counts, **dollars)
 
 
@@ -169,7 +169,7 @@ def sum_of(groups: Iterable[Group]) -> Group:
     several = list(groups)
     counts: dict[str, Any] = {name: sum(getattr(one, name) for one in several) for name in (*_COUNTS, "runs")}
     for name in _DOLLARS:
-        known = [round(usd * _PICO) for usd in (getattr(one, name) for one in several) if usd is not None]
-        counts[name] = sum(known) / _PICO if known else None
+        known = [round(usd * PICO) for usd in (getattr(one, name) for one in several) if usd is not None]
+        counts[name] = sum(known) / PICO if known else None
     duration = Distribution(unit="ns", n=sum(one.duration.n for one in several))
     return replace(several[0], value=None, duration=duration, **counts)

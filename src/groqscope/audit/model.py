@@ -94,6 +94,8 @@ class ModelSummary:
     """US dollars over the requests whose cost is known; `None` when none is."""
     cost_unknown: int = 0
     """Requests whose cost is not known: not in `cost`."""
+    cost_estimate: float | None = None
+    """US dollars that may be billed beside `cost`, estimated; `None` where there is nothing to estimate."""
     tool_calls: int = 0
     clamped: int = 0
     """Requests whose reported times did not fit and were cut."""
@@ -204,6 +206,8 @@ class Group:
     """US dollars over the requests whose cost is known; `None` when none is."""
     cost_unknown: int = 0
     """Requests whose cost is not known: not in `cost`."""
+    cost_estimate: float | None = None
+    """US dollars that may be billed beside `cost`, estimated; `None` where there is nothing to estimate."""
     cache_saved: float | None = None
     """US dollars that cached tokens cost less; `None` where no request says."""
     cache_lost: float | None = None

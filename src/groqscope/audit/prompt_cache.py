@@ -7,12 +7,11 @@ from typing import Final
 
 from groqscope.audit.baseline import id_of
 from groqscope.audit.formatting import count, money, percent
+from groqscope.audit.groups import PICO
 from groqscope.audit.model import CacheMisses, CacheSummary, PromptCache
 from groqscope.audit.rules import cache_advice, missed_prefill_ns
 from groqscope.timeline import RequestRecord
 
-_PICO: Final = 10**12
-"""Dollars are summed in whole millionths of a millionth, so that the sum does not depend on the order."""
 _EXAMPLES: Final = 3
 _MOSTLY: Final = 0.5
 """Share of a prompt from which its prefill counts as that of a cached one."""
@@ -178,7 +177,7 @@ def _sentence(total: CacheSummary, misses: list[CacheMisses]) -> str:
 
 
 def _added(known: int | None, usd: float | None) -> int | None:
-    return known if usd is None else (known or 0) + round(usd * _PICO)
+    return known if usd is None else (known or 0) + round(usd * PICO)
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
@@ -186,4 +185,4 @@ def _sum(one: int | None, other: int | None) -> int | None:
 
 
 def _dollars(pico: int | None) -> float | None:
-    return None if pico is None else pico / _PICO
+    return None if pico is None else pico / PICO

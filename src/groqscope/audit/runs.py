@@ -15,7 +15,7 @@ from groqscope.audit.errors import AuditError, NoRequests, NotFound
 from groqscope.audit.execution import Watch
 from groqscope.audit.fields import Field
 from groqscope.audit.formatting import count, duration, money, percent
-from groqscope.audit.groups import Grouping
+from groqscope.audit.groups import PICO, Grouping
 from groqscope.audit.model import BudgetResult, Distribution, Groups, Provenance, RequestAudit
 from groqscope.audit.records import MIN_ID, Records, ids_of, one_request
 from groqscope.audit.run_causes import ADVICE, Causes, Lost, RunCause, RunsWhy, SlowRuns
@@ -307,7 +307,7 @@ class _Sums:
         self._heap: list[tuple[float, int, Run]] = []
         self._number = counter()
         self._duration, self._first, self._audio = Values(), Values(), Values()
-        self._cost: float | None = None
+        self._pico_usd: int | None = None
         self._kinds: defaultdict[str, int] = defaultdict(int)
         self._causes, self._slow = Causes(), SlowRuns()
 
@@ -321,7 +321,7 @@ class _Sums:
         self.output_tokens += run.output_tokens or 0
         self.unpriced += run.unpriced
         if run.cost is not None:
-            self._cost = (self._cost or 0.0) + run.cost
+            self._pico_usd = (self._pico_usd or 0) + round(run.cost * PICO)
         self._total_ns += run.duration_ns
         for values, value in (
             (self._duration, None if interrupted else run.duration_ns),
@@ -365,7 +365,7 @@ class _Sums:
             first_audio=self._audio.distribution("ns"),
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
-            cost=self._cost,
+            cost=None if self._pico_usd is None else self._pico_usd / PICO,
             unpriced=self.unpriced,
             kinds=tuple(
                 KindTotal(kind=kind, ns=ns, share=ns / total if total else 0.0)

@@ -61,6 +61,8 @@ class Query:
     @property
     def grouping(self) -> Field | None:
         """The field to group by."""
+        if "," in self.by:
+            return groupable(self.by)
         found = find(self.by)
         return None if found.kind in {"duration", "number"} else found
 

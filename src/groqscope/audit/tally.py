@@ -8,6 +8,7 @@ from typing import Any, Final
 from groqscope.audit.baseline import Rows
 from groqscope.audit.distribution import Values
 from groqscope.audit.fields import FAILED, LEFT, PHASES
+from groqscope.audit.groups import PICO
 from groqscope.audit.model import Distribution, ModelSummary, PhaseTotal, ToolSummary
 from groqscope.audit.verdict import DOING
 from groqscope.audit.why import Causes, group_sentence
@@ -41,7 +42,8 @@ class ModelTally:
         self.counts: Counter[str] = Counter()
         self.error_types: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
-        self.cost: float | None = None
+        self.pico_usd: Counter[str] = Counter()
+        """By name, in whole millionths of a millionth, so that parts add up; one that is not there is unknown."""
         self.measures = {name: Values() for name in _MEASURES}
         self.phases: dict[str, Values] = {}
         self.phased_ns = 0
@@ -89,10 +91,10 @@ class ModelTally:
             counts["output_tokens"] += usage.output_tokens or 0
             counts["cached_tokens"] += usage.cached_tokens or 0
             counts["reasoning_tokens"] += usage.reasoning_tokens or 0
-        if record.cost is None:
-            counts["cost_unknown"] += 1
-        else:
-            self.cost = (self.cost or 0.0) + record.cost
+        counts["cost_unknown"] += record.cost is None
+        for name, usd in (("cost", record.cost), ("cost_estimate", record.cost_estimate)):
+            if usd is not None:
+                self.pico_usd[name] += round(usd * PICO)
 
     def _add_phases(self, record: RequestRecord) -> None:
         known = False
@@ -111,8 +113,7 @@ class ModelTally:
         self.counts.update(other.counts)
         self.error_types.update(other.error_types)
         self.outcomes.update(other.outcomes)
-        if other.cost is not None:
-            self.cost = (self.cost or 0.0) + other.cost
+        self.pico_usd.update(other.pico_usd)
         for name, values in other.measures.items():
             self.measures[name].merge(values)
         for name, values in other.phases.items():
@@ -130,7 +131,8 @@ class ModelTally:
             error_types=tuple(self.error_types.most_common()),
             outcomes=tuple(self.outcomes.most_common()),
             phases=phases,
-            cost=self.cost,
+            cost=self.pico_usd["cost"] / PICO if "cost" in self.pico_usd else None,
+            cost_estimate=self.pico_usd["cost_estimate"] / PICO if "cost_estimate" in self.pico_usd else None,
             verdict=group_sentence(rows, causes, None if biggest is None else (DOING[biggest.name], biggest.share)),
             **counts,
             **measures,

@@ -25,7 +25,16 @@ from groqscope.instrument.http import is_response
 from groqscope.instrument.lifecycle import OpenRequest
 from groqscope.instrument.scope import Scope
 from groqscope.instrument.values import is_code
-from groqscope.telemetry import Begun, Content, cached_discount, disown, price
+from groqscope.telemetry import (
+    Begun,
+    Content,
+    cached_discount,
+    disown,
+    price,
+    price_of_audio,
+    price_of_tools,
+    price_source,
+)
 from groqscope.timeline import EndFacts, Outcome, RateLimits, RequestRecord, ResponseFacts, Timeline, Usage
 
 if TYPE_CHECKING:
@@ -47,6 +56,7 @@ class Recorder(OpenRequest):
     __slots__ = (
         "_asked_by",
         "_chained",
+        "_characters",
         "_headers",
         "_outcome",
         "_prompt",
@@ -84,6 +94,9 @@ class Recorder(OpenRequest):
         self._prompt: prompts.Prompt | None = None
         if scope.cache_doctor and api.content is not None and prompts.memory.caches(request.get("model")):
             self._prompt = self._read_prompt(api.content, body)
+        text = body.get("input") if operation == "speech" else None
+        self._characters = len(text) if isinstance(text, str) else None
+        """Of the text of which speech was asked for."""
         self.adopted = False
         """An instrumented stream reads the response, so its byte stream is not observed as well."""
         self.watched = False
@@ -328,18 +341,37 @@ class Recorder(OpenRequest):
     def _ended(self) -> EndFacts:
         """Return what follows from the whole of the request: what it cost, and what the prompt cache did for it."""
         timeline, usage = self.timeline, self.timeline.usage
-        if self.api.content is None:
-            return {}
-        miss = self._remember(usage) if usage is not None or timeline.generated else None
         found = EndFacts()
-        if usage is not None:
-            found["cost"] = price(timeline.models, usage, timeline.usage_models)
-            if usage.cached_tokens is not None:
-                found["cache_saved"] = cached_discount(timeline.models, usage.cached_tokens)
-        if miss is not None:
-            found["cache_miss"], found["cache_missed_tokens"], found["cache_last_used_ns"] = miss
-            found["cache_lost"] = cached_discount(timeline.models, miss.tokens)
+        if self.api.content is not None and (usage is not None or timeline.generated):
+            miss = self._remember(usage)
+            if miss is not None:
+                found["cache_miss"], found["cache_missed_tokens"], found["cache_last_used_ns"] = miss
+        self._price(found)
         return found
+
+    @hook("price")
+    def _price(self, found: EndFacts) -> None:
+        """Add what the request cost, what may be billed beside it, and what the prompt cache saved and would have."""
+        timeline, usage = self.timeline, self.timeline.usage
+        models, tier = timeline.models, timeline.tier
+        if self.api.content is None:
+            cost = price_of_audio(models, seconds=timeline.audio_seconds, characters=self._characters)
+        else:
+            cost = None if usage is None else price(models, usage, timeline.usage_models, tier=tier)
+            again = cost_of_what_was_left(timeline)
+            tools = timeline.executed_tools
+            if tools and cost is not None:
+                cost, again = None, cost + (price_of_tools(tools) or 0.0) + (again or 0.0)
+            if again is not None:
+                found["cost_estimate"] = again
+        if cost is not None:
+            found["cost"] = cost
+        if cost is not None or "cost_estimate" in found:
+            found["cost_source"] = price_source()
+        if usage is not None and usage.cached_tokens is not None:
+            found["cache_saved"] = cached_discount(models, usage.cached_tokens, tier=tier)
+        if "cache_miss" in found:
+            found["cache_lost"] = cached_discount(models, found.get("cache_missed_tokens"), tier=tier)
 
     @hook("prompt")
     def _read_prompt(self, messages: Callable[..., Mapping[str, Any]], body: object) -> prompts.Prompt | None:
@@ -380,6 +412,21 @@ begin = hook("begin")(Recorder)
 """Begin to observe a request; `None` if that fails, and the request goes on unobserved."""
 
 
+def cost_of_what_was_left(timeline: Timeline) -> float | None:
+    """Return about what attempts cost that broke off once sent, and an answer that was left before its usage came."""
+    times = timeline.unanswered_attempts + timeline.left
+    if not times:
+        return None
+    usage, size = timeline.usage, timeline.request_size
+    asked = usage.input_tokens if usage is not None else None
+    if asked is None and size is not None:
+        asked = size // _BYTES_A_TOKEN
+    prompts_read = price(timeline.models, Usage(input_tokens=asked, output_tokens=0), tier=timeline.tier)
+    generated = timeline.output_estimate if timeline.left else 0
+    answer = price(timeline.models, Usage(input_tokens=0, output_tokens=generated), tier=timeline.tier)
+    return None if prompts_read is None or answer is None else times * prompts_read + answer
+
+
 def _credentials(headers: httpx.Headers) -> tuple[str | None, ...]:
     return headers.get("authorization"), headers.get("proxy-authorization")
 
@@ -413,4 +460,6 @@ _STEPS: Final[Mapping[str, Callable[[Timeline, int], None]]] = {
 _HEADERS: Final = "receive_response_headers.complete"
 _BEGINNINGS: Final = frozenset({"connect_tcp.started", "connect_unix_socket.started", "send_request_headers.started"})
 _FIRST_ERROR_STATUS: Final = 400
+_BYTES_A_TOKEN: Final = 4
+"""An estimate, for a prompt whose tokens nobody counted."""
 _CHALLENGES: Final = frozenset({401, 407})

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from groqscope import _lazy
 from groqscope.telemetry.background import worker
 from groqscope.telemetry.content import Content, ContentPolicy
-from groqscope.telemetry.cost import cached_discount, price
+from groqscope.telemetry.cost import cached_discount, price, price_of_audio, price_of_tools, price_source
 from groqscope.telemetry.run_scope import run
 from groqscope.telemetry.spans import disown
 from groqscope.telemetry.telemetry import Begun, Telemetry, shared_telemetry
@@ -22,6 +22,9 @@ __all__ = [
     "disown",
     "observer_of",
     "price",
+    "price_of_audio",
+    "price_of_tools",
+    "price_source",
     "run",
     "run_metrics",
     "shared_telemetry",

@@ -4,13 +4,15 @@ The list takes about 50 ms to load; `warm_up` loads it in a thread while the fir
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from importlib.metadata import version
+from typing import Any, Final
 
 from groqscope import _fork
-from groqscope.timeline import ModelUsage, Usage
+from groqscope.timeline import ExecutedTool, ModelUsage, Usage
 
 _lock = threading.Lock()
 _held = False
@@ -49,19 +51,41 @@ def _forked() -> None:
 _fork.register(before=_before_fork, after_in_parent=_after_fork, after_in_child=_forked)
 
 
-def price(models: tuple[str | None, ...], usage: Usage, inner: tuple[ModelUsage, ...] = ()) -> float | None:
-    """Return the cost in US dollars; `None` when usage or price are unknown.
+_LIST_PRICE: Final = frozenset({None, "on_demand", "flex", "auto", "default"})
+"""Tiers at the list price: flex costs what on_demand costs, says <https://console.groq.com/docs/flex-processing>. What
+`performance` costs is agreed with each customer."""
+_BATCH: Final = "batch"
+_BATCH_RATE: Final = 0.5
+"""Of the list price, for cached tokens too: <https://console.groq.com/docs/batch>."""
+_TOOLS: Final[Mapping[str, float]] = {"search": 0.005, "visit": 0.001, "visit_website": 0.001}
+"""US dollars a call, by <https://groq.com/pricing>; an advanced search costs 0.008, which answers do not tell."""
+_TOOLS_BY_TIME: Final[Mapping[str, float]] = {"python": 0.18, "code_interpreter": 0.18, "browser_automation": 0.08}
+"""US dollars an hour."""
+
+
+def price(
+    models: tuple[str | None, ...],
+    usage: Usage,
+    inner: tuple[ModelUsage, ...] = (),
+    *,
+    tier: str | None = None,
+) -> float | None:
+    """Return the cost of tokens in US dollars; `None` when usage or price are unknown.
 
     Args:
         models: names to look up, of which the first known one is used: the model that answered, then the requested one.
-        usage: token counts.
+        usage: token counts; reasoning is part of the output, cached tokens are part of the input.
         inner: the model calls inside a compound system; if there are any, each is priced separately instead.
+        tier: the service tier that answered.
     """
-    if usage.input_tokens is None or usage.output_tokens is None:
+    if usage.input_tokens is None or usage.output_tokens is None or not (tier in _LIST_PRICE or tier == _BATCH):
         return None
     if not 0 <= (usage.cached_tokens or 0) <= usage.input_tokens or usage.output_tokens < 0:
         # Impossible counts: no cost is better than a wrong one.
         return None
+    rate = 1.0
+    if tier == _BATCH:
+        rate, usage = _BATCH_RATE, Usage(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
     if inner:
         reported = sum(m.input_tokens for m in inner), sum(m.output_tokens for m in inner)
         if reported != (usage.input_tokens, usage.output_tokens):
@@ -69,19 +93,60 @@ def price(models: tuple[str | None, ...], usage: Usage, inner: tuple[ModelUsage,
             return None
         parts = [_price(m.model, Usage(input_tokens=m.input_tokens, output_tokens=m.output_tokens)) for m in inner]
         known = [p for p in parts if p is not None]
-        return sum(known) if len(known) == len(parts) else None
+        return rate * sum(known) if len(known) == len(parts) else None
     for model in dict.fromkeys(models):
         if model is not None and (cost := _price(model, usage)) is not None:
-            return cost
+            return rate * cost
     return None
 
 
-def cached_discount(models: tuple[str | None, ...], tokens: int | None) -> float | None:
-    """Return how much less tokens cost that are read from the prompt cache; `None` where no price says so."""
+def price_of_audio(
+    models: tuple[str | None, ...], *, seconds: float | None = None, characters: int | None = None
+) -> float | None:
+    """Return the cost of audio that was transcribed, by the second, or of speech, by the character of its text.
+
+    genai-prices bills ten seconds at least, as <https://console.groq.com/docs/speech-to-text> says.
+    """
+    amounts = {"input_audio_seconds": seconds, "audio_seconds": seconds, "input_characters": characters}
+    given = {name: Decimal(str(amount)) for name, amount in amounts.items() if amount is not None}
+    genai_prices = _load() if given else None
+    for model in dict.fromkeys(models):
+        if genai_prices is not None and model is not None:
+            with suppress(LookupError):
+                found = genai_prices.calc_price(genai_prices.Usage(**given), model, provider_id="groq").total_price
+                return float(found) or None  # a price of tokens says nothing about audio
+    return None
+
+
+def price_of_tools(tools: Iterable[ExecutedTool]) -> float | None:
+    """Return what tools that Groq ran cost at least; `None` where a price or a length is not known."""
+    total = 0.0
+    for tool in tools:
+        hourly = _TOOLS_BY_TIME.get(tool.type)
+        one = _TOOLS.get(tool.type)
+        if hourly is not None and tool.duration_ns is not None:
+            one = hourly * tool.duration_ns / 3.6e12
+        if one is None:
+            return None
+        total += one
+    return total
+
+
+@cache
+def price_source() -> str:
+    """Return where prices are from, with its version."""
+    return f"genai-prices {version('genai-prices')}"
+
+
+def cached_discount(models: tuple[str | None, ...], tokens: int | None, *, tier: str | None = None) -> float | None:
+    """Return how much less tokens cost that are read from the prompt cache; `None` where no price says so.
+
+    In a batch they cost no less.
+    """
     if not tokens:
         return None if tokens is None else 0.0
-    fresh = price(models, Usage(input_tokens=tokens, output_tokens=0))
-    cached = price(models, Usage(input_tokens=tokens, output_tokens=0, cached_tokens=tokens))
+    fresh = price(models, Usage(input_tokens=tokens, output_tokens=0), tier=tier)
+    cached = price(models, Usage(input_tokens=tokens, output_tokens=0, cached_tokens=tokens), tier=tier)
     return None if fresh is None or cached is None or fresh == cached else fresh - cached
 
 

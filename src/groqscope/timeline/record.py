@@ -265,7 +265,12 @@ class RequestRecord:
     output_tokens_estimate: int | None = None
     """The number of content and reasoning chunks, if there was no usage; an estimate."""
     cost: float | None = None
-    """US dollars."""
+    """US dollars; `None` where a price or an amount is not known."""
+    cost_source: str | None = None
+    """Where the price is from, with its version."""
+    cost_estimate: float | None = None
+    """US dollars that may be billed beside `cost`: for an answer that was left before its usage came, for attempts that
+    broke off after they were sent, and for tools that Groq ran, with the models that ran them; an estimate."""
     cache_miss: str | None = None
     """Why less of the prompt was cached than could be: the first part that changed (`tools`, `system`, `message[2]`),
     `model`, `expired`, `too short` or `provider`; `None` where no more could be expected, and where it is not known."""

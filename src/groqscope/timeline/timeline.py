@@ -42,6 +42,7 @@ from groqscope.timeline.packing import fit
 from groqscope.timeline.record import (
     PHASE_NAMES,
     Attempt,
+    ExecutedTool,
     ModelUsage,
     Outcome,
     Phases,
@@ -141,6 +142,8 @@ class EndFacts(TypedDict, total=False):
     """What is computed of a request when it has ended: fields of `RequestRecord`."""
 
     cost: float | None
+    cost_source: str | None
+    cost_estimate: float | None
     cache_miss: str | None
     cache_missed_tokens: int | None
     cache_last_used_ns: int | None
@@ -768,6 +771,43 @@ class Timeline:
     def generated(self) -> bool:
         """Whether a token has come: the prompt was processed."""
         return self._ttft is not None
+
+    @property
+    def unanswered_attempts(self) -> int:
+        """Attempts that were sent, have no answer, and were followed by another."""
+        return sum(attempt.sent is not None and attempt.status is None for attempt in self._attempts[:-1])
+
+    @property
+    def left(self) -> bool:
+        """Whether the request was processed, or sent and not refused, and its usage never came."""
+        last = self._attempts[-1] if self._attempts else None
+        under_way = last is not None and last.sent is not None and (last.status or 200) < _FIRST_ERROR_STATUS
+        return self._usage is None and (self.generated or under_way)
+
+    @property
+    def tier(self) -> str | None:
+        """The service tier that answered, else the one that was asked for."""
+        return self._response.get("response_service_tier") or self._request.get("request_service_tier")
+
+    @property
+    def request_size(self) -> int | None:
+        """Bytes of the request's body."""
+        return self._request.get("request_size")
+
+    @property
+    def audio_seconds(self) -> float | None:
+        """The length of the audio that was transcribed or translated."""
+        return self._response.get("audio_seconds")
+
+    @property
+    def output_estimate(self) -> int:
+        """Chunks with tokens so far."""
+        return self._content_chunks
+
+    @property
+    def executed_tools(self) -> tuple[ExecutedTool, ...]:
+        """The tools that Groq ran."""
+        return self._tools.executed_tools(self._start)
 
     @property
     def usage(self) -> Usage | None:

@@ -81,6 +81,8 @@ def footnotes(record: RequestRecord, fall: Waterfall, unit: DurationUnit) -> Ite
         yield f"tokens -: no usage came{yet}{guess}; so the cost is not known either"
     elif record.cost is None:
         yield "cost -: not known for this request"
+    if record.cost_estimate:
+        yield f"about {money(record.cost_estimate)} beside the cost, for {_estimated(record)} (an estimate)"
     if record.usage.output_tokens and record.tpot is None and record.phases.total():
         yield f"tokens/s -: {_no_speed(record)}"
     if record.first_token_read_ns is not None:
@@ -94,6 +96,16 @@ def footnotes(record: RequestRecord, fall: Waterfall, unit: DurationUnit) -> Ite
         yield "the times Groq reports did not fit into the measured wait; the phases are cut to it"
     if record.duration_ns and not record.phases.total():
         yield "unaccounted: this span comes from another library, which measures no phases"
+
+
+def _estimated(record: RequestRecord) -> str:
+    """Return what an estimate of cost is for."""
+    reasons = (
+        ("an answer without usage", record.usage.output_tokens is None),
+        ("the tools that Groq ran and their models", bool(record.executed_tools)),
+        ("attempts that broke off after they were sent", record.retries > 0),
+    )
+    return " and ".join(reason for reason, holds in reasons if holds) or "what may be billed as well"
 
 
 def _no_speed(record: RequestRecord) -> str:
@@ -151,6 +163,13 @@ def _tokens(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
     if record.tpot is not None:
         yield f"{rate(record.output_token_throughput)} tokens/s"
         yield f"{unit.text(record.tpot * 1e9)} each"
+
+
+def _cost(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
+    if record.cost is not None and record.cost_source is not None:
+        yield f"{money(record.cost)} by {plain(record.cost_source)}"
+    if record.cost_estimate:
+        yield f"about {money(record.cost_estimate)} more (an estimate)"
 
 
 def _prompt_cache(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
@@ -264,6 +283,7 @@ _MAKERS: Final[tuple[tuple[str, Callable[[RequestRecord, DurationUnit], Iterator
     ("arrivals", _firsts),
     ("gaps", _gaps),
     ("tokens", _tokens),
+    ("cost", _cost),
     ("prompt cache", _prompt_cache),
     ("usage deltas", _deltas),
     ("inner models", _models),

@@ -234,10 +234,16 @@ def totals(audit: Audit, most: int | None = None) -> Table:
     unpriced = whole.cost_unknown - whole.usage_unknown
     if unpriced > 0:
         notes.append(f"cost without {count(unpriced, 'request')} whose price is not known")
+    notes.extend(_estimated(whole.cost_estimate))
     if whole.error_types:
         types = (f"{visible(name, limit=40)} {number:,}" for name, number in whole.error_types[:5])
         notes.append(f"failed: {', '.join(types)}")
     return Table(columns=columns, rows=tuple(rows), notes=tuple(notes))
+
+
+def _estimated(usd: float | None) -> list[str]:
+    """Return what may be billed beside the cost."""
+    return [f"about {money(usd)} more for what was left, broke off or ran on Groq's side (an estimate)"] if usd else []
 
 
 def _totals(model: ModelSummary, name: Cell) -> tuple[Cell, ...]:
@@ -291,6 +297,7 @@ def groups(found: Groups, unit: DurationUnit, most: int | None = None) -> Table:
         notes.append(f"tokens and cost without {count(total.usage_unknown, 'request')} that brought no usage")
     if total.cost_unknown > total.usage_unknown:
         notes.append(f"cost without {count(total.cost_unknown - total.usage_unknown, 'request')} without a known price")
+    notes.extend(_estimated(total.cost_estimate))
     return Table(title=f"by {found.by}", columns=columns, rows=tuple(rows), notes=tuple(notes))
 
 
