@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -86,7 +87,7 @@ def _only_loopback() -> Iterator[None]:
     """A connection to anything but loopback fails the test that makes it."""
     connect = socket.socket.connect
 
-    def guarded(self: socket.socket, address: object) -> None:
+    def guarded(self: socket.socket, address: Any) -> None:
         if isinstance(address, tuple) and address[0] not in _LOOPBACK:
             raise AssertionError(f"a test tried to connect to {address!r}")
         connect(self, address)

@@ -515,7 +515,7 @@ def test_environment_is_left_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_argument(given: dict[str, Any], words: str) -> None:
     """A wrong argument is named as an argument."""
     with pytest.raises(ConfigurationError, match=words):
-        configure(**{"endpoint": "http://localhost"} | given)
+        configure(**{"endpoint": "http://localhost", **given})
 
 
 def test_directory_that_cannot_be_one(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_cold_connection_is_named(records):
     """A TLS handshake that takes as long as the answer; the next request does not pay for it."""
     with (
         Simulator([ORDINARY], tls=True, connections=[Connection(tls_delay=0.4)]) as simulator,
-        httpx.Client(verify=simulator.client_tls) as http_client,
+        httpx.Client(verify=simulator.client_tls or False) as http_client,
         client_of(simulator, http_client=http_client) as client,
     ):
         ask(client)

@@ -1,6 +1,7 @@
 """Groq's prompt cache over many requests: shares, dollars and prefill add up, and what was missed has its reason."""
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +32,7 @@ def asked(
     return replace(request(number), model=model, usage=used, cache_saved=saved, **more)
 
 
-def missed(number: int, reason: str, tokens: int, **more: object) -> RequestRecord:
+def missed(number: int, reason: str, tokens: int, **more: Any) -> RequestRecord:
     """A request of which more could have been cached."""
     return asked(number, cache_miss=reason, cache_missed_tokens=tokens, cache_lost=tokens * 0.075e-6, **more)
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.runs import MS, request, span, tool, write_traces
@@ -151,7 +152,8 @@ def test_why_over_all_slow_runs(tmp_path):
     slow = [trace(number, 5_000, searched=4_000) for number in range(10, 13)]
     records = store(tmp_path, *usual, *slow, trace(20, 9_000, outcome="cancelled"))
 
-    audit = list_runs(records.source, Query())
+    source: Any = records.source
+    audit = list_runs(source, Query())
 
     why = audit.why
     assert (why.slow, why.unjudged, why.slow_ns) == (3, 1, 15_000 * MS)
@@ -166,7 +168,8 @@ def test_why_over_all_slow_runs(tmp_path):
 
 def test_too_few_to_judge(tmp_path):
     """Fewer than five completed runs of a name do not say what is usual."""
-    audit = list_runs(store(tmp_path, *(trace(number) for number in range(4))).source, Query())
+    source: Any = store(tmp_path, *(trace(number) for number in range(4))).source
+    audit = list_runs(source, Query())
 
     assert audit.why.sentence.startswith("4 of 4 runs could not be judged")
 

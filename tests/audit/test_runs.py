@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from support.runs import MS, request, span, tool
 from support.scope import ASK, COMPLETION, Wire, groq_client
 
 import groqscope
+from groqscope import RequestRecord
 from groqscope.audit import NoRequests, NotFound, Query, file_source, list_runs, one_run
 from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Look, MarkdownRenderer, TerminalRenderer
 from groqscope.audit.runs import explain_run
@@ -44,10 +46,10 @@ class Traces:
     def __init__(self, *traces: list[TraceSpan]) -> None:
         self._traces = traces
 
-    def read(self, report: ReadReport, **_: object) -> Iterator[object]:
+    def read(self, report: ReadReport, **_: Any) -> Iterator[RequestRecord]:
         return iter(())
 
-    def traces(self, report: ReadReport, **_: object) -> Iterator[list[TraceSpan]]:
+    def traces(self, report: ReadReport, **_: Any) -> Iterator[list[TraceSpan]]:
         for trace in self._traces:
             report.records += sum(s.record is not None for s in trace)
             yield trace
@@ -59,7 +61,9 @@ def trace(number: int, duration: int = 1_000, *, cost: float | None = None) -> l
         span(f"{number:015x}a", number * 10_000, number * 10_000 + duration, name="agent"),
         request(f"{number:015x}b", number * 10_000, f"{number:015x}a", receive=500, messages=1),
     ]
-    record = replace(spans[1].record, trace_id=trace_id, cost=cost, model=f"m{number}")
+    made = spans[1].record
+    assert made is not None
+    record = replace(made, trace_id=trace_id, cost=cost, model=f"m{number}")
     return [replace(spans[0], trace_id=trace_id), replace(spans[1], trace_id=trace_id, record=record)]
 
 

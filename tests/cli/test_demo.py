@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from groq import AsyncGroq, Groq
 
 from groqscope.audit import AuditError, load
 from groqscope.cli.demo import demo
 from groqscope.cli.demo_scenes import SCENES, Skipped, Stage
 from groqscope.cli.demo_stages import LIVE, RECORDED, most_it_costs
-from groqscope.simulator import Answer, Failure, Simulator, ToolCall
+from groqscope.simulator import Answer, Failure, Received, Simulator, ToolCall
 
 
 def run(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -34,7 +35,7 @@ def test_the_demo_shows_everything_that_happens_to_requests(tmp_path: Path) -> N
     slowest = max(records, key=lambda record: record.duration_ns)
     assert f" audit {tmp_path} {slowest.request_id}\n" in done.stdout
     assert len(records) == 15
-    assert sorted(record.outcome for record in records if record.outcome != "completed") == [
+    assert sorted(str(record.outcome) for record in records if record.outcome != "completed") == [
         "abandoned",
         "error",
         "error",
@@ -71,7 +72,7 @@ def test_live_asks_the_server_of_the_environment(tmp_path: Path) -> None:
     words = Answer("some words " * 6)
     call = Answer(tool_calls=[ToolCall("get_something_by_name", '{"name":"example"}')])
 
-    def answer(received: object) -> Answer:
+    def answer(received: Received) -> Answer:
         tools = received.json.get("tools")
         return call if tools and received.messages[-1]["role"] == "user" else words
 
@@ -103,7 +104,7 @@ def test_without_pydantic_ai_its_scene_is_skipped(monkeypatch: pytest.MonkeyPatc
     scene = next(scene for scene in SCENES if scene.key == "agent")
 
     with pytest.raises(Skipped, match=r"pip install 'groqscope\[pydantic-ai\]'"):
-        scene.play(Stage(None, None, {}), {})
+        scene.play(Stage(Groq(api_key="unused"), AsyncGroq, {}), {})
 
 
 def test_every_scene_has_something_to_ask() -> None:

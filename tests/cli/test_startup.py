@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.files import write_store
@@ -51,8 +52,9 @@ def test_help_and_version(command: list[str]) -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell: str) -> None:
     """The shell waits at every press of the tab key, so completion imports the command line alone."""
-    words = {"COMP_WORDS": "groqscope audit --b", "COMP_CWORD": "2", "_TYPER_COMPLETE_ARGS": "groqscope audit --b"}
-    action = {"_TYPER_COMPLETE_FISH_ACTION": "get-args", "_GROQSCOPE_COMPLETE": f"complete_{shell}"}
+    line = "groqscope audit --b"
+    words: dict[str, Any] = {"COMP_WORDS": line, "COMP_CWORD": "2", "_TYPER_COMPLETE_ARGS": line}
+    action: dict[str, Any] = {"_TYPER_COMPLETE_FISH_ACTION": "get-args", "_GROQSCOPE_COMPLETE": f"complete_{shell}"}
 
     # typer writes the help of zsh's and fish's answers with rich
     assert imported(PROGRAM, **words, **action) & HELP <= {"rich"}

@@ -220,7 +220,7 @@ class OwnAsyncStream(groq.AsyncStream[ChatCompletionChunk]):
 
 @both
 async def own_stream_class(client: Any) -> Any:
-    kind = OwnStream if isinstance(client, groq.Groq) else OwnAsyncStream
+    kind: Any = OwnStream if type(client).__name__ == "Groq" else OwnAsyncStream
     stream = await client.post(
         "/openai/v1/chat/completions", cast_to=ChatCompletionChunk, body=STREAM, stream=True, stream_cls=kind
     )
@@ -230,7 +230,7 @@ async def own_stream_class(client: Any) -> Any:
 
 @both
 async def own_stream_class_and_close(client: Any) -> Any:
-    kind = OwnStream if isinstance(client, groq.Groq) else OwnAsyncStream
+    kind: Any = OwnStream if type(client).__name__ == "Groq" else OwnAsyncStream
     stream = await client.post(
         "/openai/v1/chat/completions", cast_to=ChatCompletionChunk, body=STREAM, stream=True, stream_cls=kind
     )

@@ -59,7 +59,7 @@ def test_the_process(exported: Exported) -> None:
 def walks() -> Iterator[list[Any]]:
     """The bodies that the SDK compares with their types meanwhile."""
     walked: list[Any] = []
-    transform, async_transform = completions.maybe_transform, completions.async_maybe_transform
+    transform, async_transform = (vars(completions)[n] for n in ("maybe_transform", "async_maybe_transform"))
 
     def noting(data: Any, expected: Any) -> Any:
         walked.append(data)

@@ -368,7 +368,8 @@ def test_any_event_gives_a_record_that_can_be_written(event: Any, more: Any) -> 
 def test_any_body_can_be_asked(body: Any) -> None:
     """Bodies are the caller's: nothing in them makes observing fail."""
     names = ("input", "instructions", "tools", "text", "reasoning", "temperature", "max_output_tokens", "service_tier")
-    for given_body in (dict.fromkeys(names, body), {"input": [body, {"content": [body]}], "tools": [body]}):
+    bodies: list[dict[str, Any]] = [dict.fromkeys(names, body), {"input": [body, {"content": [body]}], "tools": [body]}]
+    for given_body in bodies:
         responses.asked({}, given_body)
         responses.as_chat(given_body)
 

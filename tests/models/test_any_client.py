@@ -206,7 +206,8 @@ async def test_seen_through_where_the_process_is_observed(records: list[Any]) ->
     """A proxy's requests are its client's, so `instrument()` without a client observes them."""
     groqscope.instrument()
     try:
-        await used(GroqModel(LLAMA, provider=GroqProvider(groq_client=wrapt.ObjectProxy(real()))))
+        proxy: Any = wrapt.ObjectProxy(real())
+        await used(GroqModel(LLAMA, provider=GroqProvider(groq_client=proxy)))
     finally:
         groqscope.uninstrument()
 

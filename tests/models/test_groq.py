@@ -133,7 +133,8 @@ def test_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_profile_and_settings() -> None:
     """Profile and settings are pydantic-ai's."""
-    settings, profile = {"temperature": 0.5}, {"supports_tools": False}
+    settings: Any = {"temperature": 0.5}
+    profile: Any = {"supports_tools": False}
     own = PydanticAIModel(LLAMA, provider=GroqProvider(api_key="gsk"), profile=profile, settings=settings)
     model = GroqModel(LLAMA, api_key="gsk", profile=profile, settings=settings)
 

@@ -93,7 +93,7 @@ def test_the_switch(monkeypatch: pytest.MonkeyPatch, value: str | None, on_span:
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
     monkeypatch.setattr(_logs, "get_logger_provider", lambda: provider)
-    monkeypatch.setattr(_logs._internal, "get_logger_provider", lambda: provider)
+    monkeypatch.setattr("opentelemetry._logs._internal.get_logger_provider", lambda: provider)
     found = _recorded(None, _stream({"content": "fine"}))
     events = exporter.get_finished_logs()
 

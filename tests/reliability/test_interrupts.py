@@ -282,7 +282,8 @@ class Silent(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Wait."""
         del request
-        await self._for_ever()
+        for_ever: Any = self._for_ever()
+        await for_ever
         raise AssertionError
 
     @coroutine

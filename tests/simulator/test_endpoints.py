@@ -66,9 +66,11 @@ def test_files(client: Groq) -> None:
     made = client.files.create(file=("batch.jsonl", b"{}"), purpose="batch")
 
     assert made.purpose == "batch"
+    assert made.id is not None
     assert [one.id for one in client.files.list().data] == [made.id]
     assert client.files.info(made.id).id == made.id
-    assert client.files.content(made.id).json()["custom_id"] == "1"
+    content: Any = client.files.content(made.id).json()
+    assert content["custom_id"] == "1"
     assert client.files.delete(made.id).deleted
 
 

@@ -138,7 +138,7 @@ def test_an_unknown_conversation_gets_the_nearest_of_its_model() -> None:
     tools = replay[0].request["tools"]
     talk = [{"role": "user", "content": "else"}] * 4
     with Simulator(replay=replay, pace=AT_ONCE) as sim, Groq(base_url=sim.base_url, api_key="test") as client:
-        create = client.with_options(max_retries=0).chat.completions.create
+        create: Any = client.with_options(max_retries=0).chat.completions.create
         second: Any = create(model="openai/gpt-oss-120b", messages=talk, tools=tools)
         plain: Any = create(model="openai/gpt-oss-120b", messages=talk)
 

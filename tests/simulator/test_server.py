@@ -145,7 +145,7 @@ def test_a_client_that_does_not_trust_the_certificate() -> None:
     with Simulator(Answer("a"), tls=True) as sim:
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             httpx.get(f"{sim.base_url}/openai/v1/models", headers=KEY)
-        answer = httpx.get(f"{sim.base_url}/openai/v1/models", headers=KEY, verify=sim.client_tls)
+        answer = httpx.get(f"{sim.base_url}/openai/v1/models", headers=KEY, verify=sim.client_tls or False)
         served = sim.settle()
 
     assert answer.status_code == 200

@@ -34,7 +34,8 @@ PROMQL = [t for t in targets() if "expr" in t.query]
 
 def _shown(stack: Stack, target: Target, start: float, end: float, **chosen: list[str]) -> list[dict[str, Any]]:
     """Run a panel's query as Grafana does: at the end of the time, or in steps over it."""
-    expression = filled(target.query["expr"], range_s=int(end - start), **chosen)
+    given: dict[str, Any] = dict(chosen)
+    expression = filled(target.query["expr"], range_s=int(end - start), **given)
     if target.query["instant"]:
         return stack.query(expression, at=end)
     begin = start // STEP_S * STEP_S

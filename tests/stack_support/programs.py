@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from stack_support.given import program
 from stack_support.waiting import until
@@ -300,7 +300,7 @@ def span(name: str, trace: int, *, seconds: float = 0.1, error: bool = False, **
         end_time_unix_nano=end,
     )
     if error:
-        made.status.code = 2
+        made.status.code = Status.STATUS_CODE_ERROR
     for key, value in attributes.items():
         put(made.attributes.add(), key.replace("__", "."), value)
     return made

@@ -142,8 +142,9 @@ class _Composed:
 @contextmanager
 def given(addresses: Mapping[str, str]) -> Iterator[Stack]:
     """Hold a stack that runs already."""
+    urls: dict[str, Any] = {name.removeprefix("STACK_").lower(): url for name, url in addresses.items()}
     stack = Stack(
-        **{name.removeprefix("STACK_").lower(): url for name, url in addresses.items()},
+        **urls,
         switch=_Composed(),
         real_tempo=True,
     )

@@ -152,7 +152,7 @@ class _Teller:
         self._answer()
         cost = price((story.model.name,), line.usage) if line.usage is not None else None
         end, outcome = line.end(self.t, self.outcome)
-        ended = EndFacts(cost=cost, **self._cache())
+        ended: EndFacts = {"cost": cost, **self._cache()}
         return line.record(end, outcome, self.error, ended=ended)
 
     def _cache(self) -> EndFacts:

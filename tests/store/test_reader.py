@@ -300,6 +300,7 @@ _JSON = st.recursive(
 def test_no_value_in_a_span_makes_the_reader_raise(data: st.DataObject) -> None:
     """Any JSON in the place of any part of a line gives a record, a warning or nothing."""
     line = json.loads(_line(family_of(full_record())))
+    node: Any
     node, key = data.draw(st.sampled_from(list(_places(line))))
     node[key] = data.draw(_JSON)
     report = ReadReport()

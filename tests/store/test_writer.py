@@ -9,6 +9,7 @@ import stat
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -23,7 +24,7 @@ from groqscope.store.segments import SegmentWriter
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes, fork and unlinking open files are POSIX")
 
 
-def _writer(directory: Path, **given: int) -> SegmentWriter:
+def _writer(directory: Path, **given: Any) -> SegmentWriter:
     return SegmentWriter(directory, "traces", **given)
 
 

@@ -2,8 +2,8 @@
 
 from groqscope.instrument import faults, parameters, seam
 
-assert seam.install
-assert parameters.NAMES
+LOADED = seam, parameters
+"""They define hooks."""
 ASKS_GROQ = "asks_groq"
 ALL_HOOKS = sorted(faults.HOOKS)
 HOOKS = [name for name in ALL_HOOKS if name not in ("parameters", ASKS_GROQ)]

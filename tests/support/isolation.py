@@ -12,7 +12,9 @@ from typing import Any
 import logfire
 import pytest
 from logfire._internal import config as logfire_config
-from opentelemetry import _logs, context, metrics, propagate, trace
+from opentelemetry import context, propagate, trace
+from opentelemetry._logs import _internal as logs
+from opentelemetry.metrics import _internal as metrics
 from opentelemetry.util._once import Once
 
 from groqscope import _diagnostics, configuration
@@ -29,8 +31,8 @@ def as_in_a_new_process() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module, signal_name, proxy in (
             (trace, "TRACER", trace.ProxyTracerProvider),
-            (metrics._internal, "METER", metrics._internal._ProxyMeterProvider),
-            (_logs._internal, "LOGGER", _logs._internal.ProxyLoggerProvider),
+            (metrics, "METER", metrics._ProxyMeterProvider),
+            (logs, "LOGGER", logs.ProxyLoggerProvider),
         ):
             patch.setattr(module, f"_{signal_name}_PROVIDER", None)
             patch.setattr(module, f"_{signal_name}_PROVIDER_SET_ONCE", Once())
@@ -55,7 +57,7 @@ def _shut_down() -> None:
         for name in [name for name in made if name.endswith(("_provider", "_meter", "_tracer"))]:
             del made[name]  # of the configuration that was
     else:
-        set_by_the_test = trace._TRACER_PROVIDER, metrics._internal._METER_PROVIDER, _logs._internal._LOGGER_PROVIDER
+        set_by_the_test = trace._TRACER_PROVIDER, metrics._METER_PROVIDER, logs._LOGGER_PROVIDER
         for provider in set_by_the_test:
             if (close := getattr(provider, "shutdown", None)) is not None:
                 close()

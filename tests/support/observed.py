@@ -13,7 +13,8 @@ class Observed:
     """A timeline whose observations are given in milliseconds since issue."""
 
     def __init__(self, **request: Any) -> None:
-        self.timeline = Timeline(START, 1_795_000_000_000_000_000, {"operation": "chat", **request})
+        facts: Any = {"operation": "chat", **request}
+        self.timeline = Timeline(START, 1_795_000_000_000_000_000, facts)
 
     def tell(self, **observations: float) -> "Observed":
         """Tell observations without arguments, in order: `tell(prepared=1, sending=2)`."""

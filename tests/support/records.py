@@ -31,7 +31,7 @@ def _of_type(annotation: Any, name: str) -> st.SearchStrategy[Any]:
         return st.sampled_from(arguments)
     if origin is tuple:
         return st.lists(_of_type(arguments[0], name), max_size=3).map(tuple)
-    if is_dataclass(annotation):
+    if isinstance(annotation, type) and is_dataclass(annotation):
         return of(annotation)
     return _LENGTHS if annotation is int and name.endswith("_ns") else _BY_TYPE[annotation]
 

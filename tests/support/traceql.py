@@ -115,7 +115,7 @@ _INTRINSICS: Final[dict[str, tuple[str, Callable[[SpanOfTrace], list[Any]]]]] = 
     "event:name": ("string", lambda s: [event.name for event in s.span.events]),
     "trace:id": ("string", lambda s: [s.span.trace_id.hex()]),
 }
-_INTRINSICS |= {f"span:{n}": _INTRINSICS[n] for n in ("name", "duration", "status", "statusMessage", "kind")}
+_INTRINSICS.update({f"span:{n}": _INTRINSICS[n] for n in ("name", "duration", "status", "statusMessage", "kind")})
 
 
 def parse(text: str) -> Query:

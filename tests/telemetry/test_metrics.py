@@ -58,7 +58,7 @@ def test_every_metric_as_declared(mode: Mode, exported: Exported) -> None:
     flush()
     data = exported.reader.get_metrics_data()
     assert data is not None
-    found = {m.name: m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics}
+    found: dict[str, Any] = {m.name: m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics}
 
     assert found.keys() == DECLARED.keys() - {"groqscope.internal_errors"}
     for name, metric in found.items():
@@ -242,7 +242,8 @@ def test_collected_while_requests_end(sim: Simulator) -> None:
     thread.join(10)
     data = reader.get_metrics_data()
     assert data is not None
-    points = {m.name: m.data.data_points for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics}
+    metrics = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics]
+    points: dict[str, Any] = {m.name: m.data.data_points for m in metrics}
 
     assert not thread.is_alive()
     assert sum(p.count for p in points["gen_ai.client.operation.duration"]) == 50

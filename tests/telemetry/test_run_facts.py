@@ -8,6 +8,7 @@ import httpx
 import pytest
 from opentelemetry import baggage
 from opentelemetry import context as otel_context
+from support.both import Mode
 from support.scope import ASK, COMPLETION, Exported, Wire, http_client
 
 import groqscope
@@ -22,7 +23,7 @@ def around(record):
     return record.run, record.agent, record.conversation, record.user, dict(record.tags)
 
 
-def client(exported, mode="sync"):
+def client(exported, mode: Mode = "sync"):
     wire = Wire(lambda _: httpx.Response(200, json=COMPLETION))
     return exported.client(mode, http_client=http_client(mode, transport=wire))
 

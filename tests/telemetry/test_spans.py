@@ -369,7 +369,7 @@ def test_tools_that_groq_ran(exported: Exported) -> None:
     ]
     assert [(c.end_time or 0) - (c.start_time or 0) for c in tools] == [t.duration_ns for t in record.executed_tools]
     assert (span.attributes or {})["groq.executed_tools.count"] == len(record.executed_tools) == 1
-    inner = (span.attributes or {})["groq.usage_breakdown.models"]
+    inner: Any = (span.attributes or {})["groq.usage_breakdown.models"]
     assert inner == tuple(m.model for m in record.usage_models)
     assert len(inner) == 4
 

@@ -332,7 +332,7 @@ class Failing(InMemorySpanExporter):
 class By(Sampler):
     """Decides by name and attributes."""
 
-    def __init__(self, decide: Callable[[str, Any], Decision], **attributes: Any) -> None:
+    def __init__(self, decide: Callable[[str, Any], Any], **attributes: Any) -> None:
         self._decide, self._attributes = decide, attributes
 
     def should_sample(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import httpx
 import pytest
@@ -64,7 +65,7 @@ def test_a_clock_of_the_tests_own() -> None:
 
 def test_a_span_that_has_not_ended() -> None:
     """It has no record yet."""
-    span = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("open")
+    span: Any = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("open")
     with pytest.raises(ValueError, match="open has not ended"):
         record_from(span)
     span.end()

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import groqscope
 
@@ -10,7 +11,7 @@ SOURCES = Path(groqscope.__file__).parent
 MUTATING = {"append", "clear", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update"}
 
 
-def reached_into(tree: ast.AST) -> Iterator[ast.AST]:
+def reached_into(tree: ast.AST) -> Iterator[Any]:
     """Assignments and mutating calls to anything that lies in a `timeline`, and uses of its private parts."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)):

@@ -149,7 +149,7 @@ def test_observed_speed_is_true_or_absent(server: float, caller: float) -> None:
 @pytest.mark.parametrize("server", [1, 3, 20, 50])
 def test_the_caller_s_delay_is_what_would_be_saved(server: float, caller: float) -> None:
     """The same request without the caller's work ends sooner by `caller_delay_ns`; it is found within a few chunks."""
-    usage = {"completion_time": 0.05 * server, "prompt_time": 0.01}
+    usage: dict[str, Any] = {"completion_time": 0.05 * server, "prompt_time": 0.01}
     slow, quick = _token_by_token(server, caller, **usage), _token_by_token(server, 0, **usage)
 
     saved = slow.duration_ns - quick.duration_ns

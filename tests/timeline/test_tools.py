@@ -46,7 +46,7 @@ def test_equal_arguments() -> None:
     seen = _stream()
     for index, text in enumerate(texts):
         seen = seen.tool(30 + index, index, text, id=f"call_{index}", name="f")
-    hashes = [call.arguments_hash for call in seen.end(40).tool_calls]
+    hashes = [str(call.arguments_hash) for call in seen.end(40).tool_calls]
 
     assert hashes[0] == hashes[1]
     assert hashes[3] == hashes[4]

@@ -44,21 +44,6 @@ _awaited: "MetaPathFinder | None" = None
 
 @overload
 def instrument(
-    client: None = None,
-    *,
-    tracer_provider: "TracerProvider | None" = None,
-    meter_provider: "MeterProvider | None" = None,
-    fast_path: bool = True,
-    phase_spans: bool = True,
-    content: "ContentPolicy | None" = None,
-    groq_hosts: Iterable[str] | None = None,
-    cache_doctor: bool | None = None,
-    fast_decode: bool | None = None,
-) -> None: ...
-
-
-@overload
-def instrument(
     client: ClientT,
     *,
     tracer_provider: "TracerProvider | None" = None,
@@ -70,6 +55,21 @@ def instrument(
     cache_doctor: bool | None = None,
     fast_decode: bool | None = None,
 ) -> ClientT: ...
+
+
+@overload
+def instrument(
+    client: None = None,
+    *,
+    tracer_provider: "TracerProvider | None" = None,
+    meter_provider: "MeterProvider | None" = None,
+    fast_path: bool = True,
+    phase_spans: bool = True,
+    content: "ContentPolicy | None" = None,
+    groq_hosts: Iterable[str] | None = None,
+    cache_doctor: bool | None = None,
+    fast_decode: bool | None = None,
+) -> None: ...
 
 
 def instrument(

@@ -179,7 +179,7 @@ def main(wanted: list[str]) -> None:
 
 def shrink(path: Path) -> None:
     """Reduce a picture to the colours it has, smoothed edges included."""
-    from PIL import Image
+    from PIL import Image  # pyright: ignore[reportMissingImports] - only for whoever draws the pictures anew
 
     with Image.open(path) as image:
         small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
