@@ -40,12 +40,36 @@ _ENTRIES: Final[Mapping[str, type]] = {
     "executed_tools": ExecutedTool,
     "attempts": Attempt,
 }
-_PLACES: Final = {f.name: place for place, f in enumerate(fields(RequestRecord))}
-_SLOTS: Final = [getattr(RequestRecord, name).__set__ for name in _PLACES]
-_DEFAULT_VALUES: Final[list[Any]] = [
-    None if f.default is MISSING or f.name == "outcome" else f.default for f in fields(RequestRecord)
-]
-"""Value of each field without an attribute; an absent outcome is unknown."""
+
+
+class _Maker:
+    """Makes objects of a frozen class from the values of its fields in order.
+
+    It sets the slots directly: the constructor of a frozen class calls `object.__setattr__` for each field, which takes
+    as long as all the rest of reading a span.
+    """
+
+    def __init__(self, made: type, **defaults: Any) -> None:
+        self._made = made
+        self._slots = [getattr(made, f.name).__set__ for f in fields(made)]
+        self.places = {f.name: place for place, f in enumerate(fields(made))}
+        self.defaults: list[Any] = [defaults.get(f.name, f.default) for f in fields(made)]
+        """Value of each field without an attribute; `MISSING` for a required one."""
+
+    def __call__(self, values: list[Any]) -> Any:
+        """Return an object with these values."""
+        made = object.__new__(self._made)
+        for put, value in zip(self._slots, values, strict=True):
+            put(made, value)
+        return made
+
+
+_MAKERS: Final = tuple(map(_Maker, _NESTED.values()))
+_MAKE_USAGE: Final = _MAKERS[0]
+# An outcome without an attribute is unknown. What has no default is given by the span.
+_MAKE_RECORD: Final = _Maker(RequestRecord, outcome=None)
+_PLACES: Final = _MAKE_RECORD.places
+_NESTED_PLACES: Final = tuple(_PLACES[name] for name in _NESTED)
 _GIVEN: Final = [_PLACES[n] for n in ("start_unix_ns", "duration_ns", "trace_id", "span_id", "nested", "service")]
 _TAGS: Final = len(_NESTED) + 1
 """The bucket that tags are read into, behind those of the record and its groups."""
@@ -167,19 +191,19 @@ def decode(
     rather than damaged, as limits on attributes leave it, is reported to `limited` (by default to `warn`).
     """
     limited = limited or warn
-    values = _DEFAULT_VALUES.copy()
-    buckets: tuple[Any, ...] = (values, {}, {}, {}, {})
+    values = _MAKE_RECORD.defaults.copy()
+    buckets: tuple[Any, ...] = (values, *(make.defaults.copy() for make in _MAKERS), {})
     readers = _READERS
     for name, value in attributes.items():
         target = readers.get(name) or _tag(name)
         if target is not None:
-            bucket, place, convert = target
+            bucket, place, usual, convert = target
             try:
-                buckets[bucket][place] = convert(value)
+                buckets[bucket][place] = value if type(value) is usual else convert(value)
             except _DAMAGED as error:
                 warn(f"{name}: {error}; omitted")
-    for number, (field, make) in enumerate(_NESTED.items(), 1):
-        values[_PLACES[field]] = make(**buckets[number])
+    for place, make, found in zip(_NESTED_PLACES, _MAKERS, buckets[1:-1], strict=True):
+        values[place] = make(found)
     values[_PLACES["tags"]] = tuple(sorted(buckets[_TAGS].items()))
     if semconv.TIMELINE in attributes:
         _read_timeline(attributes[semconv.TIMELINE], values, warn, limited)
@@ -189,24 +213,14 @@ def decode(
     _count_lost_attempts(attributes, values)
     for place, value in zip(_GIVEN, (start_unix_ns, duration_ns, trace_id, span_id, nested, service), strict=True):
         values[place] = value
-    return _record(values)
+    return _MAKE_RECORD(values)
 
 
-def _record(values: list[Any]) -> RequestRecord:
-    """Return a record with the values of its fields in order.
-
-    It sets the slots directly: the constructor of a frozen class calls `object.__setattr__` for each field, which takes
-    as long as all the rest of reading a span.
-    """
-    record = object.__new__(RequestRecord)
-    for put, value in zip(_SLOTS, values, strict=True):
-        put(record, value)
-    return record
-
-
-def _tag(name: str) -> tuple[int, str, Callable[[Any], Any]] | None:
+def _tag(name: str) -> "_Reader | None":
     """Return how to read an attribute that is a tag, as `_READERS` does for the others."""
-    return (_TAGS, name.removeprefix(semconv.TAG_PREFIX), _to_string) if name.startswith(semconv.TAG_PREFIX) else None
+    if name.startswith(semconv.TAG_PREFIX):
+        return _TAGS, name.removeprefix(semconv.TAG_PREFIX), str, _to_string
+    return None
 
 
 def _read_timeline(text: object, values: list[Any], warn: Warn, limited: Warn) -> None:
@@ -266,13 +280,13 @@ class _EventReader:
     """Reads the events with one name as the entries of one field."""
 
     field: str
-    make: type
-    readers: Mapping[str, tuple[str | None, str, Any]]
-    needed: frozenset[str]
-    """Required fields of an entry."""
-    position: str | None
+    make: _Maker
+    readers: Mapping[str, "_Reader"]
+    usage: int | None
+    """The field that holds the usage of bucket 1."""
+    position: int | None
     """The field that is the entry's position, when its attribute is absent."""
-    moment: str | None
+    moment: int | None
     """The field that is the event's timestamp, when its attribute is absent."""
     dropped: int | None
     """The field that counts missing entries."""
@@ -281,29 +295,28 @@ class _EventReader:
         self, attributes: Mapping[str, Any], number: int, offset_ns: int, event: str, warn: Warn, limited: Warn
     ) -> Any:
         """Return the entry; `None` when a required field is missing."""
-        values: dict[str, Any] = {}
-        usage: dict[str, Any] = {}
+        values = self.make.defaults.copy()
+        buckets: Any = (values, None if self.usage is None else _MAKE_USAGE.defaults.copy())
         for name, value in attributes.items():
             target = self.readers.get(name)
             if target is None:
                 continue
-            group, field, convert = target
+            bucket, place, usual, convert = target
             try:
-                (usage if group else values)[field] = convert(value)
+                buckets[bucket][place] = value if type(value) is usual else convert(value)
             except _DAMAGED as error:
                 warn(f"event {event}, {name}: {error}; omitted")
-        if self.field == "usage_deltas":
-            values["usage"] = Usage(**usage)
-        if self.needed <= values.keys():
-            return self.make(**values)
-        if self.position is not None:
-            values.setdefault(self.position, number)
-        if self.moment is not None:
-            values.setdefault(self.moment, offset_ns)
-        missing = self.needed - values.keys()
+        if self.usage is not None:
+            values[self.usage] = _MAKE_USAGE(buckets[1])
+        if MISSING not in values:
+            return self.make(values)
+        for place, instead in ((self.position, number), (self.moment, offset_ns)):
+            if place is not None and values[place] is MISSING:
+                values[place] = instead
+        missing = sorted(name for name, place in self.make.places.items() if values[place] is MISSING)
         if not missing:
-            return self.make(**values)
-        limited(f"event {event} without {', '.join(sorted(missing))}; omitted")
+            return self.make(values)
+        limited(f"event {event} without {', '.join(missing)}; omitted")
         return None
 
 
@@ -422,24 +435,23 @@ def _converter(attribute: Attribute) -> Callable[[Any], Any]:
     return _to_ns if attribute.nanoseconds else _CONVERTERS[attribute.type]
 
 
-def _readers(attributes: Iterable[Attribute]) -> dict[str, tuple[str | None, str, Any]]:
-    """Return the group, the field and the converter of each attribute."""
-    readers: dict[str, tuple[str | None, str, Any]] = {}
+_Reader = tuple[int, Any, type | None, Callable[[Any], Any]]
+"""A bucket and the place in it, the type of which a value is taken as it is, and what converts other values."""
+_AS_THEY_ARE: Final[Mapping[Any, type]] = {_to_string: str, _to_bool: bool}
+
+
+def _readers(attributes: Iterable[Attribute], places: Mapping[str, int]) -> dict[str, _Reader]:
+    """Return how to read each attribute: bucket 0 holds the fields themselves, the others are the groups' fields."""
+    readers: dict[str, _Reader] = {}
     for attribute in attributes:
         if attribute.field is None or attribute.name == semconv.TIMELINE:
             continue
         group, _, field = attribute.field.rpartition(".")
-        readers[attribute.name] = (group or None, field, _converter(attribute))
+        bucket = 1 + list(_NESTED).index(group) if group else 0
+        found = _MAKERS[bucket - 1].places if group else places
+        convert = _converter(attribute)
+        readers[attribute.name] = (bucket, found[field], _AS_THEY_ARE.get(convert), convert)
     return readers
-
-
-def _record_readers() -> dict[str, tuple[int, int | str, Any]]:
-    """Return the same by number: bucket 0 holds the record's values by position, the others its groups by field."""
-    buckets = {None: 0, **{group: number for number, group in enumerate(_NESTED, 1)}}
-    return {
-        name: (buckets[group], field if group else _PLACES[field], convert)
-        for name, (group, field, convert) in _readers(semconv.FIELDS).items()
-    }
 
 
 _POSITIONS: Final = {"tool_calls": "index", "executed_tools": "index"}
@@ -448,17 +460,17 @@ _MOMENTS: Final = {"attempts": "start_ns", "usage_deltas": "time_ns"}
 
 def _event_reader(event: Event) -> _EventReader:
     field = event.field or ""
-    make = _ENTRIES[field]
+    make = _Maker(_ENTRIES[field])
     return _EventReader(
         field,
         make,
-        _readers(event.attributes),
-        frozenset(f.name for f in fields(make) if f.default is MISSING),
-        _POSITIONS.get(field),
-        _MOMENTS.get(field),
+        _readers(event.attributes, make.places),
+        make.places.get("usage"),
+        make.places.get(_POSITIONS.get(field, "")),
+        make.places.get(_MOMENTS.get(field, "")),
         _PLACES.get(f"{field}_dropped"),
     )
 
 
-_READERS: Final = _record_readers()
+_READERS: Final = _readers(semconv.FIELDS, _PLACES)
 _EVENT_READERS: Final = {e.name: _event_reader(e) for e in semconv.EVENTS if e.field}
