@@ -321,6 +321,8 @@ groqscope.instrument()
 groqscope.instrument()
 import groq
 assert is_instrumented(groq.Groq)
+# Whole before any thread of ours imports it: openai 2 looks at it as it is.
+assert sys.modules["httpx2"].Response
 """
 
 

@@ -7,8 +7,10 @@ in requests to Groq (`hosts`).
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
 
@@ -85,6 +87,10 @@ def each(field: Callable[[Family], Any]) -> tuple[Any, ...]:
 @cache
 def _openai() -> Family | None:
     """Return openai's family; `None` if this version cannot be observed, which is logged once."""
+    # openai 2 uses the httpx2 that it finds in sys.modules, even half imported, as it would be while our thread imports
+    # the prices, which need it.
+    with suppress(ImportError):
+        import_module("httpx2")
     try:
         # From sys.modules: an import here could wait for the thread that is importing openai.
         client, errors, streaming, types, constants = (

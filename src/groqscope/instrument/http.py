@@ -35,6 +35,6 @@ def library_of(response: Any) -> ModuleType:
     """Return the library that a response belongs to."""
     for name in _LIBRARIES:
         module = sys.modules.get(name)
-        if module is not None and isinstance(response, module.Response):
+        if module is not None and isinstance(response, getattr(module, "Response", ())):
             return module
     return httpx
