@@ -26,10 +26,10 @@ demo: $(RUN)  ## recorded Groq traffic, traced and audited in the terminal; no k
 	@$(BIN)/groqscope demo
 
 test: $(DEV)  ## the tests
-	$(BIN)/python -m pytest -q -n 2 -m 'not slow' --ignore=tests/stack --ignore=tests/beside $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n 2 -m 'not slow' --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks $(PYTEST_ARGS)
 
 test-slow: $(DEV)  ## those that take their time: browser, packaging, examples, floods, forks, crashes, an outage, the benchmark
-	$(BIN)/python -m pytest -q -n 2 -m slow --ignore=tests/stack --ignore=tests/beside $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n 2 -m slow --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks $(PYTEST_ARGS)
 
 coverage: $(DEV)  ## the tests, and how much of src they run
 	$(MAKE) test PYTEST_ARGS="--cov --cov-report=term $(PYTEST_ARGS)"
@@ -40,7 +40,7 @@ phases: $(DEV)  ## delays injected into every phase, and what the accounting fin
 bench: $(BENCH)/.stamp $(OTHERS)/.stamp  ## CPU per chunk and per request beside the bare SDK and the other instrumentations (about 20 minutes)
 	$(BENCH)/bin/python -m bench --json build/bench.json $(BENCH_ARGS)
 
-compat: $(DEV)  ## a part of the tests with the oldest and the newest versions, and beside other instrumentations
+compat: $(DEV)  ## a part of the tests with the oldest and the newest versions, beside other instrumentations, below frameworks
 	$(BIN)/python tests/compat
 
 fuzz: $(DEV)  ## ten million mutated inputs for every reader (FUZZ_ARGS="--runs N --seconds N", or --atheris)

@@ -1,6 +1,7 @@
 """`python tests/compat`: a part of the tests with other versions than those of requirements-dev.txt.
 
-The oldest and the newest that pyproject.toml allows, and the newest beside other instrumentations of the same calls.
+The oldest and the newest that pyproject.toml allows, and the newest beside other instrumentations of the same calls and
+below the frameworks that ask Groq.
 Versions are resolved anew each time, so that the newest are the newest of today. Each set has an environment of its own
 below .cache, made again when a version, pyproject.toml or the Python is another; the sets run side by side.
 """
@@ -39,7 +40,7 @@ TOOLS = (
     "trustme",
 )
 SHOWN = re.compile(
-    r"groq|httpx|opentelemetry-(api|instrumentation-(groq|httpx)|util-genai)|logfire|pydantic(-ai-slim)?|open(inference-instrumentation-groq|lit)|genai-prices|msgspec"
+    r"groq|openai|httpx|opentelemetry-(api|instrumentation-(groq|httpx)|util-genai)|logfire|pydantic(-ai-slim)?|open(inference-instrumentation-groq|lit)|genai-prices|msgspec"
 )
 
 
@@ -51,12 +52,23 @@ class Set:
     suite: Sequence[str] = SUITE
     more: Sequence[str] = ()
     """Files of requirements beside our own."""
+    extras: Sequence[str] = ("--all-extras",)
 
 
 SETS = {
     "oldest": Set("lowest-direct"),
     "newest": Set("highest"),
     "beside": Set("highest", ("tests/beside",), ("tests/beside/requirements.txt",)),
+    **{
+        f"frameworks-{sdk}": Set(
+            "highest",
+            # What the frameworks warn of, or leave unclosed, is not ours to mend.
+            ("tests/frameworks", "-W", "default"),
+            (f"tests/frameworks/requirements-{sdk}.txt",),
+            ("--extra", "simulator"),
+        )
+        for sdk in ("openai2", "openai3")
+    },
 }
 
 
@@ -100,7 +112,7 @@ def resolve(chosen: Set, uv: str, pins: Path) -> list[str]:
         NotRunError: there are no versions that fit together, or the registry is away and no earlier ones are known.
     """
     fresh = pins.with_suffix(".new")
-    command = (uv, "pip", "compile", "pyproject.toml", *chosen.more, "--all-extras", "--quiet")
+    command = (uv, "pip", "compile", "pyproject.toml", *chosen.more, *chosen.extras, "--quiet")
     wanted = ("--resolution", chosen.resolution, "--no-header", "--no-annotate", "--python", sys.executable)
     done = subprocess.run((*command, *wanted, "-o", str(fresh)), cwd=ROOT, check=False, text=True, capture_output=True)
     if not done.returncode:
