@@ -318,13 +318,13 @@ _NAMES: Final = {
         for value in vars(semconv).values()
         if isinstance(value, str) and re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", value)
     ),
+    *semconv.ALIASES,
 }
 _OURS: Final = re.compile(r"(gen_ai|groq|groqscope)(\.[a-z0-9_]+)+")
 _MODULES: Final = sorted(
     path.relative_to(Path(groqscope.__file__).parent).as_posix()
     for path in Path(groqscope.__file__).parent.rglob("*.py")
-    # What other libraries write, and by which of our names we read it, is the content of that one module.
-    if path.name not in ("semconv.py", "foreign.py")
+    if path.name != "semconv.py"
 )
 
 

@@ -1,18 +1,21 @@
-"""One HTTP exchange with a limit on its total time and on the size of the response.
+"""HTTP exchanges that groqscope itself makes: valid URLs, and limits on total time and on the size of the response.
 
 httpx's timeout applies to each read, so a server that sends a byte now and then can keep a client waiting forever. Here
 the limit applies to the whole exchange, from the connection to the last byte of the body.
 """
 
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import httpx
 
 _now: Final = threading.local()
 """The deadline of the current exchange of each thread."""
+_USER: Final = re.compile(r"//[^/?#]*@")
 
 
 class AnswerTooLongError(Exception):
@@ -106,3 +109,17 @@ class _Stream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def is_http(url: str) -> bool:
+    """Return whether it is an HTTP or HTTPS URL with a host."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an incomplete IPv6 address, or a port out of range
+        return False
+
+
+def without_password(url: str) -> str:
+    """Return a URL with its user name and password, if any, replaced by asterisks."""
+    return _USER.sub("//***@", url)

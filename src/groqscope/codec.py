@@ -23,8 +23,10 @@ from groqscope.timeline import (
     ToolCall,
     Usage,
     UsageDelta,
+    is_cut,
+    pack,
+    unpack,
 )
-from groqscope.timeline.packing import is_cut, pack, unpack
 
 AttributeValue = str | int | float | bool | tuple[str, ...] | tuple[int, ...]
 Attributes = dict[str, AttributeValue]

@@ -120,6 +120,7 @@ EXCEPTION_TYPE: Final = "exception.type"
 HTTP_STATUS: Final = "http.response.status_code"
 RETRY_AFTER: Final = "groq.retry_after"
 COST: Final = "operation.cost"
+OPERATION: Final = "groqscope.operation"
 CACHE_MISS: Final = "groqscope.cache.miss"
 CACHE_OUTCOME: Final = "groqscope.cache.outcome"
 TIMELINE: Final = "groqscope.stream.timeline"
@@ -136,6 +137,9 @@ SPAN_NESTED: Final = "groq.request"
 SPAN_TOOL_CALL: Final = "assemble_tool_call"
 SPAN_EXECUTED_TOOL: Final = "execute_tool"
 SPAN_RUN: Final = "run"
+SPAN_DOCTOR: Final = "groqscope.doctor"
+STACK_CHECK: Final = "groqscope.stack.check"
+"""The test span of `groqscope doctor`, and the test span and metric of `groqscope stack check`."""
 EXECUTE_TOOL: Final = SPAN_EXECUTED_TOOL
 INVOKE_AGENT: Final = "invoke_agent"
 RETRIEVAL: Final = "retrieval"
@@ -144,6 +148,21 @@ OPENINFERENCE_KIND: Final = "openinference.span.kind"
 OPENINFERENCE_TOOL: Final = "tool.name"
 OPENLLMETRY_KIND: Final = "traceloop.span.kind"
 """The same in the spans of OpenInference's and OpenLLMetry's instrumentations."""
+LLM_REQUEST_TYPE: Final = "llm.request.type"
+"""OpenLLMetry's older name of the operation."""
+ALIASES: Final = {
+    "gen_ai.usage.prompt_tokens": "gen_ai.usage.input_tokens",
+    "gen_ai.usage.completion_tokens": "gen_ai.usage.output_tokens",
+    "gen_ai.usage.details.reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
+    "gen_ai.usage.details.cached_tokens": "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
+    "gen_ai.usage.cache_read_tokens": "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.server.time_to_first_token": "gen_ai.response.time_to_first_chunk",
+    "gen_ai.usage.cost": COST,
+    "llm.is_streaming": "gen_ai.request.stream",
+    "gen_ai.request.is_stream": "gen_ai.request.stream",
+}
+"""Older attribute names, and names that single libraries use."""
 SPAN_ATTEMPT: Final = "POST"
 SPAN_PHASES: Final = ("prepare", "pool_wait", "connect", "tls", "send", "wait", "stream")
 LOG_CONTENT: Final = "gen_ai.client.inference.operation.details"
@@ -172,7 +191,7 @@ _PHASE_BRIEFS: Final = {
 
 FIELDS: Final[tuple[Attribute, ...]] = (
     # identity
-    _a("groqscope.operation", "string", "operation", "What was asked for: `chat`, `embeddings`, `transcription`, …"),
+    _a(OPERATION, "string", "operation", "What was asked for: `chat`, `embeddings`, `transcription`, …"),
     _a("groq.request.id", "string", "request_id", "`req_…` from `x_groq.id` or `x-request-id`: what Groq support asks for"),
     _a("gen_ai.response.id", "string", "response_id", "`chatcmpl-…`"),
     _a("groq.region", "string", "region", "Header `x-groq-region`"),
@@ -303,7 +322,7 @@ IDENTITY: Final = (
     REQUEST_MODEL,
     OUTCOME,
     "groq.request.id",
-    "groqscope.operation",
+    OPERATION,
 )
 """What a record cannot do without, the most important last.
 

@@ -79,7 +79,7 @@ def test_data(get: Callable[..., httpx.Response]) -> None:
     assert get("/api/runs").json()["kind"] == "nothing"
     assert get("/api/requests/nobody").json()["kind"] == "missing"
     assert "not a time" in get("/api/overview?since=yesterday").json()["problem"]
-    assert "changed" in get("/api/compare?a.model=llama&b.model=llama").json()["html"]
+    assert "larger than chance explains" in get("/api/compare?a.model=llama&b.model=llama").json()["html"]
 
 
 def test_exports(get: Callable[..., httpx.Response]) -> None:

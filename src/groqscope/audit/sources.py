@@ -7,8 +7,7 @@ from typing import Protocol, cast
 
 from groqscope.audit.errors import SourceError
 from groqscope.runs import TraceSpan
-from groqscope.store import ReadReport, SeenIds, once, read_records, read_traces, store_directory
-from groqscope.store.sources import sources
+from groqscope.store import ReadReport, SeenIds, once, read_records, read_traces, sources, store_directory
 from groqscope.timeline import RequestRecord
 
 __all__ = [

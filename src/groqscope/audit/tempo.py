@@ -15,12 +15,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
-from groqscope._exchange import AnswerTooLongError, exchange
+from groqscope._exchange import AnswerTooLongError, exchange, is_http
 from groqscope._visible import visible
 from groqscope.audit.errors import SourceError
 from groqscope.runs import TraceSpan
 from groqscope.store import ReadReport, TraceCollector, decode_traces, once
-from groqscope.store.address import is_http
 from groqscope.timeline import RequestRecord
 
 if TYPE_CHECKING:

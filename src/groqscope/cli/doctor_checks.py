@@ -59,7 +59,7 @@ def extras() -> dict[str, str | None]:
 
 def variables() -> dict[str, str]:
     """Return the relevant environment variables, with values that may be secret hidden."""
-    from groqscope.store.address import without_password
+    from groqscope._exchange import without_password
 
     names = sorted(name for name in os.environ if name.startswith(_VARIABLES))
     return {name: "(set, not shown)" if _is_secret(name) else without_password(os.environ[name]) for name in names}
@@ -258,7 +258,7 @@ def _destinations(where: "Configuration") -> Iterator[Finding]:
 def _sent(where: "Configuration") -> Finding:
     """Send a test span as records are sent, and return the endpoint's response."""
     from groqscope.configuration import ConfigurationError, otlp_sender
-    from groqscope.delivery.sender import Delivered, Refused
+    from groqscope.delivery import Delivered, Refused
 
     name = "span"
     if where.protocol == "grpc":
@@ -286,18 +286,18 @@ def _test_span() -> bytes:
     from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
     from groqscope import semconv
-    from groqscope.store.exporters import encode_span_line
+    from groqscope.store import encode_span_line
 
     resource = Resource({semconv.SERVICE_NAME: "groqscope-doctor"})
     provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
-    span: Any = provider.get_tracer(semconv.SCOPE).start_span("groqscope.doctor")
+    span: Any = provider.get_tracer(semconv.SCOPE).start_span(semconv.SPAN_DOCTOR)
     span.end()
     return encode_span_line([span]) or b""
 
 
 def _written(directory: Path) -> Finding:
     """Write a test span to the local store, and remove it again."""
-    from groqscope.store.directory import make_private
+    from groqscope.store import make_private
 
     try:
         make_private(directory)

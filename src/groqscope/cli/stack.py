@@ -92,11 +92,11 @@ def check(
 
     Exit status: 0 success, 1 a link is broken.
     """
+    from groqscope._exchange import is_http
     from groqscope.audit import AuditError
-    from groqscope.configuration.environment import Environment
+    from groqscope.configuration import Environment
     from groqscope.stack import Addresses
     from groqscope.stack import check as links_of
-    from groqscope.store.address import is_http
 
     collector = collector or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "http://127.0.0.1:4318"
     named = {"collector": collector, "tempo": tempo, "prometheus": prometheus, "grafana": grafana}

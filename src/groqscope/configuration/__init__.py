@@ -18,19 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from groqscope._diagnostics import log_once
-from groqscope.configuration.environment import ConfigurationError
+from groqscope.configuration.environment import ConfigurationError, Environment
 from groqscope.configuration.signals import LEAVE_S, before_termination, on_sigterm
 
 if TYPE_CHECKING:
     from logfire import ScrubbingOptions
 
-    from groqscope.configuration.environment import Environment
     from groqscope.configuration.settings import Settings
     from groqscope.delivery import OtlpSender
 
 __all__ = [
     "Configuration",
     "ConfigurationError",
+    "Environment",
     "before_termination",
     "configure",
     "flush",
@@ -108,7 +108,6 @@ def configure(
                 )
             return _current
         from groqscope.configuration import settings
-        from groqscope.configuration.environment import Environment
 
         if endpoint is not None and directory is not None:
             raise ConfigurationError(f"endpoint={endpoint!r} and directory={str(directory)!r}: give one of them")
@@ -198,8 +197,8 @@ def _set_up(
     global _provider  # noqa: PLW0603 - as in configure
     from opentelemetry import trace
 
+    from groqscope._exchange import without_password
     from groqscope.configuration import logfire_setup
-    from groqscope.store.address import without_password
 
     with_logfire, name = logfire_setup.configure(settings, service_name, scrubbing)
     _provider = trace.get_tracer_provider()
@@ -266,7 +265,7 @@ def _has_providers(environment: "Environment") -> bool:
 def _check_directory(settings: "Settings") -> None:
     if settings.directory is None:
         return
-    from groqscope.store.directory import make_private, say_not_written
+    from groqscope.store import make_private, say_not_written
 
     try:
         make_private(settings.directory)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from groqscope._diagnostics import log_once
-from groqscope.store.address import is_http, without_password
+from groqscope._exchange import is_http, without_password
 
 _logger = logging.getLogger("groqscope")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")

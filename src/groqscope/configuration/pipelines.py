@@ -27,7 +27,7 @@ from groqscope.delivery import OtlpSender
 from groqscope.store import LocalMetricExporter, LocalSpanExporter
 
 if TYPE_CHECKING:
-    from groqscope.delivery.retrying import RetryingSender
+    from groqscope.delivery import RetryingSender
 
 _LOCAL_DELAY_MS: Final = 1000.0
 """Shorter than for an endpoint: writing a file is cheap, and `groqscope tail` follows it."""
@@ -125,7 +125,7 @@ def _span_exporter(environment: Environment, destination: Destination) -> SpanEx
     sender = _retrying_sender(environment, destination, "traces")
     if sender is None:
         return make(**_arguments(destination))
-    from groqscope.delivery.exporters import SpoolingSpanExporter
+    from groqscope.delivery import SpoolingSpanExporter
 
     return SpoolingSpanExporter(sender)
 
@@ -135,7 +135,7 @@ def _metric_exporter(environment: Environment, destination: Destination) -> Metr
     sender = _retrying_sender(environment, destination, "metrics")
     if sender is None:
         return make(**_arguments(destination))
-    from groqscope.delivery.exporters import SpoolingMetricExporter
+    from groqscope.delivery import SpoolingMetricExporter
 
     # It knows the variables for temporality and aggregation; nothing is sent by it.
     official: MetricExporter = make(**_arguments(destination))
@@ -152,8 +152,7 @@ def _retrying_sender(environment: Environment, destination: Destination, signal:
     variables = (_CREDENTIALS.format(""), _CREDENTIALS.format(f"{signal.upper()}_"))
     if destination.protocol == "grpc" or environment.text(*variables) is not None:
         return None
-    from groqscope.delivery.retrying import RetryingSender
-    from groqscope.delivery.spool import Spool, spool_for
+    from groqscope.delivery import RetryingSender, Spool, spool_for
 
     try:
         directory = spool_for(destination.endpoint)

@@ -10,29 +10,43 @@ from groqscope import _lazy
 if TYPE_CHECKING:
     from groqscope.delivery.exporters import SpoolingMetricExporter, SpoolingSpanExporter
     from groqscope.delivery.push import Push, PushReport
+    from groqscope.delivery.received import line_of_json, line_of_protobuf
     from groqscope.delivery.retrying import RetryingSender
-    from groqscope.delivery.sender import OtlpSender
-    from groqscope.delivery.spool import Spool
+    from groqscope.delivery.sender import Delivered, OtlpSender, Refused
+    from groqscope.delivery.spool import Spool, spool_for
+    from groqscope.delivery.transcode import Signal
 
 __all__ = [
+    "Delivered",
     "OtlpSender",
     "Push",
     "PushReport",
+    "Refused",
     "RetryingSender",
+    "Signal",
     "Spool",
     "SpoolingMetricExporter",
     "SpoolingSpanExporter",
+    "line_of_json",
+    "line_of_protobuf",
+    "spool_for",
 ]
 
 __getattr__, __dir__ = _lazy.attach(
     __name__,
     {
+        "Delivered": "sender",
         "OtlpSender": "sender",
         "Push": "push",
         "PushReport": "push",
+        "Refused": "sender",
         "RetryingSender": "retrying",
+        "Signal": "transcode",
         "Spool": "spool",
         "SpoolingMetricExporter": "exporters",
         "SpoolingSpanExporter": "exporters",
+        "line_of_json": "received",
+        "line_of_protobuf": "received",
+        "spool_for": "spool",
     },
 )

@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import msgspec
 
-from groqscope._exchange import exchange
+from groqscope._exchange import exchange, without_password
 from groqscope._version import __version__
 from groqscope._visible import visible
 from groqscope.delivery.transcode import Signal, to_protobuf
-from groqscope.store.address import without_password
 
 if TYPE_CHECKING:
     import httpx

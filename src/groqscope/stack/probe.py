@@ -6,7 +6,7 @@ from typing import Any, Final
 from groqscope import semconv
 
 SERVICE: Final = "groqscope-stack-check"
-METRIC: Final = "groqscope.stack.check"
+METRIC: Final = semconv.STACK_CHECK
 SERIES: Final = METRIC.replace(".", "_")
 """The metric's name in Prometheus."""
 

@@ -7,17 +7,25 @@ from typing import TYPE_CHECKING
 
 from groqscope import _lazy
 from groqscope.store.decoding import decode_traces
-from groqscope.store.directory import HOME_VARIABLE, home, spool_directory, store_directory
+from groqscope.store.directory import (
+    HOME_VARIABLE,
+    home,
+    make_private,
+    say_not_written,
+    spool_directory,
+    store_directory,
+)
 from groqscope.store.follower import Follower, follow
 from groqscope.store.foreign import foreign_record
 from groqscope.store.once import SeenIds, once
 from groqscope.store.reader import read_records, read_span
 from groqscope.store.report import ReadReport, ReadWarning
 from groqscope.store.segments import METRICS_SHARE, SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
+from groqscope.store.sources import sources
 from groqscope.store.traces import TraceCollector, read_traces
 
 if TYPE_CHECKING:
-    from groqscope.store.exporters import LocalMetricExporter, LocalSpanExporter
+    from groqscope.store.exporters import LocalMetricExporter, LocalSpanExporter, encode_span_line
 
 __all__ = [
     "HOME_VARIABLE",
@@ -33,13 +41,17 @@ __all__ = [
     "SegmentWriter",
     "TraceCollector",
     "decode_traces",
+    "encode_span_line",
     "follow",
     "foreign_record",
     "home",
+    "make_private",
     "once",
     "read_records",
     "read_span",
     "read_traces",
+    "say_not_written",
+    "sources",
     "spool_directory",
     "store_directory",
 ]
@@ -49,5 +61,6 @@ __getattr__, __dir__ = _lazy.attach(
     {
         "LocalMetricExporter": "exporters",
         "LocalSpanExporter": "exporters",
+        "encode_span_line": "exporters",
     },
 )

@@ -8,19 +8,6 @@ from groqscope.codec import Warn
 from groqscope.timeline import RequestRecord
 
 _OPERATIONS: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
-_ALIASES: Final = {
-    "gen_ai.usage.prompt_tokens": "gen_ai.usage.input_tokens",
-    "gen_ai.usage.completion_tokens": "gen_ai.usage.output_tokens",
-    "gen_ai.usage.details.reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
-    "gen_ai.usage.details.cached_tokens": "gen_ai.usage.cache_read.input_tokens",
-    "gen_ai.usage.reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
-    "gen_ai.usage.cache_read_tokens": "gen_ai.usage.cache_read.input_tokens",
-    "gen_ai.server.time_to_first_token": "gen_ai.response.time_to_first_chunk",
-    "gen_ai.usage.cost": semconv.COST,
-    "llm.is_streaming": "gen_ai.request.stream",
-    "gen_ai.request.is_stream": "gen_ai.request.stream",
-}
-"""Older attribute names, and names that single libraries use."""
 _READ: Final = frozenset(a.name for a in semconv.FIELDS if not a.name.startswith(("groqscope.", "groq.")))
 
 
@@ -40,7 +27,7 @@ def foreign_record(
     It has no phases, attempts or tool calls. Attributes of the wrong type are omitted, and reported to `warn`.
     """
     provider = attributes.get(semconv.PROVIDER_NAME) or attributes.get(semconv.SYSTEM)
-    operation = attributes.get(semconv.OPERATION_NAME) or attributes.get("llm.request.type")
+    operation = attributes.get(semconv.OPERATION_NAME) or attributes.get(semconv.LLM_REQUEST_TYPE)
     if str(provider).lower() != semconv.PROVIDER or operation not in _OPERATIONS:
         return None
     return record_of_conventions(
@@ -69,16 +56,16 @@ def record_of_conventions(
     """Return a record from the attributes of the GenAI conventions; those of the wrong type are reported to `warn`."""
     found: dict[str, Any] = {}
     for name, value in attributes.items():
-        known = _ALIASES.get(name, name)
+        known = semconv.ALIASES.get(name, name)
         if known not in _READ or (known != name and known in attributes):
             continue
         if _fits(known, value):
             found[known] = value
         else:
             warn(f"{name}: expected {_TYPES[known]}, got {type(value).__name__}; omitted")
-    operation = attributes.get(semconv.OPERATION_NAME) or attributes.get("llm.request.type")
+    operation = attributes.get(semconv.OPERATION_NAME) or attributes.get(semconv.LLM_REQUEST_TYPE)
     if isinstance(operation, str):
-        found["groqscope.operation"] = operation
+        found[semconv.OPERATION] = operation
     found[semconv.OUTCOME] = "error" if failed or semconv.ERROR_TYPE in found else "completed"
     return codec.decode(
         found,

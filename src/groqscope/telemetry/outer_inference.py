@@ -73,7 +73,7 @@ def _in_context(context: Context) -> OuterInference | None:
         return None
     if attributes.get(semconv.OPENINFERENCE_KIND) == "LLM":
         return OuterInference(span, frozenset())
-    if attributes.get(semconv.OPERATION_NAME) in INFERENCE or attributes.get("llm.request.type") in _OLDER:
+    if attributes.get(semconv.OPERATION_NAME) in INFERENCE or attributes.get(semconv.LLM_REQUEST_TYPE) in _OLDER:
         scope: Any = getattr(span, "instrumentation_scope", None)
         openllmetry = str(getattr(scope, "name", "")).startswith("opentelemetry.instrumentation.")
         return OuterInference(span, _OPENLLMETRY if openllmetry else _AGENT)

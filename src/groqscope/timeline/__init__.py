@@ -1,5 +1,6 @@
 """The timeline of a request and the record made from it: no clock, no I/O."""
 
+from groqscope.timeline.packing import is_cut, pack, unpack
 from groqscope.timeline.record import (
     CACHING_MODELS,
     PHASE_NAMES,
@@ -35,4 +36,7 @@ __all__ = [
     "ToolCall",
     "Usage",
     "UsageDelta",
+    "is_cut",
+    "pack",
+    "unpack",
 ]

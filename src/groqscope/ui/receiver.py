@@ -15,8 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from groqscope.delivery.received import line_of_json, line_of_protobuf
-from groqscope.delivery.transcode import Signal
+from groqscope.delivery import Signal, line_of_json, line_of_protobuf
 from groqscope.store import METRICS_SHARE, SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
 
 MAX_BODY: Final = 16 * 1024 * 1024

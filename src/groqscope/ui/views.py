@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
+from groqscope import semconv
 from groqscope.audit import (
     Audit,
     AuditError,
@@ -61,10 +62,10 @@ _FRESH: Final = 5_000
 _STALE: Final = 10.0
 """Seconds for which it is kept in a larger one."""
 _CONTENT: Final = (
-    "gen_ai.input.messages",
-    "gen_ai.output.messages",
-    "gen_ai.system_instructions",
-    "gen_ai.tool.definitions",
+    semconv.INPUT_MESSAGES,
+    semconv.OUTPUT_MESSAGES,
+    semconv.SYSTEM_INSTRUCTIONS,
+    semconv.TOOL_DEFINITIONS,
 )
 """Attributes that hold what was said; they are there only if it was recorded."""
 _SORTS: Final = {
