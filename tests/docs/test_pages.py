@@ -214,6 +214,21 @@ def test_audit(groq: Simulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_request_ids_in_the_log(groq: Simulator, tmp_path: Path) -> None:
+    """The program of the page on the cache writes a line with the id of the last request."""
+    (block,) = python("cache.md")
+    asking = (
+        "import sys, groq, groqscope\ngroqscope.instrument()\n"
+        "ask = dict(model='m', messages=[{'role': 'user', 'content': 'Hi'}])\n"
+        "record = groqscope.record_of(groq.Groq().chat.completions.create(**ask))\n"
+        "logging.warning('done')\nprint(record.request_id)\n"
+    )
+    program = f"import sys; sys.stderr = sys.stdout\n{block}\n{asking}"
+    said = run_program(groq, tmp_path, program).splitlines()
+    assert f"WARNING {said[-1]} " in said[-2]
+
+
+@pytest.mark.slow
 def test_budgets_in_pytest(groq: Simulator, tmp_path: Path) -> None:
     """The tests of the page on CI pass."""
     (block,) = python("ci.md")

@@ -296,6 +296,49 @@ def many(number: int) -> list[RequestRecord]:
     return records
 
 
+def prompts_cached(number: int) -> list[RequestRecord]:
+    """So many requests of an agent with a long prompt, some of which Groq's cache did not hold; oldest first."""
+    random = Random(11)
+    records: list[RequestRecord] = []
+    at = NOON_UNIX_NS
+    for index in range(number):
+        at += random.randrange(2_000, 60_000) * MS
+        tokens = random.randrange(4_200, 7_400)
+        cached = tokens // 128 * 128 - 128
+        reason = random.choice(
+            [None, None, None, None, "system", "system", "tools", "message[2]", "expired", "provider"]
+        )
+        model = random.choice(["openai/gpt-oss-120b", "openai/gpt-oss-120b", "openai/gpt-oss-20b"])
+        discount = 0.075e-6 if model.endswith("120b") else 0.0375e-6
+        base = tool_calls()
+        used = replace(
+            base.usage,
+            input_tokens=tokens,
+            cached_tokens=None if reason else cached,
+            prompt_time=(0.011 if reason is None else 0.062) * random.lognormvariate(0, 0.2),
+        )
+        prefill = round((used.prompt_time or 0) * 1e9)
+        records.append(
+            replace(
+                base,
+                model=model,
+                start_unix_ns=at,
+                request_id=f"req_01k9zr{index:06d}fzv8a2t6p4x1c3d",
+                span_id=f"{index + 1:016x}",
+                usage=used,
+                phases=replace(base.phases, prefill=prefill),
+                duration_ns=base.duration_ns - (base.phases.prefill or 0) + prefill,
+                cost=tokens * 2 * discount + 0.00008 - (0 if reason else cached * discount),
+                cache_saved=None if reason else cached * discount,
+                cache_miss=reason,
+                cache_missed_tokens=cached if reason else None,
+                cache_lost=cached * discount if reason else None,
+                cache_last_used_ns=7_800 * 10**9 if reason == "expired" else None,
+            )
+        )
+    return records
+
+
 def stretched(record: RequestRecord, factor: float, **changes: object) -> RequestRecord:
     """Make a request take longer in all its phases, by Groq's own figures too."""
     phases = Phases(**{name: round(length * factor) for name, length in record.phases.items()})

@@ -230,7 +230,7 @@ def test_attributes_of_an_ordinary_stream(mode: Mode, sim: Simulator, exported: 
     sim.play(Answer("a b c", reasoning="d e"))
     stream(mode, exported.client(mode, sim.base_url), temperature=0, max_tokens=5)
 
-    in_order(exported.only()[1], at_most=67)
+    in_order(exported.only()[1], at_most=68)
 
 
 @each_mode

@@ -206,8 +206,10 @@ def detail(code: str, record: RequestRecord) -> str:
 
 def cache_miss(record: RequestRecord) -> str:
     """Return why a prompt was not cached, with the time of the last use of what expired."""
-    used = record.cache_last_used_ns
-    return f"{record.cache_miss} (last used {ago(used)} ago)" if used is not None else record.cache_miss or ""
+    reason, used = record.cache_miss or "", record.cache_last_used_ns
+    if used is not None:
+        return f"{reason} (last used {ago(used)} ago)"
+    return f"{reason} changed" if reason == "tools" or (reason and reason not in _ADVICE) else reason
 
 
 def cache_advice(reason: str) -> str:

@@ -6,7 +6,7 @@ from groqscope import _lazy
 from groqscope.telemetry.background import worker
 from groqscope.telemetry.content import Content, ContentPolicy
 from groqscope.telemetry.cost import cached_discount, price, price_of_audio, price_of_tools, price_source
-from groqscope.telemetry.run_scope import run
+from groqscope.telemetry.run_scope import current_run, run
 from groqscope.telemetry.spans import disown
 from groqscope.telemetry.telemetry import Begun, Telemetry, shared_telemetry
 
@@ -19,6 +19,7 @@ __all__ = [
     "ContentPolicy",
     "Telemetry",
     "cached_discount",
+    "current_run",
     "disown",
     "observer_of",
     "price",

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.files import write_store  # noqa: E402
-from support.report_samples import SAMPLES, both, many, one, overview, stretched  # noqa: E402 - found by the line above
+from support.report_samples import SAMPLES, both, many, one, overview, prompts_cached, stretched  # noqa: E402 - found by the line above
 from support.ui import wait_for  # noqa: E402
 
 from groqscope import semconv  # noqa: E402
@@ -66,6 +66,12 @@ def request(name: str) -> Report:
     return one(SAMPLES[name](), many(200))
 
 
+def cache_miss() -> Report:
+    """Return a request whose system prompt had changed, beside others."""
+    records = prompts_cached(60)
+    return one(next(record for record in records if record.cache_miss == "system"), records)
+
+
 def budgets() -> Report:
     """Return a morning's requests held against budgets with every verdict."""
     limits = ("ttfc.p95 < 400ms", "errors < 1%", "duration.p99 < 3s where model ~ 'gpt-oss'", "cost.sum < 2usd")
@@ -98,6 +104,8 @@ TERMINALS: dict[str, Callable[[], str]] = {
     "audit-tool-calls": lambda: drawing(request("tool_calls"), "groqscope audit req_01k9zq7m0004", 100),
     "audit-overview": lambda: drawing(overview(many(400), listed=12, why=False), "groqscope audit", 120),
     "audit-why": lambda: drawing(overview(many(400)), "groqscope audit --why", 90, "why", until="  5.5%"),
+    "audit-cache": lambda: drawing(overview(prompts_cached(60)), "groqscope audit --why", 100, "why"),
+    "audit-cache-request": lambda: drawing(cache_miss(), "groqscope audit req_01k9zr000007", 100),
     "audit-budgets": lambda: drawing(budgets(), "groqscope audit --budget ...", 90, "budgets"),
     "audit-compare": lambda: drawing(comparison(), "groqscope audit --compare before.jsonl after.jsonl", 100),
 }
