@@ -10,6 +10,8 @@ DEV := $(VENV)/.dev-stamp
 UV = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 GRAFANA_SDK := $(VENV)/grafana-sdk
 PYTEST_ARGS ?=
+# The order of the tests, and what is drawn at random in them; a change must not fail by what chance finds elsewhere.
+SEED ?= 1
 FUZZ_ARGS ?=
 BENCH := .venv-bench
 OTHERS := .venv-others
@@ -26,10 +28,10 @@ demo: $(RUN)  ## recorded Groq traffic, traced and audited in the terminal; no k
 	@$(BIN)/groqscope demo
 
 test: $(DEV)  ## the tests
-	$(BIN)/python -m pytest -q -n 2 -m 'not slow' --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n 2 --randomly-seed=$(SEED) -m 'not slow' --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks $(PYTEST_ARGS)
 
 test-slow: $(DEV)  ## those that take their time: browser, packaging, examples, floods, forks, crashes, an outage, the benchmark
-	$(BIN)/python -m pytest -q -n 2 -m slow --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n 2 --randomly-seed=$(SEED) -m slow --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks $(PYTEST_ARGS)
 
 coverage: $(DEV)  ## the tests, and how much of src they run
 	$(MAKE) test PYTEST_ARGS="--cov --cov-report=term $(PYTEST_ARGS)"

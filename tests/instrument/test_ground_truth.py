@@ -28,6 +28,7 @@ RUNS = [
 ]
 
 
+@pytest.mark.wall_clock
 @pytest.mark.parametrize(("scenario", "mode", "sdk"), RUNS)
 def test_found(scenario: Scenario, mode: Mode, sdk: SDK, bench: Bench) -> None:
     """The injected delay is where it belongs, nothing is elsewhere, the phases add up; one retry on a busy machine."""

@@ -165,6 +165,7 @@ async def stream_output(agent: Agent[None, Any]) -> Any:
 
 
 @ANYBODY
+@pytest.mark.wall_clock
 async def test_reasoning(on_stage: Stage) -> None:
     """Reasoning that is streamed is seen before the text it leads to; slowly enough that the agent waits for both."""
     on_stage.sim.play(Answer("noon", reasoning="let me see", delays=Delays(before_first=0.05, per_chunk=0.05)))
@@ -314,6 +315,7 @@ async def test_slow_consumer(on_stage: Stage, use: Use) -> None:
 
 
 @ANYBODY
+@pytest.mark.wall_clock
 async def test_slow_model(on_stage: Stage) -> None:
     """Time that the model takes between chunks is not the application's."""
     on_stage.sim.play(Answer(WORDS, delays=Delays(per_chunk=PAUSE)))

@@ -18,7 +18,7 @@ import groqscope
 from groqscope.runs import Run, findings_of
 from groqscope.simulator import Answer, Delays, Simulator, ToolCall
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.wall_clock]
 
 SERVER = Delays(before_headers=0.2, before_first=0.1)
 

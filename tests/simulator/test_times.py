@@ -13,6 +13,7 @@ from groq import Groq
 
 from groqscope.simulator import Answer, Connection, Delays, Drip, Served, Simulator, ToolCall
 
+pytestmark = pytest.mark.wall_clock
 MS = 1_000_000
 
 
