@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -21,9 +22,14 @@ _RECORD = replace(full_record(), service="shop")
 
 
 def _document(record: RequestRecord = _RECORD) -> Any:
+    return json.loads(_line(record))
+
+
+@cache
+def _line(record: RequestRecord) -> bytes:
     line = encode_span_line(family_of(record))
     assert line is not None
-    return json.loads(line)
+    return line
 
 
 def _span(document: Any) -> Any:

@@ -296,10 +296,13 @@ _JSON = st.recursive(
 )
 
 
+_FULLEST = _line(family_of(full_record()))
+
+
 @given(data=st.data())
 def test_no_value_in_a_span_makes_the_reader_raise(data: st.DataObject) -> None:
     """Any JSON in the place of any part of a line gives a record, a warning or nothing."""
-    line = json.loads(_line(family_of(full_record())))
+    line = json.loads(_FULLEST)
     node: Any
     node, key = data.draw(st.sampled_from(list(_places(line))))
     node[key] = data.draw(_JSON)
