@@ -153,12 +153,11 @@ def test_a_password_is_not_shown():
 
 def test_a_tempo_that_nobody_runs():
     """The whole way, to a port of this machine where nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    with pytest.raises(audit.SourceError, match=rf"Tempo at http://127.0.0.1:{port} cannot be reached"):
-        audit.load(tempo=f"http://127.0.0.1:{port}").overview()
+    with socket.socket() as taken:  # bound, so that nobody else listens there either
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(audit.SourceError, match=rf"Tempo at http://127.0.0.1:{port} cannot be reached"):
+            audit.load(tempo=f"http://127.0.0.1:{port}").overview()
 
 
 def test_a_trace_without_a_start_is_fetched_all_the_same(tempo):

@@ -178,7 +178,7 @@ ENDINGS = [
         "timeout",
         chunks=2,
         raises="ReadTimeout|APITimeoutError",
-        client={"timeout": 0.1},
+        client={"timeout": 0.5},
         name="read_timeout_in_the_stream",
     ),
     Case(
