@@ -225,10 +225,9 @@ def test_attributes_of_a_request_with_everything(mode: Mode, sim: Simulator, exp
 
 
 @each_mode
-def test_attributes_of_an_ordinary_stream(mode: Mode, sim: Simulator, exported: Exported) -> None:
+def test_attributes_of_an_ordinary_stream(mode: Mode, exported: Exported) -> None:
     """About sixty."""
-    sim.play(Answer("a b c", reasoning="d e"))
-    stream(mode, exported.client(mode, sim.base_url), temperature=0, max_tokens=5)
+    stream(mode, simulated_client(mode, exported, Answer("a b c", reasoning="d e")), temperature=0, max_tokens=5)
 
     in_order(exported.only()[1], at_most=68)
 
