@@ -112,7 +112,7 @@ def _request(number: int, rng: random.Random) -> RequestRecord:
         icl_p99_ns=6 * MS,
         icl_max_ns=9 * MS,
         icl_excluded=0,
-        timeline_us=tuple(range(200_000, 200_000 + 4_000 * 120, 4_000)),
+        timeline_us=tuple(range(200_000, 200_000 + 4_000 * ((tokens + 5) // 4), 4_000)),
         timeline_stride=4,
         tool_calls=(_CALL,) if number % 5 == 0 else (),
         attempts=(Attempt(start_ns=MS, duration_ns=first, status=200, connection_reused=True, send_ns=MS),),

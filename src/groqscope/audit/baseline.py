@@ -71,6 +71,10 @@ class Rows:
             self._known = self._computed()
         return self._known
 
+    @medians.setter
+    def medians(self, known: dict[str, float]) -> None:
+        self._known = known
+
     def _computed(self) -> dict[str, float]:
         completed = self.data[_COMPLETED::WIDTH]
         if sum(completed) < USUAL_NEEDS:

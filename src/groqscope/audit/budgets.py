@@ -12,14 +12,15 @@ every run has to keep.
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
+from groqscope.audit.conditions import ORDER, Predicate
 from groqscope.audit.distribution import Values, needed
 from groqscope.audit.errors import AuditError, ExpressionError, SourceError
-from groqscope.audit.expression import ORDER, Limit, Predicate, parse_limit
+from groqscope.audit.expression import Limit, parse_limit
 from groqscope.audit.fields import FAILED, LEFT, Field, UnknownField, find, numeric
 from groqscope.audit.formatting import count
 from groqscope.audit.lexer import Token
@@ -30,7 +31,7 @@ from groqscope.timeline import RequestRecord
 
 Operator = Literal["<", "<=", ">", ">="]
 _STATISTIC: Final = re.compile(r"(?P<field>.+)\.(?P<statistic>p\d{1,2}(?:\.\d{1,3})?|median|min|max|mean|sum|count)")
-_TALLIES: Final[dict[str, Predicate]] = {
+_TALLIES: Final[dict[str, Callable[[RequestRecord], bool]]] = {
     "errors": lambda r: r.outcome in FAILED,
     "abandoned": lambda r: r.outcome in LEFT,
     "retried": lambda r: r.retries > 0,
@@ -52,7 +53,7 @@ class Budget:
     operator: Operator
     limit: float
     unit: Unit
-    where: Predicate | None
+    where: Predicate | Callable[[Any], bool] | None
     of_runs: bool = False
     """Whether it measures runs; `where` is then a predicate of a run."""
 

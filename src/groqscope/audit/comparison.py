@@ -11,12 +11,13 @@ any real change, one in twenty names a change. A measure is called slower or fas
 
 import math
 import random
-from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-from groqscope.audit.distribution import Values, quantile_of_sorted
-from groqscope.audit.execution import Watch
+from groqscope.audit.distribution import Sorted, Values, quantile_of_sorted, ranks_of
+from groqscope.audit.execution import Watch, plain_of, sample_of
 from groqscope.audit.fields import PHASES, find
 from groqscope.audit.formatting import percent
 from groqscope.audit.model import Certainty, Change, Comparison, ComparisonRow, Provenance, Unit
@@ -64,10 +65,16 @@ class Sample:
             if isinstance(value, int | float):
                 measures.setdefault(name, Values(_NO_LIMIT)).add(value)
 
+    def want(self, model: str | None, measure: str, ranks: Iterable[int]) -> None:
+        """Note which values of a measure are needed, by their rank: here all are known."""
+
+    def fetch(self) -> None:
+        """Get the values that are needed: here all are known."""
+
 
 _NO_LIMIT: Final = 2**62
-_NAMES: Final = (*_MEASURES, *(f"phase.{name}" for name in PHASES))
-_GETTERS: Final = tuple((name, find(name).get) for name in _NAMES)
+COMPARED: Final = (*_MEASURES, *(f"phase.{name}" for name in PHASES))
+_GETTERS: Final = tuple((name, find(name).get) for name in COMPARED)
 _PARTS: Final = tuple(f"{PREFIX}{kind}" for kind in PART_KINDS)
 _RUN_NAMES: Final = (
     *(f"{PREFIX}{name}" for name in ("duration", "first_answer", "first_audio")),
@@ -81,8 +88,8 @@ _RUN_GETTERS: Final = tuple((name, find_of_run(name).get) for name in _RUN_NAMES
 class _Pair:
     model: str | None
     measure: str
-    a: "array[float]"
-    b: "array[float]"
+    a: Sorted
+    b: Sorted
 
 
 def compare(a: Records, b: Records, *, watch: Watch | None = None) -> Comparison:
@@ -132,8 +139,13 @@ def _read_runs(records: Records) -> tuple[Sample, Provenance]:
 
 
 def _read(records: Records, watch: Watch | None) -> tuple[Sample, Provenance]:
-    sample, coverage = Sample(), records.coverage()
-    for record in records.query.select(records.source, records.report, timelines=False):
+    scan = records.scan(listed=0)
+    coverage = scan.coverage
+    if (counted := sample_of(records.source, scan)) is not None:
+        coverage.require_requests(records.source)
+        return counted, coverage.provenance(records.source)
+    sample = Sample()
+    for record in records.query.select(plain_of(records.source), records.report, timelines=False):
         coverage.add(record)
         sample.add(record)
         if watch is not None:
@@ -147,12 +159,23 @@ def compare_samples(a: Sample, b: Sample) -> tuple[tuple[ComparisonRow, ...], fl
     pairs = [pair for model in _common(a, b) for pair in _pairs(model, a, b)]
     tests = sum((_enough(p, MIN_MEDIAN) + _enough(p, MIN_P95)) for p in pairs)
     confidence = 1 - (1 - FAMILY) / max(1, tests)
+    for pair in pairs:
+        _want(pair, a, b, confidence)
+    a.fetch()
+    b.fetch()
     return tuple(_row(pair, confidence) for pair in pairs), confidence
+
+
+def _want(pair: _Pair, a: Sample, b: Sample, confidence: float) -> None:
+    for quantile, least in ((0.5, MIN_MEDIAN), (0.95, MIN_P95)):
+        drawn = drawn_ranks(len(pair.a), len(pair.b), quantile, confidence) if _enough(pair, least) else []
+        a.want(pair.model, pair.measure, (*ranks_of(len(pair.a), quantile), *(rank for rank, _ in drawn)))
+        b.want(pair.model, pair.measure, (*ranks_of(len(pair.b), quantile), *(rank for _, rank in drawn)))
 
 
 def _common(a: Sample, b: Sample) -> list[str | None]:
     models = [model for model in a.models if model in b.models]
-    return sorted(models, key=lambda model: -_total(a.models[model]))
+    return sorted(models, key=lambda model: (-_total(a.models[model]), model or ""))
 
 
 def _total(measures: dict[str, Values]) -> float:
@@ -166,7 +189,7 @@ def _missing(a: Sample, b: Sample) -> tuple[str, ...]:
 
 def _pairs(model: str | None, a: Sample, b: Sample) -> list[_Pair]:
     pairs: list[_Pair] = []
-    for name in (*_NAMES, *_RUN_NAMES):
+    for name in (*COMPARED, *_RUN_NAMES):
         left, right = a.models[model].get(name), b.models[model].get(name)
         if left is None or right is None:
             continue
@@ -218,10 +241,11 @@ def _certainty(low: float, high: float, unit: Unit) -> Certainty:
     return "more" if low > 1 else "less" if high < 1 else "inconclusive"
 
 
-def interval(a: "array[float]", b: "array[float]", quantile: float, confidence: float) -> tuple[float, float]:
+def interval(a: Sorted, b: Sorted, quantile: float, confidence: float) -> tuple[float, float]:
     """Return the bootstrap interval of the ratio of a quantile of `b` to that of `a`; both are sorted."""
-    draw, draws = random.Random(SEED), _draws(confidence)  # noqa: S311 - the same answer each time
-    ratios = sorted(_ratio(_drawn(a, quantile, draw), _drawn(b, quantile, draw)) for _ in range(draws))
+    drawn = drawn_ranks(len(a), len(b), quantile, confidence)
+    draws = len(drawn)
+    ratios = sorted(_ratio(a[rank], b[other]) for rank, other in drawn)
     outside = math.floor((1 - confidence) / 2 * draws)
     return ratios[outside], ratios[draws - 1 - outside]
 
@@ -237,11 +261,17 @@ def _ratio(a: float, b: float) -> float:
     return math.inf if b else 1.0
 
 
-def _drawn(values: "array[float]", quantile: float, draw: random.Random) -> float:
-    n = len(values)
+@lru_cache(maxsize=128)
+def drawn_ranks(n_a: int, n_b: int, quantile: float, confidence: float) -> list[tuple[int, int]]:
+    """Return the ranks, counted from 0, that the draws from two sets have."""
+    draw = random.Random(SEED)  # noqa: S311 - the same answer each time
+    return [(_drawn(n_a, quantile, draw), _drawn(n_b, quantile, draw)) for _ in range(_draws(confidence))]
+
+
+def _drawn(n: int, quantile: float, draw: random.Random) -> int:
     rank = min(n, math.floor((n - 1) * quantile) + 1 + (draw.random() < ((n - 1) * quantile) % 1))
     position = math.ceil(n * draw.betavariate(rank, n - rank + 1))
-    return values[min(n, max(1, position)) - 1]
+    return min(n, max(1, position)) - 1
 
 
 def _tests(rows: tuple[ComparisonRow, ...]) -> int:

@@ -7,7 +7,7 @@ sum, minimum and maximum stay exact.
 
 import math
 from array import array
-from typing import Final
+from typing import Final, Protocol
 
 from groqscope.audit.model import Distribution, Unit
 
@@ -15,7 +15,7 @@ EXACT_LIMIT: Final = 100_000
 RELATIVE_ERROR: Final = 0.01
 GAMMA: Final = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _LOG_GAMMA: Final = math.log(GAMMA)
-_QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
+QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
 
 
 def needed(quantile: float) -> int:
@@ -23,11 +23,26 @@ def needed(quantile: float) -> int:
     return max(1, math.ceil(round(1 / (1 - quantile), 6))) if quantile > 0.5 else 1  # the median
 
 
-def quantile_of_sorted(values: "array[float] | list[float]", quantile: float) -> float:
+class Sorted(Protocol):
+    """Values in order."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rank: int, /) -> float:
+        """Return the value of a rank, counted from 0."""
+        ...
+
+
+def ranks_of(n: int, quantile: float) -> tuple[int, int]:
+    """Return the two nearest ranks of a quantile of `n` values."""
+    below = math.floor((n - 1) * quantile)
+    return below, min(below + 1, n - 1)
+
+
+def quantile_of_sorted(values: Sorted, quantile: float) -> float:
     """Return a quantile of sorted values, interpolated between the two nearest ranks."""
     position = (len(values) - 1) * quantile
-    below = math.floor(position)
-    above = min(below + 1, len(values) - 1)
+    below, above = ranks_of(len(values), quantile)
     return values[below] + (values[above] - values[below]) * (position - below)
 
 
@@ -74,12 +89,12 @@ class Values:
         self.total += other.total
         self.min, self.max = min(self.min, other.min), max(self.max, other.max)
         if self._values is not None and other.exact and self.n <= self.limit:
-            self._values.extend(other.sorted())
+            self._values.extend(other.ordered())
             self._sorted = False
             return
         self._to_sketch()
         if other.exact:
-            for value in other.sorted():
+            for value in other.ordered():
                 self._count(value, 1)
             return
         buckets, zeros = other.sketch
@@ -100,8 +115,12 @@ class Values:
             return self._from_sketch(quantile)
         return quantile_of_sorted(self.sorted(), quantile)
 
-    def sorted(self) -> "array[float]":
+    def sorted(self) -> Sorted:
         """Return all values in order, while they are still exact."""
+        return self.ordered()
+
+    def ordered(self) -> "array[float]":
+        """Return the same as an array."""
         if self._values is None:
             raise ValueError("there are too many values: only a sketch of them is kept")
         if not self._sorted:
@@ -113,7 +132,7 @@ class Values:
         """Return what reports show."""
         if not self.n:
             return Distribution(unit=unit, n=0)
-        p50, p90, p95, p99 = (self.quantile(q) for q in _QUANTILES)
+        p50, p90, p95, p99 = map(self.quantile, QUANTILES)
         return Distribution(
             unit=unit,
             n=self.n,
@@ -151,3 +170,30 @@ class Values:
                 middle = 2 * math.exp(bucket * _LOG_GAMMA) / (GAMMA + 1)
                 return min(max(middle, self.min), self.max)
         return self.max
+
+
+class Ranked(Values):
+    """Values that an engine has counted: of their order only the ranks are known that were asked for."""
+
+    __slots__ = ("by_rank", "wanted")
+
+    def __init__(self, n: int, total: float, least: float, greatest: float) -> None:
+        super().__init__()
+        self.n, self.total, self.min, self.max = n, total, least, greatest
+        self.by_rank: dict[int, float] = {}
+        self.wanted: set[int] = set()
+        """Ranks that are to be asked for."""
+
+    def quantile(self, quantile: float) -> float | None:
+        """Return a quantile, or `None` when there are too few values for it."""
+        return None if self.n < needed(quantile) else quantile_of_sorted(self, quantile)
+
+    def sorted(self) -> Sorted:
+        """Return the values in order, as far as they are known."""
+        return self
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, rank: int) -> float:
+        return self.by_rank[rank]

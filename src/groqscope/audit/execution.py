@@ -12,14 +12,22 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from groqscope.audit.errors import SourceError
 from groqscope.audit.scan import Scan
 from groqscope.audit.sources import FileSource, Source
+from groqscope.history import Dataset, HistoryError, engine_error
 from groqscope.store import SeenIds
+from groqscope.timeline import RequestRecord
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
+
+    from groqscope.audit.columnar import ColumnScan
+    from groqscope.audit.comparison import Sample
+
+T = TypeVar("T")
 
 WORTH_IT: Final = 48 * 1024 * 1024
 """Stores of at least so many bytes are read faster by several processes."""
@@ -51,10 +59,59 @@ def execute(
     source: Source, scan: Scan, *, timelines: bool = True, workers: int = 1, watch: Watch | None = None
 ) -> None:
     """Read the records that the scan's query selects from a source, and add them to the scan."""
+    if (
+        asked(source, scan, lambda scan, dataset: scan.fill(dataset, timelines=timelines), timelines=timelines)
+        is not None
+    ):
+        return
+    source = plain_of(source)
     if files := files_to_share(source, scan, workers):
         _scan_files(files, scan, timelines=timelines, workers=workers, watch=watch)
     else:
         _scan_here(source, scan, timelines=timelines, watch=watch)
+
+
+def asked(
+    source: Source, scan: Scan, question: "Callable[[ColumnScan, Dataset], T]", *, timelines: bool = True
+) -> T | None:
+    """Let an engine answer, where requests lie as columns; `None`: nothing does, or there is no engine, which is noted.
+
+    Raises:
+        SourceError: the engine cannot read what lies there.
+    """
+    if not (isinstance(source, FileSource) and source.column_addresses):
+        return None
+    from groqscope.audit.columnar import ColumnScan  # few stores have columns
+
+    report, query = scan.coverage.report, scan.query
+    if not isinstance(scan, ColumnScan):
+        raise TypeError("columns are counted by a ColumnScan")
+    try:
+        dataset = source.dataset(report, query.since, query.until, timelines=timelines)
+    except HistoryError as error:
+        report.warn(", ".join(source.column_addresses), None, str(error))
+        return None
+    while True:
+        try:
+            return question(scan, dataset)
+        except engine_error() as error:
+            if not dataset.leave_out_broken():
+                raise SourceError(f"{', '.join(source.names)}: {str(error).strip()}") from error
+
+
+def ask_for(source: Source, scan: Scan, wanted: str, most: int) -> tuple[list[RequestRecord], int] | None:
+    """Return the first requests with an ID and how many have it, where an engine can find them."""
+    return asked(source, scan, lambda scan, dataset: scan.find(dataset, wanted, most))
+
+
+def sample_of(source: Source, scan: Scan) -> "Sample | None":
+    """Return what a comparison needs, where an engine can count it."""
+    return asked(source, scan, lambda scan, dataset: scan.sample(dataset), timelines=False)
+
+
+def plain_of(source: Source) -> Source:
+    """Return what of a source lies in lines of JSON."""
+    return source.without_columns() if isinstance(source, FileSource) and source.column_addresses else source
 
 
 def files_to_share(source: Source, scan: Scan, workers: int) -> list[Path]:

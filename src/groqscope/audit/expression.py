@@ -13,27 +13,18 @@ absent text differs from every text. `= none` and `!= none` test whether a value
 contains another, ignoring case. On a list of texts (`tool`, `finish_reasons`) an operator is true if any of them fits.
 """
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, Literal, cast
 
+from groqscope.audit.conditions import ORDER, Comparison, Condition, Flag, Junction, Known, Negation, Predicate, Sign
 from groqscope.audit.errors import ExpressionError
 from groqscope.audit.fields import Field, Kind, UnknownField, Value, find
 from groqscope.audit.lexer import Token, tokenize, unix_ns
 
-Truth = bool | None
-Test = Callable[[Any], Truth]
-Predicate = Callable[[Any], bool]
 Vocabulary = Callable[[str], Field]
 """Finds the field of a name, or raises `UnknownField`."""
 
-ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 _SAME_AS: Final = {"==": "=", "<>": "!="}
 _MAX_DEPTH: Final = 50
 
@@ -63,7 +54,7 @@ def compile_where(text: str, vocabulary: Vocabulary = find) -> Predicate:
     Raises:
         ExpressionError: the expression cannot be understood; the message points at the place.
     """
-    return _Parser(text, vocabulary).predicate()
+    return Predicate(_Parser(text, vocabulary).condition())
 
 
 def parse_limit(text: str, vocabulary_of: Callable[[str], Vocabulary]) -> Limit:
@@ -83,14 +74,14 @@ class _Parser:
         self._at = 0
         self._depth = 0
 
-    def predicate(self) -> Predicate:
+    def condition(self) -> Condition:
         first = self._peek
         if first.kind == "end":
             raise self._error("the expression is empty: write for example ttfc > 1s", first)
-        test = self._expression()
+        condition = self._expression()
         if self._peek.kind != "end":
             raise self._error(f"expected 'and', 'or' or the end, found {self._peek.text!r}")
-        return lambda record: test(record) is True
+        return condition
 
     def limit(self, vocabulary_of: Callable[[str], Vocabulary]) -> Limit:
         tokens: list[Token] = []
@@ -101,7 +92,7 @@ class _Parser:
             tokens.append(token)
         self._find = vocabulary_of(tokens[0].text)
         if self._take("where"):
-            return Limit(*tokens, where=self.predicate())
+            return Limit(*tokens, where=Predicate(self.condition()))
         if self._peek.kind != "end":
             raise self._error("expected the end, or where and a condition")
         return Limit(*tokens, where=None)
@@ -124,54 +115,54 @@ class _Parser:
     def _error(self, message: str, token: Token | None = None) -> ExpressionError:
         return ExpressionError(message, self._text, (token or self._peek).position)
 
-    def _expression(self) -> Test:
+    def _expression(self) -> Condition:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise self._error("too many parentheses")
-        tests = [self._conjunction()]
+        parts = [self._conjunction()]
         while self._take("or"):
-            tests.append(self._conjunction())
+            parts.append(self._conjunction())
         self._depth -= 1
-        return tests[0] if len(tests) == 1 else _any(tests)
+        return _joined("or", parts)
 
-    def _conjunction(self) -> Test:
-        tests = [self._negation()]
+    def _conjunction(self) -> Condition:
+        parts = [self._negation()]
         while self._take("and"):
-            tests.append(self._negation())
-        return tests[0] if len(tests) == 1 else _all(tests)
+            parts.append(self._negation())
+        return _joined("and", parts)
 
-    def _negation(self) -> Test:
+    def _negation(self) -> Condition:
         negated = False
         while self._take("not"):
             negated = not negated
-        test = self._primary()
-        return _not(test) if negated else test
+        condition = self._primary()
+        return Negation(condition) if negated else condition
 
-    def _primary(self) -> Test:
+    def _primary(self) -> Condition:
         if self._take("("):
-            test = self._expression()
+            condition = self._expression()
             if not self._take(")"):
                 raise self._error("expected ')'")
-            return test
+            return condition
         return self._comparison()
 
-    def _comparison(self) -> Test:
+    def _comparison(self) -> Condition:
         left = self._operand()
         if self._take("in"):
             return self._membership(left)
         if self._peek.text.lower() == "not" and self._tokens[self._at + 1].text.lower() == "in":
             self._at += 2
-            return _not(self._membership(left))
-        tests: list[Test] = []
+            return Negation(self._membership(left))
+        parts: list[Condition] = []
         while self._peek.kind == "op" and self._peek.text not in "(),":
             op = self._next()
             right = self._operand()
-            tests.append(self._compare(left, op, right))
+            parts.append(self._compare(left, op, right))
             left = right
-        if tests:
-            return tests[0] if len(tests) == 1 else _all(tests)
+        if parts:
+            return _joined("and", parts)
         if left.field is not None and left.kind == "flag":
-            return _flag(left.field)
+            return Flag(left.field)
         raise self._error("expected a comparison, for example > 1s" if left.field else "expected a field to compare")
 
     def _operand(self) -> _Operand:
@@ -194,20 +185,20 @@ class _Parser:
             raise self._error(f"{error} (texts need quotes)", token) from None
         return _Operand(token, field.kind, field=field)
 
-    def _membership(self, left: _Operand) -> Test:
+    def _membership(self, left: _Operand) -> Condition:
         if left.field is None:
             raise self._error("'in' needs a field on its left", left.token)
         if not self._take("("):
             raise self._error("expected '(' and a list, for example in ('error', 'truncated')")
         equals = Token("op", "=", self._peek.position)
-        tests = [self._compare(left, equals, self._operand())]
+        parts = [self._compare(left, equals, self._operand())]
         while self._take(","):
-            tests.append(self._compare(left, equals, self._operand()))
+            parts.append(self._compare(left, equals, self._operand()))
         if not self._take(")"):
             raise self._error("expected ',' or ')'")
-        return _any(tests)
+        return _joined("or", parts)
 
-    def _compare(self, left: _Operand, op: Token, right: _Operand) -> Test:
+    def _compare(self, left: _Operand, op: Token, right: _Operand) -> Condition:
         sign = _SAME_AS.get(op.text, op.text)
         if left.field is None and right.field is None:
             raise self._error("expected a field on one side of the comparison", left.token)
@@ -221,13 +212,10 @@ class _Parser:
         value = self._fitting(left.field, right)
         return self._test(left.field, sign, right.field, value, op)
 
-    def _known(self, field: Field, sign: str, op: Token) -> Test:
+    def _known(self, field: Field, sign: str, op: Token) -> Condition:
         if sign not in {"=", "!="}:
             raise self._error("none can only be compared by = and !=", op)
-        get = field.get
-        if sign == "=":
-            return lambda record: get(record) in {None, ()}
-        return lambda record: get(record) not in {None, ()}
+        return Known(field, sign == "!=")
 
     def _fitting(self, field: Field, right: _Operand) -> Value:
         """Check the right side against the field's kind and unit; return its value if it is a literal, else `None`."""
@@ -255,16 +243,19 @@ class _Parser:
         except ValueError:
             raise self._error("expected a time such as '2026-11-22T14:03' in ISO form", right.token) from None
 
-    def _test(self, field: Field, sign: str, other: Field | None, value: Value, op: Token) -> Test:
-        right: Callable[[Any], Value] = other.get if other else lambda _: value
+    def _test(self, field: Field, sign: str, other: Field | None, value: Value, op: Token) -> Condition:
         if field.kind in {"text", "texts"}:
-            return _text_test(field, sign, right, self._error(f"{field.name} is text: use = != ~ !~", op))
-        if sign in {"~", "!~"}:
+            if sign in ORDER:
+                raise self._error(f"{field.name} is text: use = != ~ !~", op)
+        elif sign in {"~", "!~"}:
             raise self._error(f"{sign} is for texts; {field.name} {_WANTS[field.kind]}", op)
-        if field.kind == "flag" and sign not in {"=", "!="}:
+        elif field.kind == "flag" and sign not in {"=", "!="}:
             raise self._error(f"{field.name} is true or false: use = or !=", op)
-        compare = {"=": operator.eq, "!=": operator.ne, **ORDER}[sign]
-        return _number_test(field, compare, right)
+        return Comparison(field, cast("Sign", sign), other, value)
+
+
+def _joined(word: Literal["and", "or"], parts: list[Condition]) -> Condition:
+    return parts[0] if len(parts) == 1 else Junction(word, tuple(parts))
 
 
 _WANTS: Final[dict[Kind, str]] = {
@@ -275,76 +266,3 @@ _WANTS: Final[dict[Kind, str]] = {
     "flag": "needs true or false",
     "time": "needs a time in quotes such as '2026-11-22T14:03'",
 }
-
-
-def _flag(field: Field) -> Test:
-    get = field.get
-
-    def test(record: Any) -> Truth:
-        value = get(record)
-        return None if value is None else bool(value)
-
-    return test
-
-
-def _number_test(field: Field, compare: Callable[[Any, Any], bool], right: Callable[[Any], Value]) -> Test:
-    get = field.get
-
-    def test(record: Any) -> Truth:
-        a, b = get(record), right(record)
-        return None if a is None or b is None else compare(a, b)
-
-    return test
-
-
-def _text_test(field: Field, sign: str, right: Callable[[Any], Value], error: ExpressionError) -> Test:
-    if sign in ORDER:
-        raise error
-    get = field.get
-    part = sign in {"~", "!~"}
-
-    def test(record: Any) -> Truth:
-        value, wanted = get(record), right(record)
-        if value is None or wanted is None:
-            return False
-        texts = value if isinstance(value, tuple) else (str(value),)
-        targets = wanted if isinstance(wanted, tuple) else (str(wanted),)
-        if part:
-            return any(w.lower() in t.lower() for t in texts for w in targets)
-        return any(t == w for t in texts for w in targets)
-
-    return _not(test) if sign.startswith("!") else test
-
-
-def _all(tests: list[Test]) -> Test:
-    def test(record: Any) -> Truth:
-        unknown = False
-        for one in tests:
-            truth = one(record)
-            if truth is False:
-                return False
-            unknown |= truth is None
-        return None if unknown else True
-
-    return test
-
-
-def _any(tests: list[Test]) -> Test:
-    def test(record: Any) -> Truth:
-        unknown = False
-        for one in tests:
-            truth = one(record)
-            if truth:
-                return True
-            unknown |= truth is None
-        return None if unknown else False
-
-    return test
-
-
-def _not(test: Test) -> Test:
-    def negated(record: Any) -> Truth:
-        truth = test(record)
-        return None if truth is None else not truth
-
-    return negated

@@ -55,12 +55,17 @@ _UNITS: Final[dict[str | None, Unit]] = {"{token}": "tokens", "By": "bytes", "US
 _TEXT: Final[dict[str, Kind]] = {"string": "text", "string[]": "texts", "boolean": "flag"}
 
 
+_MAX_NS: Final = 2.0**63
+"""A header may name any number of seconds; what no column of 64 bits has room for is not a time."""
+
+
 def _seconds(path: str) -> Getter:
     get = attrgetter(path)
 
     def nanoseconds(record: RequestRecord) -> Value:
         value = get(record)
-        return None if value is None else round(value * 1e9)
+        length = None if value is None else value * 1e9
+        return None if length is None or length >= _MAX_NS else round(length)
 
     return nanoseconds
 
@@ -75,14 +80,15 @@ def _share(phase: str) -> Getter:
     return share
 
 
-def _word(path: str) -> str:
+def word_of(path: str) -> str:
+    """Return the name of a field, by its path in the record."""
     name = path.removeprefix("usage.").removesuffix("_ns")
     return name.replace("phases.", "phase.").replace("rate_limits.", "ratelimit.")
 
 
 def _from_semconv(attribute: semconv.Attribute) -> Field:
     path = attribute.field or ""
-    name = _word(path)
+    name = word_of(path)
     aliases = _ALIASES.get(name, ())
     if path == "created":
         return Field(name, "time", "ns", attribute.brief, _seconds(path), aliases)

@@ -20,7 +20,7 @@ _EXACT: Final = 10_000
 """Durations of a group up to which its quantiles are exact."""
 PICO: Final = 10**12
 """Cost is summed in millionths of a millionth of a dollar: whole numbers, whose sum does not depend on the order."""
-_COUNTS: Final = (
+COUNTS: Final = (
     "requests",
     "errors",
     "retries",
@@ -31,10 +31,10 @@ _COUNTS: Final = (
     "usage_unknown",
     "cost_unknown",
 )
-_DOLLARS: Final = ("cost", "cost_estimate", "cache_saved", "cache_lost")
+DOLLARS: Final = ("cost", "cost_estimate", "cache_saved", "cache_lost")
 
 
-class _Tally:
+class GroupTally:
     """What is counted of one group."""
 
     def __init__(self) -> None:
@@ -56,12 +56,12 @@ class _Tally:
         counts["output_tokens"] += usage.output_tokens or 0
         counts["usage_unknown"] += usage.input_tokens is None and usage.output_tokens is None
         counts["cost_unknown"] += record.cost is None
-        for name in _DOLLARS:
+        for name in DOLLARS:
             usd: float | None = getattr(record, name)
             if usd is not None:
                 self.pico_usd[name] += round(usd * PICO)
 
-    def merge(self, other: "_Tally") -> None:
+    def merge(self, other: "GroupTally") -> None:
         """Add what was counted elsewhere."""
         self.runs += other.runs
         self.pico_usd.update(other.pico_usd)
@@ -70,8 +70,8 @@ class _Tally:
 
     def group(self, value: str | None) -> Group:
         """Return what reports show."""
-        counts: dict[str, Any] = {name: self.counts[name] for name in _COUNTS}
-        dollars: dict[str, Any] = {name: self.pico_usd[name] / PICO for name in _DOLLARS if name in self.pico_usd}
+        counts: dict[str, Any] = {name: self.counts[name] for name in COUNTS}
+        dollars: dict[str, Any] = {name: self.pico_usd[name] / PICO for name in DOLLARS if name in self.pico_usd}
         return Group(value=value, runs=self.runs, duration=self.duration.distribution("ns"), **counts, **dollars)
 
 
@@ -81,8 +81,10 @@ class Grouping:
     def __init__(self, by: Field) -> None:
         self.by = by.name
         self._get = by.get
-        self.groups: dict[str | None, _Tally] = {}
-        self.others = _Tally()
+        self.groups: dict[str | None, GroupTally] = {}
+        self.others = GroupTally()
+        self.total: GroupTally | None = None
+        """All of them, where an engine counted them; else the sum of the groups."""
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what cannot travel between processes: the function that gets a field's value."""
@@ -102,13 +104,13 @@ class Grouping:
             tally.add(record)
         tally.duration.add(run.duration_ns)
 
-    def _of(self, value: str | None) -> _Tally:
+    def _of(self, value: str | None) -> GroupTally:
         tally = self.groups.get(value)
         if tally is not None:
             return tally
         if len(self.groups) >= MAX_GROUPS:
             return self.others
-        tally = self.groups[value] = _Tally()
+        tally = self.groups[value] = GroupTally()
         return tally
 
     def merge(self, other: "Grouping") -> None:
@@ -117,11 +119,15 @@ class Grouping:
             self._of(value).merge(tally)
         self.others.merge(other.others)
 
-    def result(self) -> Groups:
-        """Return the groups, the dearest first."""
-        total = _Tally()
+    def _sum(self) -> GroupTally:
+        total = GroupTally()
         for tally in (*self.groups.values(), self.others):
             total.merge(tally)
+        return total
+
+    def result(self) -> Groups:
+        """Return the groups, the dearest first."""
+        total = self.total or self._sum()
         groups = (tally.group(value) for value, tally in self.groups.items())
         others = self.others.group(None) if self.others.counts["requests"] else None
         return Groups(by=self.by, groups=tuple(sorted(groups, key=_place)), others=others, total=total.group(None))
@@ -167,8 +173,8 @@ def first_of(groups: Groups, most: int | None) -> tuple[list[Group], Group | Non
 def sum_of(groups: Iterable[Group]) -> Group:
     """Return the sums over groups, without quantiles: those of parts do not tell those of the whole."""
     several = list(groups)
-    counts: dict[str, Any] = {name: sum(getattr(one, name) for one in several) for name in (*_COUNTS, "runs")}
-    for name in _DOLLARS:
+    counts: dict[str, Any] = {name: sum(getattr(one, name) for one in several) for name in (*COUNTS, "runs")}
+    for name in DOLLARS:
         known = [round(usd * PICO) for usd in (getattr(one, name) for one in several) if usd is not None]
         counts[name] = sum(known) / PICO if known else None
     duration = Distribution(unit="ns", n=sum(one.duration.n for one in several))

@@ -12,13 +12,13 @@ from groqscope.audit.model import CacheMisses, CacheSummary, PromptCache
 from groqscope.audit.rules import cache_advice, missed_prefill_ns
 from groqscope.timeline import RequestRecord
 
-_EXAMPLES: Final = 3
-_MOSTLY: Final = 0.5
+EXAMPLES: Final = 3
+MOSTLY: Final = 0.5
 """Share of a prompt from which its prefill counts as that of a cached one."""
 
 
 @dataclass(slots=True)
-class _Sum:
+class CacheSum:
     """The requests for one model."""
 
     counts: Counter[str] = field(default_factory=Counter[str])
@@ -38,13 +38,13 @@ class _Sum:
         counts["missed_tokens"] += record.cache_missed_tokens or 0
         self.saved, self.lost = _added(self.saved, record.cache_saved), _added(self.lost, record.cache_lost)
         prefill = record.usage.prompt_time
-        mostly = cached >= _MOSTLY * tokens
+        mostly = cached >= MOSTLY * tokens
         if prefill is not None and tokens and (mostly or not cached):
             key = tokens.bit_length(), mostly
             n, ns = self.prefill.get(key, (0, 0))
             self.prefill[key] = n + 1, ns + round(prefill * 1e9)
 
-    def merge(self, other: "_Sum") -> None:
+    def merge(self, other: "CacheSum") -> None:
         """Add what was counted elsewhere."""
         self.counts.update(other.counts)
         self.saved, self.lost = _sum(self.saved, other.saved), _sum(self.lost, other.lost)
@@ -75,7 +75,7 @@ class _Sum:
 
 
 @dataclass(slots=True)
-class _Misses:
+class MissSum:
     """The misses with one reason."""
 
     requests: int = 0
@@ -91,15 +91,15 @@ class _Misses:
         self.tokens += tokens
         self.lost = _added(self.lost, record.cache_lost)
         self.ns += missed_prefill_ns(record)
-        self.worst = heapq.nlargest(_EXAMPLES, [*self.worst, (tokens, id_of(record))])
+        self.worst = heapq.nlargest(EXAMPLES, [*self.worst, (tokens, id_of(record))])
 
-    def merge(self, other: "_Misses") -> None:
+    def merge(self, other: "MissSum") -> None:
         """Add what was counted elsewhere."""
         self.requests += other.requests
         self.tokens += other.tokens
         self.lost = _sum(self.lost, other.lost)
         self.ns += other.ns
-        self.worst = heapq.nlargest(_EXAMPLES, self.worst + other.worst)
+        self.worst = heapq.nlargest(EXAMPLES, self.worst + other.worst)
 
     def summary(self, reason: str) -> CacheMisses:
         """Return what reports show."""
@@ -118,40 +118,41 @@ class PromptCacheTally:
     """All requests for models that cache prompts."""
 
     def __init__(self) -> None:
-        self.models: dict[str | None, _Sum] = {}
-        self.misses: dict[str, _Misses] = {}
+        self.models: dict[str | None, CacheSum] = {}
+        self.misses: dict[str, MissSum] = {}
 
     def add(self, record: RequestRecord) -> None:
         """Count one record; of a model without a cache, nothing."""
         tokens = record.cacheable_tokens
         if tokens is None:
             return
-        self.models.setdefault(record.model, _Sum()).add(record, tokens)
+        self.models.setdefault(record.model, CacheSum()).add(record, tokens)
         if record.cache_miss is not None:
-            self.misses.setdefault(record.cache_miss, _Misses()).add(record)
+            self.misses.setdefault(record.cache_miss, MissSum()).add(record)
 
     def merge(self, other: "PromptCacheTally") -> None:
         """Add what was counted elsewhere."""
         for model, one in other.models.items():
-            self.models.setdefault(model, _Sum()).merge(one)
+            self.models.setdefault(model, CacheSum()).merge(one)
         for reason, misses in other.misses.items():
-            self.misses.setdefault(reason, _Misses()).merge(misses)
+            self.misses.setdefault(reason, MissSum()).merge(misses)
 
     def result(self) -> PromptCache | None:
         """Return what reports show; `None` where no model caches prompts."""
         if not self.models:
             return None
-        whole = _Sum()
+        whole = CacheSum()
         for one in self.models.values():
             whole.merge(one)
         total = whole.summary(None)
         models = (one.summary(model) for model, one in self.models.items())
         misses = sorted(
-            (one.summary(reason) for reason, one in self.misses.items()), key=lambda m: (-m.tokens, -m.requests)
+            (one.summary(reason) for reason, one in self.misses.items()),
+            key=lambda m: (-m.tokens, -m.requests, m.reason),
         )
         return PromptCache(
             total=total,
-            models=tuple(sorted(models, key=lambda m: -m.input_tokens)),
+            models=tuple(sorted(models, key=lambda m: (-m.input_tokens, m.model or ""))),
             misses=tuple(misses),
             sentence=_sentence(total, misses),
         )

@@ -8,14 +8,13 @@ from typing import Any, Final
 from groqscope.audit.baseline import id_of
 from groqscope.audit.budgets import Budgets, parse_budgets
 from groqscope.audit.errors import AuditError, NotFound
-from groqscope.audit.execution import Watch, execute
+from groqscope.audit.execution import Watch, ask_for, execute, plain_of
 from groqscope.audit.formatting import duration
 from groqscope.audit.model import Audit, BudgetResult, RequestAudit, Why
 from groqscope.audit.scan import LISTED, Coverage, Scan
 from groqscope.audit.selection import Query, parse_moment
-from groqscope.audit.sources import ReadReport, Source, StoreSource, file_source
+from groqscope.audit.sources import FileSource, ReadReport, Source, StoreSource, file_source
 from groqscope.audit.verdict import judge
-from groqscope.audit.why import Causes
 from groqscope.timeline import RequestRecord
 
 MIN_ID: Final = 4
@@ -49,6 +48,10 @@ class Records:
     def scan(self, budgets: Budgets | None = None, *, listed: int | None = LISTED) -> Scan:
         """Begin a new reading, and return the scan for it."""
         self.report = ReadReport()
+        if isinstance(self.source, FileSource) and self.source.column_addresses:
+            from groqscope.audit.columnar import ColumnScan
+
+            return ColumnScan(self.query, budgets, listed=listed, report=self.report)
         return Scan(self.query, budgets, listed=listed, report=self.report)
 
     def overview(self, *, listed: int | None = LISTED, budgets: Iterable[str] = (), goodput: Iterable[str] = (),
@@ -152,10 +155,25 @@ def one_request(records: Records, wanted: str, *, watch: Watch | None = None) ->
     if len(wanted) < MIN_ID:
         raise AuditError(f"{wanted!r} is too short for an ID: write at least its first {MIN_ID} characters")
     scan = records.scan(listed=0)
+    found, number = _found(records, scan, wanted, watch)
+    scan.coverage.require_requests(records.source)
+    record = _only(found, wanted, number, scan.coverage.requests, records.source)
+    return RequestAudit(
+        provenance=scan.coverage.provenance(records.source),
+        record=record,
+        verdict=judge(record, scan.baseline.of(record)),
+        usual=scan.model_summary(record.model, scan.causes()),
+    )
+
+
+def _found(records: Records, scan: Scan, wanted: str, watch: Watch | None) -> tuple[list[RequestRecord], int]:
+    """Return the first requests with an ID, and how many have it, and count all of them meanwhile."""
+    if (found := ask_for(records.source, scan, wanted, _KEPT)) is not None:
+        return found
     exact: list[RequestRecord] = []
     begun: list[RequestRecord] = []
     more = 0
-    for record in records.query.select(records.source, records.report):
+    for record in records.query.select(plain_of(records.source), records.report):
         scan.add(record)
         ids = ids_of(record)
         if wanted in ids:
@@ -166,14 +184,7 @@ def one_request(records: Records, wanted: str, *, watch: Watch | None = None) ->
                 begun.append(record)
         if watch is not None:
             watch(1)
-    scan.coverage.require_requests(records.source)
-    record = _only(exact or begun, wanted, len(exact) or more, scan.coverage.requests, records.source)
-    return RequestAudit(
-        provenance=scan.coverage.provenance(records.source),
-        record=record,
-        verdict=judge(record, scan.baseline.of(record)),
-        usual=scan.model_summary(record.model, Causes()),
-    )
+    return exact or begun, len(exact) or more
 
 
 def ids_of(record: RequestRecord) -> tuple[str, ...]:

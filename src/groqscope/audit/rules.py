@@ -31,10 +31,10 @@ SLOW_TIMES: Final = 1.5
 """A request is slow if it takes at least this multiple of the usual duration, and `MIN_NS` more."""
 USUAL_NEEDS: Final = 5
 """With fewer completed requests, nothing is called usual."""
-_STALL_NS: Final = 100_000_000
+STALL_NS: Final = 100_000_000
 """A pause in a stream that a reader notices."""
-_STALL_TIMES_MEDIAN: Final = 10
-_SAME_GAP: Final = 0.8
+STALL_TIMES_MEDIAN: Final = 10
+SAME_GAP: Final = 0.8
 
 _ADVICE: Final = {
     "tools": "Put what changes behind what stays: send the same tools, in the same order, in every request.",
@@ -181,9 +181,9 @@ def _reasoning(record: RequestRecord, generated_ns: int) -> int:
 def _stall(record: RequestRecord, tool_call_ns: int) -> int:
     """Return the longest gap, if it is far above the median gap and not part of a tool call; else 0."""
     longest = record.icl_max_ns
-    if longest is None or longest < _STALL_NS or longest < _STALL_TIMES_MEDIAN * (record.icl_p50_ns or 0):
+    if longest is None or longest < STALL_NS or longest < STALL_TIMES_MEDIAN * (record.icl_p50_ns or 0):
         return 0
-    return 0 if tool_call_ns >= _SAME_GAP * longest else longest
+    return 0 if tool_call_ns >= SAME_GAP * longest else longest
 
 
 def detail(code: str, record: RequestRecord) -> str:

@@ -8,9 +8,8 @@ import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
-from groqscope.audit.expression import Predicate
 from groqscope.audit.fields import FAILED, TAG, Field, Kind, UnknownField, Value, find
 from groqscope.audit.model import Unit
 from groqscope.runs import PART_KINDS, Run
@@ -127,6 +126,6 @@ def _of_pair(field: Field, place: int) -> Callable[[tuple[Run, RequestRecord]], 
     return lambda pair: field.get(pair[place])
 
 
-def of_any_request(holds: Predicate) -> Callable[[Run], bool]:
+def of_any_request(holds: Callable[[Any], bool]) -> Callable[[Run], bool]:
     """Return the predicate of a run that holds when `holds` does with any of its requests."""
     return lambda run: any(holds((run, request)) for request in run.requests)

@@ -24,7 +24,7 @@ from groqscope.timeline import Phases, RequestRecord
 LISTED: Final = 20
 """Requests that an overview lists by default."""
 _NO_PHASES: Final = Phases()
-_MAX_SERVICES: Final = 20
+MAX_SERVICES: Final = 20
 
 
 class Coverage:
@@ -44,7 +44,7 @@ class Coverage:
         self._extend(record.start_unix_ns)
         if record.phases == _NO_PHASES:
             self.foreign += 1
-        if record.service is not None and len(self.services) < _MAX_SERVICES:
+        if record.service is not None and len(self.services) < MAX_SERVICES:
             self.services.add(record.service)
 
     def _extend(self, start: int) -> None:
@@ -192,7 +192,7 @@ class Scan:
             AuditError: nothing could be read, or nothing was selected.
         """
         self.coverage.require_requests(source)
-        causes = Causes()
+        causes = self.causes()
         total = self.total(causes)
         entries = tuple(Entry(record=r, verdict=judge(r, self.baseline.of(r))) for r in self.top.records())
         return Audit(
@@ -209,6 +209,10 @@ class Scan:
             groups=None if self.groups is None else self.groups.result(),
         )
 
+    def causes(self) -> Causes:
+        """Return what looks for the causes of slowness."""
+        return Causes()
+
     def total(self, causes: Causes) -> ModelSummary:
         """Return the summary of all requests."""
         whole = ModelTally()
@@ -218,7 +222,7 @@ class Scan:
 
     def model_summaries(self, causes: Causes) -> tuple[ModelSummary, ...]:
         """Return a summary for each model, the one that took the most time first."""
-        ordered = sorted(self.models, key=lambda model: -self.models[model].measures["duration"].total)
+        ordered = sorted(self.models, key=lambda model: (-self.models[model].measures["duration"].total, model or ""))
         return tuple(self.model_summary(model, causes) for model in ordered)
 
     def model_summary(self, model: str | None, causes: Causes) -> ModelSummary:

@@ -172,7 +172,7 @@ class Top:
         self.limit = limit
         self.by = by
         self._get = None if by is None else numeric(by).get
-        self._heap: list[tuple[float, int, RequestRecord]] = []
+        self._heap: list[tuple[float, int, str, int, RequestRecord]] = []
         self._order = count()
 
     def add(self, record: RequestRecord) -> None:
@@ -180,7 +180,8 @@ class Top:
         value = record.start_unix_ns if self._get is None else self._get(record)
         if not isinstance(value, int | float):
             return
-        item = (value, next(self._order), record)
+        # Of equals the later one, whoever reads them and in which order.
+        item = (value, record.start_unix_ns, record.span_id or "", next(self._order), record)
         if self.limit is None or len(self._heap) < self.limit:
             heapq.heappush(self._heap, item)
         elif self.limit:
@@ -197,7 +198,7 @@ class Top:
 
     def records(self) -> list[RequestRecord]:
         """Return the records that were kept, greatest first."""
-        return [record for _, _, record in sorted(self._heap, key=lambda item: item[:2], reverse=True)]
+        return [item[-1] for item in sorted(self._heap, key=lambda item: item[:-1], reverse=True)]
 
 
 def newest(records: Iterable[RequestRecord], limit: int) -> list[RequestRecord]:

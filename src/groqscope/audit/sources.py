@@ -2,10 +2,14 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Protocol, cast
 
 from groqscope.audit.errors import SourceError
+from groqscope.history import Dataset, HistoryError, Wanted, has_columns, is_address, is_columns
 from groqscope.runs import TraceSpan
 from groqscope.store import ReadReport, SeenIds, once, read_records, read_traces, sources, store_directory
 from groqscope.timeline import RequestRecord
@@ -68,6 +72,9 @@ class FileSource:
     def __init__(self, paths: Sequence[Path | str], *, elsewhere: SeenIds | None = None) -> None:
         self._paths = tuple(paths)
         self._elsewhere = elsewhere
+        self.column_addresses = tuple(str(path) for path in self._paths if has_columns(path))
+        """Those of them where requests lie as columns."""
+        self._plain = tuple(path for path in self._paths if not is_columns(path))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,6 +84,8 @@ class FileSource:
     def files(self) -> list[Path]:
         """Return the files; none if standard input is among them, or if one of them cannot be read."""
         report = ReadReport()
+        if self.column_addresses:
+            return []
         paths = [path for source in sources(self._paths, report) for path in source.paths]
         return [] if report.warnings else [path for path in paths if path is not None and path.is_file()]
 
@@ -92,16 +101,71 @@ class FileSource:
         self, report: ReadReport, *, since: int | None, until: int | None, timelines: bool
     ) -> Iterator[RequestRecord]:
         """Yield records in order of start."""
-        return read_records(
-            self._paths, report=report, since=since, until=until, timelines=timelines, elsewhere=self._elsewhere
+        records = read_records(
+            self._plain, report=report, since=since, until=until, timelines=timelines, elsewhere=self._elsewhere
         )
+        if not self.column_addresses:
+            return records
+        return once(self._with_columns(records, report, since, until, timelines=timelines), report)
+
+    def _with_columns(
+        self,
+        records: Iterator[RequestRecord],
+        report: ReadReport,
+        since: int | None,
+        until: int | None,
+        *,
+        timelines: bool,
+    ) -> Iterator[RequestRecord]:
+        first = next(records, None)  # files are listed before columns: what is compacted meanwhile is among these
+        dataset = self._dataset(report, since, until)
+        plain = chain([] if first is None else [first], records)
+        if dataset is None:
+            yield from plain
+            return
+        stored = dataset.records(since, until, timelines=timelines)
+        yield from merge(plain, _counted(stored, report), key=attrgetter("start_unix_ns"))
+
+    def _dataset(self, report: ReadReport, since: int | None, until: int | None) -> Dataset | None:
+        """Return what lies as columns; what reads it may be missing, which is noted."""
+        try:
+            return Dataset(self.column_addresses, report, Wanted(since, until))
+        except HistoryError as error:
+            report.warn(", ".join(self.column_addresses), None, str(error))
+            return None
+
+    def dataset(self, report: ReadReport, since: int | None, until: int | None, *, timelines: bool) -> Dataset:
+        """Return all requests as columns, those of other files too.
+
+        Raises:
+            HistoryError: what reads columns is not installed.
+        """
+        # Before the columns are looked for: what is compacted meanwhile is among these.
+        plain = read_records(self._plain, report=report, since=since, until=until, timelines=timelines)
+        first = next(plain, None)
+        dataset = Dataset(self.column_addresses, report, Wanted(since, until))
+        if first is not None:
+            dataset.include(chain([first], plain))
+        return dataset
+
+    def without_columns(self) -> "FileSource":
+        """Return the other files alone."""
+        return FileSource([path for path in self._plain if str(path) not in self.column_addresses])
 
     def traces(
         self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None
     ) -> Iterator[list[TraceSpan]]:
         """Yield traces in the order of their IDs."""
-        del since, until
-        return read_traces(self._paths, report, trace_id=trace_id)
+        if not self.column_addresses:
+            return read_traces(self._plain, report, trace_id=trace_id)
+
+        def stored() -> Iterator[TraceSpan]:
+            dataset = self._dataset(report, _a_day_before(since), None)
+            if dataset is not None:
+                yield from _with_requests_counted(dataset.spans(trace_id), report)
+
+        del until
+        return read_traces(self._plain, report, trace_id=trace_id, more=stored)
 
 
 class StoreSource(FileSource):
@@ -155,12 +219,24 @@ class MemorySource:
     ) -> Iterator[RequestRecord]:
         """Yield the records."""
         del since, until, timelines  # the query asks again
-        yield from once(self._counted(report), report)
+        yield from once(_counted(self._records, report), report)
 
-    def _counted(self, report: ReadReport) -> Iterator[RequestRecord]:
-        for record in self._records:
-            report.records += 1
-            yield record
+
+def _a_day_before(since: int | None) -> int | None:
+    """Return from when on the spans of a trace are looked for: a run may have begun the day before."""
+    return None if since is None else max(0, since - 86_400 * 10**9)
+
+
+def _with_requests_counted(spans: Iterator[TraceSpan], report: ReadReport) -> Iterator[TraceSpan]:
+    for span in spans:
+        report.records += span.record is not None
+        yield span
+
+
+def _counted(records: Iterable[RequestRecord], report: ReadReport) -> Iterator[RequestRecord]:
+    for record in records:
+        report.records += 1
+        yield record
 
 
 def file_source(paths: Sequence[Path | str]) -> FileSource:
@@ -170,7 +246,7 @@ def file_source(paths: Sequence[Path | str]) -> FileSource:
         SourceError: one of them does not exist.
     """
     for path in paths:
-        if str(path) != "-" and not Path(path).exists():
+        if str(path) != "-" and not is_address(path) and not Path(path).exists():
             raise SourceError(f"there is no file or directory {str(path)!r}")
     return FileSource(paths)
 

@@ -30,9 +30,9 @@ _COUNTS: Final = (
     "tool_calls",
     "clamped",
 )
-_MEASURES: Final = ("ttfc", "ttft", "ttfot", "duration", "tpot", "throughput")
+MEASURES: Final = ("ttfc", "ttft", "ttfot", "duration", "tpot", "throughput")
 _LENGTHS: Final = attrgetter(*PHASES)
-_NANOSECONDS: Final = frozenset(_MEASURES) - {"throughput"}
+_NANOSECONDS: Final = frozenset(MEASURES) - {"throughput"}
 
 
 class ModelTally:
@@ -44,7 +44,7 @@ class ModelTally:
         self.outcomes: Counter[str] = Counter()
         self.pico_usd: Counter[str] = Counter()
         """By name, in whole millionths of a millionth, so that parts add up; one that is not there is unknown."""
-        self.measures = {name: Values() for name in _MEASURES}
+        self.measures = {name: Values() for name in MEASURES}
         self.phases: dict[str, Values] = {}
         self.phased_ns = 0
 
@@ -125,11 +125,11 @@ class ModelTally:
         phases = tuple(self._phase(name) for name in PHASES if name in self.phases)
         biggest = max(phases, key=lambda phase: phase.total_ns, default=None)
         counts: dict[str, Any] = {name: self.counts[name] for name in _COUNTS}
-        measures: dict[str, Any] = {name: self._distribution(name) for name in _MEASURES}
+        measures: dict[str, Any] = {name: self._distribution(name) for name in MEASURES}
         return ModelSummary(
             model=model,
-            error_types=tuple(self.error_types.most_common()),
-            outcomes=tuple(self.outcomes.most_common()),
+            error_types=_most_common(self.error_types),
+            outcomes=_most_common(self.outcomes),
             phases=phases,
             cost=self.pico_usd["cost"] / PICO if "cost" in self.pico_usd else None,
             cost_estimate=self.pico_usd["cost_estimate"] / PICO if "cost_estimate" in self.pico_usd else None,
@@ -157,6 +157,11 @@ class ModelTally:
             requests=values.n,
             p50_ns=values.quantile(0.5),
         )
+
+
+def _most_common(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
+    """Return what was counted most often first; of equals, in the order of their names, whoever counted them."""
+    return tuple(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 class ToolTally:

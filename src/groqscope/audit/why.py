@@ -11,7 +11,7 @@ from groqscope.audit.model import GroupCause, Why
 from groqscope.audit.rules import BY_CODE, INDEX, MIN_NS, SLOW_TIMES, USUAL_NEEDS
 from groqscope.audit.verdict import comparison, is_slow, named, usual_of
 
-_EXAMPLES: Final = 3
+EXAMPLES: Final = 3
 _MIN_SHARE: Final = 0.2
 """A group's verdict names a cause from this share of its time on."""
 _MIN_GROUP_SHARE: Final = 0.01
@@ -26,7 +26,9 @@ RULE: Final = (
 
 
 @dataclass(slots=True)
-class _Tally:
+class CauseTally:
+    """One cause, counted over requests."""
+
     requests: float = 0
     ns: float = 0
     usual_ns: float = 0
@@ -34,56 +36,63 @@ class _Tally:
     """Whether a summand is a lower bound, so that the sum is one too."""
     worst: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
-    def add(self, other: "_Tally") -> None:
+    def add(self, other: "CauseTally") -> None:
+        """Add the same cause, counted of other requests."""
         self.requests += other.requests
         self.ns += other.ns
         self.usual_ns += other.usual_ns
         self.is_lower_bound |= other.is_lower_bound
-        self.worst = heapq.nlargest(_EXAMPLES, self.worst + other.worst)
+        self.worst = heapq.nlargest(EXAMPLES, self.worst + other.worst)
 
 
 @dataclass(slots=True)
-class _Tallies:
-    """Causes counted over rows."""
+class CauseTallies:
+    """All causes, counted over requests."""
 
     requests: float = 0
     ns: float = 0
     unexplained: float = 0
-    by_code: dict[str, _Tally] = field(default_factory=dict[str, _Tally])
+    by_code: dict[str, CauseTally] = field(default_factory=dict[str, CauseTally])
 
     def count(self, row: Sequence[float], causes: Sequence[tuple[str, float]], rows: Rows, request: str) -> None:
+        """Count the causes of one request."""
         weight = rows.weight
         self.requests += weight
         self.ns += weight * row[0]
         self.unexplained += weight * (not causes)
         for code, ns in causes:
-            one = self.by_code.setdefault(code, _Tally())
+            one = self.by_code.setdefault(code, CauseTally())
             one.requests += weight
             one.ns += weight * ns
             one.usual_ns += weight * (usual_of(code, rows.medians) or 0)
             one.is_lower_bound |= code == "caller" and bool(row[_CALLER_IS_LEAST])
-            if len(one.worst) < _EXAMPLES:
+            if len(one.worst) < EXAMPLES:
                 heapq.heappush(one.worst, (ns, request))
             else:
                 heapq.heappushpop(one.worst, (ns, request))
 
-    def add(self, other: "_Tallies") -> None:
+    def add(self, other: "CauseTallies") -> None:
+        """Add what was counted of other requests."""
         self.requests += other.requests
         self.ns += other.ns
         self.unexplained += other.unexplained
         for code, one in other.by_code.items():
-            self.by_code.setdefault(code, _Tally()).add(one)
+            self.by_code.setdefault(code, CauseTally()).add(one)
 
 
 class Causes:
     """The causes in each group of rows, over all of them and over the slow ones; each computed once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[_Tallies, _Tallies]] = {}
+        self._known: dict[int, tuple[CauseTallies, CauseTallies]] = {}
 
-    def over(self, groups: Iterable[Rows], *, only_slow: bool) -> _Tallies:
+    def know(self, rows: Rows, everything: CauseTallies, slow: CauseTallies) -> None:
+        """Take what was counted elsewhere for one group."""
+        self._known[id(rows)] = everything, slow
+
+    def over(self, groups: Iterable[Rows], *, only_slow: bool) -> CauseTallies:
         """Sum up over groups."""
-        total = _Tallies()
+        total = CauseTallies()
         for rows in groups:
             known = self._known.get(id(rows))
             if known is None:
@@ -92,8 +101,8 @@ class Causes:
         return total
 
 
-def _count(rows: Rows) -> tuple[_Tallies, _Tallies]:
-    everything, slow = _Tallies(), _Tallies()
+def _count(rows: Rows) -> tuple[CauseTallies, CauseTallies]:
+    everything, slow = CauseTallies(), CauseTallies()
     usual = rows.medians
     for row, request in rows:
         causes = named(row, usual)
@@ -108,7 +117,9 @@ def explain(groups: Sequence[Rows], found: Causes) -> Why:
     total = found.over(groups, only_slow=True)
     seen = sum(rows.seen for rows in groups)
     unjudged = sum(rows.seen for rows in groups if not rows.medians)
-    causes = tuple(sorted(_causes(total, any(rows.medians for rows in groups)), key=lambda cause: -cause.ns))
+    causes = tuple(
+        sorted(_causes(total, any(rows.medians for rows in groups)), key=lambda cause: (-cause.ns, cause.code))
+    )
     slow = round(total.requests)
     return Why(
         requests=seen,
@@ -122,7 +133,7 @@ def explain(groups: Sequence[Rows], found: Causes) -> Why:
     )
 
 
-def _causes(total: _Tallies, usual_known: bool) -> Iterable[GroupCause]:  # noqa: FBT001 - private
+def _causes(total: CauseTallies, usual_known: bool) -> Iterable[GroupCause]:  # noqa: FBT001 - private
     for code, one in total.by_code.items():
         share = one.ns / total.ns
         if share < _MIN_GROUP_SHARE:
@@ -171,7 +182,7 @@ def group_sentence(groups: Sequence[Rows], found: Causes, biggest: tuple[str, fl
     total = found.over(groups, only_slow=False)
     if not total.requests:
         return ""
-    causes = sorted(total.by_code.items(), key=lambda item: -item[1].ns)
+    causes = sorted(total.by_code.items(), key=lambda item: (-item[1].ns, item[0]))
     words = [
         f"{_share(one.ns / total.ns, one.is_lower_bound)} {BY_CODE[code].title} "
         f"({round(one.requests):,} of {count(round(total.requests), 'request')})"

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "demo": "demo",
     "simulate": "simulate",
     "push": "push",
+    "compact": "compact",
     "stack": "stack",
     "doctor": "doctor",
 }

@@ -197,7 +197,11 @@ def sort_out(arguments: list[str]) -> tuple[list[str], str | None]:
     """
     from groqscope.audit import AuditError
 
-    paths = [a for a in arguments if a == "-" or Path(a).exists() or "/" in a or a.endswith((".jsonl", ".json", ".gz"))]
+    paths = [
+        a
+        for a in arguments
+        if a == "-" or Path(a).exists() or "/" in a or a.endswith((".jsonl", ".json", ".gz", ".parquet"))
+    ]
     ids = [a for a in arguments if a not in paths]
     if len(ids) > 1:
         raise AuditError(f"{ids[1]!r} is not a file or directory, and only one ID can be shown at a time ({ids[0]!r})")

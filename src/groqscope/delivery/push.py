@@ -19,10 +19,10 @@ from typing import Any, Final
 import msgspec
 
 from groqscope.delivery.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
-from groqscope.delivery.spool import locked
 from groqscope.delivery.transcode import Signal, key_of, signal_of
 from groqscope.delivery.usual_form import is_usual, usual_form
 from groqscope.store.directory import home, make_private
+from groqscope.store.locks import locked
 from groqscope.store.once import SeenIds
 from groqscope.store.otlp import spans_of
 from groqscope.store.report import ReadReport

@@ -9,7 +9,6 @@ import errno
 import hashlib
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Generator
@@ -21,6 +20,7 @@ from typing import Final
 from groqscope import _fork
 from groqscope._diagnostics import log_once
 from groqscope.store.directory import make_private, spool_directory
+from groqscope.store.locks import locked
 from groqscope.store.segments import MIB
 
 _logger = logging.getLogger("groqscope.store")
@@ -170,33 +170,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-@contextmanager
-def locked(path: Path) -> Generator[bool]:
-    """Yield whether this process holds an exclusive lock on a file, which is created, until the block ends."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:
-        yield False
-        return
-    try:
-        yield _try_lock(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            # Not `flock`: a child forked meanwhile would keep that lock until it exits.
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

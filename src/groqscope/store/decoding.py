@@ -31,6 +31,8 @@ _OWN_NAMES: Final = [
 ]
 _OWN: Final = re.compile(f'"(?:{"|".join(map(re.escape, _OWN_NAMES))})"'.encode())
 """Attribute names that only record spans have; they identify one whose `groqscope.record` was dropped or removed."""
+NEWER: Final = "update groqscope"
+"""In the reason of a warning: a later version reads more."""
 _LATEST_VERSION: Final = 1000
 """A greater version number is taken as damaged, not as a newer version."""
 _LONGEST_NS: Final = 366 * 86_400 * 10**9
@@ -157,7 +159,7 @@ class RecordDecoder:
         if version != semconv.RECORD_VERSION and _is_newer(version):
             warn(
                 f"{semconv.RECORD} is {version!r:.20}, and this version reads up to {semconv.RECORD_VERSION}: only "
-                "the attributes of the GenAI conventions were read; update groqscope"
+                f"the attributes of the GenAI conventions were read; {NEWER}"
             )
             return replace(record_of_conventions(attributes, **identity, failed=failed), nested=nested)
         limited = partial(warn, damage=False)

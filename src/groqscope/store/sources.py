@@ -15,7 +15,7 @@ from groqscope.store.report import ReadReport
 
 STDIN: Final = "-"
 _SUFFIXES: Final = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz")
-_OWN_NAME: Final = re.compile(r"(?P<stem>[a-z]+-\d{8}T\d{12}Z-\d+-[0-9a-f]{4})\.\d+\.jsonl(\.gz)?")
+OWN_NAME: Final = re.compile(r"(?P<stem>[a-z]+-\d{8}T\d{12}Z-\d+-[0-9a-f]{4})\.\d+\.jsonl(\.gz)?")
 _START: Final = re.compile(rb'"startTimeUnixNano":\s*"?(\d{1,19})\b')
 _HEAD: Final = 64 * 1024
 
@@ -42,7 +42,7 @@ def sources(paths: Iterable[Path | str], report: ReadReport, *, every_signal: bo
         if path is None:
             found.setdefault(STDIN, Source()).paths = [None]
             continue
-        own = _OWN_NAME.fullmatch(path.name)
+        own = OWN_NAME.fullmatch(path.name)
         key = str(path.with_name(own["stem"])) if own else str(path)
         source = found.setdefault(key, Source(rank=len(found)))
         if path not in source.paths:

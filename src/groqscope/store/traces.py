@@ -1,6 +1,6 @@
 """Whole traces: every span of those that have a Groq request, for the runs that are made of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +44,21 @@ class TraceCollector:
         for _ in self._decoder.decode(document, source, number, complete=complete):
             pass
 
+    def add(self, span: TraceSpan) -> None:
+        """Take a span that is read already."""
+        if self._only is not None and span.trace_id != self._only:
+            return
+        if span.record is not None:
+            self._with_requests.add(span.trace_id)
+        known = self._traces.get(span.trace_id)
+        if known is None:
+            if self._room <= 0:
+                self._left_out += 1
+                return
+            known = self._traces[span.trace_id] = []
+        known.append(span)
+        self._room -= 1
+
     def traces(self) -> Iterator[list[TraceSpan]]:
         """Yield each trace with a Groq request, and forget it."""
         if self._left_out:
@@ -53,39 +68,42 @@ class TraceCollector:
             yield self._traces.pop(trace_id)
 
     def _keep(self, span: Span, record: RequestRecord | None) -> None:
-        if record is None and _PHASE_MARK in bytes(span.attributes):
-            return  # a phase of a request, which the record tells better
-        made = _trace_span(span, record)
-        if made is None or (self._only is not None and made.trace_id != self._only):
-            return
-        if record is not None:
-            self._with_requests.add(made.trace_id)
-        known = self._traces.get(made.trace_id)
-        if known is None:
-            if self._room <= 0:
-                self._left_out += 1
-                return
-            known = self._traces[made.trace_id] = []
-        known.append(made)
-        self._room -= 1
+        made = trace_span(span, record)
+        if made is not None:
+            self.add(made)
 
 
 def read_traces(
-    paths: Iterable[Path | str], report: ReadReport, *, trace_id: str | None = None
+    paths: Iterable[Path | str],
+    report: ReadReport,
+    *,
+    trace_id: str | None = None,
+    more: Callable[[], Iterable[TraceSpan]] = tuple,
 ) -> Iterator[list[TraceSpan]]:
     """Yield the traces with a Groq request in files, directories and standard input (`-`), each whole; or only one.
 
     The spans of a trace may stand in several files: a program and the services it calls write their own.
+
+    Args:
+        paths: What to read.
+        report: Where is noted what is passed over.
+        trace_id: Only this trace; `None`: all of them.
+        more: Called when the files are read, for spans that lie elsewhere.
     """
     collector = TraceCollector(report, trace_id=trace_id)
     for source in sources(paths, report):
         for path in source.paths:
             for number, document, complete in read_documents(path, report):
                 collector.read(document, name_of(path), number, complete=complete)
+    for span in more():
+        collector.add(span)
     return collector.traces()
 
 
-def _trace_span(span: Span, record: RequestRecord | None) -> TraceSpan | None:
+def trace_span(span: Span, record: RequestRecord | None) -> TraceSpan | None:
+    """Return a span as runs need it; `None` of a phase of a request, which the record tells better, and without ids."""
+    if record is None and _PHASE_MARK in bytes(span.attributes):
+        return None
     trace_id, span_id, parent_id = _id(span.trace_id, 32), _id(span.span_id, 16), _id(span.parent_span_id, 16)
     start, end = _time(span.start_time_unix_nano), _time(span.end_time_unix_nano)
     if trace_id is None or span_id is None or start is None:

@@ -1,0 +1,559 @@
+"""The same analysis, executed by an engine over columns: it fills a `Scan`, whose result is made as ever.
+
+Quantiles have the same definition, to the last digit: the engine is asked for the two nearest ranks, between which
+`distribution` interpolates. They are exact however many values there are, and causes are counted over every request,
+not over a sample.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Self
+
+import msgspec
+
+from groqscope.audit import columns
+from groqscope.audit.baseline import Key as Kind
+from groqscope.audit.baseline import Rows
+from groqscope.audit.budgets import GOODPUT, Budget, Budgets, Goodput
+from groqscope.audit.columns import Named, condition_sql, number, sql_of
+from groqscope.audit.comparison import COMPARED, Sample
+from groqscope.audit.conditions import Predicate
+from groqscope.audit.distribution import QUANTILES, Ranked, Values, needed, ranks_of
+from groqscope.audit.fields import PHASES, numeric
+from groqscope.audit.groups import COUNTS, DOLLARS, MAX_GROUPS, PICO, Grouping, GroupTally
+from groqscope.audit.model import ModelSummary
+from groqscope.audit.prompt_cache import EXAMPLES as MISSES_SHOWN
+from groqscope.audit.prompt_cache import MOSTLY, CacheSum, MissSum, PromptCacheTally
+from groqscope.audit.rules import INDEX, MIN_EXCESS, MIN_NS, NOTICEABLE_NS, RULES, SLOW_TIMES, TIMES_USUAL, USUAL_NEEDS
+from groqscope.audit.scan import MAX_SERVICES, Scan
+from groqscope.audit.selected import PHASED, Key, Selected
+from groqscope.audit.tally import MEASURES, ModelTally, ToolTally
+from groqscope.audit.verdict import usual_of
+from groqscope.audit.why import EXAMPLES, Causes, CauseTallies, CauseTally
+from groqscope.history import Dataset
+from groqscope.timeline import RequestRecord
+
+AT_ONCE: Final = 2
+"""Columns that are ranked at once where they are not kept in memory: the engine holds all their values meanwhile."""
+_SUMS: Final[Mapping[str, str]] = {
+    "requests": "1",
+    "streamed": "stream::INT",
+    "errors": "failed::INT",
+    "abandoned": "left_early::INT",
+    "retries": "http_retries",
+    "retried": "(http_retries > 0)::INT",
+    "input_tokens": "CASE WHEN usage_known THEN input_tokens END",
+    "output_tokens": "CASE WHEN usage_known THEN tokens END",
+    "cached_tokens": "CASE WHEN usage_known THEN cached_tokens END",
+    "reasoning_tokens": "CASE WHEN usage_known THEN reasoning_tokens END",
+    "usage_unknown": "(NOT usage_known)::INT",
+    "cost_unknown": "(cost IS NULL)::INT",
+    "tool_calls": "called",
+    "clamped": "phases_clamped::INT",
+}
+_GROUP_SUMS: Final[Mapping[str, str]] = {
+    **{name: _SUMS.get(name, name) for name in COUNTS},
+    **{name: name for name in ("input_tokens", "cached_tokens")},
+    "output_tokens": "tokens",
+}
+_USUAL: Final = tuple(name for name in INDEX if name not in {"completed", "reported", "caller_is_least"})
+"""Measurements whose medians say what is usual."""
+_TALLIES: Final = {
+    "errors": columns.IS_FAILED,
+    "abandoned": columns.IS_LEFT,
+    "retried": f"{columns.RETRIES} > 0",
+    "requests": "true",
+}
+_ORDER: Final = "start_unix_ns DESC, coalesce(span_id, '') DESC"
+_PRICED: Final = ("cost", "cost_estimate")
+_WHOLE: Final = ()
+_IDS: Final = ("request_id", "span_id", "trace_id", "response_id")
+_Ranked = Mapping[tuple[Any, ...], Mapping[str, Ranked]]
+
+
+class ColumnScan(Scan):
+    """A scan that an engine fills."""
+
+    _whole: ModelTally | None = None
+    _causes: Causes | None = None
+
+    def causes(self) -> Causes:
+        """Return the causes that the engine counted."""
+        return self._causes or super().causes()
+
+    def total(self, causes: Causes) -> ModelSummary:
+        """Return the summary of all requests."""
+        if self._whole is None:
+            return super().total(causes)
+        return self._whole.summary(None, list(self.baseline.rows.values()), causes)
+
+    def fill(self, dataset: Dataset, *, timelines: bool = True) -> Self:
+        """Ask everything that an overview shows."""
+        parameters = Named()
+        selected = Selected(dataset, self.query, parameters, self._more(parameters))
+        self.cover(selected)
+        if not self.coverage.requests:
+            return self
+        self.summarise(selected)
+        self.judge(selected)
+        self._count_tools(selected)
+        _tell_cache(selected, self.cache)
+        if self.budgets is not None:
+            _measure(selected, self.budgets)
+        if self.groups is not None:
+            _group(selected, self.groups)
+        self._list(selected, timelines=timelines)
+        return self
+
+    def find(self, dataset: Dataset, wanted: str, most: int) -> tuple[list[RequestRecord], int]:
+        """Find requests by an ID or its beginning; count those of the same model as the first one.
+
+        Return the first of them, and how many there are: with exactly this ID, or else with one that begins so.
+        """
+        parameters = Named()
+        given = parameters.add(wanted)
+        more = {
+            "exact": f"coalesce({' OR '.join(f'{name} = {given}' for name in _IDS)}, false)",
+            "begun": f"coalesce({' OR '.join(f'starts_with({name}, {given})' for name in _IDS)}, false)",
+        }
+        selected = Selected(dataset, self.query, parameters, more)
+        self.cover(selected)
+        keys: list[Key] = []
+        number = 0
+        for how in ("exact", "begun"):
+            ((number,),) = selected.ask(f"SELECT count(*) FROM requests WHERE {how}")
+            if number:
+                keys = selected.ask(
+                    f"SELECT start_unix_ns, trace_id, span_id FROM requests WHERE {how} "
+                    f"ORDER BY start_unix_ns LIMIT {most:d}"
+                )
+                break
+        found = sorted(selected.records(keys, timelines=True), key=lambda record: record.start_unix_ns)
+        if number == 1:
+            selected.narrow(found[0].model)
+            self.summarise(selected)
+            self.judge(selected)
+        return found, number
+
+    def sample(self, dataset: Dataset) -> "ColumnSample":
+        """Count what a comparison needs."""
+        selected = Selected(dataset, self.query, Named(), {})
+        self.cover(selected)
+        return ColumnSample(selected)
+
+    def _more(self, parameters: Named) -> dict[str, str]:
+        """Return the columns that this query and these budgets need beside the usual ones."""
+        more = {"sorting": "start_unix_ns" if self.top.by is None else sql_of(numeric(self.top.by), parameters)}
+        if self.query.grouping is not None:
+            more["grouped"] = f"CAST({sql_of(self.query.grouping, parameters)} AS VARCHAR)"
+        if self.budgets is not None:
+            more |= _budget_columns(self.budgets, parameters)
+        return more
+
+    def cover(self, selected: Selected) -> None:
+        """Count what was read and selected."""
+        coverage, query = self.coverage, self.query
+        no_phases = " AND ".join(f"{name} IS NULL" for name in PHASED)
+        ((coverage.requests, coverage.foreign, coverage.first, coverage.last),) = selected.ask(
+            f"SELECT count(*), count(*) FILTER (WHERE {no_phases}), min(start_unix_ns), max(start_unix_ns) "
+            "FROM requests"
+        )
+        services = f"SELECT DISTINCT service FROM requests WHERE service IS NOT NULL ORDER BY ALL LIMIT {MAX_SERVICES}"
+        coverage.services = {service for (service,) in selected.ask(services)}
+        narrowed = query.models or query.services or query.outcomes or query.where or query.last
+        coverage.report.records = selected.read() if narrowed else coverage.requests
+
+    def summarise(self, selected: Selected) -> None:
+        """Summarise each model, and all of them together."""
+        counted = ", ".join(f"count({name}), sum({name}), min({name}), max({name})" for name in (*MEASURES, *PHASED))
+        phased = f"sum(duration) FILTER (WHERE coalesce({', '.join(PHASED)}) IS NOT NULL)"
+        sums = [*(f"sum({sql})" for sql in _SUMS.values()), phased, *map(_pico, _PRICED), counted]
+        numbers = ", ".join(sums)
+        rows = selected.ask(f"SELECT model, {numbers} FROM requests GROUP BY model")
+        self.models = {model: _model_tally(row) for model, *row in rows}
+        texts = "SELECT model, {}, count(*) FROM requests WHERE {} GROUP BY ALL".format
+        for model, outcome, count in selected.ask(texts("outcome", "outcome IS NOT NULL")):
+            self.models[model].outcomes[outcome] = count
+        for model, error, count in selected.ask(texts("kind_of_error", "failed")):
+            self.models[model].error_types[error] = count
+        _rank(selected, ("model",), {(model,): _ranked(tally) for model, tally in self.models.items()})
+        (row,) = selected.ask(f"SELECT {numbers} FROM requests")
+        self._whole = whole = _model_tally(row)
+        for tally in self.models.values():
+            whole.outcomes.update(tally.outcomes)
+            whole.error_types.update(tally.error_types)
+        _rank(selected, (), {_WHOLE: _ranked(whole)})
+
+    def judge(self, selected: Selected) -> None:
+        """Say what is usual for each model, streamed and not, and count the causes of slowness."""
+        seen: dict[Kind, int] = {}
+        medians: dict[Kind, dict[str, Ranked]] = {}
+        completed = "FILTER (WHERE completed)"
+        for model, stream, count, enough, counted in selected.ask(
+            f"SELECT model, stream, count(*), count(*) {completed}, count(tokens) {completed} "
+            "FROM requests GROUP BY ALL"
+        ):
+            seen[model, stream] = count
+            if enough >= USUAL_NEEDS:
+                n = {name: counted if name == "tokens" else enough for name in _USUAL}
+                medians[model, stream] = {name: Ranked(n[name], 0, 0, 0) for name in _USUAL if n[name] >= USUAL_NEEDS}
+        _rank(selected, ("model", "stream"), medians, quantiles=(0.5,), where="completed")
+        usual = {
+            kind: {name: ranked.quantile(0.5) or 0.0 for name, ranked in medians.get(kind, {}).items()} for kind in seen
+        }
+        self.baseline.rows = {kind: _rows(count, usual[kind]) for kind, count in seen.items()}
+        self._causes = Causes()
+        for kind, (everything, slow) in _causes(selected, usual).items():
+            self._causes.know(self.baseline.rows[kind], everything, slow)
+
+    def _count_tools(self, selected: Selected) -> None:
+        calls = (
+            "(SELECT place, unnest(tools) AS tool FROM "
+            "(SELECT row_number() OVER () AS place, tools FROM requests WHERE len(tools) > 0))"
+        )
+        columns_of_tool = ", ".join(f"tool.{name} AS {name}" for name in ("name", "valid", "size", "assembly"))
+        tools = f"(SELECT place, {columns_of_tool} FROM {calls})"
+        values = ", ".join(f"count({name}), sum({name}), min({name}), max({name})" for name in ("size", "assembly"))
+        ranked: dict[tuple[Any, ...], dict[str, Ranked]] = {}
+        for name, called, requests, invalid, unchecked, *numbers in selected.ask(
+            "SELECT name, count(*), count(DISTINCT place), count(*) FILTER (WHERE NOT valid), "
+            f"count(*) FILTER (WHERE valid IS NULL), {values} FROM {tools} GROUP BY name"
+        ):
+            tally = self.tools[name] = ToolTally()
+            tally.calls, tally.requests, tally.invalid, tally.unchecked = called, requests, invalid, unchecked
+            tally.size, tally.assembly = size, assembly = [_values(numbers[i : i + 4]) for i in (0, 4)]
+            ranked[name,] = {"size": size, "assembly": assembly}
+        _rank(selected, ("name",), ranked, source=tools)
+
+    def _list(self, selected: Selected, *, timelines: bool) -> None:
+        limit = self.top.limit
+        if limit is None and self.query.last is None:
+            records = selected.every_record(timelines=timelines)
+        else:
+            most = "" if limit is None else f"LIMIT {limit:d}"
+            keys = (
+                "SELECT start_unix_ns, trace_id, span_id FROM requests WHERE sorting IS NOT NULL "
+                f"ORDER BY sorting DESC, {_ORDER} {most}"
+            )
+            records = selected.records(selected.ask(keys) if limit != 0 else [], timelines=timelines)
+        for record in records:
+            self.top.add(record)
+
+
+class ColumnSample(Sample):
+    """The values of one set, which an engine has counted."""
+
+    def __init__(self, selected: Selected) -> None:
+        super().__init__()
+        self._selected = selected
+        names = {_column(name): name for name in COMPARED}
+        counted = ", ".join(f"count({name}), sum({name}), min({name}), max({name})" for name in names)
+        for model, *row in selected.ask(f"SELECT model, {counted} FROM requests WHERE completed GROUP BY model"):
+            values = [_values(row[place : place + 4]) for place in range(0, len(row), 4)]
+            self.models[model] = {name: one for name, one in zip(names.values(), values, strict=True) if one.n}
+
+    def want(self, model: str | None, measure: str, ranks: Iterable[int]) -> None:
+        """Note which values of a measure are needed, by their rank."""
+        values = self.models[model][measure]
+        if isinstance(values, Ranked):
+            values.wanted.update(ranks)
+
+    def fetch(self) -> None:
+        """Ask for the values that are needed."""
+        ranked = {
+            (model,): {_column(name): one for name, one in by_name.items() if isinstance(one, Ranked) and one.wanted}
+            for model, by_name in self.models.items()
+        }
+        _fetch(self._selected, ("model",), ranked, "completed")
+
+
+def _column(measure: str) -> str:
+    return measure.replace("phase.", "phase_")
+
+
+def _model_tally(row: Sequence[Any]) -> ModelTally:
+    tally = ModelTally()
+    counts, (phased, *rest) = row[: len(_SUMS)], row[len(_SUMS) :]
+    usd, values = rest[: len(_PRICED)], rest[len(_PRICED) :]
+    tally.counts.update({name: int(count or 0) for name, count in zip(_SUMS, counts, strict=True)})
+    tally.phased_ns = int(phased or 0)
+    tally.pico_usd.update({name: int(pico) for name, pico in zip(_PRICED, usd, strict=True) if pico is not None})
+    ranked = [_values(values[place : place + 4]) for place in range(0, len(values), 4)]
+    tally.measures = dict[str, Values](zip(MEASURES, ranked, strict=False))
+    tally.phases = {name: one for name, one in zip(PHASES, ranked[len(MEASURES) :], strict=True) if one.n}
+    return tally
+
+
+def _values(row: Sequence[Any]) -> Ranked:
+    n, total, least, greatest = row
+    return Ranked(n, float(total or 0), least, greatest)
+
+
+def _ranked(tally: ModelTally) -> dict[str, Ranked]:
+    """Return the values of a model whose order is needed, by column."""
+    every = {**tally.measures, **{f"phase_{name}": values for name, values in tally.phases.items()}}
+    return {name: values for name, values in every.items() if isinstance(values, Ranked) and values.n}
+
+
+def _rank(
+    selected: Selected,
+    keys: Sequence[str],
+    ranked: _Ranked,
+    *,
+    quantiles: Sequence[float] = QUANTILES,
+    where: str = "true",
+    source: str = "requests",
+) -> None:
+    """Ask for the ranks that quantiles are made of, for each group and column."""
+    for by_column in ranked.values():
+        for one in by_column.values():
+            one.wanted = {rank for q in quantiles if one.n >= needed(q) for rank in ranks_of(one.n, q)}
+    _fetch(selected, keys, ranked, where, source)
+
+
+def _fetch(selected: Selected, keys: Sequence[str], ranked: _Ranked, where: str, source: str = "requests") -> None:
+    """Ask for the ranks that are wanted of each group and column."""
+    asked = {
+        name: sorted(
+            {share for by_column in ranked.values() if name in by_column for share in _shares(by_column[name])}
+        )
+        for name in sorted({name for by_column in ranked.values() for name in by_column})
+    }
+    names = [name for name, shares in asked.items() if shares]
+    group = f" GROUP BY {', '.join(keys)}" if keys else ""
+    step = max(1, len(names)) if selected.in_memory else AT_ONCE
+    for place in range(0, len(names), step):
+        some = names[place : place + step]
+        values = (f"quantile_disc({name}, {asked[name]})" for name in some)
+        for row in selected.ask(f"SELECT {', '.join([*keys, *values])} FROM {source} WHERE {where}{group}"):
+            by_column = ranked.get(tuple(row[: len(keys)]), {})
+            for name, found in zip(some, row[len(keys) :], strict=True):
+                if name in by_column:
+                    by_share = dict(zip(asked[name], found or (), strict=False))
+                    one = by_column[name]
+                    one.by_rank |= {rank: float(by_share[_share(rank, one.n)]) for rank in one.wanted}
+
+
+def _share(rank: int, n: int) -> float:
+    """Return the share of values at a rank, in the middle between its neighbours, which no rounding takes it from."""
+    return (rank + 0.5) / n
+
+
+def _shares(one: Ranked) -> Iterable[float]:
+    return (_share(rank, one.n) for rank in one.wanted)
+
+
+def _rows(seen: int, medians: dict[str, float]) -> Rows:
+    rows = Rows()
+    rows.seen = seen
+    rows.medians = medians
+    return rows
+
+
+def _causes(
+    selected: Selected, usual: Mapping[Kind, dict[str, float]]
+) -> dict[Kind, tuple[CauseTallies, CauseTallies]]:
+    """Count the causes as `verdict.named` names them: in all requests of each kind, and in the slow ones."""
+    types = {"usual_model": "VARCHAR", "usual_stream": "BOOLEAN", **{f"usual_{name}": "DOUBLE" for name in _USUAL}}
+    rows = [
+        {"usual_model": model, "usual_stream": stream, **{f"usual_{name}": value for name, value in medians.items()}}
+        for (model, stream), medians in usual.items()
+    ]
+    selected.define("usual", types, msgspec.json.encode(rows))
+    named = {rule.code: (rule.code, _stands_out(rule.code, rule.absolute)) for rule in RULES if rule.code in INDEX}
+    generation = f"slow AND {_exceeds('generation', f'{number(MIN_EXCESS)} * duration')}"
+    named["long_answer"] = "generation", f"{generation} AND {_IS_LONG}"
+    named["slow_generation"] = "generation", f"{generation} AND NOT {_IS_LONG}"
+    judged = (
+        f"SELECT *, {_IS_SLOW} AS slow FROM requests LEFT JOIN usual "
+        f"ON model IS NOT DISTINCT FROM usual_model AND stream = usual_stream"
+    )
+    each = ", ".join(
+        f"CASE WHEN duration > 0 AND {stands_out} THEN {{'code': '{code}', 'ns': {length}}} END"
+        for code, (length, stands_out) in named.items()
+    )
+    causes = (
+        "SELECT model, stream, slow, id, duration, caller_is_least, "
+        f"list_filter([{each}], lambda c: c IS NOT NULL) AS causes FROM ({judged})"
+    )
+    # Each request counts once under the empty code, and under another one when it has no cause.
+    counted = (
+        "SELECT model, stream, slow, id, caller_is_least, unnest(list_concat(causes, [{'code': '', 'ns': duration}], "
+        f"CASE WHEN len(causes) = 0 THEN [{{'code': '{_NOTHING}', 'ns': 0}}] ELSE [] END)) AS cause FROM ({causes})"
+    )
+    worst = f"max({{'ns': cause.ns, 'id': id}}, {EXAMPLES})"
+    found: dict[Kind, tuple[CauseTallies, CauseTallies]] = {kind: (CauseTallies(), CauseTallies()) for kind in usual}
+    for model, stream, slow, code, *numbers in selected.ask(
+        f"SELECT model, stream, slow, cause.code, count(*), sum(cause.ns), bool_or(caller_is_least), {worst} "
+        f"FROM ({counted}) GROUP BY ALL"
+    ):
+        everything, only_slow = found[model, stream]
+        for tallies in (everything, only_slow) if slow else (everything,):
+            _add_cause(tallies, code, numbers, usual[model, stream])
+    return found
+
+
+def _add_cause(tallies: CauseTallies, code: str, numbers: Sequence[Any], usual: dict[str, float]) -> None:
+    count, ns, is_least, worst = numbers
+    if code == _NOTHING:
+        tallies.unexplained += count
+    elif not code:
+        tallies.requests += count
+        tallies.ns += float(ns)
+    else:
+        one = CauseTally(count, float(ns), count * (usual_of(code, usual) or 0))
+        one.is_lower_bound = code == "caller" and is_least
+        one.worst = [(float(each["ns"]), each["id"]) for each in worst]
+        tallies.by_code.setdefault(code, CauseTally()).add(one)
+
+
+_NOTHING: Final = "nothing"
+_IS_SLOW: Final = (
+    f"coalesce(duration >= {number(SLOW_TIMES)} * usual_duration AND duration - usual_duration >= {MIN_NS}, false)"
+)
+_IS_LONG: Final = (
+    "coalesce(usual_tokens <> 0 AND tokens > 0 AND tokens / usual_tokens >= CASE WHEN usual_generation <> 0 THEN "
+    "(generation / tokens) / (usual_generation / usual_tokens) ELSE 1 END, false)"
+)
+
+
+def _exceeds(column: str, least: str) -> str:
+    usual = f"usual_{column}"
+    return (
+        f"coalesce({column} >= {number(TIMES_USUAL)} * {usual} "
+        f"AND {column} - {usual} >= greatest({least}, CAST({MIN_NS} AS DOUBLE)), false)"
+    )
+
+
+def _stands_out(code: str, absolute: float | None) -> str:
+    alone = (
+        "false"
+        if absolute is None
+        else f"({code} >= {number(absolute)} * duration{' AND reported' * (code == 'network')})"
+    )
+    least = f"CASE WHEN {alone} THEN 0 ELSE {number(MIN_EXCESS)} * duration END"
+    return (
+        f"{code} >= {MIN_NS} AND (({alone} AND {code} >= {NOTICEABLE_NS}) "
+        f"OR (({alone} OR slow) AND {_exceeds(code, least)}))"
+    )
+
+
+def _budget_columns(budgets: Budgets, parameters: Named) -> dict[str, str]:
+    good = "true" if budgets.goodput is None else _good(budgets.goodput, parameters)
+    more = {"good": good}
+    for place, budget in enumerate(budgets.budgets):
+        if budget.of_runs or not (budget.where is None or isinstance(budget.where, Predicate)):
+            continue
+        where = "true" if budget.where is None else condition_sql(budget.where.condition, parameters)
+        more[f"budget_{place}"] = f"coalesce({where}, false)"
+        more[f"budget_{place}_value"] = _measured(budget, good, parameters)
+    return more
+
+
+def _measured(budget: Budget, good: str, parameters: Named) -> str:
+    if budget.measure == GOODPUT:
+        return good
+    return _TALLIES.get(budget.measure) or sql_of(numeric(budget.measure), parameters)
+
+
+def _good(goodput: Goodput, parameters: Named) -> str:
+    over = (f"coalesce({sql_of(field, parameters)} > {number(limit)}, false)" for field, limit in goodput.limits)
+    return f"NOT ({' OR '.join([columns.IS_FAILED, *over])})"
+
+
+def _measure(selected: Selected, budgets: Budgets) -> None:
+    if budgets.goodput is not None:
+        ((budgets.good.seen, budgets.good.matched),) = selected.ask(
+            "SELECT count(*), count(*) FILTER (WHERE good) FROM requests"
+        )
+    for place, (budget, tally) in enumerate(zip(budgets.budgets, budgets.tallies, strict=True)):
+        value, where = f"budget_{place}_value", f"budget_{place}"
+        if budget.of_runs:
+            continue
+        if budget.measure == GOODPUT or budget.measure in _TALLIES:
+            ((tally.seen, tally.matched),) = selected.ask(
+                f"SELECT count(*), count(*) FILTER (WHERE {value}) FROM requests WHERE {where}"
+            )
+            continue
+        ((tally.seen, *numbers),) = selected.ask(
+            f"SELECT count(*), count({value}), sum({value}), min({value}), max({value}) FROM requests WHERE {where}"
+        )
+        tally.values = values = _values(numbers)
+        tally.unknown = tally.seen - values.n
+        if values.n and budget.statistic.startswith("p"):
+            quantile = float(budget.statistic[1:]) / 100
+            _rank(selected, (), {_WHOLE: {value: values}}, quantiles=(quantile,), where=where)
+
+
+def _group(selected: Selected, grouping: Grouping) -> None:
+    first = f"(SELECT grouped FROM requests GROUP BY grouped ORDER BY min(start_unix_ns) LIMIT {MAX_GROUPS})"
+    is_first = f"EXISTS (FROM {first} named WHERE named.grouped IS NOT DISTINCT FROM requests.grouped)"
+    grouping.groups = dict(_group_tallies(selected, "grouped", is_first))
+    if len(grouping.groups) == MAX_GROUPS:
+        grouping.others = next(
+            (tally for _, tally in _group_tallies(selected, "NULL", f"NOT {is_first}")), GroupTally()
+        )
+    grouping.total = next(tally for _, tally in _group_tallies(selected, "NULL", "true"))
+
+
+def _group_tallies(selected: Selected, by: str, where: str) -> Iterable[tuple[str | None, GroupTally]]:
+    sums = ", ".join(f"sum({sql})" for sql in _GROUP_SUMS.values())
+    dollars = ", ".join(map(_pico, DOLLARS))
+    ranks = ", ".join(
+        f"CAST(floor((n - 1) * {number(q)}) AS BIGINT) + 1, least(CAST(floor((n - 1) * {number(q)}) AS BIGINT) + 2, n)"
+        for q in QUANTILES
+    )
+    for value, *row in selected.ask(
+        f"SELECT * EXCLUDE (ordered), list_select(ordered, [{ranks}]) FROM (SELECT {by} AS value, {sums}, "
+        f"{dollars}, count(*) AS n, "
+        "sum(duration), min(duration), max(duration), "
+        f"list_sort(list(duration)) AS ordered FROM requests WHERE {where} GROUP BY value)"
+    ):
+        tally = GroupTally()
+        counts, rest = row[: len(_GROUP_SUMS)], row[len(_GROUP_SUMS) :]
+        usd, (*numbers, found) = rest[: len(DOLLARS)], rest[len(DOLLARS) :]
+        tally.counts.update({name: int(count or 0) for name, count in zip(_GROUP_SUMS, counts, strict=True)})
+        tally.pico_usd.update({name: int(pico) for name, pico in zip(DOLLARS, usd, strict=True) if pico is not None})
+        tally.duration = values = _values(numbers)
+        for place, quantile in enumerate(QUANTILES):
+            values.by_rank |= dict(
+                zip(ranks_of(values.n, quantile), map(float, found[2 * place : 2 * place + 2]), strict=True)
+            )
+        yield value, tally
+
+
+def _pico(usd: str) -> str:
+    """Return the sum of an amount in whole millionths of a millionth of a dollar; null where none is known."""
+    return f"sum(TRY_CAST({usd} * {PICO}e0 AS HUGEINT))"
+
+
+def _tell_cache(selected: Selected, cache: PromptCacheTally) -> None:
+    known = "cacheable_tokens IS NOT NULL"
+    cached = "coalesce(cached_tokens, 0)"
+    for model, requests, hits, misses, tokens, from_cache, missed, saved, lost in selected.ask(
+        f"SELECT model, count(*), count(*) FILTER (WHERE {cached} > 0), count(miss_reason), sum(cacheable_tokens), "
+        f"sum({cached}), sum(coalesce(missed_tokens, 0)), {_pico('cache_saved')}, {_pico('cache_lost')} "
+        f"FROM requests WHERE {known} GROUP BY model"
+    ):
+        one = cache.models[model] = CacheSum(saved=saved, lost=lost)
+        one.counts.update(
+            requests=requests,
+            hits=hits,
+            misses=misses,
+            input_tokens=int(tokens),
+            cached_tokens=int(from_cache),
+            missed_tokens=int(missed),
+        )
+    mostly = f"{cached} >= {number(MOSTLY)} * cacheable_tokens"
+    for model, size, is_cached, count, ns in selected.ask(
+        f"SELECT model, length(bin(cacheable_tokens)) AS size, {mostly} AS mostly, count(*), sum(prompt_ns) "
+        f"FROM requests WHERE cacheable_tokens <> 0 AND prompt_ns IS NOT NULL AND ({mostly} OR {cached} = 0) "
+        "GROUP BY ALL"
+    ):
+        cache.models[model].prefill[size, is_cached] = count, int(ns)
+    for reason, requests, tokens, lost, ns, worst in selected.ask(
+        f"SELECT miss_reason, count(*), sum(coalesce(missed_tokens, 0)), {_pico('cache_lost')}, sum(cache_miss), "
+        f"max({{'tokens': coalesce(missed_tokens, 0), 'id': id}}, {MISSES_SHOWN}) "
+        f"FROM requests WHERE {known} AND miss_reason IS NOT NULL GROUP BY miss_reason"
+    ):
+        examples = [(each["tokens"], each["id"]) for each in worst]
+        cache.misses[reason] = MissSum(requests, int(tokens), lost, int(ns), examples)

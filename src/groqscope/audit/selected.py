@@ -1,0 +1,164 @@
+"""The requests that a query selects, as columns that SQL can ask."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from groqscope.audit import columns
+from groqscope.audit.columns import MEASURED, Named, condition_sql
+from groqscope.audit.expression import compile_where
+from groqscope.audit.fields import PHASES
+from groqscope.audit.rules import INDEX
+from groqscope.audit.selection import Query
+from groqscope.history import Dataset
+from groqscope.timeline import RequestRecord
+
+IN_MEMORY: Final = 400_000
+"""Requests up to which the columns are kept in memory; of more, each question reads its own again."""
+PHASED: Final = {f"phase_{phase}": f"phases.{phase}" for phase in PHASES}
+"""The columns of phases, apart from those of the rules, where a phase that did not happen is 0."""
+_COLUMNS: Final[Mapping[str, str]] = {
+    **{
+        name: name
+        for name in (
+            "model",
+            "stream",
+            "outcome",
+            "service",
+            "start_unix_ns",
+            "cost",
+            "cost_estimate",
+            "phases_clamped",
+        )
+    },
+    **{name: name for name in ("trace_id", "span_id", "request_id", "response_id")},
+    "id": "coalesce(nullif(request_id, ''), nullif(span_id, ''), nullif(response_id, ''), '')",
+    "kind_of_error": "coalesce(nullif(error_type, ''), nullif(stream_error, ''), outcome)",
+    "failed": columns.IS_FAILED,
+    "left_early": columns.IS_LEFT,
+    "http_retries": columns.RETRIES,
+    "usage_known": "(usage.input_tokens IS NOT NULL OR usage.output_tokens IS NOT NULL)",
+    "input_tokens": "usage.input_tokens",
+    "cached_tokens": "usage.cached_tokens",
+    "reasoning_tokens": "usage.reasoning_tokens",
+    "called": "len(tool_calls) + tool_calls_dropped",
+    "tools": "list_transform(tool_calls, lambda c: {'name': c.name, 'valid': c.arguments_valid, "
+    "'size': c.arguments_size, 'assembly': c.assembly_ns})",
+    "ttfc": "ttfc_ns",
+    "ttft": "ttft_ns",
+    "ttfot": "ttfot_ns",
+    "tpot": f"({columns.TPOT}) * 1e9",
+    "throughput": f"1 / nullif({columns.TPOT}, 0)",
+    **PHASED,
+    **{name: name for name in INDEX},
+    "cache_miss": "missed_prefill",
+    "cacheable_tokens": columns.CACHEABLE,
+    "miss_reason": "cache_miss",
+    "missed_tokens": "cache_missed_tokens",
+    "cache_saved": "cache_saved",
+    "cache_lost": "cache_lost",
+    "prompt_ns": columns.whole("usage.prompt_time * 1e9"),
+}
+Key = tuple[int, str | None, str | None]
+"""Start, trace ID and span ID of a request."""
+
+
+class Selected:
+    """The selected requests: the table `requests` of a few, and of many a part of each question."""
+
+    def __init__(self, dataset: Dataset, query: Query, parameters: Named, more: Mapping[str, str]) -> None:
+        """Select.
+
+        Args:
+            dataset: All requests.
+            query: Which of them.
+            parameters: The values that `more` refers to.
+            more: Columns beside those of every overview.
+        """
+        self._dataset = dataset
+        self._base = dataset.relation()
+        self._in_time = _in_time(query)
+        self._last = query.last
+        self._values = Named("q")
+        self._condition = " AND ".join(_conditions(query, self._values)) or "true"
+        self._prepared = _prepared(self._everything("*"), more, query.last)
+        self._prefix = f"WITH requests AS ({self._prepared}) "
+        self._bound = self._values.values | parameters.values
+        ((count,),) = dataset.ask(self._everything("count(*)"), self._values.values)
+        self.in_memory = count <= IN_MEMORY
+        if self.in_memory:
+            dataset.ask(f"CREATE OR REPLACE TABLE requests AS {self._prefix} FROM requests", self._bound)
+            self._prefix, self._bound = "", {}
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query on `requests`."""
+        return self._dataset.ask(self._prefix + query, self._bound)
+
+    def narrow(self, model: str | None) -> None:
+        """Leave only the requests for one model."""
+        which = "model IS NOT DISTINCT FROM $narrowed"
+        if self.in_memory:
+            self._dataset.ask(f"CREATE OR REPLACE TABLE requests AS FROM requests WHERE {which}", {"narrowed": model})
+            return
+        self._bound = self._bound | {"narrowed": model}
+        self._prefix = f"WITH requests AS (SELECT * FROM ({self._prepared}) WHERE {which}) "
+
+    def define(self, table: str, types: Mapping[str, str], json: bytes) -> None:
+        """Make a table of rows that are given as JSON."""
+        members = ", ".join(f'"{name}": "{kind}"' for name, kind in types.items())
+        self._dataset.ask(
+            f"CREATE OR REPLACE TABLE {table} AS SELECT unnest(from_json($rows, '[{{{members}}}]'), recursive := true)",
+            {"rows": json.decode()},
+        )
+
+    def read(self) -> int:
+        """Return how many requests there are in the time asked for, selected or not."""
+        ((count,),) = self._dataset.ask(f"SELECT count(*) FROM ({self._base}) WHERE {self._in_time}")
+        return count
+
+    def records(self, chosen: Sequence[Key], *, timelines: bool) -> Iterator[RequestRecord]:
+        """Yield the records of some of the requests."""
+        if not chosen:
+            return
+        wanted = set(chosen)
+        # By their starts the engine knows which parts of which files to read; what else began then is not wanted.
+        starts = ", ".join(str(start) for start in sorted({start for start, _, _ in chosen}))
+        query = f"SELECT * FROM ({self._base}) WHERE start_unix_ns IN ({starts})"
+        for record in self._dataset.fetch(query, timelines=timelines):
+            if (record.start_unix_ns, record.trace_id, record.span_id) in wanted:
+                yield record
+
+    def every_record(self, *, timelines: bool) -> Iterator[RequestRecord]:
+        """Yield the records of all of them, `last` aside, in any order."""
+        return self._dataset.fetch(self._everything("*"), self._values.values, timelines=timelines)
+
+    def _everything(self, chosen: str) -> str:
+        return f"SELECT {chosen} FROM ({self._base}) WHERE {self._in_time} AND {self._condition}"
+
+
+def _in_time(query: Query) -> str:
+    conditions = [f"start_unix_ns >= {query.since:d}"] if query.since is not None else []
+    conditions += [f"start_unix_ns < {query.until:d}"] if query.until is not None else []
+    return " AND ".join(conditions) or "true"
+
+
+def _conditions(query: Query, values: Named) -> Iterator[str]:
+    if query.models:
+        parts = (f"contains(lower(coalesce(model, '')), {values.add(model.lower())})" for model in query.models)
+        yield f"({' OR '.join(parts)})"
+    if query.services:
+        yield f"({' OR '.join(f'service = {values.add(service)}' for service in query.services)})"
+    if query.outcomes:
+        yield f"({' OR '.join(f'outcome = {values.add(outcome)}' for outcome in query.outcomes)})"
+    if query.where is not None:
+        yield f"({condition_sql(compile_where(query.where).condition, values)})"
+
+
+def _prepared(requests: str, more: Mapping[str, str], last: int | None) -> str:
+    """Return the columns that questions name, computed from those of the record."""
+    for group in MEASURED:
+        requests = f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in group.items())} FROM ({requests})"
+    chosen = ", ".join(f"{sql} AS {name}" for name, sql in {**_COLUMNS, **more}.items())
+    selected = f"SELECT {chosen} FROM ({requests})"
+    if last is None:
+        return selected
+    return f"SELECT * FROM ({selected}) ORDER BY start_unix_ns DESC, coalesce(span_id, '') DESC LIMIT {last:d}"

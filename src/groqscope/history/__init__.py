@@ -1,0 +1,27 @@
+"""Requests as columns: the history of a store, in Parquet files that any engine reads."""
+
+from groqscope.history.compaction import Compaction, Retention, closed_files, compact, copy, write
+from groqscope.history.dataset import Dataset
+from groqscope.history.engine import INSTALL, engine_error, installed
+from groqscope.history.errors import HistoryError
+from groqscope.history.layout import Wanted
+from groqscope.history.places import has_columns, is_address, is_columns, place_of
+
+__all__ = [
+    "INSTALL",
+    "Compaction",
+    "Dataset",
+    "HistoryError",
+    "Retention",
+    "Wanted",
+    "closed_files",
+    "compact",
+    "copy",
+    "engine_error",
+    "has_columns",
+    "installed",
+    "is_address",
+    "is_columns",
+    "place_of",
+    "write",
+]

@@ -1,0 +1,264 @@
+"""Stored requests as a relation that SQL can ask, and as records."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+from groqscope import semconv
+from groqscope.history import rows, spans
+from groqscope.history.engine import connect, engine_error, literal
+from groqscope.history.errors import HistoryError
+from groqscope.history.layout import REQUESTS, SPANS, Wanted, partition_day
+from groqscope.history.places import Place, parts, place_of
+from groqscope.runs import TraceSpan
+from groqscope.store.report import ReadReport
+from groqscope.timeline import RequestRecord
+
+VERSION_KEY: Final = "groqscope_record"
+"""In a file's metadata: the version of the records in it."""
+_FETCHED: Final = 500
+_INCLUDED: Final = "included"
+_LONGEST_LINE: Final = 64 * 1024 * 1024
+Parameters = dict[str, Any]
+
+
+class Dataset:
+    """The Parquet files at some addresses, in one database."""
+
+    def __init__(self, addresses: Iterable[str], report: ReadReport, wanted: Wanted | None = None) -> None:
+        """Look for the files; one that cannot be read is a warning.
+
+        Raises:
+            HistoryError: DuckDB, or what reads an address, is not installed.
+        """
+        self.report = report
+        self.wanted = wanted or Wanted()
+        self.places: list[Place] = [place_of(address) for address in addresses]
+        self._connection: Any = None
+        found = list(dict.fromkeys(one for place in self.places for one in self._parts(place, REQUESTS)))
+        self._included = False
+        self.parts: list[str] = self._readable([address for address, _ in found]) if found else []
+        report.files += len(found)
+        size = sum(size for _, size in found)
+        report.bytes_total += size
+        report.bytes_read += size
+
+    @property
+    def connection(self) -> Any:
+        """The database."""
+        if self._connection is None:
+            self._connection = connect()
+            for place in self.places:
+                place.register(self._connection)
+        return self._connection
+
+    def relation(self) -> str:
+        """Return all requests as a query, each once."""
+        stored = [relation_of(self._of_place(place)) for place in range(len(self.places)) if self._of_place(place)]
+        queries = [*map(_numbered, range(len(stored)), stored)] if len(stored) > 1 else [*stored]
+        if self._included:
+            queries.append(f"SELECT * FROM {_INCLUDED}")
+        if not queries:
+            return _complete()
+        together = " UNION ALL BY NAME ".join(queries)
+        return together if len(stored) < 2 else _once(together)
+
+    def include(self, records: Iterable[RequestRecord]) -> None:
+        """Add requests that lie nowhere as columns yet; those that do are repeats."""
+        count = 0
+        with tempfile.TemporaryDirectory(prefix="groqscope-") as folder:
+            lines = Path(folder, "rows.json")
+            with lines.open("wb") as file:
+                for record in records:
+                    file.write(rows.row_of(record))
+                    file.write(b"\n")
+                    count += 1
+            self.ask(f"CREATE OR REPLACE TABLE {_INCLUDED} AS SELECT * FROM {read_lines(lines, rows.columns())}")
+        self._included = True
+        if self.parts and count:
+            ((repeats,),) = self.ask(
+                f"DELETE FROM {_INCLUDED} WHERE EXISTS (FROM ({relation_of(self.parts)}) known WHERE "
+                f"known.trace_id = {_INCLUDED}.trace_id AND known.span_id = {_INCLUDED}.span_id)"
+            )
+            self.report.repeats += repeats
+
+    def records(
+        self, since: int | None = None, until: int | None = None, *, timelines: bool = True
+    ) -> Iterator[RequestRecord]:
+        """Yield the records in order of start, a day at a time."""
+        condition = _in_time(since, until)
+        for day in sorted(set(map(_day, self.parts))):
+            yield from self._records_of(day, condition, timelines=timelines)
+
+    def _records_of(self, day: str, condition: str, *, timelines: bool) -> Iterator[RequestRecord]:
+        files = [part for part in self.parts if _day(part) == day]
+        if not files:
+            return
+        query = f"SELECT * FROM ({relation_of(files)}) WHERE {condition} ORDER BY start_unix_ns"
+        try:
+            yield from self.fetch(query, timelines=timelines)
+        except engine_error():
+            # All of a day is read before the first request comes, so that none has come.
+            if not self.leave_out_broken():
+                raise
+            yield from self._records_of(day, condition, timelines=timelines)
+
+    def fetch(
+        self, query: str, parameters: Parameters | None = None, *, timelines: bool = True
+    ) -> Iterator[RequestRecord]:
+        """Yield the records of a query whose rows are requests."""
+        chosen = "*" if timelines else "* EXCLUDE (timeline_us, timeline_stride)"
+        with closing(self.connection.cursor()) as cursor:
+            cursor.execute(f"SELECT to_json(row) FROM (SELECT {chosen} FROM ({query})) row", parameters or {})
+            while fetched := cursor.fetchmany(_FETCHED):
+                for (row,) in fetched:
+                    yield rows.record_of(row)
+
+    def spans(self, trace_id: str | None = None) -> Iterator[TraceSpan]:
+        """Yield the spans around the requests, and those of the requests themselves; or only those of one trace."""
+        files = [address for place in self.places for address, _ in self._parts(place, SPANS)]
+        if not files or not self.parts:
+            return
+        names = ", ".join(f"s.{name}" for name in spans.columns())
+        only, values = ("s.trace_id = $trace_id", {"trace_id": trace_id}) if trace_id else ("true", {})
+        query = (
+            f"SELECT to_json(r), {names} FROM {_read(files)} s LEFT JOIN ({self.relation()}) r "
+            f"ON s.request AND r.trace_id = s.trace_id AND r.span_id = s.span_id WHERE {only}"
+        )
+        with closing(self.connection.cursor()) as cursor:
+            cursor.execute(query, values)
+            while fetched := cursor.fetchmany(_FETCHED):
+                for record, *row in fetched:
+                    yield spans.span_of(row, None if row[-1] is not True else rows.record_of(record))
+
+    def ask(self, query: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        with closing(self.connection.cursor()) as cursor:
+            return cursor.execute(query, parameters or {}).fetchall()
+
+    def leave_out_broken(self) -> bool:
+        """Read every part to its end, leave out those that cannot be, and return whether there are any."""
+        broken: set[str] = set()
+        for part in self.parts:
+            try:
+                self.ask(f"SELECT count(COLUMNS(*)) FROM ({relation_of([part])})")
+            except engine_error() as error:
+                broken.add(part)
+                self.report.warn(part, None, f"{_first_line(error)}; left out, replace it or remove it")
+        self.parts = [part for part in self.parts if part not in broken]
+        return bool(broken)
+
+    def _of_place(self, number: int) -> list[str]:
+        address = self.places[number].address
+        return [part for part in self.parts if part.startswith(address)]
+
+    def _parts(self, place: Place, kind: str) -> list[tuple[str, int]]:
+        try:
+            return list(parts(place, self.wanted, kind))
+        except (HistoryError, OSError) as error:
+            self.report.warn(place.address, None, f"{_first_line(error)}; check the address and the credentials")
+            return []
+
+    def _readable(self, found: Sequence[str]) -> list[str]:
+        """Return the files that hold requests of a version that is known."""
+        versions = self._versions(found)
+        reasons = {address: _unreadable(versions.get(address)) for address in found}
+        for address, reason in reasons.items():
+            if reason is not None:
+                self.report.warn(address, None, f"{reason}; left out")
+        return [address for address, reason in reasons.items() if reason is None]
+
+    def _versions(self, found: Sequence[str]) -> dict[str, "str | Exception"]:
+        query = (
+            f"SELECT file_name, decode(value) FROM parquet_kv_metadata({_list(found)}) "
+            f"WHERE decode(key) = {literal(VERSION_KEY)}"
+        )
+        try:
+            return dict(self.ask(query))
+        except engine_error() as error:
+            if len(found) == 1:
+                return {found[0]: error}
+        middle = len(found) // 2  # one that is broken is found by halves
+        return self._versions(found[:middle]) | self._versions(found[middle:])
+
+
+def _unreadable(version: "str | Exception | None") -> str | None:
+    """Return why a file cannot be read, and what to do."""
+    if isinstance(version, Exception):
+        return f"cannot be read as Parquet ({_first_line(version)}): replace or remove it"
+    if version is None:
+        return "is not written by groqscope: `groqscope compact` writes Parquet from OTLP JSON"
+    if version.isdecimal() and int(version) <= semconv.RECORD_VERSION:
+        return None
+    known = semconv.RECORD_VERSION
+    return f"has records of version {version:.20}, and this groqscope reads up to {known}: update groqscope"
+
+
+def relation_of(files: Sequence[str]) -> str:
+    """Return the requests of some files as a query, each column with its type, whatever of it a file has."""
+    expected = ", ".join(f"{_column(name)} AS {name}" for name in rows.columns())
+    return f"SELECT {expected} FROM ({_complete()} UNION ALL BY NAME SELECT * FROM {_read(files)})"
+
+
+def _read(files: Sequence[str]) -> str:
+    # The names of partitions are not read back: a service's own name is in the file.
+    return f"read_parquet({_list(files)}, union_by_name = true, hive_partitioning = false)"
+
+
+def read_lines(path: Path, columns: Mapping[str, str]) -> str:
+    """Return lines of JSON as a relation."""
+    types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
+    size = f"maximum_object_size = {_LONGEST_LINE}"
+    return f"read_json({literal(str(path))}, format = 'newline_delimited', {size}, columns = {{{types}}})"
+
+
+def _numbered(number: int, query: str) -> str:
+    return f"SELECT {number} AS place, * FROM ({query})"
+
+
+def _once(query: str) -> str:
+    """Return each request of a query once: of several copies the one of the place that was named first."""
+    copy = "row_number() OVER (PARTITION BY trace_id, span_id ORDER BY place)"
+    return f"SELECT * EXCLUDE (place) FROM ({query}) QUALIFY {copy} = 1 OR trace_id IS NULL OR span_id IS NULL"
+
+
+@cache
+def _complete() -> str:
+    """Return a query for no rows with every column, by which files from before a column get it."""
+    columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in rows.columns().items())
+    return f"SELECT {columns} WHERE false"
+
+
+def _column(name: str) -> str:
+    default = rows.default_of(name)
+    hint = get_type_hints(RequestRecord)[name]
+    if default is None or type(None) in getattr(hint, "__args__", ()):
+        return name
+    return f"coalesce({name}, {_literal(default)})"
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[]"
+    return literal(value) if isinstance(value, str) else repr(value).lower()
+
+
+def _in_time(since: int | None, until: int | None) -> str:
+    conditions = [f"start_unix_ns >= {since:d}"] if since is not None else []
+    conditions += [f"start_unix_ns < {until:d}"] if until is not None else []
+    return " AND ".join(conditions) or "true"
+
+
+def _list(files: Sequence[str]) -> str:
+    return f"[{', '.join(map(literal, files))}]"
+
+
+def _day(address: str) -> str:
+    return partition_day(address) or ""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -1,0 +1,261 @@
+"""However requests are stored, and whichever of the two executions runs, the answers are the same."""
+
+import dataclasses
+import math
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from support.files import write_store
+from support.full_records import busy_record, full_record
+from support.records import records
+from support.traffic import START, traffic
+
+from groqscope import audit, history
+from groqscope.audit import selected
+
+_QUERIES = (
+    {},
+    {"slowest": 7, "by": "queue"},
+    {"slowest": 5, "by": "throughput"},
+    {"where": "duration > 400ms and not retries > 0", "models": ("LLAMA", "nothing")},
+    {"where": "tool ~ 'WEATHER' or tag.feature = 'search' or ttfot > ttft or error != 'x' and user in ('u1', 'u2')"},
+    {"where": "tags = none and 100ms < duration < 2s and share.queue > 1%"},
+    {"by": "user"},
+    {"by": "nested", "last": 500},
+    {"outcomes": ("error", "closed"), "services": ("worker", "shop")},
+    {"last": 40, "slowest": 3},
+    {"since": START + 10**11, "until": START + 4 * 10**11},
+)
+_BUDGETS = (
+    "ttfc.p95 < 1s",
+    "duration.p99.9 < 1s",
+    "errors < 1%",
+    "goodput > 90%",
+    "cost.sum < 1usd where not failed",
+    "retries.max < 2 where model ~ 'llama'",
+    "abandoned < 3",
+    "tokens_per_second.mean > 100",
+)
+
+
+def _records():
+    made = [replace(record, user=f"u{number % 7}") for number, record in enumerate(traffic(600))]
+    return [*made, full_record(), replace(busy_record(), span_id="f" * 16)]
+
+
+def _overview(path, listed=20, **query):
+    budgets = audit.Budgets(
+        [audit.parse_budget(text) for text in _BUDGETS], audit.parse_goodput(["ttft:400", "tpot:10"])
+    )
+    found = audit.Records(audit.source_of([path]), audit.Query(**query))
+    return audit.overview(found, budgets=budgets, why=True, listed=listed)
+
+
+def same(a, b, path=""):
+    """Compare results to the last digit, but for sums of fractions, which depend on the order of adding."""
+    if dataclasses.is_dataclass(a):
+        for field in dataclasses.fields(a):
+            if path != ".provenance" or field.name not in {"sources", "files", "repeated"}:
+                same(getattr(a, field.name), getattr(b, field.name), f"{path}.{field.name}")
+    elif isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
+        for number, pair in enumerate(zip(a, b, strict=True)):
+            same(*pair, f"{path}[{number}]")
+    else:
+        summed = isinstance(a, float) and isinstance(b, float) and path.endswith((".total", ".cost", ".measured"))
+        assert a == b or (summed and math.isclose(a, b, rel_tol=1e-12)), path
+        assert type(a) is type(b), path
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """The same requests as lines of JSON, as Parquet, as a part of each with a part in both, and in two histories."""
+    folder = tmp_path_factory.mktemp("stores")
+    written = _records()
+    write_store(folder / "json", written)
+    write_store(folder / "parquet", written)
+    write_store(folder / "mixed", [*written[:400], *written[-1:]])
+    for name in ("parquet", "mixed"):
+        history.compact(folder / name, now_ns=4 * 10**18)
+    write_store(folder / "mixed", written[350:])
+    return folder
+
+
+@pytest.mark.parametrize("query", _QUERIES[::3], ids=str)
+def test_the_overview_of_both_forms(query, stores):
+    """Selection, quantiles, phases, verdicts, causes, tools, groups, budgets, goodput and the list."""
+    same(_overview(stores / "json", **query), _overview(stores / "mixed", **query))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("query", _QUERIES, ids=str)
+@pytest.mark.parametrize("form", ["parquet", "mixed"])
+def test_the_overview(form, query, stores):
+    """Selection, quantiles, phases, verdicts, causes, tools, groups, budgets, goodput and the list."""
+    same(_overview(stores / "json", **query), _overview(stores / form, **query))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("query", [_QUERIES[3], _QUERIES[6], _QUERIES[9]], ids=str)
+def test_the_overview_of_more_than_memory_is_to_hold(query, stores, monkeypatch):
+    """Columns that are not kept but read again by each question give the same."""
+    expected = _overview(stores / "json", **query)
+    monkeypatch.setattr(selected, "IN_MEMORY", 10)
+
+    same(expected, _overview(stores / "mixed", **query))
+
+
+def test_every_request_is_listed(stores):
+    """Without a limit, as for CSV."""
+    same(_overview(stores / "json", listed=None), _overview(stores / "mixed", listed=None))
+
+
+def test_requests_one_by_one(stores):
+    """Iteration merges both forms in order of start."""
+    assert list(audit.load(stores / "json")) == list(audit.load(stores / "mixed"))
+
+
+def test_two_places_with_the_same_requests(stores):
+    """Each request counts once, however many histories have it."""
+    found = audit.load(stores / "parquet", stores / "mixed").overview()
+
+    assert found.total.requests == len(_records())
+
+
+def _without_place(found):
+    return replace(found, provenance=replace(found.provenance, sources=(), files=0, repeated=0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "wanted", ["req_01k00000000000000000000007", "0000000000000009", "f" * 12, "chatcmpl-00000012"]
+)
+def test_one_request(wanted, stores, monkeypatch):
+    """By each of its IDs, or their beginning; its verdict against what is usual."""
+    expected = audit.load(stores / "json").request(wanted)
+
+    same(_without_place(expected), _without_place(audit.load(stores / "mixed").request(wanted)))
+    monkeypatch.setattr(selected, "IN_MEMORY", 10)
+    same(_without_place(expected), _without_place(audit.load(stores / "parquet").request(wanted)))
+
+
+@pytest.mark.parametrize("wanted", ["req_01k", "nobody"])
+def test_several_requests_or_none(wanted, stores):
+    """The same sentence, with the same requests to choose from."""
+    said = []
+    for form in ("json", "parquet"):
+        with pytest.raises(audit.NotFound) as caught:
+            audit.load(stores / form).request(wanted)
+        said.append(str(caught.value).replace(str(stores / form), "STORE"))
+    assert said[0] == said[1]
+
+
+@pytest.mark.slow
+def test_a_comparison(stores, tmp_path):
+    """The same intervals: the same draws, of the same ranks."""
+    slower = [replace(r, duration_ns=r.duration_ns * 2, trace_id="a" * 32) for r in traffic(600, seed=3)]
+    write_store(tmp_path / "json", slower)
+    history.write(audit.load(tmp_path / "json"), str(tmp_path / "parquet"))
+    expected = audit.compare(audit.load(stores / "json"), audit.load(tmp_path / "json"))
+
+    for form in ("parquet", "mixed"):
+        found = audit.compare(audit.load(stores / form), audit.load(tmp_path / "parquet"))
+        same(expected, replace(found, a=expected.a, b=expected.b))
+    assert any(row.median.certainty == "slower" for row in expected.rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text", ["x'; DROP TABLE requests; --", "$p0", "{0}", "%s", "\\", "\x00", '"', "' OR true OR '"]
+)
+def test_nothing_is_injected(text, stores, tmp_path):
+    """A text of an option, or of a field, is a value."""
+    assert "no request" in _refused(stores, model=text) or "none of" in _refused(stores, model=text)
+    assert "none of" in _refused(stores, service=text)
+    if "'" not in text:
+        assert "none of" in _refused(stores, where=f"user = '{text}' or tag.feature ~ '{text}'")
+    history.write([replace(r, model=text, user=text, service=text) for r in traffic(30)], str(tmp_path))
+    found = audit.load(tmp_path, model=text, service=text).overview()
+    assert (found.total.requests, found.models[0].model) == (30, text)
+
+
+def _refused(stores, **options):
+    with pytest.raises(audit.NoRequests) as caught:
+        audit.load(stores / "parquet", **options).overview()
+    return str(caught.value)
+
+
+class _Drawn(list):
+    def __repr__(self) -> str:
+        return f"<{len(self)} records>"  # all of them are 150 kB
+
+
+@pytest.mark.slow
+@settings(
+    phases=(Phase.explicit, Phase.generate),  # shrinking takes minutes
+    deadline=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    st.lists(records, max_size=5).map(_Drawn),
+    st.integers(0, 200),
+    st.integers(0, 2**32),
+    st.sampled_from(_QUERIES),
+    st.randoms(use_true_random=False),
+)
+def test_any_records_in_any_form(tmp_path_factory, drawn, count, seed, query, chance):
+    """Records of every kind, shared out to both forms by chance."""
+    folder = tmp_path_factory.mktemp("any")
+    made = [*drawn, *traffic(count, seed)] or list(traffic(1))
+    written = [_reasonable(record, number, chance) for number, record in enumerate(made)]
+    chance.shuffle(written)
+    cut = chance.randrange(len(written) + 1)
+    history.write(written[:cut], str(folder / "history"))
+    answers = []
+    for source in (audit.MemorySource(written), _Mixed(folder, written[cut:])):
+        budgets = audit.Budgets(map(audit.parse_budget, _BUDGETS), audit.parse_goodput(["ttft:400", "tpot:10"]))
+        try:
+            answers.append(audit.overview(audit.Records(source, audit.Query(**query)), budgets=budgets, why=True))
+        except audit.NoRequests as nothing:
+            answers.append(str(nothing).partition(":")[0])
+    if isinstance(answers[0], str):
+        assert isinstance(answers[1], str)
+    else:
+        same(*answers)
+
+
+class _Mixed(audit.FileSource):
+    """A history, and requests beside it."""
+
+    def __init__(self, folder, beside) -> None:
+        super().__init__([])
+        self.column_addresses = (str(folder),)
+        self._beside = beside
+
+    def dataset(self, report, since, until, **_: object):
+        dataset = history.Dataset(self.column_addresses, report)
+        dataset.include(
+            r
+            for r in self._beside
+            if (since is None or since <= r.start_unix_ns) and (until is None or r.start_unix_ns < until)
+        )
+        return dataset
+
+
+def _price(usd):
+    return usd if usd is None or usd < 10**9 else None
+
+
+def _reasonable(record, number: int, chance: random.Random):
+    """Give a record ids of its own, and a start near the others."""
+    return replace(
+        record,
+        trace_id=f"{number:032x}",
+        span_id=f"{number:016x}",
+        start_unix_ns=START + chance.randrange(6 * 10**11),
+        model=chance.choice(["llama", "gpt", None, record.model]),
+        **{name: _price(getattr(record, name)) for name in ("cost", "cost_estimate", "cache_saved", "cache_lost")},
+    )
