@@ -1,5 +1,6 @@
 """Transports that retry below the SDK, as published: each exchange is an attempt, the pause after it is retry."""
 
+import asyncio
 from typing import Any
 
 import groq
@@ -95,10 +96,16 @@ def test_an_agent_whose_transport_waits(sim: Simulator, exported: Exported) -> N
     sim.play([Failure(429, retry_after=1), Answer("hello")])
     transport = tenacity("async", wait=wait_retry_after(max_wait=5))
     client = exported.client("async", sim.base_url, max_retries=0, http={"transport": transport})
-    result = Agent(GroqModel("llama-3.3-70b-versatile", provider=GroqProvider(groq_client=client))).run_sync("Hi")
+
+    async def main() -> str:
+        async with client:
+            model = GroqModel("llama-3.3-70b-versatile", provider=GroqProvider(groq_client=client))
+            return (await Agent(model).run("Hi")).output
+
+    answer = asyncio.run(main())
     record, _ = exported.only()
 
-    assert result.output == "hello"
+    assert answer == "hello"
     assert [(a.status, a.retry_after) for a in record.attempts] == [(429, 1.0), (200, None)]
     assert (record.phases.retry or 0) >= 1_000_000_000
     overview = Records(MemorySource([record]), Query()).overview(listed=1)
