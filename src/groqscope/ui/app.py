@@ -22,6 +22,7 @@ from groqscope.ui.collection import Collection
 from groqscope.ui.guard import Guard
 from groqscope.ui.parameters import asked, page
 from groqscope.ui.receiver import Receiver
+from groqscope.ui.series import WINDOWS
 from groqscope.ui.views import RENDERERS, Views
 
 PAGES: Final = ("/", "/live", "/requests", "/requests/{id}", "/overview", "/why", "/compare", "/runs", "/runs/{id}")
@@ -102,10 +103,8 @@ class Application:
 
     async def _events(self, request: Request) -> Response:
         window = request.query_params.get("window", "5m")
-        try:
-            self.views.live(window)
-        except AuditError as error:
-            return PlainTextResponse(f"{error}\n", 404)
+        if window not in WINDOWS:
+            return PlainTextResponse(f"a window is one of {', '.join(WINDOWS)}\n", 404)
         if self._streams >= MAX_STREAMS:
             return PlainTextResponse(f"{MAX_STREAMS} pages follow already\n", 503)
         return StreamingResponse(self._stream(window), media_type="text/event-stream")

@@ -18,10 +18,11 @@ from groqscope.runs import TraceSpan
 from groqscope.store import Follower, SeenIds, read_records
 from groqscope.timeline import RequestRecord
 from groqscope.ui.active import ActiveRequests
+from groqscope.ui.kept import Kept
 from groqscope.ui.series import Series
 
 KEPT: Final = 100_000
-"""Requests in memory at most, about 2.5 KB each."""
+"""Requests in memory at most."""
 INTERVAL: Final = 0.25
 """Seconds between two looks."""
 NEWEST: Final = 50
@@ -59,11 +60,9 @@ class Collection:
         """What is usual lately, for requests that have just arrived."""
         self.newest: deque[RequestRecord] = deque(maxlen=NEWEST)
         """The requests that arrived last, the latest at the end."""
-        self._records: deque[RequestRecord] = deque()
-        self._kept, self._interval = kept, interval
+        self._records = Kept(kept)
+        self._interval = interval
         self._seen = SeenIds(2 * kept)
-        self._horizon = 0
-        """Start of the latest request that is no longer in memory, and 1: later ones are all there."""
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._listeners: list[Listener] = []
@@ -87,13 +86,14 @@ class Collection:
     def records(self) -> list[RequestRecord]:
         """Return the requests in memory, earliest start first."""
         with self._lock:
-            records = list(self._records)
+            records = self._records.all()
         records.sort(key=_start)
         return records
 
     def reaches(self, since: int | None) -> bool:
         """Whether all requests since a moment are in memory."""
-        return (self._horizon == 0 or (since is not None and since >= self._horizon)) and not self.loading
+        horizon = self._records.horizon
+        return (horizon == 0 or (since is not None and since >= horizon)) and not self.loading
 
     @property
     def read_share(self) -> float:
@@ -133,8 +133,6 @@ class Collection:
         with self._lock:
             self._records.extend(fresh)
             self.total += len(fresh)
-            while len(self._records) > self._kept:
-                self._horizon = max(self._horizon, self._records.popleft().start_unix_ns + 1)
             for record in fresh:
                 self.recent.add(record)
         for record in fresh:
@@ -150,8 +148,10 @@ class Collection:
 class CollectedSource:
     """The source of all views: memory where it reaches back far enough, else the store's files."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, *, files: bool = True) -> None:
+        """Read a collection; without `files` only what is in memory, though it may be less than was asked for."""
         self._collection = collection
+        self._files = files
         self._stored = collection.stored
 
     @property
@@ -169,7 +169,7 @@ class CollectedSource:
     ) -> Iterator[RequestRecord]:
         """Yield records in order of start; their arrival times of chunks only from the files."""
         collection = self._collection
-        if timelines or not collection.reaches(since):
+        if self._files and (timelines or not collection.reaches(since)):
             return self._stored.read(report, since=since, until=until, timelines=timelines)
         return self._remembered(report, since, until)
 

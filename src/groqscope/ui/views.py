@@ -198,8 +198,8 @@ class Views:
         return self._once(("list", asked, page.search, page.cause, page.sort, page.descending), make, asked)
 
     def _matching(self, query: Query, page: Page) -> list[RequestRecord]:
-        records = Records(self._source, query)
-        found = list(query.select(self._source, records.report, timelines=False))
+        # From memory alone: a list of a whole store would take as much memory as there are requests.
+        found = list(query.apply(self.collection.records()))
         terms = page.search.lower().split()
         if terms:
             found = [record for record in found if all(term in _words(record) for term in terms)]
@@ -433,8 +433,9 @@ class Views:
                 if not (young and known.scan.coverage.requests > _FRESH):
                     known = None
             if known is None:
-                scan = Records(self._source, Query()).scan(listed=0)
-                execute(self._source, scan, timelines=False)
+                source = CollectedSource(self.collection, files=self.collection.reaches(None))
+                scan = Records(source, Query()).scan(listed=0)
+                execute(source, scan, timelines=False)
                 known = self._everything = _Everything(scan, version, self._clock())
             return known.scan
 
