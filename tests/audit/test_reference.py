@@ -32,5 +32,5 @@ def test_budgets_of_the_page_are_understood(budget):
 def test_exit_statuses_of_the_page():
     """The documented exit statuses are those of the command."""
     assert f"| {OVER} | a budget is over |" in TEXT
-    assert f"| {BROKEN} | a mistake" in TEXT
+    assert f"| {BROKEN} | wrong arguments" in TEXT
     assert f"| {INCONCLUSIVE} | a budget is inconclusive" in TEXT

@@ -72,6 +72,9 @@ IN_THE_SDKS_PLACE = {
     "_Asynchronous.__aiter__",
     "_Asynchronous.__aexit__",
     "_Asynchronous.close",
+    # Where the SDK's resources are looked up: the inherited answer, with what hooks add to it.
+    "_Chat.__get__",
+    "_Create.__get__",
     # Byte streams: the same.
     "ClosingByteStream.__iter__",
     "ClosingByteStream.close",
