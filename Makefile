@@ -19,7 +19,7 @@ BENCH_ARGS ?=
 COMPOSE ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-slow check docs bench stack stack-demo test-stack format lock clean phases fuzz compat
+.PHONY: help demo test coverage test-slow check check-tests docs bench stack stack-demo test-stack format lock clean phases fuzz compat
 
 help:  ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '%-16s %s\n' "$$t" "$$d"; done
@@ -53,6 +53,9 @@ check: $(DEV)  ## lint, format, types, and the arrows between rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
+
+check-tests: $(DEV)  ## the types of the tests
+	$(BIN)/pyright --project tests/pyrightconfig.json --pythonpath $(BIN)/python
 
 stack:  ## the bundled services: collector, Tempo, Prometheus, Grafana on http://127.0.0.1:3000 (needs Docker)
 	$(COMPOSE) up -d --wait
