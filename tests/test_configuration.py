@@ -232,7 +232,7 @@ def test_variable_that_cannot_be_used(run: Run, endpoint: Collector, name: str, 
     done = run(
         """
         where = groqscope.configure()
-        trace.get_tracer("t").start_span("s").end()
+        trace.get_tracer("groqscope").start_span("s").end()
         metrics.get_meter("m").create_counter("c").add(1)
         print(len(where.problems), groqscope.flush(10))
         """,
@@ -279,7 +279,7 @@ def test_variable_in_another_spelling(run: Run, endpoint: Collector, name: str, 
     done = run(
         """
         groqscope.configure()
-        trace.get_tracer("t").start_span("s").end()
+        trace.get_tracer("groqscope").start_span("s").end()
         print(groqscope.flush(10))
         """,
         **{f"{BASE}ENDPOINT": endpoint.url, name: value},
@@ -305,7 +305,7 @@ def test_base_endpoint(run: Run, endpoint: Collector, value: str, path: str) -> 
     """The path of the signal goes before the query; without a scheme it is HTTP, which is said."""
     given = value.format(url=endpoint.url, bare=endpoint.url.removeprefix("http://"))
     done = run(
-        "groqscope.configure(); trace.get_tracer('t').start_span('s').end(); groqscope.flush(10)",
+        "groqscope.configure(); trace.get_tracer('groqscope').start_span('s').end(); groqscope.flush(10)",
         **{f"{BASE}ENDPOINT": given, "OTEL_METRICS_EXPORTER": "none"},
     )
 
@@ -394,7 +394,7 @@ def test_registered_components(afresh: Run, endpoint: Collector) -> None:
 groqscope.configure()
 from opentelemetry.propagate import inject
 carrier = {}
-with trace.get_tracer("t").start_as_current_span("s"):
+with trace.get_tracer("groqscope").start_as_current_span("s"):
     inject(carrier)
 metrics.get_meter("m").create_counter("c").add(1)
 print(carrier)
@@ -425,7 +425,7 @@ groqscope.flush(10)
 def test_registered_components_that_fail(afresh: Run, endpoint: Collector) -> None:
     """A sampler and exporters that cannot be made or imported are said, each once, and the rest works."""
     done = afresh(
-        "groqscope.configure(); trace.get_tracer('t').start_span('s').end(); print(groqscope.flush(10))",
+        "groqscope.configure(); trace.get_tracer('groqscope').start_span('s').end(); print(groqscope.flush(10))",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
         OTEL_TRACES_EXPORTER="broken,missing,otlp",
         OTEL_TRACES_SAMPLER="broken",
@@ -445,7 +445,7 @@ def test_registered_components_that_fail(afresh: Run, endpoint: Collector) -> No
 def test_registered_sampler_gets_its_argument(afresh: Run, endpoint: Collector) -> None:
     """The argument of the variable reaches the sampler, as it is."""
     afresh(
-        "groqscope.configure(); trace.get_tracer('t').start_span('s').end(); print(groqscope.flush(10))",
+        "groqscope.configure(); trace.get_tracer('groqscope').start_span('s').end(); print(groqscope.flush(10))",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
         OTEL_TRACES_SAMPLER="theirs",
         OTEL_TRACES_SAMPLER_ARG="off",
@@ -462,7 +462,7 @@ def test_no_home_directory(run: Run, endpoint: Collector) -> None:
             raise RuntimeError("Could not determine home directory.")
         Path.home = none
         print(groqscope.configure().status)
-        trace.get_tracer("t").start_span("s").end()
+        trace.get_tracer("groqscope").start_span("s").end()
         print(groqscope.flush(10))
     """
     nowhere = {"GROQSCOPE_HOME": "", "XDG_STATE_HOME": "", "LOCALAPPDATA": ""}
@@ -480,7 +480,7 @@ def test_chosen_home_that_cannot_be_written_is_a_warning(run: Run, tmp_path: Pat
     """`GROQSCOPE_HOME` is a variable as the others are: the program runs."""
     (tmp_path / "file").touch()
     done = run(
-        "print(groqscope.configure().status); trace.get_tracer('t').start_span('s').end(); groqscope.flush()",
+        "print(groqscope.configure().status); trace.get_tracer('groqscope').start_span('s').end(); groqscope.flush()",
         GROQSCOPE_HOME=str(tmp_path / "file"),
     )
 
@@ -546,7 +546,7 @@ def test_default_directory_that_cannot_be_written_is_a_warning(run: Run, tmp_pat
     """On a read-only machine that nobody configured, the program runs; one warning says what is lost."""
     (tmp_path / "state").touch()
     done = run(
-        "groqscope.configure(); trace.get_tracer('t').start_span('s').end(); groqscope.flush(); groqscope.flush()",
+        "groqscope.configure(); trace.get_tracer('groqscope').start_span('s').end(); [groqscope.flush() for _ in '12']",
         GROQSCOPE_HOME="",
         XDG_STATE_HOME=str(tmp_path / "state"),
     )
@@ -578,7 +578,7 @@ def _by_file(run: Run, endpoint: Collector, tmp_path: Path) -> Callable[..., Don
             f"""
             where = groqscope.configure({arguments})
             print(where.status, where.service_name, where.config_file is not None, len(where.problems))
-            trace.get_tracer("t").start_span("s").end()
+            trace.get_tracer("groqscope").start_span("s").end()
             print(groqscope.flush(10), groqscope.shutdown(), groqscope.shutdown())
             """,
             OTEL_CONFIG_FILE=str(tmp_path / "otel.yaml"),
@@ -644,7 +644,7 @@ def test_configuration_file_without_its_package(run: Run, endpoint: Collector) -
         """
         sys.modules["opentelemetry.configuration"] = None
         groqscope.configure()
-        trace.get_tracer("t").start_span("s").end()
+        trace.get_tracer("groqscope").start_span("s").end()
         """,
         OTEL_CONFIG_FILE="otel.yaml",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
@@ -662,7 +662,7 @@ def test_spans_and_metrics_reach_the_local_store_at_exit(run: Run) -> None:
     done = run(
         """
         print(groqscope.configure(service_name="shop"))
-        with trace.get_tracer("t").start_as_current_span("work"):
+        with trace.get_tracer("groqscope").start_as_current_span("work"):
             metrics.get_meter("m").create_histogram("h", explicit_bucket_boundaries_advisory=[0.5, 2.5]).record(1)
         """
     )
@@ -691,7 +691,7 @@ def test_everything_ended_is_exported_whatever_the_end(run: Run, way: str, endpo
     """However the process ends (short of SIGKILL), what had ended is sent; the exit status is that of the end."""
     code, status = _END[way]
     run(
-        f"groqscope.configure()\ntrace.get_tracer('t').start_span('done').end()\n{code}",
+        f"groqscope.configure()\ntrace.get_tracer('groqscope').start_span('done').end()\n{code}",
         status=status,
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
     )
@@ -705,7 +705,7 @@ def test_flush_without_time_raises_nothing(run: Run) -> None:
         """
         groqscope.configure()
         metrics.get_meter("m").create_counter("c").add(1)
-        trace.get_tracer("t").start_span("done").end()
+        trace.get_tracer("groqscope").start_span("done").end()
         print(groqscope.flush(0))
         """
     )
@@ -719,7 +719,7 @@ def test_sigterm_runs_what_was_registered_first(run: Run) -> None:
     run(
         """
         groqscope.configure()
-        span = trace.get_tracer("t").start_span("open")
+        span = trace.get_tracer("groqscope").start_span("open")
         groqscope.configuration.before_termination(span.end)
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(20)
@@ -760,7 +760,7 @@ def test_sigkill_loses_at_most_the_last_flush_interval() -> None:
         import groqscope, sys, time
         from opentelemetry import trace
         groqscope.configure()
-        tracer = trace.get_tracer("t")
+        tracer = trace.get_tracer("groqscope")
         for number in range(10_000):
             tracer.start_span(str(number)).end()
             print(number, time.monotonic(), flush=True)
@@ -810,7 +810,7 @@ def test_each_span_is_sent_once_with_the_headers(run: Run, endpoint: Collector) 
     run(
         """
         groqscope.configure()
-        trace.get_tracer("t").start_span("s").end()
+        trace.get_tracer("groqscope").start_span("s").end()
         metrics.get_meter("m").create_counter("c").add(1)
         assert os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
         """,
@@ -834,7 +834,7 @@ def test_each_span_is_sent_once_with_the_headers(run: Run, endpoint: Collector) 
 @pytest.mark.parametrize("protocol", ["http/json", "grpc"])
 def test_protocols(run: Run, protocol: str, endpoint: Collector) -> None:
     """JSON goes to the same paths with its own type; gRPC to its own service."""
-    code = "groqscope.configure(); trace.get_tracer('t').start_span('s').end(); groqscope.flush()"
+    code = "groqscope.configure(); trace.get_tracer('groqscope').start_span('s').end(); groqscope.flush()"
     server = grpc.server(ThreadPoolExecutor(1))
     received: list[ExportTraceServiceRequest] = []
     service = _TraceService(received)
@@ -874,14 +874,14 @@ def test_spans_of_an_outage_are_sent_by_the_next_process(run: Run, endpoint: Col
     """A process that ends while the endpoint is away leaves its spans on disk; the next one sends them."""
     endpoint.down()
     done = run(
-        "groqscope.configure(); trace.get_tracer('t').start_span('first').end()",
+        "groqscope.configure(); trace.get_tracer('groqscope').start_span('first').end()",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
         OTEL_METRICS_EXPORTER="none",
     )
     assert "does not accept telemetry" in done.stderr
     endpoint.up()
     run(
-        "groqscope.configure(); trace.get_tracer('t').start_span('second').end(); assert groqscope.flush()",
+        "groqscope.configure(); trace.get_tracer('groqscope').start_span('second').end(); assert groqscope.flush()",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
         OTEL_METRICS_EXPORTER="none",
     )
@@ -897,7 +897,7 @@ def test_children_after_a_fork_export_their_own(run: Run, *, remote: bool, endpo
     run(
         """
         groqscope.configure()
-        tracer = trace.get_tracer("t")
+        tracer = trace.get_tracer("groqscope")
         tracer.start_span("before").end()
         for number in range(3):
             if os.fork() == 0:
@@ -922,7 +922,7 @@ def test_configure_twice_is_safe(run: Run, endpoint: Collector) -> None:
         assert groqscope.configure() is first
         assert groqscope.configure(endpoint="{endpoint.url}") is first
         assert groqscope.configure(endpoint="{endpoint.url}") is first
-        trace.get_tracer("t").start_span("s").end()
+        trace.get_tracer("groqscope").start_span("s").end()
         """
     )
 
@@ -935,7 +935,7 @@ def test_configure_again_after_shutdown(run: Run, endpoint: Collector) -> None:
     """After `shutdown()` another configuration takes over, and what the first had is exported."""
     run(
         f"""
-        tracer = trace.get_tracer("t")
+        tracer = trace.get_tracer("groqscope")
         groqscope.configure()
         tracer.start_span("first").end()
         assert groqscope.shutdown()
@@ -969,7 +969,7 @@ def test_providers_of_others_stay(run: Run, whose: str) -> None:
         before = trace.get_tracer_provider()
         print(groqscope.configure().status, groqscope.configure().status)
         assert trace.get_tracer_provider() is before
-        trace.get_tracer("t").start_span("s").end()
+        trace.get_tracer("groqscope").start_span("s").end()
         """)
     )
 
@@ -981,7 +981,8 @@ def test_providers_of_others_stay(run: Run, whose: str) -> None:
 def test_sdk_disabled(run: Run) -> None:
     """`OTEL_SDK_DISABLED=true` sets nothing up."""
     done = run(
-        "print(groqscope.configure().status); trace.get_tracer('t').start_span('s').end()", OTEL_SDK_DISABLED="true"
+        "print(groqscope.configure().status); trace.get_tracer('groqscope').start_span('s').end()",
+        OTEL_SDK_DISABLED="true",
     )
 
     assert done.stdout.split() == ["disabled"]
@@ -995,7 +996,7 @@ def test_sdk_disabled(run: Run) -> None:
 def test_sampler_of_the_environment(run: Run, sampler: str, argument: str, kept: int) -> None:
     """`OTEL_TRACES_SAMPLER` and its argument are the SDK's, whatever logfire makes of the argument."""
     run(
-        "groqscope.configure(); trace.get_tracer('t').start_span('s').end()",
+        "groqscope.configure(); trace.get_tracer('groqscope').start_span('s').end()",
         OTEL_TRACES_SAMPLER=sampler,
         OTEL_TRACES_SAMPLER_ARG=argument,
     )
@@ -1010,7 +1011,7 @@ def test_scrubber_leaves_our_fixed_forms_alone(run: Run) -> None:
         import logfire
         groqscope.configure(scrubbing=logfire.ScrubbingOptions(
             callback=lambda match: match.value if match.path[-1] == "mine" else None))
-        span = trace.get_tracer("t").start_span("s", attributes={
+        span = trace.get_tracer("groqscope").start_span("s", attributes={
             "groq.request.id": "req_auth123", "groq.stream.error": "bad password x",
             "mine": "a password x", "other": "a password x"})
         span.add_event("e", {"gen_ai.tool.call.id": "call_auth", "note": "my secret is"})
@@ -1036,7 +1037,7 @@ def test_nothing_goes_to_logfires_cloud_without_a_token(run: Run) -> None:
         import socket
         socket.socket.connect = lambda *_: os._exit(9)
         print(groqscope.configure().logfire)
-        trace.get_tracer("t").start_span("s").end()
+        trace.get_tracer("groqscope").start_span("s").end()
         groqscope.flush()
     """
 

@@ -40,7 +40,7 @@ class Environment:
         self._values = {
             name: value
             for name, given in variables.items()
-            if name.startswith("OTEL_") and (value := _without_quotes(given.strip()))
+            if name.startswith(("OTEL_", "GROQSCOPE_STORE_")) and (value := _without_quotes(given.strip()))
         }
 
     def text(self, *names: str) -> tuple[str, str] | None:
@@ -245,7 +245,7 @@ class Environment:
     def presented(self, *, hidden: Collection[str] = ()) -> Generator[None]:
         """Hide invalid variables from the SDK and logfire while they are set up."""
         before = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
-        shown = {name: value for name, value in self._values.items() if name not in hidden}
+        shown = {n: value for n, value in self._values.items() if n.startswith("OTEL_") and n not in hidden}
         _set(before, shown)
         try:
             yield

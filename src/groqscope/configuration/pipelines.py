@@ -24,11 +24,12 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from groqscope.configuration.environment import ConfigurationError, Environment
 from groqscope.configuration.settings import GRPC, Destination, Settings, Signal, SignalSettings
 from groqscope.delivery import OtlpSender
-from groqscope.store import LocalMetricExporter, LocalSpanExporter
+from groqscope.store import OTHERS, LocalMetricExporter, LocalSpanExporter
 
 if TYPE_CHECKING:
     from groqscope.delivery import RetryingSender
 
+OTHERS_VARIABLE: Final = "GROQSCOPE_STORE_OTHERS"
 _LOCAL_DELAY_MS: Final = 1000.0
 """Shorter than for an endpoint: writing a file is cheap, and `groqscope tail` follows it."""
 _HTTP: Final = "opentelemetry.exporter.otlp.proto.http"
@@ -46,7 +47,8 @@ def span_processors(settings: Settings) -> list[SpanProcessor]:
             processors.append(SimpleSpanProcessor(ConsoleSpanExporter()))
         elif exporter == "local" and settings.directory is not None:
             delay = None if settings.environment.text("OTEL_BSP_SCHEDULE_DELAY") else _LOCAL_DELAY_MS
-            local = LocalSpanExporter(settings.directory)
+            others = settings.environment.number(OTHERS_VARIABLE, whole=True)
+            local = LocalSpanExporter(settings.directory, others=OTHERS if others is None else int(others))
             processors.append(BatchSpanProcessor(local, schedule_delay_millis=delay))
         elif exporter == "otlp" and settings.traces.destination is not None:
             processors.append(_BatchProcessor(_span_exporter(settings.environment, settings.traces.destination)))

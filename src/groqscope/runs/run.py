@@ -305,6 +305,10 @@ def _missing(tree: SpanTree, spans: list[TraceSpan], tops: list[TraceSpan]) -> I
     if absent:
         what = "a parent span is" if len(absent) == 1 else f"{len(absent)} parent spans are"
         yield f"{what} missing (not sampled, not exported, or still running)"
+    left_out = [span.attributes.get(semconv.SPANS_LEFT_OUT) for span in tree.by_id.values()]
+    number = sum(found for found in left_out if isinstance(found, int))
+    if number:
+        yield f"{number:,} {'span' if number == 1 else 'spans'} of other libraries were not stored: there were too many"
     running = sum(not _ended(span) for span in spans)
     if running:
         yield f"{running} {'span has' if running == 1 else 'spans have'} no end: still running, or cut off"

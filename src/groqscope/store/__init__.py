@@ -26,10 +26,12 @@ from groqscope.store.traces import TraceCollector, read_traces
 
 if TYPE_CHECKING:
     from groqscope.store.exporters import LocalMetricExporter, LocalSpanExporter, encode_span_line
+    from groqscope.store.others import OTHERS
 
 __all__ = [
     "HOME_VARIABLE",
     "METRICS_SHARE",
+    "OTHERS",
     "SEGMENT_BYTES",
     "TOTAL_BYTES",
     "Follower",
@@ -62,5 +64,6 @@ __getattr__, __dir__ = _lazy.attach(
         "LocalMetricExporter": "exporters",
         "LocalSpanExporter": "exporters",
         "encode_span_line": "exporters",
+        "OTHERS": "others",
     },
 )

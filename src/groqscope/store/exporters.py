@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from groqscope._diagnostics import log_failure_once
 from groqscope.store.directory import store_directory
+from groqscope.store.others import OTHERS, OtherSpans
 from groqscope.store.segments import METRICS_SHARE, SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
 
 _logger = logging.getLogger("groqscope.store")
@@ -29,6 +30,7 @@ class LocalSpanExporter(SpanExporter):
         *,
         segment_bytes: int = SEGMENT_BYTES,
         total_bytes: int = TOTAL_BYTES,
+        others: int = OTHERS,
     ) -> None:
         """Write to a directory, by default `store_directory()`; nothing is created before the first batch.
 
@@ -36,10 +38,12 @@ class LocalSpanExporter(SpanExporter):
             directory: Created with mode 0700; files get 0600.
             segment_bytes: A file that would grow beyond this is followed by a new one.
             total_bytes: Limit of all trace files in the directory, by any process; the oldest are removed and counted.
+            others: Limit of other libraries' spans of one trace; of traces without a Groq request there are none.
         """
         self.segments = SegmentWriter(
             directory or store_directory(), "traces", segment_bytes=segment_bytes, total_bytes=total_bytes
         )
+        self._others = OtherSpans(others)
         self.lost_spans = 0
         """Spans that could not be written."""
         self._shut_down = False
@@ -48,6 +52,9 @@ class LocalSpanExporter(SpanExporter):
         """Write one batch; a failure is counted and logged once, never raised."""
         if self._shut_down or not spans:
             return SpanExportResult.FAILURE if spans else SpanExportResult.SUCCESS
+        spans = self._others.select(spans)
+        if not spans:
+            return SpanExportResult.SUCCESS
         line = encode_span_line(spans)
         if line is not None and self.segments.write(line):
             return SpanExportResult.SUCCESS

@@ -65,7 +65,8 @@ class TraceCollector:
             reason = f"{self._left_out:,} spans of more traces than fit into memory: ask for less time"
             self._report.warn("traces", None, reason)
         for trace_id in sorted(self._with_requests):
-            yield self._traces.pop(trace_id)
+            if (spans := self._traces.pop(trace_id, None)) is not None:
+                yield spans
 
     def _keep(self, span: Span, record: RequestRecord | None) -> None:
         made = trace_span(span, record)
