@@ -322,3 +322,20 @@ print(groqscope.record_of(answer).outcome)
     metrics = "".join(p.read_text("utf-8") for p in (tmp_path / "store").glob("metrics-*.jsonl"))
     assert "gen_ai.client.operation.duration" in metrics
     assert list((tmp_path / "store").glob("traces-*.jsonl")) == []
+
+
+def test_every_test_that_reliability_names_exists() -> None:
+    """Each promise names tests that are there; a function alone is of the file that was named last."""
+    files = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in ROOT.glob("tests/**/test_*.py")}
+    last, found = "", 0
+    for name in re.findall(r"`((?:[\w/]+\.py)?(?:::)?\w*)`", TEXTS[ROOT / "docs" / "reliability.md"]):
+        file, _, function = (name, "", "") if name.endswith(".py") else name.rpartition("::")
+        if not (file or function.startswith("test_")) or (file and not file.rpartition("/")[2].startswith("test_")):
+            continue
+        last = file or last
+        texts = [text for path, text in files.items() if f"/{path}".endswith(f"/{last}")]
+        assert texts, name
+        assert not function or any(f"def {function}(" in text for text in texts), name
+        found += 1
+
+    assert found > 60
