@@ -8,7 +8,7 @@ from support.full_records import ordinary_record
 from support.spans import span_of
 
 from groqscope.audit import load
-from groqscope.store import ReadReport, SeenIds, once, read_records
+from groqscope.store import ReadReport, SeenIds, once, read_records, read_traces
 from groqscope.store.exporters import encode_span_line
 from groqscope.timeline import RequestRecord
 
@@ -61,6 +61,19 @@ def test_totals_are_of_each_request_once(tmp_path: Path) -> None:
     assert audit.provenance.repeated == 1
     assert "1 repeat left out" in MarkdownRenderer().render(audit)
     assert json.loads(JsonRenderer().render(audit))["provenance"]["repeated"] == 1
+
+
+def test_runs_count_repeats_too(tmp_path: Path) -> None:
+    """Of whole traces each span is kept once, and the repeated requests are counted."""
+    (tmp_path / "a.jsonl").write_bytes(_line(_record(1)) + _line(_record(2)))
+    (tmp_path / "b.jsonl").write_bytes(_line(_record(1)))
+    report = ReadReport()
+    traces = list(read_traces([tmp_path], report))
+
+    assert sorted(span.span_id for trace in traces for span in trace) == sorted(
+        str(_record(number).span_id) for number in (1, 2)
+    )
+    assert report.repeats == 1
 
 
 def test_the_same_ids_in_capitals_or_base64_are_the_same(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from groqscope.runs import TraceSpan
 from groqscope.store import otlp
 from groqscope.store.decoding import RecordDecoder
 from groqscope.store.messages import Span
+from groqscope.store.once import SeenIds
 from groqscope.store.report import ReadReport
 from groqscope.store.sources import name_of, read_documents, sources
 from groqscope.timeline import RequestRecord
@@ -37,6 +38,7 @@ class TraceCollector:
         self._with_requests: set[str] = set()
         self._room = max_spans
         self._left_out = 0
+        self._seen = SeenIds()
         self._decoder = RecordDecoder(report, on_span=self._keep)
 
     def read(self, document: bytes, source: str, number: int | None = None, *, complete: bool = True) -> None:
@@ -45,8 +47,11 @@ class TraceCollector:
             pass
 
     def add(self, span: TraceSpan) -> None:
-        """Take a span that is read already."""
+        """Take a span that is read already; a repeat of a request is counted, of another span ignored."""
         if self._only is not None and span.trace_id != self._only:
+            return
+        if not self._seen.add(span.trace_id, span.span_id):
+            self._report.repeats += span.record is not None
             return
         if span.record is not None:
             self._with_requests.add(span.trace_id)
