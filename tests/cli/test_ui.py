@@ -23,6 +23,7 @@ def program(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         started.kill()
 
 
+@pytest.mark.slow
 def test_serves_until_interrupted(program: "subprocess.Popen[str]", tmp_path: Path) -> None:
     """It says where the page is and what it follows, serves it, and Ctrl-C ends it without a word."""
     assert program.stdout is not None

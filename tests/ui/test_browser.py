@@ -72,7 +72,7 @@ def visit(chromium: Any) -> Iterator[Visit]:
         context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text))
         page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))

@@ -18,7 +18,7 @@ from support.spans import span_of
 from groqscope.delivery.transcode import to_protobuf
 from groqscope.store import read_records
 from groqscope.testing import ManualClock
-from groqscope.ui.receiver import Allowance, Receiver
+from groqscope.ui.receiver import AT_ONCE, Allowance, Receiver, Refused
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 JSON = {"content-type": "application/json"}
@@ -160,7 +160,7 @@ def test_rate(tmp_path: Path) -> None:
 
     later = sent.post("/v1/traces", content=body, headers=PROTOBUF)
 
-    assert (later.status_code, later.headers["retry-after"]) == (429, "1")
+    assert (later.status_code, later.headers["retry-after"]) == (503, "1")
     assert len(stored(tmp_path)) == 1
 
 
@@ -188,3 +188,17 @@ def test_a_store_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptur
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     caplog.clear()
+
+
+async def test_more_at_once_than_there_are_places_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the places, a request waits; one that waits too long is to be sent again later."""
+    receiver = Receiver(tmp_path, body_timeout=0.01)
+    for _ in range(AT_ONCE):
+        await receiver._wait_for_a_place()
+    with pytest.raises(Refused) as refused:
+        await receiver._wait_for_a_place()
+
+    assert (refused.value.status, refused.value.retry_after) == (503, 1)
+
+    receiver._places.release()
+    await receiver._wait_for_a_place()

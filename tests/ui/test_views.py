@@ -34,6 +34,7 @@ requests = st.lists(
 WHERE = ("", "failed", "ttfc > 100ms and not failed", "retries > 0 or outcome = 'abandoned'", "cost = none")
 
 
+@pytest.mark.slow
 @given(records=requests, where=st.sampled_from(WHERE), by=st.sampled_from(["", "service"]))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_numbers_are_those_of_the_command_line(

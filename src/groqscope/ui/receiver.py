@@ -23,7 +23,7 @@ MAX_BODY: Final = 16 * 1024 * 1024
 BODY_TIMEOUT: Final = 10.0
 """Seconds in which a body has to arrive."""
 AT_ONCE: Final = 8
-"""Requests that are read at the same time; so many bodies are in memory at most."""
+"""Requests that are read at the same time, and so many bodies in memory; others wait for one of them."""
 RATE: Final = 64 * 1024 * 1024
 """Bytes a second that are taken in the long run."""
 PROTOBUF: Final = "application/x-protobuf"
@@ -73,7 +73,7 @@ class Receiver:
         """Write to a directory; `None` refuses everything."""
         self._max_body, self._body_timeout = max_body, body_timeout
         self._allowance = Allowance(rate, clock)
-        self._reading = 0
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._writers: dict[Signal, SegmentWriter] = {}
         if directory is not None:
             self._writers = {
@@ -102,16 +102,22 @@ class Receiver:
     async def _receive(self, request: Request, signal: Signal) -> Response:
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
-            if self._reading >= AT_ONCE:
-                raise Refused(429, f"{AT_ONCE} requests are being read already", retry_after=1)
-            self._reading += 1
+            await self._wait_for_a_place()
             try:
                 await self._take(request, signal, content_type)
             finally:
-                self._reading -= 1
+                self._places.release()
         except Refused as refused:
             return _refusal(refused, content_type)
         return Response(b"{}" if content_type == JSON else b"", media_type=content_type)
+
+    async def _wait_for_a_place(self) -> None:
+        try:
+            async with asyncio.timeout(self._body_timeout):
+                await self._places.acquire()
+        except TimeoutError:
+            # 503 rather than 429, which OpenTelemetry's own exporter for Python does not try again
+            raise Refused(503, f"{AT_ONCE} requests are being read already", retry_after=1) from None
 
     async def _take(self, request: Request, signal: Signal, content_type: str) -> None:
         writer = self._writers.get(signal)
@@ -121,7 +127,7 @@ class Receiver:
             raise Refused(415, f"expected {PROTOBUF} or {JSON}")
         body = await self._body(request)
         if not self._allowance.take(len(body)):
-            raise Refused(429, "more than can be taken in a second", retry_after=1)
+            raise Refused(503, "more than can be taken in a second", retry_after=1)
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         await run_in_threadpool(self._write, writer, body, encoding, content_type, signal)
 
