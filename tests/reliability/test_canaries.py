@@ -58,6 +58,8 @@ def test_nothing_on_disk(store: tuple[Path, str]) -> None:
 
     assert len(stored(directory)) > 40
     assert {p.name.partition("-")[0] for p in files} == {"traces", "metrics"}
+    for name in ("groqscope.cache.miss", "groqscope.cache.misses"):
+        assert any(f'"{name}"'.encode() in path.read_bytes() for path in files), name
     for path in files:
         assert _found(path.read_bytes()) == []
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -103,6 +105,7 @@ def test_nothing_on_the_wire(tmp_path: Path, protocol: str) -> None:
         requests = list(endpoint.requests)
 
     assert {r.path for r in requests} >= {"/v1/traces", "/v1/metrics"}
+    assert any(b"groqscope.cache.miss" in r.body for r in requests)
     for r in requests:
         assert _found(r.body + repr(r.headers).encode()) == []
     assert _found(errors.encode()) == []

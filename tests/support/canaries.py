@@ -149,6 +149,7 @@ def scenarios() -> Iterator[Callable[[], Any]]:
     yield lambda: client(answer()).chat.completions.with_raw_response.create(**request(stream=False)).parse()
     yield lambda: _raw(sse(chunks()))
     yield lambda: asyncio.run(_async())
+    yield _misses_of_the_cache
     yield from _others()
     yield _own_failures
 
@@ -174,6 +175,18 @@ def create(*replies: Any, max_retries: int = 0, **given: Any) -> Any:
 def _fails(stream: Any) -> None:
     for _ in stream:
         raise LookupError(canary("caller"))
+
+
+def _misses_of_the_cache() -> None:
+    """Prompts that are remembered and compared: each begins otherwise, and goes on as before."""
+    completion = filled(ChatCompletion, "completion")
+    completion["usage"] = {"prompt_tokens": 3_000, "completion_tokens": 1, "total_tokens": 3_001}
+    stays = canary("what stays") * 400
+    one = client(lambda _: httpx.Response(200, json=completion, headers={"x-request-id": "req_4"}))
+    for _ in range(3):
+        system = {"role": "system", "content": canary("what changes") + stays}
+        asked = request(stream=False, model="openai/gpt-oss-120b", tools=[], response_format=None)
+        one.chat.completions.create(**{**asked, "messages": [system, {"role": "user", "content": canary()}]})
 
 
 def _raw(reply: httpx.Response) -> None:

@@ -87,6 +87,8 @@ class ModelSummary:
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    cacheable_tokens: int = 0
+    """Input tokens of requests for models that cache prompts, of which `cached_tokens` are a share."""
     reasoning_tokens: int = 0
     usage_unknown: int = 0
     """Requests whose usage never came: not in the token counts."""

@@ -24,6 +24,7 @@ _COUNTS: Final = (
     "input_tokens",
     "output_tokens",
     "cached_tokens",
+    "cacheable_tokens",
     "reasoning_tokens",
     "usage_unknown",
     "cost_unknown",
@@ -90,6 +91,7 @@ class ModelTally:
             counts["input_tokens"] += usage.input_tokens or 0
             counts["output_tokens"] += usage.output_tokens or 0
             counts["cached_tokens"] += usage.cached_tokens or 0
+            counts["cacheable_tokens"] += record.cacheable_tokens or 0
             counts["reasoning_tokens"] += usage.reasoning_tokens or 0
         counts["cost_unknown"] += record.cost is None
         for name, usd in (("cost", record.cost), ("cost_estimate", record.cost_estimate)):

@@ -247,14 +247,15 @@ def _estimated(usd: float | None) -> list[str]:
 
 
 def _totals(model: ModelSummary, name: Cell) -> tuple[Cell, ...]:
-    tokens = (model.input_tokens, model.cached_tokens, model.output_tokens, model.reasoning_tokens)
     return (
         name,
         _number(model.requests),
         _number(model.errors, "bad" if model.errors else "faint"),
         _quiet(model.abandoned),
         _quiet(model.retries),
-        *_plain(_tokens(model, number) for number in tokens),
+        Cell(_tokens(model, model.input_tokens)),
+        Cell(f"{model.cached_tokens:,}" if model.cacheable_tokens else UNKNOWN),
+        *_plain(_tokens(model, number) for number in (model.output_tokens, model.reasoning_tokens)),
         _quiet(model.tool_calls),
         Cell(money(model.cost)),
     )
