@@ -26,6 +26,8 @@ SUITE = (
     "tests/test_codec.py",
     "tests/instrument/test_recordings.py",
     "tests/instrument/test_endings.py",
+    "tests/instrument/test_openai.py",
+    "tests/instrument/test_responses.py",
     "tests/models/test_groq.py",
     "tests/telemetry",
     "tests/delivery/test_outage.py",
@@ -56,8 +58,8 @@ class Set:
 
 
 SETS = {
-    "oldest": Set("lowest-direct"),
-    "newest": Set("highest"),
+    "oldest": Set("lowest-direct", more=("tests/compat/clients.txt",)),
+    "newest": Set("highest", more=("tests/compat/clients.txt",)),
     "beside": Set("highest", ("tests/beside",), ("tests/beside/requirements.txt",)),
     **{
         f"frameworks-{sdk}": Set(

@@ -9,7 +9,6 @@ import sys
 from typing import Any
 
 import httpx
-import httpx2
 import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
@@ -18,7 +17,7 @@ from support.both import Mode, both, each_mode
 from support.callers import whole
 from support.endings import ENDINGS, TEXT, Case, check, read_to_the_end
 from support.endings import run as run_case
-from support.openai_clients import each_library, observed, openai_client, run, wire
+from support.openai_clients import LIBRARIES, each_library, observed, openai_client, run, wire
 from support.scope import ASK, COMPLETION, STREAM, Exported, Pieces, groq_client
 
 import groqscope
@@ -139,7 +138,7 @@ def test_the_callers_objects_are_the_sdks(mode: Mode, sim: Simulator, exported: 
     """The stream is an `openai.Stream`; its chunks equal those of a client that is not observed."""
     sim.play(Answer("hi", tool_calls=[ToolCall("weather", '{"city":"Rome"}')]))
     bare = run(mode, read_to_the_end, openai_client(mode, f"{sim.base_url}/openai/v1"))
-    got = run(mode, read_to_the_end, observed(exported, mode, sim, httpx2))
+    got = run(mode, read_to_the_end, observed(exported, mode, sim))
 
     assert [type(chunk) for chunk in got] == [ChatCompletionChunk] * len(bare)
     # What the simulator makes anew for each request is left out.
@@ -150,7 +149,7 @@ def test_the_callers_objects_are_the_sdks(mode: Mode, sim: Simulator, exported: 
 def test_the_stream_is_an_openai_stream(sim: Simulator, exported: Exported) -> None:
     """`isinstance` holds, and the record is found by the stream."""
     sim.play(TEXT)
-    with observed(exported, "sync", sim, httpx2) as client:
+    with observed(exported, "sync", sim) as client:
         stream = client.chat.completions.create(**STREAM)
         assert isinstance(stream, openai.Stream)
         list(stream)
@@ -202,14 +201,16 @@ def test_a_request_elsewhere_is_no_part_of_one_to_groq(inside: bool, process: Ex
     other = openai_client(
         "sync",
         "https://api.openai.com/v1",
-        http=wire(httpx2, lambda _: httpx2.Response(200, json=COMPLETION)),
+        http=wire(LIBRARIES[-1], lambda _: LIBRARIES[-1].Response(200, json=COMPLETION)),
     )
 
     def ask_other(_: Any) -> None:
         run("sync", whole, other)
 
     hooks = {"event_hooks": {"request": [ask_other]}} if inside else {}
-    client = openai_client("sync", http={**wire(httpx2, lambda _: httpx2.Response(200, json=COMPLETION)), **hooks})
+    client = openai_client(
+        "sync", http={**wire(LIBRARIES[-1], lambda _: LIBRARIES[-1].Response(200, json=COMPLETION)), **hooks}
+    )
     run("sync", whole, client)
 
     record, _ = process.only()
@@ -273,7 +274,7 @@ def test_a_failure_to_look_at_the_host(
         if name == "asks_groq":
             raise RuntimeError
 
-    client = observed(exported, "sync", sim, httpx2)
+    client = observed(exported, "sync", sim)
     monkeypatch.setattr(faults, "injected", fail)
     assert run("sync", whole, client).choices[0].message.content
     monkeypatch.undo()

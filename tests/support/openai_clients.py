@@ -14,10 +14,12 @@ from support.both import Both, Mode
 from support.scope import NO_CERTIFICATES, Exported
 
 GROQ = "https://api.groq.com/openai/v1"
-each_library = pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+LIBRARIES: Any = (httpx, httpx2) if hasattr(openai, "DefaultHttpx2Client") else (httpx,)
+"""Those that this version of openai takes."""
+each_library = pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
 
 
-def openai_client(mode: Mode, base_url: str = GROQ, library: Any = httpx2, **options: Any) -> Any:
+def openai_client(mode: Mode, base_url: str = GROQ, library: Any = LIBRARIES[-1], **options: Any) -> Any:
     """A bare client of openai's SDK, on a client of one of the HTTP libraries."""
     http = options.pop("http", {})
     kind = library.Client if mode == "sync" else library.AsyncClient
@@ -26,7 +28,7 @@ def openai_client(mode: Mode, base_url: str = GROQ, library: Any = httpx2, **opt
     return client(base_url=base_url, **{"api_key": "test", **made, **options})
 
 
-def observed(exported: Exported, mode: Mode, sim: Simulator, library: Any = httpx2, **options: Any) -> Any:
+def observed(exported: Exported, mode: Mode, sim: Simulator, library: Any = LIBRARIES[-1], **options: Any) -> Any:
     """The same, observed, at the simulator."""
     client = openai_client(mode, f"{sim.base_url}/openai/v1", library, **options)
     host = sim.base_url.removeprefix("http://")

@@ -5,12 +5,11 @@ from typing import Any, Final
 
 import groq
 import httpx
-import httpx2
 import openai
 
 from groqscope.instrument.scope import Clock
 from support.both import Mode
-from support.openai_clients import openai_client
+from support.openai_clients import LIBRARIES, openai_client
 from support.scope import Exported, groq_client
 
 ERRORS: Final = (groq.APIError, openai.APIError)
@@ -42,6 +41,6 @@ class SDK:
 
 
 GROQ: Final = SDK(groq, httpx)
-OPENAI: Final = SDK(openai, httpx2)
+OPENAI: Final = SDK(openai, LIBRARIES[-1])
 OPENAI_ON_HTTPX: Final = SDK(openai, httpx)
 SDKS: Final = (GROQ, OPENAI, OPENAI_ON_HTTPX)

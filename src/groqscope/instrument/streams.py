@@ -371,19 +371,20 @@ class _Instrumented:
     """The iterators: over bytes, and over the chunks of the SDK's stream."""
     _reader: Reader
 
-    def __init__(self, *, cast_to: Any, response: Response, client: Any, options: Any = None) -> None:
+    def __init__(self, *, cast_to: Any, response: Response, client: Any, **more: Any) -> None:
+        # `more` is what this version of the SDK gives: `options`, which openai 2.0 does not know, or nothing.
         recorder = _adopting(response)
         if self._family.decoded:
             self.response = response
             self._cast_to = cast_to
             self._client = client
-            self._options = options
+            self._options = more.get("options")
             self._decoder = client._make_sse_decoder()  # noqa: SLF001 - as the SDK's own streams
             self._reader = reader = ChunkReader(client, cast_to, response, recorder)
             self._iterator = self._of_bytes(reader, response)
         else:
             # A separate stream: it and its iterator are a reference cycle, but an abandoned stream must end at once.
-            inner = self._sdks(cast_to=cast_to, response=response, client=client, options=options)
+            inner = self._sdks(cast_to=cast_to, response=response, client=client, **more)
             vars(self).update(vars(inner))
             inner._decoder = events = EventDecoder(inner._decoder, recorder)  # noqa: SLF001
             self._reader = reader = SDKReader(events, recorder)
