@@ -65,6 +65,15 @@ def test_fan_out(groq: Simulator, tmp_path: Path) -> None:
     assert sum(r.phases.pool_wait > 5_000_000 for r in records) >= 20
 
 
+def test_slow_answer(groq: Simulator, tmp_path: Path) -> None:
+    """The verdict on the run names why it is slow."""
+    groq.play(Answer("Warm and loud.", delays=Delays(before_first=0.15)))
+    output = run(groq, tmp_path, "slow_answer.py")
+
+    assert "4 requests one after the other that did not need each other's answers" in output
+    assert output.splitlines()[-1].startswith("groqscope audit ")
+
+
 def test_agent(groq: Simulator, tmp_path: Path) -> None:
     """Both tools are called, and each request has its line."""
     calls = [ToolCall(name, ['{"city":"Bergen"}']) for name in ("temperature", "time_of_day")]
