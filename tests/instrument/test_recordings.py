@@ -17,6 +17,7 @@ from support.sdks import ERRORS, OPENAI_ON_HTTPX
 from support.timed import Attempt, Line, timed_client
 
 from groqscope import RequestRecord
+from groqscope.instrument import prompts
 from groqscope.testing import ManualClock
 from groqscope.timeline import Usage
 
@@ -200,7 +201,7 @@ def test_the_same_objects_and_a_true_record(name: str, cut: str, mode: Mode, exp
 @each_mode
 @pytest.mark.parametrize("cut", ["as recorded", "at random"])
 @pytest.mark.parametrize("name", NAMES)
-def test_through_openai(name: str, cut: str, mode: Mode, exported: Exported) -> None:
+def test_through_openai(name: str, cut: str, mode: Mode, exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     """The objects are those of openai's SDK; the record is that of Groq's, but for what the SDK itself does."""
     recording = Recording(name)
     seed = cut if cut == "as recorded" else name
@@ -210,6 +211,7 @@ def test_through_openai(name: str, cut: str, mode: Mode, exported: Exported) -> 
     expected = [laid_open(value) for value in replay(mode, bare, recording.request)]
     observed = timed_client(mode, exported, clock, line, OPENAI_ON_HTTPX, max_retries=0)
     got = [laid_open(value) for value in replay(mode, observed, recording.request)]
+    monkeypatch.setattr(prompts, "memory", prompts.Memory())  # else the second request repeats the first
     replay(mode, timed_client(mode, exported, clock, line, max_retries=0), recording.request)
     through_openai, through_groq = map(asdict, exported.records)
 
