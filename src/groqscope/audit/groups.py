@@ -1,6 +1,6 @@
-"""Requests, or runs, by what they have in common: a tag, user, agent, conversation, service, model or any other text.
+"""Groups requests or runs by a text that they have in common: a tag, user, agent, conversation, service or model.
 
-Each one is in exactly one group, so that the counts, the tokens and the cost of all groups add up to the total.
+Each is in exactly one group, so that the counts, the tokens and the cost of all groups add up to the total.
 """
 
 from collections import Counter
@@ -15,9 +15,9 @@ from groqscope.runs import Run
 from groqscope.timeline import RequestRecord
 
 MAX_GROUPS: Final = 10_000
-"""Values that have a group of their own; those that come later share one."""
+"""At most so many values have their own group; later ones share one."""
 _EXACT: Final = 10_000
-"""Durations of a group up to which its quantiles are exact."""
+"""The quantiles of a group are exact up to so many durations."""
 PICO: Final = 10**12
 """Cost is summed in millionths of a millionth of a dollar: whole numbers, whose sum does not depend on the order."""
 COUNTS: Final = (
@@ -40,12 +40,12 @@ class GroupTally:
     def __init__(self) -> None:
         self.runs = 0
         self.pico_usd: Counter[str] = Counter()
-        """By name; a name that is not there is not known of any request."""
+        """By name; if no request knows an amount, its name is absent."""
         self.counts: Counter[str] = Counter()
         self.duration = Values(_EXACT)
 
     def add(self, record: RequestRecord) -> None:
-        """Count a request, but for its duration."""
+        """Count a request, except for its duration."""
         counts, usage = self.counts, record.usage
         counts["requests"] += 1
         counts["errors"] += record.outcome in FAILED
@@ -84,7 +84,7 @@ class Grouping:
         self.groups: dict[str | None, GroupTally] = {}
         self.others = GroupTally()
         self.total: GroupTally | None = None
-        """All of them, where an engine counted them; else the sum of the groups."""
+        """The sum of all groups, if the database counted it; else computed from the groups."""
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what cannot travel between processes: the function that gets a field's value."""
@@ -164,14 +164,14 @@ def value_of_run(run: Run, by: str, get: Callable[[RequestRecord], Value]) -> st
 
 
 def first_of(groups: Groups, most: int | None) -> tuple[list[Group], Group | None]:
-    """Return the first groups, and the sum of the rest, for a list that has to end somewhere."""
+    """Return the first groups and the sum of the rest, for a list of limited length."""
     shown = list(groups.groups[:most])
     rest = [*groups.groups[len(shown) :], *([groups.others] if groups.others is not None else [])]
     return shown, sum_of(rest) if rest else None
 
 
 def sum_of(groups: Iterable[Group]) -> Group:
-    """Return the sums over groups, without quantiles: those of parts do not tell those of the whole."""
+    """Return the sums over groups, without quantiles, which cannot be computed from those of the parts."""
     several = list(groups)
     counts: dict[str, Any] = {name: sum(getattr(one, name) for one in several) for name in (*COUNTS, "runs")}
     for name in DOLLARS:

@@ -1,4 +1,4 @@
-"""What an OTLP/HTTP endpoint receives, as a line of the store: protobuf and JSON become one line of OTLP JSON."""
+"""Turns the requests that an OTLP/HTTP endpoint receives, protobuf or JSON, into lines of the store."""
 
 import base64
 import math
@@ -18,10 +18,10 @@ _IDS: Final = frozenset({"traceId", "spanId", "parentSpanId"})
 
 
 def line_of_json(body: bytes, signal: Signal) -> bytes | None:
-    """Return the line for a request in JSON; `None` when nothing is in it.
+    """Return the line for a request in JSON; `None` if it is empty.
 
     Raises:
-        ValueError: it is not OTLP JSON of that signal.
+        ValueError: the body is not OTLP JSON of that signal.
     """
     try:
         line = msgspec.json.format(body, indent=-1)
@@ -36,10 +36,10 @@ def line_of_json(body: bytes, signal: Signal) -> bytes | None:
 
 
 def line_of_protobuf(body: bytes, signal: Signal) -> bytes | None:
-    """Return the line for a request in protobuf; `None` when nothing is in it.
+    """Return the line for a request in protobuf; `None` if it is empty.
 
     Raises:
-        ValueError: it is not an export request of that signal.
+        ValueError: the body is not an export request of that signal.
     """
     try:
         data = _traces(body) if signal == "traces" else _metrics(body)
@@ -120,7 +120,7 @@ def _span(span: Any) -> Json:
 
 
 def _filled(**fields: Any) -> Json:
-    """Return the fields that are not empty, as protobuf's own JSON leaves out what is default."""
+    """Return the fields that are not empty, because protobuf's own JSON omits default values too."""
     return {name: value for name, value in fields.items() if value}
 
 
@@ -151,7 +151,7 @@ _VALUES: Final[Mapping[str, Callable[[Any], Json]]] = {
 
 
 def _with_hex(node: Any) -> Any:
-    """Write ids as OTLP JSON has them: protobuf's own JSON has base64."""
+    """Return the message with IDs in hexadecimal, as in OTLP JSON; protobuf's own JSON has them in base64."""
     if isinstance(node, dict):
         return {
             key: base64.b64decode(value).hex() if key in _IDS and isinstance(value, str) else _with_hex(value)

@@ -1,4 +1,4 @@
-"""Requests as columns: the history of a store, in Parquet files that any engine reads."""
+"""The history of a store: its requests in Parquet files, which any database engine can read."""
 
 from groqscope.history.compaction import Compaction, Retention, closed_files, compact, copy, write
 from groqscope.history.dataset import Dataset

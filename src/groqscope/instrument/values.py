@@ -1,4 +1,4 @@
-"""Values that a caller or a server sent: each is taken only if of the type that its field has."""
+"""Reads values that a caller or a server sent; a value is used only if it has the type of its field."""
 
 import re
 from math import isfinite
@@ -8,17 +8,17 @@ _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def member(part: Any, name: str) -> Any:
-    """Return a member of an answer's part; what an SDK has no model for it leaves a dictionary."""
+    """Return a member of a part of an answer; the SDKs leave what they have no model for as dictionaries."""
     return part.get(name) if type(part) is dict else getattr(part, name, None)
 
 
 def is_code(value: Any) -> TypeGuard[str]:
-    """Whether a server's word is an error code: short, lower case, so not a sentence, and not one of Groq's keys."""
+    """Return whether a server's text is an error code: short and lower case, so no sentence and none of Groq's keys."""
     return isinstance(value, str) and _CODE.fullmatch(value) is not None and not value.startswith("gsk_")
 
 
 def as_integer(value: Any) -> int | None:
-    """Return an integer of 64 bits."""
+    """Return the value if it is an integer of 64 bits, else `None`."""
     return value if isinstance(value, int) and not isinstance(value, bool) and -(2**63) < value < 2**63 else None
 
 
@@ -30,7 +30,7 @@ def as_number(value: Any) -> float | None:
         found = float(value)
     except OverflowError:
         return None
-    return found if isfinite(found) else None  # a record with NaN would not equal itself
+    return found if isfinite(found) else None  # not NaN: a record with it would not equal itself
 
 
 def as_count(value: Any) -> int | None:
@@ -49,10 +49,10 @@ def as_text(value: Any) -> str | None:
     """Return the beginning of a text."""
     if not isinstance(value, str):
         return None
-    # JSON may hold half of a surrogate pair, which no exporter could write.
+    # JSON may contain half of a surrogate pair, which no exporter can write.
     return value[:512] if value.isascii() else value[:512].encode("utf-8", "replace").decode()
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return a list; what is none is empty."""
+    """Return the value if it is a list, else an empty one."""
     return value if isinstance(value, list) else []

@@ -124,7 +124,7 @@ class Run:
     def interrupted(self) -> bool:
         """Whether the caller ended it early: `groqscope.run` was cancelled, or the requests that it ended with.
 
-        A voice turn that is interrupted is short, but was not fast: its duration is in no statistic.
+        An interrupted voice turn is short, but was not fast, so its duration is in no statistic.
         """
         left = [r.start_unix_ns + r.duration_ns for r in self.requests if r.outcome in _LEFT]
         if left and max(left) >= max(r.start_unix_ns for r in self.requests):
@@ -154,12 +154,12 @@ class Run:
 
     @property
     def cache_saved(self) -> float | None:
-        """US dollars that cached tokens cost less; `None` where no request says."""
+        """US dollars saved by cached tokens; `None` if no request has it."""
         return _dollars(request.cache_saved for request in self.requests)
 
     @property
     def cache_lost(self) -> float | None:
-        """US dollars that tokens would have cost less that could have been cached; `None` where no request says."""
+        """US dollars that cacheable tokens would have saved; `None` if no request has it."""
         return _dollars(request.cache_lost for request in self.requests)
 
     @property
@@ -328,7 +328,7 @@ def _place(part: Part) -> tuple[int, int, int, str]:
 
 
 def _dollars(values: Iterable[float | None]) -> float | None:
-    """Return the sum of those that are known, whatever their order; `None` where none is."""
+    """Return the sum of the known values, independent of their order; `None` if there are none."""
     known = [value for value in values if value is not None]
     return math.fsum(known) if known else None
 

@@ -1,7 +1,7 @@
-"""The OTLP/HTTP receiver: what arrives is in the store before it is answered.
+"""The OTLP/HTTP receiver: writes what it receives to the store before it answers.
 
-Protobuf and JSON, plain or gzip. Size, time, concurrency and rate are limited, each with the answer that OTLP defines
-for it, so that exporters try again later what was refused for now and drop what cannot be read.
+It takes protobuf and JSON, plain or gzip. Size, time, concurrency and rate are limited, each with the answer that OTLP
+defines, so that exporters retry what was refused for the moment and drop what cannot be read.
 """
 
 import asyncio
@@ -19,19 +19,19 @@ from groqscope.delivery import Signal, line_of_json, line_of_protobuf
 from groqscope.store import METRICS_SHARE, SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
 
 MAX_BODY: Final = 16 * 1024 * 1024
-"""Bytes of a request's body, and of what gzip makes of it."""
+"""The limit of bytes in a request's body, compressed and uncompressed."""
 BODY_TIMEOUT: Final = 10.0
 """Seconds in which a body has to arrive."""
 AT_ONCE: Final = 8
-"""Requests that are read at the same time, and so many bodies in memory; others wait for one of them."""
+"""How many requests are read at the same time, which limits the bodies in memory; others wait."""
 RATE: Final = 64 * 1024 * 1024
-"""Bytes a second that are taken in the long run."""
+"""The limit of bytes per second, on average."""
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 
 
 class Refused(Exception):
-    """A request that is not taken: status and reason."""
+    """A request is refused, with this status and reason."""
 
     def __init__(self, status: int, reason: str, *, retry_after: int | None = None) -> None:
         super().__init__(reason)
@@ -41,14 +41,14 @@ class Refused(Exception):
 
 
 class Allowance:
-    """So many bytes a second in the long run, and twice as many at once."""
+    """A limit of bytes per second on average, with bursts of twice as many."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._clock = rate, clock
         self._left, self._at = 2 * rate, clock()
 
     def take(self, size: int) -> bool:
-        """Take bytes off the allowance; whether there was anything left."""
+        """Use part of the allowance, and return whether there was any left."""
         now = self._clock()
         self._left = min(2 * self._rate, self._left + (now - self._at) * self._rate)
         self._at = now
@@ -59,7 +59,7 @@ class Allowance:
 
 
 class Receiver:
-    """Takes what programs and collectors export, and writes it to a store's directory."""
+    """Receives exports of programs and collectors, and writes them to a store's directory."""
 
     def __init__(
         self,
@@ -173,14 +173,14 @@ class Receiver:
 
 def _refusal(refused: Refused, content_type: str) -> Response:
     headers = {"retry-after": str(refused.retry_after)} if refused.retry_after is not None else {}
-    headers["connection"] = "close"  # the unread rest of a body would be taken for the next request
+    headers["connection"] = "close"  # the unread rest of the body would be parsed as the next request
     if content_type == PROTOBUF:
         return Response(_status(refused.reason), refused.status, headers, PROTOBUF)
     return Response(f"{refused.reason}\n", refused.status, headers, "text/plain")
 
 
 def _status(reason: str) -> bytes:
-    """Return `google.rpc.Status`, of which only the message is said: field 2, a text."""
+    """Return a `google.rpc.Status` with only its message, field 2."""
     text = reason.encode()[:1000]
     size = len(text)
     return b"\x12" + (bytes([size]) if size < 0x80 else bytes([size & 0x7F | 0x80, size >> 7])) + text
