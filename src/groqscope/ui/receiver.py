@@ -116,7 +116,7 @@ class Receiver:
             async with asyncio.timeout(self._body_timeout):
                 await self._places.acquire()
         except TimeoutError:
-            # 503 rather than 429, which OpenTelemetry's own exporter for Python does not try again
+            # 503 rather than 429: every exporter tries that again
             raise Refused(503, f"{AT_ONCE} requests are being read already", retry_after=1) from None
 
     async def _take(self, request: Request, signal: Signal, content_type: str) -> None:
