@@ -215,7 +215,8 @@ def test_any_records_in_any_form(tmp_path_factory, drawn, count, seed, query, ch
     cut = chance.randrange(len(written) + 1)
     history.write(written[:cut], str(folder / "history"))
     answers = []
-    for source in (audit.MemorySource(written), _Mixed(folder, written[cut:])):
+    selects = audit.Query(since=query.get("since"), until=query.get("until")).in_time
+    for source in (audit.MemorySource(filter(selects, written)), _Mixed(folder, written[cut:])):
         budgets = audit.Budgets(map(audit.parse_budget, _BUDGETS), audit.parse_goodput(["ttft:400", "tpot:10"]))
         try:
             answers.append(audit.overview(audit.Records(source, audit.Query(**query)), budgets=budgets, why=True))

@@ -2,6 +2,8 @@
 
 import importlib
 import time
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
@@ -48,13 +50,23 @@ def span_processors(settings: Settings) -> list[SpanProcessor]:
         elif exporter == "local" and settings.directory is not None:
             delay = None if settings.environment.text("OTEL_BSP_SCHEDULE_DELAY") else _LOCAL_DELAY_MS
             others = settings.environment.number(OTHERS_VARIABLE, whole=True)
-            local = LocalSpanExporter(settings.directory, others=OTHERS if others is None else int(others))
+            local = LocalSpanExporter(
+                settings.directory,
+                others=OTHERS if others is None else int(others),
+                on_closed=partial(_compact, settings.directory),
+            )
             processors.append(BatchSpanProcessor(local, schedule_delay_millis=delay))
         elif exporter == "otlp" and settings.traces.destination is not None:
             processors.append(_BatchProcessor(_span_exporter(settings.environment, settings.traces.destination)))
         elif (made := _registered(settings, "traces", exporter, SpanExporter)) is not None:
             processors.append(BatchSpanProcessor(made))
     return processors
+
+
+def _compact(store: Path) -> None:
+    from groqscope.history import compact_in_background  # when the first file is full
+
+    compact_in_background(store)
 
 
 def metric_readers(settings: Settings) -> list[MetricReader]:

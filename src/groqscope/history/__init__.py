@@ -1,5 +1,6 @@
 """The history of a store: its requests in Parquet files, which any database engine can read."""
 
+from groqscope.history.background import compact_in_background
 from groqscope.history.compaction import Compaction, Retention, closed_files, compact, copy, write
 from groqscope.history.dataset import Dataset
 from groqscope.history.engine import INSTALL, engine_error, installed
@@ -16,6 +17,7 @@ __all__ = [
     "Wanted",
     "closed_files",
     "compact",
+    "compact_in_background",
     "copy",
     "engine_error",
     "has_columns",

@@ -16,6 +16,10 @@ def installed() -> bool:
     return find_spec("duckdb") is not None
 
 
+class _NothingRaisesThis(Exception):
+    pass
+
+
 def connect(*, threads: int | None = None, memory: str | None = None) -> Any:
     """Open a database in memory, which goes to the system's temporary directory when it needs more.
 
@@ -42,8 +46,11 @@ def connect(*, threads: int | None = None, memory: str | None = None) -> Any:
 
 
 def engine_error() -> type[Exception]:
-    """Return the class of what DuckDB raises."""
-    return import_module("duckdb").Error
+    """Return the class of what DuckDB raises; of what nothing raises, where it is not installed."""
+    try:
+        return import_module("duckdb").Error
+    except ImportError:
+        return _NothingRaisesThis
 
 
 def literal(text: str) -> str:

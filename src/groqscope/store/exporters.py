@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class LocalSpanExporter(SpanExporter):
         segment_bytes: int = SEGMENT_BYTES,
         total_bytes: int = TOTAL_BYTES,
         others: int = OTHERS,
+        on_closed: Callable[[], object] | None = None,
     ) -> None:
         """Write to a directory, by default `store_directory()`; nothing is created before the first batch.
 
@@ -39,9 +40,14 @@ class LocalSpanExporter(SpanExporter):
             segment_bytes: A file that would grow beyond this is followed by a new one.
             total_bytes: Limit of all trace files in the directory, by any process; the oldest are removed and counted.
             others: Limit of other libraries' spans of one trace; of traces without a Groq request there are none.
+            on_closed: Called by the thread that exports, when a new file has followed one.
         """
         self.segments = SegmentWriter(
-            directory or store_directory(), "traces", segment_bytes=segment_bytes, total_bytes=total_bytes
+            directory or store_directory(),
+            "traces",
+            segment_bytes=segment_bytes,
+            total_bytes=total_bytes,
+            on_closed=on_closed,
         )
         self._others = OtherSpans(others)
         self.lost_spans = 0

@@ -5,6 +5,7 @@ microseconds), the process, four hex digits, and a counter. Each line is one `wr
 lines of threads and processes never mix, and a process killed between two lines leaves complete lines.
 """
 
+import logging
 import os
 import secrets
 import threading
@@ -16,7 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from groqscope import _fork
+from groqscope._diagnostics import log_failure_once
 from groqscope.store.directory import make_private, say_not_written
+
+_logger = logging.getLogger("groqscope.store")
 
 MIB: Final = 1024 * 1024
 SEGMENT_BYTES: Final = 32 * MIB
@@ -46,6 +50,7 @@ class SegmentWriter:
         segment_bytes: int = SEGMENT_BYTES,
         total_bytes: int = TOTAL_BYTES,
         clock: Callable[[], int] = time.time_ns,
+        on_closed: Callable[[], object] | None = None,
     ) -> None:
         self.directory = directory
         self.signal = signal
@@ -58,6 +63,7 @@ class SegmentWriter:
         self._segment_bytes = min(segment_bytes, total_bytes)
         self._total_bytes = total_bytes
         self._clock = clock
+        self._on_closed = on_closed
         self._closed = False
         self._begin()
         _fork.register(after_in_child=self.begin_again)
@@ -129,6 +135,11 @@ class SegmentWriter:
         path = self.directory / f"{self._stem}.{self._number:04d}.jsonl"
         self._fd = os.open(path, _FLAGS, 0o600)
         self._path, self._size = path, 0
+        if self._number > 1 and self._on_closed is not None:
+            try:
+                self._on_closed()
+            except Exception as error:  # noqa: BLE001 - what follows a file must not stop the next one
+                log_failure_once(_logger, "groqscope cannot look after the files of its store", error)
 
     def _take_back(self, size: int) -> None:
         """Remove a partially written line, and the file if it is then empty."""
