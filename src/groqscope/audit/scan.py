@@ -232,7 +232,7 @@ class Scan:
 
     def tool_summaries(self) -> tuple[ToolSummary, ...]:
         """Return a summary for each tool, the one called most often first."""
-        ordered = sorted(self.tools.items(), key=lambda item: (-item[1].calls, item[0] or ""))
+        ordered = sorted(self.tools.items(), key=lambda item: (-item[1].calls, item[0] or "", item[0] is None))
         return tuple(tool.summary(name) for name, tool in ordered)
 
 

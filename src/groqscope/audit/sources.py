@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from groqscope.audit.errors import SourceError
-from groqscope.history import Dataset, HistoryError, Wanted, has_columns, is_address, is_columns
+from groqscope.history import Dataset, HistoryError, Wanted, has_columns, is_address, is_columns, require
 from groqscope.runs import TraceSpan
 from groqscope.store import ReadReport, SeenIds, once, read_records, read_traces, sources, store_directory
 from groqscope.timeline import RequestRecord
@@ -140,6 +140,7 @@ class FileSource:
         Raises:
             HistoryError: what reads columns is not installed.
         """
+        require()
         # Before the columns are looked for: what is compacted meanwhile is among these.
         plain = read_records(self._plain, report=report, since=since, until=until, timelines=timelines)
         first = next(plain, None)
@@ -150,7 +151,9 @@ class FileSource:
 
     def without_columns(self) -> "FileSource":
         """Return the other files alone."""
-        return FileSource([path for path in self._plain if str(path) not in self.column_addresses])
+        files = FileSource(self._plain, elsewhere=self._elsewhere)
+        files.column_addresses = ()
+        return files
 
     def traces(
         self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None

@@ -3,7 +3,7 @@
 from groqscope.history.background import compact_in_background
 from groqscope.history.compaction import Compaction, Retention, closed_files, compact, copy, write
 from groqscope.history.dataset import Dataset
-from groqscope.history.engine import INSTALL, engine_error, installed
+from groqscope.history.engine import INSTALL, engine_error, installed, require
 from groqscope.history.errors import HistoryError
 from groqscope.history.layout import Wanted
 from groqscope.history.places import has_columns, is_address, is_columns, place_of
@@ -25,5 +25,6 @@ __all__ = [
     "is_address",
     "is_columns",
     "place_of",
+    "require",
     "write",
 ]

@@ -12,7 +12,7 @@ from groqscope.history import rows, spans
 from groqscope.history.engine import connect, engine_error, literal
 from groqscope.history.errors import HistoryError
 from groqscope.history.layout import REQUESTS, SPANS, Wanted, partition_day
-from groqscope.history.places import Place, parts, place_of
+from groqscope.history.places import Place, is_address, parts, place_of
 from groqscope.runs import TraceSpan
 from groqscope.store.report import ReadReport
 from groqscope.timeline import RequestRecord
@@ -157,7 +157,10 @@ class Dataset:
 
     def _parts(self, place: Place, kind: str) -> list[tuple[str, int]]:
         try:
-            return list(parts(place, self.wanted, kind))
+            found = list(parts(place, self.wanted, kind))
+            if not found and is_address(place.address) and not place.children(place.address):
+                raise HistoryError("there is nothing")
+            return found
         except (HistoryError, OSError) as error:
             self.report.warn(place.address, None, f"{_first_line(error)}; check the address and the credentials")
             return []

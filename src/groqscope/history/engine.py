@@ -16,6 +16,20 @@ def installed() -> bool:
     return find_spec("duckdb") is not None
 
 
+def require() -> Any:
+    """Return DuckDB.
+
+    Raises:
+        HistoryError: it is not installed.
+    """
+    try:
+        return import_module("duckdb")
+    except ImportError as error:
+        raise HistoryError(
+            f"requests stored as Parquet are read by DuckDB, which is not installed: {INSTALL}"
+        ) from error
+
+
 class _NothingRaisesThis(Exception):
     pass
 
@@ -26,12 +40,7 @@ def connect(*, threads: int | None = None, memory: str | None = None) -> Any:
     Raises:
         HistoryError: DuckDB is not installed.
     """
-    try:
-        duckdb = import_module("duckdb")
-    except ImportError as error:
-        raise HistoryError(
-            f"requests stored as Parquet are read by DuckDB, which is not installed: {INSTALL}"
-        ) from error
+    duckdb = require()
     settings: dict[str, Any] = {
         "threads": threads or _processors(),
         "temp_directory": os.path.join(tempfile.gettempdir(), f"groqscope-duckdb-{os.getpid()}"),  # noqa: PTH118
