@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -44,6 +45,15 @@ def test_the_demo_shows_everything_that_happens_to_requests(tmp_path: Path) -> N
     assert {record.error_type for record in records} == {None, "tool_use_failed", "model_not_found"}
     assert [call.name for record in records for call in record.tool_calls] == ["get_something_by_name"]
     assert [tool.type for record in records for tool in record.executed_tools] == ["search"]
+    # the agent is a run, and the command that is named shows it
+    (trace_id,) = re.findall(
+        rf" the agent, as a run +\S.* audit {re.escape(str(tmp_path))} ([0-9a-f]{{32}})\n", done.stdout
+    )
+    run_shown = run("audit", str(tmp_path), trace_id)
+    assert (run_shown.returncode, run_shown.stderr) == (0, "")
+    sentence = r"invoke_agent assistant: \S+ m?s, 3 requests, 2 tool executions"
+    assert re.match(sentence, run_shown.stdout)
+    assert re.search(f"And one run, {sentence}", done.stdout)
     # the wait for a retry is in one request only; the slow reader's time is its own
     slow = next(record for record in records if record.request_id == "req_01jqz98j8aebc9adbjntxg8qwg")
     assert slow.phases.consume >= 27 * 40_000_000

@@ -52,8 +52,8 @@ def demo(
         taken = time.monotonic() - begin
     _close()
     print(f"\nDone in {taken:.1f} s. This is what `groqscope audit` begins with:\n", flush=True)
-    interesting_id = _audit(directory)
-    _say_what_next(directory, interesting_id)
+    interesting_id, agent = _audit(directory)
+    _say_what_next(directory, interesting_id, agent)
     if failed:
         print(f"groqscope: failed: {', '.join(failed)}; see above", file=sys.stderr)
     return 1 if failed else 0
@@ -153,8 +153,8 @@ def _play(stage: "Stage", scene: "Scene", progress: "Progress") -> None:
         progress.end(scene, note, time.monotonic() - begin)
 
 
-def _audit(directory: Path) -> str | None:
-    """Show the most interesting part of `groqscope audit`; return the ID of a request worth looking at."""
+def _audit(directory: Path) -> tuple[str | None, str | None]:
+    """Show the most interesting part of `groqscope audit`; return the IDs of a request and a run to look at."""
     from groqscope.audit import load
     from groqscope.audit.reports import TerminalRenderer
     from groqscope.cli.output import look
@@ -162,19 +162,33 @@ def _audit(directory: Path) -> str | None:
     records = load(directory)
     by_length = sorted(records, key=lambda record: record.duration_ns)
     print(TerminalRenderer(look()).brief(records.overview(why=False)))
-    return by_length[-1].request_id if by_length else None
+    return by_length[-1].request_id if by_length else None, _show_run(directory)
 
 
-def _say_what_next(directory: Path, interesting_id: str | None) -> None:
+def _show_run(directory: Path) -> str | None:
+    """Show the agent's run in a sentence; return its trace ID, `None` if no agent ran."""
+    from groqscope.audit import NoRequests, Query, file_source, list_runs
+
+    try:
+        entry = list_runs(file_source([directory]), Query()).entries[0]
+    except NoRequests:
+        return None
+    print(f"And one run, {entry.run.name}: {entry.sentence}.\n")
+    return entry.run.trace_id
+
+
+def _say_what_next(directory: Path, interesting_id: str | None, agent: str | None) -> None:
     command, where = _command(), shlex.quote(str(directory))
-    suggestions = (
+    suggestions = [
         ("live, in the browser", f"{command} ui {where} --open"),
         ("the whole report", f"{command} audit {where}"),
         ("one slow request", f"{command} audit {where} {interesting_id or 'ID'}"),
         ("why some were slow", f"{command} audit {where} --why"),
         ("an HTML page to share", f"{command} audit {where} --html groq.html"),
         ("everything in Grafana", f"{command} push {where} --endpoint http://127.0.0.1:4318"),
-    )
+    ]
+    if agent is not None:
+        suggestions.insert(3, ("the agent, as a run", f"{command} audit {where} {agent}"))
     width = max(len(what) for what, _ in suggestions)
     print(f"The files are in {directory}; delete them when you like. Next:\n")
     for what, line in suggestions:

@@ -91,7 +91,9 @@ def _agent(stage: Stage, request: Request) -> str:
             system_prompt=request["messages"][0]["content"],
             tools=[get_something_by_name],
             retries=2,
+            name="assistant",
         )
+        agent.instrument = True  # so that it is a run
         async with client:
             return await agent.run(request["messages"][-1]["content"], event_stream_handler=read)
 
