@@ -7,12 +7,15 @@ from dataclasses import replace
 import httpx
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from support.runs import MS, TRACE, readable, span, tool
+from support.runs import request as request_span
 from support.spans import family_of
 from support.tempo import MAX_LIMIT, MAX_SECONDS, FakeTempo, written
 from support.traffic import START, request
 
 from groqscope import audit
 from groqscope.audit.tempo import QUERY, TempoSource
+from groqscope.runs import run_of
 from groqscope.store import ReadReport
 
 SECOND = 1_000_000_000
@@ -36,6 +39,23 @@ def records():
 def tempo(records):
     """A Tempo with forty requests."""
     return keeping(records)
+
+
+@pytest.fixture
+def sent(tempo):
+    """An agent's run in that Tempo: two requests, two tools at once, and an HTTP call of another library."""
+    agent, first, search, weather, call, second = (f"{number:016x}" for number in range(0xA1, 0xA7))
+    begin = START // MS
+    spans = [
+        span(agent, begin, begin + 1_500, name="invoke_agent planner"),
+        request_span(first, begin, agent, queue=100, receive=200),
+        tool(search, "search", begin + 300, begin + 1_000, agent),
+        span(call, begin + 310, begin + 900, search, name="GET", kind="client", attributes={"http.method": "GET"}),
+        tool(weather, "weather", begin + 300, begin + 600, agent),
+        request_span(second, begin + 1_000, agent, receive=400),
+    ]
+    tempo.keep(encode_spans([readable(one) for one in spans]))
+    return run_of(spans)
 
 
 def read(tempo, *, limit=500, since=START, until=START + 100 * SECOND):
@@ -168,6 +188,42 @@ def test_a_trace_without_a_start_is_fetched_all_the_same(tempo):
 
     assert len(read(tempo)[0]) == 1
     assert tempo.fetched == [trace]
+
+
+def told(run):
+    """What a run says of its time."""
+    return run.name, run.duration_ns, run.parts, run.tools, run.overlaps, run.missing, len(run.requests)
+
+
+@pytest.mark.parametrize("written_as", [TRACE, TRACE.upper()])
+def test_a_run_by_its_whole_trace_id(written_as, sent, tempo):
+    """One fetch and no search, however long ago it was; the run is what was sent, with the spans of other libraries."""
+    source = TempoSource("http://127.0.0.1:3200", client=httpx.Client(transport=httpx.MockTransport(tempo)))
+    found = audit.one_run(source, audit.Query(), written_as).entry.run
+
+    assert told(found) == told(sent)
+    assert (found.trace_id, found.missing) == (TRACE, ())
+    assert sum(part.duration_ns for part in found.parts) == 1_500 * MS
+    assert (tempo.searches, tempo.fetched, tempo.refused) == ([], [TRACE], [])
+
+
+def test_a_run_by_the_beginning_of_its_trace_id(sent, tempo):
+    """The traces of the time asked for are searched, and the one that begins so is the run."""
+    source = TempoSource("http://127.0.0.1:3200", client=httpx.Client(transport=httpx.MockTransport(tempo)))
+    query = audit.Query(since=START - SECOND, until=START + 100 * SECOND)
+
+    assert told(audit.one_run(source, query, TRACE[:12]).entry.run) == told(sent)
+    assert (len(tempo.searches), len(tempo.fetched), tempo.refused) == (1, 41, [])
+
+
+def test_a_trace_id_that_tempo_does_not_have(tempo):
+    """No run has it, and the reason that Tempo gives is a warning."""
+    source = TempoSource("http://127.0.0.1:3200", client=httpx.Client(transport=httpx.MockTransport(tempo)))
+    report = ReadReport()
+
+    with pytest.raises(audit.NotFound, match="no run with the ID"):
+        audit.one_run(source, audit.Query(), TRACE, report=report)
+    assert "answered 404: trace not found" in str(report.warnings[0])
 
 
 def test_answers_as_tempo_gives_them():
