@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support import report_samples
 from support.report_samples import SAMPLES, compared, explained, judged, nothing, overview
+from support.run_samples import several_runs, slow_run
 
 from groqscope.audit import AUDIT_VERSION
 from groqscope.audit.reports import CsvRenderer, JsonRenderer, MarkdownRenderer, Section, schema
@@ -47,8 +48,9 @@ def misfits(value: Any, schema: Any, root: Any, at: str = "$") -> list[str]:
         return [f"{at}: {value!r} is no {kinds}"]
     found: list[str] = []
     if isinstance(value, dict):
-        found += [f"{at}: {name}" for name in value.keys() ^ schema["properties"].keys()]
-        for name, of in schema["properties"].items():
+        described = schema.get("properties") or dict.fromkeys(value, schema["additionalProperties"])
+        found += [f"{at}: {name}" for name in value.keys() ^ described.keys()]
+        for name, of in described.items():
             found += misfits(value.get(name), of, root, f"{at}.{name}")
     elif isinstance(value, list):
         items = schema.get("prefixItems", [schema.get("items")] * len(value))
@@ -71,6 +73,8 @@ def kind_of(value: Any) -> str:
         (explained, "budgets"),
         (nothing, "all"),
         (compared, "all"),
+        (several_runs, "all"),
+        (slow_run, "all"),
         *((lambda make=make: judged(make()), "all") for make in SAMPLES.values()),
         *((make, "all") for make in SAMPLES.values()),
     ],
@@ -107,7 +111,14 @@ def test_json_has_every_field(record: RequestRecord) -> None:
 
 @pytest.mark.parametrize(
     ("report", "kind"),
-    [(explained, "overview"), (nothing, "overview"), (compared, "comparison"), (report_samples.streamed, "record")],
+    [
+        (explained, "overview"),
+        (nothing, "overview"),
+        (compared, "comparison"),
+        (report_samples.streamed, "record"),
+        (several_runs, "runs"),
+        (slow_run, "run"),
+    ],
 )
 def test_json_kinds(report: Callable[[], Any], kind: str) -> None:
     """Each kind of report says which it is."""

@@ -3,15 +3,19 @@
 import ast
 import inspect
 import types
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from functools import cache
+from functools import cache, cached_property
 from textwrap import dedent
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from groqscope.audit import model
 from groqscope.audit.model import AUDIT_VERSION, Audit, Comparison, RequestAudit
 from groqscope.audit.reports.json import BESIDE, DERIVED
+from groqscope.audit.reports.runs import RunRow
 from groqscope.audit.reports.waterfall import Waterfall
+from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit
+from groqscope.runs import Part, Run
 from groqscope.timeline import RequestRecord
 
 _SIMPLE: Final[dict[object, str]] = {
@@ -21,8 +25,25 @@ _SIMPLE: Final[dict[object, str]] = {
     bool: "boolean",
     types.NoneType: "null",
 }
-_KINDS: Final = {"overview": Audit, "request": RequestAudit, "comparison": Comparison, "record": RequestRecord}
+_KINDS: Final = {
+    "overview": Audit,
+    "request": RequestAudit,
+    "comparison": Comparison,
+    "record": RequestRecord,
+    "runs": RunsAudit,
+    "run": RunAudit,
+}
 _SECTIONS: Final = ("tools", "why", "budgets", "groups")
+
+_OF_A_RUN: Final = (
+    *("trace_id", "span_id", "name", "service", "agent", "conversation", "user", "tags", "start_unix_ns"),
+    *("duration_ns", "failed", "interrupted", "retries", "input_tokens", "output_tokens", "cached_share"),
+    *("cache_saved", "cache_lost", "cost", "unpriced", "first_answer_ns", "first_audio_ns", "overlap_saved_ns"),
+    *("parts", "tools", "overlaps", "missing"),
+)
+"""What the JSON of a run has as it is."""
+_NAMES: Final[dict[type, str]] = {Part: "RunPart"}
+"""Definitions that are not called as their class, because another is."""
 
 Schema = dict[str, Any]
 
@@ -38,7 +59,7 @@ def schema() -> Schema:
     for name in _SECTIONS:
         parts = {key: overview[key] for key in ("provenance", "sentence", name, *BESIDE.get(name, ()))}
         kinds.append(_kind(name, {"properties": parts}))
-    for cls in (Audit, RequestAudit, Comparison):
+    for cls in (Audit, RequestAudit, Comparison, RunsAudit, RunAudit):
         del definitions[cls.__name__]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -64,17 +85,10 @@ def _kind(kind: str, described: Schema) -> Schema:
 
 def _define(cls: type, definitions: dict[str, Schema]) -> Schema:
     """Describe a dataclass once, and refer to it."""
-    name = cls.__name__
+    name = _NAMES.get(cls, cls.__name__)
     if name not in definitions:
         definitions[name] = {}
-        hints = get_type_hints(cls)
-        said = _sentences(cls)
-        properties: dict[str, Schema] = {}
-        for field in fields(cls):
-            found = _of(hints[field.name], definitions)
-            properties[field.name] = {**found, "description": said[field.name]} if field.name in said else found
-        if cls is RequestRecord:
-            properties.update(_derived(definitions))
+        properties = _properties(cls, definitions)
         definitions[name] = {
             "description": inspect.cleandoc(cls.__doc__ or ""),
             "type": "object",
@@ -85,16 +99,42 @@ def _define(cls: type, definitions: dict[str, Schema]) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
 
 
-def _derived(definitions: dict[str, Schema]) -> dict[str, Schema]:
-    found: dict[str, Schema] = {}
-    for name in DERIVED:
-        getter = getattr(RequestRecord, name).fget
-        found[name] = {
-            **_of(get_type_hints(getter)["return"], definitions),
-            "description": inspect.cleandoc(getter.__doc__),
-        }
-    found["waterfall"] = _define(Waterfall, definitions)
+def _properties(cls: type, definitions: dict[str, Schema]) -> dict[str, Schema]:
+    if cls is RunEntry:
+        return _run(definitions)
+    if cls is RunAudit:
+        return {"provenance": _attribute(RunAudit, "provenance", definitions), **_run(definitions)}
+    found = {field.name: _attribute(cls, field.name, definitions) for field in fields(cls)}
+    if cls is RequestRecord:
+        found.update({name: _attribute(cls, name, definitions) for name in DERIVED})
+        found["waterfall"] = _define(Waterfall, definitions)
+    if cls is RunRow:
+        found["phases"] = {**found["phases"], **_of(Mapping[str, int], definitions)}
+        found["waited_ns"] = _attribute(cls, "waited_ns", definitions)
     return found
+
+
+def _run(definitions: dict[str, Schema]) -> dict[str, Schema]:
+    """Describe a run with its reasons."""
+    return {
+        "id": {"type": "string", "description": "What `groqscope audit ID` takes."},
+        **{name: _attribute(Run, name, definitions) for name in _OF_A_RUN},
+        "requests": {"type": "integer", "description": "How many Groq requests it made."},
+        "spans": {"type": "array", "items": _define(RunRow, definitions)},
+        **{name: _attribute(RunEntry, name, definitions) for name in ("sentence", "reasons")},
+    }
+
+
+def _attribute(cls: type, name: str, definitions: dict[str, Schema]) -> Schema:
+    """Describe a field or a property."""
+    made = inspect.getattr_static(cls, name, None)
+    getter = made.func if isinstance(made, cached_property) else made.fget if isinstance(made, property) else None
+    if getter is not None:
+        hint, said = get_type_hints(getter)["return"], inspect.cleandoc(getter.__doc__ or "")
+    else:
+        hint, said = get_type_hints(cls)[name], _sentences(cls).get(name)
+    found = _of(hint, definitions)
+    return found if said is None else {**found, "description": said}
 
 
 def _of(hint: Any, definitions: dict[str, Schema]) -> Schema:
@@ -109,11 +149,17 @@ def _of(hint: Any, definitions: dict[str, Schema]) -> Schema:
     if origin in (Union, types.UnionType):
         return _either([_of(argument, definitions) for argument in arguments])
     if origin is tuple:
-        if arguments[-1] is Ellipsis:
-            return {"type": "array", "items": _of(arguments[0], definitions)}
-        items = [_of(argument, definitions) for argument in arguments]
-        return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+        return _array(arguments, definitions)
+    if origin is Mapping:
+        return {"type": "object", "additionalProperties": _of(arguments[1], definitions)}
     raise TypeError(f"no JSON form for {hint!r}: add it to {__name__}")
+
+
+def _array(arguments: tuple[Any, ...], definitions: dict[str, Schema]) -> Schema:
+    if arguments[-1] is Ellipsis:
+        return {"type": "array", "items": _of(arguments[0], definitions)}
+    items = [_of(argument, definitions) for argument in arguments]
+    return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
 
 
 def _either(choices: list[Schema]) -> Schema:
