@@ -160,6 +160,13 @@ def test_terminal():
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_page():
+    """The waterfall of the page says its unit, and what is in colour."""
+    page = HtmlRenderer().render(one_run(Traces(list(slow_run().spans)), Query(), slow_run().trace_id))
+
+    assert "Lengths in ms. In colour: the run waited for it (the critical path)." in page
+
+
 @pytest.mark.parametrize("listed", [True, False])
 def test_machines(listed):
     """JSON, CSV, Markdown and HTML have the run, and none has an attribute of anybody's span."""

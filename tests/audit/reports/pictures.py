@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support.files import write_store  # noqa: E402
 from support.report_samples import SAMPLES, both, many, one, overview, prompts_cached, stretched  # noqa: E402 - found by the line above
+from support.run_samples import slow_run  # noqa: E402
 from support.ui import wait_for  # noqa: E402
 
 from groqscope import semconv  # noqa: E402
@@ -107,6 +108,7 @@ TERMINALS: dict[str, Callable[[], str]] = {
     "audit-cache": lambda: drawing(overview(prompts_cached(60)), "groqscope audit --why", 100, "why"),
     "audit-cache-request": lambda: drawing(cache_miss(), "groqscope audit req_01k9zr000007", 100),
     "audit-budgets": lambda: drawing(budgets(), "groqscope audit --budget ...", 90, "budgets"),
+    "audit-run": lambda: drawing(slow_run(), "groqscope audit 0af76519", 120, until="agent  "),
     "audit-compare": lambda: drawing(comparison(), "groqscope audit --compare before.jsonl after.jsonl", 100),
 }
 
@@ -132,6 +134,17 @@ def draw_pages(browser: Any) -> None:
         page.click("#rows tr[data-place] >> nth=1")
         page.mouse.move(5, 5)
         page.screenshot(path=IMAGES / "html-request.png")
+        page.close()
+
+
+def draw_run(browser: Any) -> None:
+    """Take a picture of the page of a slow run."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.html"
+        path.write_text(HtmlRenderer().render(slow_run()), encoding="utf-8")
+        page = browser.new_page(viewport={"width": 1360, "height": 900}, color_scheme="light", device_scale_factor=1.25)
+        page.goto(path.as_uri())
+        page.screenshot(path=IMAGES / "html-run.png")
         page.close()
 
 
@@ -177,6 +190,8 @@ def main(wanted: list[str]) -> None:
                 draw_terminal(browser, name, draw())
         if not wanted or "html" in wanted:
             draw_pages(browser)
+        if not wanted or "html-run" in wanted:
+            draw_run(browser)
         if not wanted or "ui" in wanted:
             draw_live(browser)
         browser.close()

@@ -369,14 +369,21 @@ def _run_causes(causes: Sequence[RunCause], unit: DurationUnit) -> list[Markup]:
     ]
 
 
+_RUN_LEGEND: Final = (
+    "In colour: the run waited for it (the critical path). Grey: it ran beside something longer. A request opens into "
+    "its phases."
+)
+
+
 def _run_sections(audit: RunAudit, unit: DurationUnit) -> Markup:
     entry, run = audit.entry, audit.entry.run
     reasons = [tag("p", tag("strong", reason.sentence), f". {reason.advice}") for reason in entry.reasons]
     known = [join(tag("dt", label), tag("dd", value)) for label, value in runs.facts(run)]
+    legend = tag("p", f"Lengths in {unit.label}. {_RUN_LEGEND}", class_="faint small")
     return join(
         tag("h1", f"{run.name}: {entry.sentence}"),
         *reasons,
-        section("Waterfall", *(_run_row(row, run.duration_ns, unit) for row in runs.run_rows(run))),
+        section("Waterfall", *(_run_row(row, run.duration_ns, unit) for row in runs.run_rows(run)), legend),
         section("Where the time went", table_markup(runs.parts(run, unit), left=2)),
         section("Run", tag("dl", *known, class_="run-facts")),
     )
