@@ -1,6 +1,7 @@
 """`groqscope audit --runs`: traces from files to runs, selected, listed, explained, in every form."""
 
 import csv
+import gc
 import io
 import json
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import httpx
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from support.runs import MS, request, span, tool
+from support.runs import MS, request, span, tool, write_traces
 from support.scope import ASK, COMPLETION, Wire, groq_client
 
 import groqscope
@@ -20,6 +21,7 @@ from groqscope import RequestRecord
 from groqscope.audit import NoRequests, NotFound, Query, file_source, list_runs, one_run
 from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Look, MarkdownRenderer, TerminalRenderer
 from groqscope.audit.runs import explain_run
+from groqscope.cli.app import run as command
 from groqscope.runs import Run, TraceSpan, run_of, runs_of
 from groqscope.store import LocalSpanExporter, ReadReport, read_traces
 
@@ -102,6 +104,31 @@ def test_spans_of_a_trace_in_several_files(tmp_path: Path):
         provider.shutdown()
 
     assert list(read_traces([tmp_path], ReadReport())) == []
+
+
+def test_only_a_trace_asked_for_has_arrival_times(tmp_path: Path):
+    """Of many runs nothing shows the arrival times of chunks, so they are not read; all else is the same."""
+    agent, asked = trace(1)
+    assert asked.record is not None
+    arrived = replace(asked.record, chunks=2, timeline_us=(100, 300))
+    write_traces(tmp_path, [[agent, replace(asked, record=arrived)]])
+
+    (listed,) = list_runs(file_source([tmp_path]), Query()).entries
+    found = one_run(file_source([tmp_path]), Query(), agent.trace_id).entry
+
+    assert [request.timeline_us for request in found.run.requests] == [(100, 300)]
+    assert [request.timeline_us for request in listed.run.requests] == [()]
+    assert (listed.sentence, listed.run.parts) == (found.sentence, found.run.parts)
+
+
+@pytest.mark.parametrize("asked", [[], ["--since", "1h"]])
+def test_garbage_is_collected_after_a_list(asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """The search for cycles is off only while runs are read, whether there are any or not."""
+    write_traces(tmp_path, [trace(1)])
+    status = command(["audit", str(tmp_path), "--runs", *asked])
+
+    assert (status != 0) == bool(asked), capsys.readouterr()
+    assert gc.isenabled()
 
 
 def test_order():

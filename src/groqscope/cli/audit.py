@@ -1,7 +1,10 @@
 """`groqscope audit`."""
 
+import gc
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,16 +156,29 @@ def _one_run(records: "Records", wanted: str, output: _Output) -> int:
 def _runs(records: "Records", order: str, output: _Output, limits: "Budgets | None", section: "Section") -> int:
     from groqscope.audit import list_runs, trace_source
 
-    report = list_runs(
-        trace_source(records.source),
-        records.query,
-        order=order,
-        listed=_listed(output),
-        budgets=limits,
-        report=records.report,
-    )
+    with _uncollected():
+        report = list_runs(
+            trace_source(records.source),
+            records.query,
+            order=order,
+            listed=_listed(output),
+            budgets=limits,
+            report=records.report,
+        )
     _write(report, output, section)
     return _status(report, records.report)
+
+
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """Look for no garbage cycles meanwhile: whole traces have none, and the search takes a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _compare(sides: "list[Records]", output: _Output, *, of_runs: bool) -> int:

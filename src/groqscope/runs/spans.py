@@ -67,9 +67,9 @@ class TraceSpan:
     def tool(self) -> str | None:
         """Name of the tool whose execution this span is."""
         name = self.attributes.get(semconv.TOOL_NAME, self.attributes.get(semconv.OPENINFERENCE_TOOL))
-        if self.operation == semconv.EXECUTE_TOOL or (self.record is None and isinstance(name, str)):
-            return name if isinstance(name, str) else self.name
-        return None
+        if isinstance(name, str):
+            return name if self.record is None or self.operation == semconv.EXECUTE_TOOL else None
+        return self.name if self.operation == semconv.EXECUTE_TOOL else None
 
 
 def _around(span: TraceSpan, others: Sequence[TraceSpan]) -> TraceSpan | None:
