@@ -164,6 +164,9 @@ def test_what_caching_saves() -> None:
     assert cached_discount(("nobodys-model",), 1_000) is None
 
 
+@pytest.mark.skipif(
+    not price_of_audio(("whisper-large-v3-turbo",), seconds=60.0), reason="genai-prices before 0.2 knows only tokens"
+)
 def test_audio_is_billed_by_the_second_and_speech_by_the_character() -> None:
     """Ten seconds at least; a model that is billed by tokens has no price here."""
     assert price_of_audio(("whisper-large-v3-turbo",), seconds=3_600.0) == pytest.approx(0.04)
@@ -173,6 +176,16 @@ def test_audio_is_billed_by_the_second_and_speech_by_the_character() -> None:
     assert price_of_audio((GPT,), seconds=60.0) is None
     assert price_of_audio(("nobodys-model",), seconds=60.0) is None
     assert price_of_audio(("whisper-large-v3",)) is None
+
+
+def test_a_price_list_that_knows_only_tokens_has_no_price_of_audio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As genai-prices before 0.2: unknown, and nothing of ours failed."""
+
+    def usage(*, input_tokens: int = 0, output_tokens: int = 0) -> tuple[int, int]:
+        return input_tokens, output_tokens
+
+    monkeypatch.setattr(genai_prices, "Usage", usage)
+    assert price_of_audio(("whisper-large-v3-turbo",), seconds=3_600.0) is None
 
 
 def test_tools_that_groq_ran_have_a_price_by_call_or_by_time() -> None:

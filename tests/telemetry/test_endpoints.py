@@ -12,6 +12,7 @@ from support.scope import Exported
 
 from groqscope import record_of
 from groqscope.simulator import Answer, Failure, Simulator
+from groqscope.telemetry import price_of_audio
 
 WHISPER = "whisper-large-v3-turbo"
 SOUND = ("a.wav", b"RIFF0000WAVE", "audio/wav")
@@ -214,7 +215,7 @@ def test_an_endpoint(case: Case, mode: Mode, sim: Simulator, exported: Exported)
     assert span.status.status_code is (StatusCode.UNSET if case.error is None else StatusCode.ERROR)
     assert record.status == (200 if case.error is None else 404)
     assert record.phases.total() == record.duration_ns
-    assert (record.cost is not None) == (record.audio_seconds is not None)  # audio is billed by the second
+    assert record.cost == price_of_audio((case.model,), seconds=record.audio_seconds)
     assert "canary" not in span.to_json()
     for name, holds in case.facts.items():
         assert holds(getattr(record, name)), (name, record)

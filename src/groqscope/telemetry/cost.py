@@ -105,14 +105,15 @@ def price_of_audio(
 ) -> float | None:
     """Return the cost of audio that was transcribed, by the second, or of speech, by the character of its text.
 
-    genai-prices bills ten seconds at least, as <https://console.groq.com/docs/speech-to-text> says.
+    genai-prices bills ten seconds at least, as <https://console.groq.com/docs/speech-to-text> says. Before
+    version 0.2 it has no prices for audio.
     """
     amounts = {"input_audio_seconds": seconds, "audio_seconds": seconds, "input_characters": characters}
     given = {name: Decimal(str(amount)) for name, amount in amounts.items() if amount is not None}
     genai_prices = _load() if given else None
     for model in dict.fromkeys(models):
         if genai_prices is not None and model is not None:
-            with suppress(LookupError):
+            with suppress(LookupError, TypeError):  # `Usage` knows only tokens before genai-prices 0.2
                 found = genai_prices.calc_price(genai_prices.Usage(**given), model, provider_id="groq").total_price
                 return float(found) or None  # a price of tokens says nothing about audio
     return None
