@@ -44,6 +44,7 @@ _SUMS: Final[Mapping[str, str]] = {
     "input_tokens": "CASE WHEN usage_known THEN input_tokens END",
     "output_tokens": "CASE WHEN usage_known THEN tokens END",
     "cached_tokens": "CASE WHEN usage_known THEN cached_tokens END",
+    "cacheable_tokens": "CASE WHEN usage_known THEN cacheable_tokens END",
     "reasoning_tokens": "CASE WHEN usage_known THEN reasoning_tokens END",
     "usage_unknown": "(NOT usage_known)::INT",
     "cost_unknown": "(cost IS NULL)::INT",
