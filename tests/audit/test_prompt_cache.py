@@ -1,5 +1,6 @@
 """Groq's prompt cache over many requests: shares, dollars and prefill add up, and what was missed has its reason."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from support.report_samples import usage
 from support.traffic import request
 
-from groqscope.audit import MemorySource, Query, Records, overview
+from groqscope.audit import MemorySource, Query, Records, one_request, overview
 from groqscope.audit.prompt_cache import PromptCacheTally
 from groqscope.audit.reports import HtmlRenderer, JsonRenderer, Look, MarkdownRenderer, TerminalRenderer
 from groqscope.timeline import RequestRecord, Usage
@@ -128,3 +129,31 @@ def test_a_request_shows_what_its_cache_did() -> None:
     assert "0 of 1,000 tokens cached (0.0%)" in text
     assert "missed about 896: expired (last used 2 h 10 m ago)" in text
     assert "prompt cache" not in TERMINAL.render(replace(record, model="llama", usage=Usage(), cache_miss=None))
+
+
+def test_the_prefill_of_a_cached_prompt_is_beside_that_of_uncached_ones() -> None:
+    """In a request's page and its JSON: of the same size and model; a miss says about how much prefill it cost."""
+    hit = asked(1, cached=896, prefill=0.01)
+    records = [
+        hit,
+        asked(2, prefill=0.05),
+        missed(3, "system", 896, prefill=0.07),
+        asked(4, tokens=8_000, prefill=0.4),
+        asked(5, prefill=0.9, model="openai/gpt-oss-20b"),
+    ]
+    source = Records(MemorySource(records), Query())
+    report = one_request(source, hit.span_id or "")
+    said = "prefill 10.0 ms, 60.0 ms for uncached prompts of the same size"
+    assert said in TERMINAL.render(report)
+    assert said in HtmlRenderer().render(report)
+    assert said in HtmlRenderer().render(overview(source))
+    assert json.loads(JsonRenderer().render(report))["verdict"]["prefill_uncached_ns"] == 60_000_000
+    uncached = one_request(source, records[2].span_id or "")
+    assert uncached.verdict.prefill_uncached_ns is None
+    for renderer in (TERMINAL, HtmlRenderer()):
+        text = renderer.render(uncached)
+        assert "lost $0.000067 and about 25.0 ms of prefill" in text
+        assert "uncached prompts" not in text
+    alone = one_request(Records(MemorySource([hit]), Query()), hit.span_id or "")
+    assert alone.verdict.prefill_uncached_ns is None
+    assert "uncached prompts" not in TERMINAL.render(alone)

@@ -173,6 +173,24 @@ def test_reasons():
     assert [reason.kind for reason in entry.reasons] == ["tool", "repeated_tool"]
 
 
+def test_the_prompt_cache_of_a_run():
+    """What it lost: dollars, and the prefill of what was missed; a run without a model that caches has neither."""
+    agent, found = span("a", 0, 180, name="invoke_agent planner"), request("r1", 0, "a", prefill=80, tokens=1_000)
+    assert found.record is not None
+    missed = replace(found.record, cache_miss="system", cache_missed_tokens=750, cache_lost=0.0005)
+    traces = Traces([agent, replace(found, record=missed)])
+    report = one_run(traces, Query(), found.trace_id)
+    said = "0.0% of the tokens in, lost $0.00050 and about 60.0 ms of prefill"
+    assert said in TerminalRenderer(Look(width=120)).render(report)
+    assert said in HtmlRenderer().render(report)
+    assert json.loads(JsonRenderer().render(report))["missed_prefill_ns"] == 60 * MS
+    (listed,) = json.loads(JsonRenderer().render(list_runs(traces, Query())))["entries"]
+    assert listed["missed_prefill_ns"] == 60 * MS
+    plain = one_run(Traces([agent, found]), Query(), found.trace_id)
+    assert json.loads(JsonRenderer().render(plain))["missed_prefill_ns"] is None
+    assert "prompt cache" not in TerminalRenderer(Look(width=120)).render(plain)
+
+
 def test_terminal():
     """The waterfall marks what the run waited for, and the parts add up."""
     traces = Traces(list(slow_run().spans))

@@ -2,17 +2,23 @@
 
 import asyncio
 import logging
+import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import logfire
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support.scope import ASK, Exported
 
 import groqscope
 from groqscope import logs
 from groqscope.simulator import Answer, Failure, Simulator
 
+PAGE = (Path(__file__).parents[2] / "docs" / "cache.md").read_text("utf-8")
 logger = logging.getLogger("an application")
 
 
@@ -114,6 +120,35 @@ def test_a_processor_for_structlog_and_fields_for_any_other(exported: Exported) 
     assert logs.fields() == {"groq_request_id": record.request_id, "trace_id": record.trace_id}
     event = logs.add_fields(None, "info", {"event": "x", "trace_id": "theirs"})
     assert event == {"event": "x", "trace_id": "theirs", "groq_request_id": record.request_id}
+
+
+def test_logfire_has_them(exported: Exported) -> None:
+    """By its handler for `logging`, as attributes of a record, and by the line that the page on the cache shows."""
+    (line,) = re.findall(r"^    (logfire\..*)$", PAGE, re.MULTILINE)
+    out = InMemorySpanExporter()
+    processors = [SimpleSpanProcessor(out)]
+    own = logfire.configure(
+        local=True,
+        send_to_logfire=False,
+        console=False,
+        metrics=False,
+        inspect_arguments=False,
+        additional_span_processors=processors,
+    )
+    handler = logfire.LogfireLoggingHandler(logfire_instance=own)
+    with Simulator(Answer("a")) as sim, exported.client("sync", sim.base_url) as client:
+        client.chat.completions.create(**ASK)
+    handler.emit(logger.makeRecord(logger.name, logging.WARNING, __file__, 1, "by its handler", (), None))
+    exec(line, {"groqscope": groqscope, "logfire": own})
+    own.shutdown(flush=False)
+    (record,) = exported.records
+    by_handler, by_line = (dict(span.attributes or {}) for span in out.get_finished_spans())
+
+    assert by_handler["logfire.msg"] == "by its handler"
+    assert by_line["logfire.msg"] == "answered"
+    for attributes in (by_handler, by_line):
+        assert attributes["groq_request_id"] == record.request_id
+        assert attributes["trace_id"] == record.trace_id
 
 
 def test_a_log_call_does_not_fail_because_of_us(

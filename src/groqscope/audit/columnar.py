@@ -133,6 +133,7 @@ class ColumnScan(Scan):
             selected.narrow(found[0].model)
             self.summarise(selected)
             self.judge(selected)
+            _tell_cache(selected, self.cache)
         return found, number
 
     def sample(self, dataset: Dataset) -> "ColumnSample":

@@ -260,6 +260,9 @@ class Verdict:
     """Whether the request took longer than is usual for its model in the same data."""
     usual_ns: int | None = None
     """Median duration of completed requests for this model in the same data."""
+    prefill_uncached_ns: float | None = None
+    """Mean time that Groq took for prompts of the same size (in powers of two) of which nothing was cached, for this
+    model in the same data; `None` unless some of this prompt was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,6 +137,14 @@ class PromptCacheTally:
         for reason, misses in other.misses.items():
             self.misses.setdefault(reason, MissSum()).merge(misses)
 
+    def prefill_uncached_ns(self, record: RequestRecord) -> float | None:
+        """Return the mean prefill of prompts of this size of which nothing was cached; `None` unless some of it was."""
+        summed, tokens = self.models.get(record.model), record.cacheable_tokens
+        if summed is None or not tokens or not record.usage.cached_tokens:
+            return None
+        n, ns = summed.prefill.get((tokens.bit_length(), False), (0, 0))
+        return ns / n if n else None
+
     def result(self) -> PromptCache | None:
         """Return what reports show; `None` where no model caches prompts."""
         if not self.models:

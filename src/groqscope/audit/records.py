@@ -14,7 +14,6 @@ from groqscope.audit.model import Audit, BudgetResult, RequestAudit, Why
 from groqscope.audit.scan import LISTED, Coverage, Scan
 from groqscope.audit.selection import Query, parse_moment
 from groqscope.audit.sources import FileSource, ReadReport, Source, StoreSource, file_source
-from groqscope.audit.verdict import judge
 from groqscope.timeline import RequestRecord
 
 MIN_ID: Final = 4
@@ -161,7 +160,7 @@ def one_request(records: Records, wanted: str, *, watch: Watch | None = None) ->
     return RequestAudit(
         provenance=scan.coverage.provenance(records.source),
         record=record,
-        verdict=judge(record, scan.baseline.of(record)),
+        verdict=scan.verdict(record),
         usual=scan.model_summary(record.model, scan.causes()),
     )
 

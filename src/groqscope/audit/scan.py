@@ -12,7 +12,7 @@ from groqscope.audit.budgets import Budgets
 from groqscope.audit.errors import NoRequests, SourceError
 from groqscope.audit.formatting import count, percent
 from groqscope.audit.groups import Grouping
-from groqscope.audit.model import Audit, Entry, ModelSummary, Provenance, ToolSummary
+from groqscope.audit.model import Audit, Entry, ModelSummary, Provenance, ToolSummary, Verdict
 from groqscope.audit.prompt_cache import PromptCacheTally
 from groqscope.audit.selection import Query, Top
 from groqscope.audit.sources import ReadReport, Source
@@ -194,7 +194,7 @@ class Scan:
         self.coverage.require_requests(source)
         causes = self.causes()
         total = self.total(causes)
-        entries = tuple(Entry(record=r, verdict=judge(r, self.baseline.of(r))) for r in self.top.records())
+        entries = tuple(Entry(record=record, verdict=self.verdict(record)) for record in self.top.records())
         return Audit(
             provenance=self.coverage.provenance(source),
             sentence=_sentence(total),
@@ -208,6 +208,10 @@ class Scan:
             budgets=() if self.budgets is None else self.budgets.results(),
             groups=None if self.groups is None else self.groups.result(),
         )
+
+    def verdict(self, record: RequestRecord) -> Verdict:
+        """Return why a request took as long as it did, compared with all that was counted."""
+        return judge(record, self.baseline.of(record), self.cache.prefill_uncached_ns(record))
 
     def causes(self) -> Causes:
         """Return what looks for the causes of slowness."""

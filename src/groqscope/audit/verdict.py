@@ -74,7 +74,7 @@ def _generation(row: Sequence[float], usual: dict[str, float]) -> str:
     return "long_answer" if more >= slower else "slow_generation"
 
 
-def judge(record: RequestRecord, usual: dict[str, float]) -> Verdict:
+def judge(record: RequestRecord, usual: dict[str, float], prefill_uncached_ns: float | None = None) -> Verdict:
     """Return why a request took as long as it did, compared with what is usual for its model."""
     row = measure(record)
     found = named(row, usual)
@@ -89,6 +89,7 @@ def judge(record: RequestRecord, usual: dict[str, float]) -> Verdict:
         causes=causes,
         slow=slow,
         usual_ns=None if expected is None else round(expected),
+        prefill_uncached_ns=prefill_uncached_ns,
     )
 
 

@@ -258,7 +258,7 @@ class Views:
         return RequestAudit(
             provenance=scan.coverage.provenance(self._source),
             record=record,
-            verdict=judge(record, scan.baseline.of(record)),
+            verdict=scan.verdict(record),
             usual=scan.model_summary(record.model, Causes()) if record.model in scan.models else None,
         ), attributes
 

@@ -6,8 +6,9 @@ from typing import Final
 
 from groqscope.audit.baseline import id_of
 from groqscope.audit.formatting import DurationUnit, count, moment, money, plain, rate, seconds, share, size, visible
+from groqscope.audit.model import Verdict
 from groqscope.audit.reports.waterfall import Waterfall
-from groqscope.audit.rules import cache_miss, not_reported
+from groqscope.audit.rules import cache_miss, missed_prefill_ns, not_reported
 from groqscope.timeline import RequestRecord, Usage
 
 P99_NEEDS: Final = 100
@@ -123,10 +124,12 @@ def gap_count(record: RequestRecord) -> int:
     return max(0, (record.reads or 0) - 1 - (record.icl_excluded or 0))
 
 
-def facts(record: RequestRecord, unit: DurationUnit) -> list[Fact]:
+def facts(record: RequestRecord, unit: DurationUnit, verdict: Verdict | None = None) -> list[Fact]:
     """Return everything that is known; a label without items is left out."""
-    found = [Fact(label, tuple(make(record, unit))) for label, make in _MAKERS]
-    return [fact for fact in found if fact.items]
+    made = {label: tuple(make(record, unit)) for label, make in _MAKERS}
+    if verdict is not None:
+        made["prompt cache"] += tuple(_prefill(record, unit, verdict))
+    return [Fact(label, items) for label, items in made.items() if items]
 
 
 def _firsts(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
@@ -172,7 +175,7 @@ def _cost(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
         yield f"about {money(record.cost_estimate)} more (an estimate)"
 
 
-def _prompt_cache(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
+def _prompt_cache(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
     part, usage = record.cached_share, record.usage
     if part is None:
         return
@@ -182,8 +185,18 @@ def _prompt_cache(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
     if record.cache_miss is not None:
         missed = record.cache_missed_tokens
         yield f"missed{f' about {count(missed)}' if missed else ''}: {cache_miss(record)}"
-    if record.cache_lost:
-        yield f"lost {money(record.cache_lost)}"
+    lost = [money(record.cache_lost)] if record.cache_lost else []
+    if prefill_ns := missed_prefill_ns(record):
+        lost.append(f"about {unit.full(prefill_ns)} of prefill")
+    if lost:
+        yield f"lost {' and '.join(lost)}"
+
+
+def _prefill(record: RequestRecord, unit: DurationUnit, verdict: Verdict) -> Iterator[str]:
+    """Return how long Groq took for a prompt that was cached, beside those of the same size that were not."""
+    took, uncached_ns = record.usage.prompt_time, verdict.prefill_uncached_ns
+    if took is not None and uncached_ns is not None:
+        yield f"prefill {unit.full(took * 1e9)}, {unit.full(uncached_ns)} for uncached prompts of the same size"
 
 
 def _deltas(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:

@@ -138,7 +138,7 @@ def detail_data(record: RequestRecord, verdict: Verdict, unit: DurationUnit) -> 
         "rows": [_row(record, row, figure, unit) for row, figure in rows],
         "density": _density(record),
         "chunks": count(record.chunks),
-        "facts": [(fact.label, fact.items) for fact in facts(record, unit)],
+        "facts": [(fact.label, fact.items) for fact in facts(record, unit, verdict)],
         "notes": list(footnotes(record, fall, unit)),
     }
 

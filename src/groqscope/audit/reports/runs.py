@@ -7,6 +7,7 @@ from typing import Any, Final
 from groqscope.audit.formatting import UNKNOWN, DurationUnit, UnitName, count, duration, moment, money, share, visible
 from groqscope.audit.reports.tables import Cell, Column, Row, Table
 from groqscope.audit.reports.waterfall import phase_label
+from groqscope.audit.rules import missed_prefill_ns
 from groqscope.audit.run_causes import RunCause
 from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit, run_id
 from groqscope.runs import PartKind, Run, TraceSpan
@@ -181,8 +182,16 @@ def _cached(run: Run) -> str | None:
         return None
     words = [f"{share(run.cached_share, 1)} of the tokens in"]
     words += [f"saved {money(run.cache_saved)}"] if run.cache_saved else []
-    words += [f"lost {money(run.cache_lost)}"] if run.cache_lost else []
+    lost = [money(run.cache_lost)] if run.cache_lost else []
+    if missed_ns := _missed_prefill_ns(run):
+        lost.append(f"about {duration(missed_ns)} of prefill")
+    words += [f"lost {' and '.join(lost)}"] if lost else []
     return ", ".join(words)
+
+
+def _missed_prefill_ns(run: Run) -> int | None:
+    """Return the prefill of tokens that would have been cached, of all requests; `None` if no model caches prompts."""
+    return None if run.cached_share is None else sum(map(missed_prefill_ns, run.requests))
 
 
 def _cost(run: Run) -> str | None:
@@ -281,6 +290,7 @@ def run_data(run: Run) -> dict[str, Any]:
         "cached_share": run.cached_share,
         "cache_saved": run.cache_saved,
         "cache_lost": run.cache_lost,
+        "missed_prefill_ns": _missed_prefill_ns(run),
         "cost": run.cost,
         "unpriced": run.unpriced,
         "first_answer_ns": run.first_answer_ns,

@@ -38,7 +38,7 @@ def draw_request(page: Page, record: RequestRecord, verdict: Verdict | None = No
         _verdict(page, verdict, record)
     elif said := ending(record):
         page.prose(said, style=STRONG)
-    _Drawing(page, record).draw()
+    _Drawing(page, record, verdict).draw()
 
 
 def _verdict(page: Page, verdict: Verdict, record: RequestRecord) -> None:
@@ -57,14 +57,14 @@ def _verdict(page: Page, verdict: Verdict, record: RequestRecord) -> None:
 class _Drawing:
     """A record being drawn on a page; the widths of its columns are computed once."""
 
-    def __init__(self, page: Page, record: RequestRecord) -> None:
+    def __init__(self, page: Page, record: RequestRecord, verdict: Verdict | None) -> None:
         self.page = page
         self.look = page.look
         self.record = record
         self.fall: Waterfall = waterfall(record)
         lengths = [record.duration_ns, *(row.length_ns for row in self.fall.group("server"))]
         self.unit = request_unit(record, self.look.unit)
-        self.facts = facts(record, self.unit)
+        self.facts = facts(record, self.unit, verdict)
         self.figures = dict(zip(map(id, self.fall.rows), figures(self.fall, self.unit), strict=True))
         names = [row.name for row in self.fall.rows] + [fact.label for fact in self.facts] + ["client, ms"]
         cap = min(_MAX_LABEL, max(12, self.look.width // 5))
