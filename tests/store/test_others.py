@@ -1,7 +1,7 @@
 """Spans of other libraries in the store: of traces with a Groq request, so many of each, and none when switched off."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -110,7 +110,7 @@ def test_the_variable(value, kept, tmp_path, monkeypatch):
         endpoint=None, protocol=None, headers=None, directory=tmp_path, environment=Environment(environment)
     )
     (processor,) = pipelines.span_processors(chosen)
-    exporter: Any = processor._batch_processor._exporter
+    exporter = cast("Any", processor)._batch_processor._exporter
     for one in made(ASKED, EARLY, LATE):
         processor.on_end(one)
     processor.force_flush()

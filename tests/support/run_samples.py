@@ -62,7 +62,7 @@ def _asked(span_id: str, start: int, parent: str, tokens: int, out: int, cost: f
     lengths = {"prepare": 4, "connect": 22, "send": 1, "network": 48, "prefill": tokens // 20, "generate": 230}
     made = request(span_id, start, parent, tokens=tokens, messages=start, **{**lengths, **given})
     assert made.record is not None
-    first = made.record.duration_ns - int(made.record.phases.generate)
+    first = made.record.duration_ns - (made.record.phases.generate or 0)
     usage = Usage(input_tokens=tokens, output_tokens=out)
     facts = {"model": "llama-3.3-70b-versatile", "service": "shop", "usage": usage, "cost": cost, "ttfot_ns": first}
     return replace(made, record=replace(made.record, request_id=f"req_01k9{span_id[-8:]}", **facts))
