@@ -157,3 +157,16 @@ def test_the_prefill_of_a_cached_prompt_is_beside_that_of_uncached_ones() -> Non
     alone = one_request(Records(MemorySource([hit]), Query()), hit.span_id or "")
     assert alone.verdict.prefill_uncached_ns is None
     assert "uncached prompts" not in TERMINAL.render(alone)
+
+
+def test_what_is_not_a_time_is_in_no_mean() -> None:
+    """An answer may name any number of seconds: no report fails of it."""
+    records = [asked(1, cached=896, prefill=1e300), asked(2, prefill=1e300), asked(3, prefill=0.05)]
+    source = Records(MemorySource(records), Query())
+    cache = overview(source).cache
+    assert cache is not None
+    assert cache.total.prefill_cached_ns is None
+    report = one_request(source, records[0].span_id or "")
+    assert report.verdict.prefill_uncached_ns == 50_000_000
+    for renderer in (TERMINAL, HtmlRenderer(), JsonRenderer()):
+        assert renderer.render(report)

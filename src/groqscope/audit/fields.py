@@ -59,15 +59,15 @@ _MAX_NS: Final = 2.0**63
 """A header may name any number of seconds; what no column of 64 bits has room for is not a time."""
 
 
+def nanoseconds(seconds: float | None) -> int | None:
+    """Return whole nanoseconds; `None` for what is not a time."""
+    length = None if seconds is None else seconds * 1e9
+    return None if length is None or length >= _MAX_NS else round(length)
+
+
 def _seconds(path: str) -> Getter:
     get = attrgetter(path)
-
-    def nanoseconds(record: RequestRecord) -> Value:
-        value = get(record)
-        length = None if value is None else value * 1e9
-        return None if length is None or length >= _MAX_NS else round(length)
-
-    return nanoseconds
+    return lambda record: nanoseconds(get(record))
 
 
 def _share(phase: str) -> Getter:

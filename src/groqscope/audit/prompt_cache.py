@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from groqscope.audit.baseline import id_of
+from groqscope.audit.fields import nanoseconds
 from groqscope.audit.formatting import count, money, percent
 from groqscope.audit.groups import PICO
 from groqscope.audit.model import CacheMisses, CacheSummary, PromptCache
@@ -37,12 +38,12 @@ class CacheSum:
         counts["cached_tokens"] += cached
         counts["missed_tokens"] += record.cache_missed_tokens or 0
         self.saved, self.lost = _added(self.saved, record.cache_saved), _added(self.lost, record.cache_lost)
-        prefill = record.usage.prompt_time
+        prefill_ns = nanoseconds(record.usage.prompt_time)
         mostly = cached >= MOSTLY * tokens
-        if prefill is not None and tokens and (mostly or not cached):
+        if prefill_ns is not None and tokens and (mostly or not cached):
             key = tokens.bit_length(), mostly
             n, ns = self.prefill.get(key, (0, 0))
-            self.prefill[key] = n + 1, ns + round(prefill * 1e9)
+            self.prefill[key] = n + 1, ns + prefill_ns
 
     def merge(self, other: "CacheSum") -> None:
         """Add what was counted elsewhere."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from groqscope.audit.baseline import id_of
+from groqscope.audit.fields import nanoseconds
 from groqscope.audit.formatting import DurationUnit, count, moment, money, plain, rate, seconds, share, size, visible
 from groqscope.audit.model import Verdict
 from groqscope.audit.reports.waterfall import Waterfall
@@ -194,9 +195,9 @@ def _prompt_cache(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
 
 def _prefill(record: RequestRecord, unit: DurationUnit, verdict: Verdict) -> Iterator[str]:
     """Return how long Groq took for a prompt that was cached, beside those of the same size that were not."""
-    took, uncached_ns = record.usage.prompt_time, verdict.prefill_uncached_ns
-    if took is not None and uncached_ns is not None:
-        yield f"prefill {unit.full(took * 1e9)}, {unit.full(uncached_ns)} for uncached prompts of the same size"
+    took_ns, uncached_ns = nanoseconds(record.usage.prompt_time), verdict.prefill_uncached_ns
+    if took_ns is not None and uncached_ns is not None:
+        yield f"prefill {unit.full(took_ns)}, {unit.full(uncached_ns)} for uncached prompts of the same size"
 
 
 def _deltas(record: RequestRecord, unit: DurationUnit) -> Iterator[str]:
