@@ -67,7 +67,7 @@ stack-demo:  ## the same with a simulated Groq and an application that talks to 
 	@echo "Grafana: http://127.0.0.1:3000   First figures in half a minute. To end it: $(COMPOSE) --profile demo down"
 
 test-stack: $(DEV) $(GRAFANA_SDK)/.stamp  ## tests of the bundled services, with the programs that are given
-	GRAFANA_SDK=$(GRAFANA_SDK) $(BIN)/python -m pytest -q tests/stack $(PYTEST_ARGS)
+	GRAFANA_SDK=$(GRAFANA_SDK) $(BIN)/python -m pytest -q --randomly-seed=$(SEED) tests/stack $(PYTEST_ARGS)
 
 format: $(DEV)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .

@@ -91,7 +91,9 @@ def run(name: str, uv: str, *, fresh: bool) -> tuple[bool, str]:
     versions = read(pins)
     lines = [f"{name}: " + ", ".join(f"{p} {v}" for p, v in versions.items() if SHOWN.fullmatch(p)), *said]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "GROQ", "LOGFIRE_", "PYTEST_"))}
-    command = (str(python), "-m", "pytest", "-q", "--no-header", "-m", "not slow", *SETS[name].suite)
+    # One order, as in `make test`: what fails here is a version's fault.
+    options = ("-q", "--no-header", "--randomly-seed=1", "-m", "not slow")
+    command = (str(python), "-m", "pytest", *options, *SETS[name].suite)
     done = subprocess.run(
         command, cwd=ROOT, env=kept, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
