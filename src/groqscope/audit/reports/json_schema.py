@@ -120,6 +120,10 @@ def _run(definitions: dict[str, Schema]) -> dict[str, Schema]:
         "id": {"type": "string", "description": "What `groqscope audit ID` takes."},
         **{name: _attribute(Run, name, definitions) for name in _OF_A_RUN},
         "requests": {"type": "integer", "description": "How many Groq requests it made."},
+        "missed_prefill_ns": {
+            "type": ["integer", "null"],
+            "description": "Prefill of tokens that would have been cached, estimated; `null` if no model caches any.",
+        },
         "spans": {"type": "array", "items": _define(RunRow, definitions)},
         **{name: _attribute(RunEntry, name, definitions) for name in ("sentence", "reasons")},
     }
