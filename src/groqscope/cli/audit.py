@@ -171,7 +171,7 @@ def _runs(records: "Records", order: str, output: _Output, limits: "Budgets | No
 
 @contextmanager
 def _uncollected() -> Generator[None]:
-    """Look for no garbage cycles meanwhile: whole traces have none, and the search takes a fifth of the time."""
+    """Look for no garbage cycles meanwhile: whole traces have none, and the search takes an eighth of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:
