@@ -92,6 +92,7 @@ ELSEWHERE = {
     "make demo": "needs the checkout; `groqscope demo`, which it runs, is tried above",
     "make test": "needs the checkout, and runs this",
     "pip install .": "the wheel is installed already; what pip does with it is tried in test_extras.py",
+    "groqscope ui --open": "opens a browser; tests/ui tries it, and test_extras.py from the wheel",
     "export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318": "the services are not there: records go to files",
 }
 """Lines that an empty directory has nothing for, and why."""

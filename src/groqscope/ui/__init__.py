@@ -3,7 +3,7 @@
 It needs the packages of the extra `ui`, which are imported when `Server` is used.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from groqscope import _lazy
 from groqscope.ui.extra import MissingExtraError, require_extra
@@ -13,4 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MissingExtraError", "Server", "require_extra"]
 
-__getattr__, __dir__ = _lazy.attach(__name__, {"Server": "server"})
+_load, __dir__ = _lazy.attach(__name__, {"Server": "server"})
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Server":
+        require_extra()
+    return _load(name)
