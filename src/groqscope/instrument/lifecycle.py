@@ -11,6 +11,7 @@ import atexit
 import gc
 import os
 import threading
+from abc import ABC, abstractmethod
 from typing import Any
 
 from groqscope import _fork
@@ -23,7 +24,7 @@ _collecting: int | None = None
 """The thread in which the garbage collector is running."""
 
 
-class OpenRequest:
+class OpenRequest(ABC):
     """A request that is in flight from `opened()` to the first `finish()`; later ones change nothing.
 
     An interrupt (Ctrl-C, a cancelled task) may come between any two lines. If it comes while the request is being
@@ -74,17 +75,17 @@ class OpenRequest:
         else:
             self.finish("abandoned")
 
+    @abstractmethod
     def _settle(self, outcome: Outcome, error: BaseException | None) -> None:
         """Make the record and end the spans; called once."""
-        raise NotImplementedError  # the recorder says how; only the order of ending is kept here
 
+    @abstractmethod
     def _give_up(self) -> None:
         """Do the minimum, because `_settle` was interrupted or failed."""
-        raise NotImplementedError  # the recorder says how; only the order of ending is kept here
 
+    @abstractmethod
     def disown(self) -> None:
         """Let go of the request in a forked child: the parent exports it."""
-        raise NotImplementedError  # the recorder says how; only the order of ending is kept here
 
 
 def flush() -> None:
