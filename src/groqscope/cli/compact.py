@@ -73,9 +73,11 @@ def compact(
 
 
 def _sentence(done: "Compaction") -> str:
+    from groqscope.audit.formatting import count
+
     if done.busy:
         return "another process is compacting this store: nothing to do"
-    words = [f"{done.requests:,} request{'' if done.requests == 1 else 's'} of {done.files:,} files"]
+    words = [f"{count(done.requests, 'request')} of {done.files:,} files"]
     if done.bytes_read:
         words.append(f"{done.bytes_read / 1e6:,.1f} MB became {done.bytes_written / 1e6:,.1f} MB")
     if done.repeats:

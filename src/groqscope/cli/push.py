@@ -71,7 +71,9 @@ def push(
 
 
 def _sentence(report: "PushReport", where: str) -> str:
-    words = [f"sent {report.sent_lines:,} line{'' if report.sent_lines == 1 else 's'} to {where}"]
+    from groqscope.audit.formatting import count
+
+    words = [f"sent {count(report.sent_lines, 'line')} to {where}"]
     if report.before:
         words.append(f"{report.before:,} were sent before")
     if report.repeats:
