@@ -19,6 +19,7 @@ from groqscope.audit.fields import find, groupable
 from groqscope.audit.groups import MAX_GROUPS, Grouping
 from groqscope.audit.model import Groups
 from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Look, MarkdownRenderer, TerminalRenderer
+from groqscope.audit.reports.tables import groups, groups_unit, short_ids
 from groqscope.cli.app import run
 from groqscope.runs import runs_of
 from groqscope.store import store_directory
@@ -233,5 +234,16 @@ def test_several_fields_are_grouped_by_together() -> None:
     found = overview(Records(MemorySource(records), Query(by="model,tag.feature"))).groups
     assert found is not None
     assert {group.value for group in found.groups} == {"a, search", "a, (none)", "b, search"}
+    assert {group.values for group in found.groups} == {("a", "search"), ("a", None), ("b", "search")}
+    assert [column.title for column in groups(found, groups_unit(found)).columns][:2] == ["model", "tag.feature"]
     with pytest.raises(AuditError, match="nothing can be grouped"):
         Query(by="model,duration")
+
+
+def test_a_short_id_leads_to_its_request_though_others_are_not_listed() -> None:
+    """Groq's IDs begin with the time: those of one second share eight characters, those of one millisecond ten."""
+    listed = ["req_01m8k8cr17a6s82dkxtqcfrxn4"]
+    hidden = ["req_01m8k8cr17b6s82dkxtqcfrxn4", "req_01m8k8cr0kkcwecv6cncs4t77h"]
+    assert short_ids(listed) == ["req_01m8k8cr17a6"]
+    assert not any(name.startswith(*short_ids(listed)) for name in hidden)
+    assert len(set(short_ids([*listed, "req_01m8k8cr17a6t82dkxtqcfrxn4"]))) == 2, "more, where that is not enough"

@@ -242,6 +242,12 @@ def groupable(name: str) -> Field:
     return found
 
 
+BETWEEN: Final = "\x1f"
+"""Between the values of several fields: ASCII's unit separator, which texts do not have."""
+ABSENT: Final = "\x00"
+"""In the place of a value that is not known."""
+
+
 def _together(fields: list[Field]) -> Field:
     """Return a field whose value is those of several, `None` where none of them is known."""
 
@@ -249,7 +255,7 @@ def _together(fields: list[Field]) -> Field:
         values = [field.get(record) for field in fields]
         if all(value is None for value in values):
             return None
-        return ", ".join("(none)" if value is None else str(value) for value in values)
+        return BETWEEN.join(ABSENT if value is None else str(value).replace(BETWEEN, " ") for value in values)
 
     return Field(",".join(field.name for field in fields), "text", "1", "Several fields together", get)
 

@@ -9,11 +9,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from groqscope.audit.distribution import Values
-from groqscope.audit.fields import FAILED, Field, Value
+from groqscope.audit.fields import ABSENT, BETWEEN, FAILED, Field, Value
 from groqscope.audit.model import Distribution, Group, Groups
 from groqscope.runs import Run
 from groqscope.timeline import RequestRecord
 
+UNKNOWN_VALUE: Final = "(none)"
+"""Shown in place of a value that is not known."""
 MAX_GROUPS: Final = 10_000
 """At most so many values have their own group; later ones share one."""
 _EXACT: Final = 10_000
@@ -72,7 +74,11 @@ class GroupTally:
         """Return what reports show."""
         counts: dict[str, Any] = {name: self.counts[name] for name in COUNTS}
         dollars: dict[str, Any] = {name: self.pico_usd[name] / PICO for name in DOLLARS if name in self.pico_usd}
-        return Group(value=value, runs=self.runs, duration=self.duration.distribution("ns"), **counts, **dollars)
+        values = () if value is None else tuple(None if part == ABSENT else part for part in value.split(BETWEEN))
+        if len(values) > 1:
+            value = ", ".join(UNKNOWN_VALUE if part is None else part for part in values)
+        duration = self.duration.distribution("ns")
+        return Group(value=value, values=values, runs=self.runs, duration=duration, **counts, **dollars)
 
 
 class Grouping:
@@ -178,4 +184,4 @@ def sum_of(groups: Iterable[Group]) -> Group:
         known = [round(usd * PICO) for usd in (getattr(one, name) for one in several) if usd is not None]
         counts[name] = sum(known) / PICO if known else None
     duration = Distribution(unit="ns", n=sum(one.duration.n for one in several))
-    return replace(several[0], value=None, duration=duration, **counts)
+    return replace(several[0], value=None, values=(), duration=duration, **counts)

@@ -190,7 +190,9 @@ class Group:
     """The requests, or the runs, that have one value of a field."""
 
     value: str | None
-    """`None`: it is not known."""
+    """`None`: it is not known. Of several fields: their values, with commas between them."""
+    values: tuple[str | None, ...] = ()
+    """The value of each field that is grouped by; empty where none is known, and for the rest and the total."""
     runs: int = 0
     """0 where requests are grouped."""
     requests: int

@@ -22,7 +22,7 @@ from groqscope.audit.formatting import (
     tokens_out,
     visible,
 )
-from groqscope.audit.groups import first_of
+from groqscope.audit.groups import UNKNOWN_VALUE, first_of
 from groqscope.audit.model import (
     Audit,
     BudgetResult,
@@ -48,9 +48,8 @@ from groqscope.timeline import RequestRecord
 
 Tone = Literal["", "faint", "strong", "good", "bad"]
 MODEL_UNKNOWN: Final = "(model not known)"
-GROUP_UNKNOWN: Final = "(none)"
 _MAX_SOURCES: Final = 3
-_SHORT_ID: Final = 12
+_SHORT_ID: Final = 16
 _P95_NEEDS: Final = 20
 """Values from which there is a p95 at all, in overviews and comparisons alike."""
 _MIN_SHARE: Final = 0.05
@@ -268,8 +267,9 @@ def _tokens(model: ModelSummary, number: int) -> str:
 def groups(found: Groups, unit: DurationUnit, most: int | None = None) -> Table:
     """Return a row for each group, the rest in one, and the total: how many, tokens, cost, how long."""
     of_runs = bool(found.total.runs)
+    names = [name.strip() for name in found.by.split(",")]
     columns = (
-        Column(title=found.by, right=False, keep=10, shrink=16),
+        *(Column(title=name, right=False, keep=10, shrink=12) for name in names),
         *([Column(title="runs", keep=9)] if of_runs else []),
         Column(title="requests", short="req", keep=8),
         Column(title="failed", keep=6),
@@ -287,12 +287,13 @@ def groups(found: Groups, unit: DurationUnit, most: int | None = None) -> Table:
     )
     shown, rest = first_of(found, most)
     total = found.total
-    rows = [_group(group, Cell(visible(group.value or GROUP_UNKNOWN, limit=80)), total, unit) for group in shown]
+    rows = [_group(group, map(_name_of_group, group.values or [None] * len(names)), total, unit) for group in shown]
+    blank = [Cell("")] * (len(names) - 1)
     if rest is not None:
         more = len(found.groups) - len(shown)
         name = f"{more:,} more" if found.others is None else f"{more:,} more and what is beyond 10,000 values"
-        rows.append(_group(rest, Cell(name, "faint"), total, unit))
-    rows.append(_group(total, Cell("all", "strong"), total, unit, total=True))
+        rows.append(_group(rest, [Cell(name, "faint"), *blank], total, unit))
+    rows.append(_group(total, [Cell("all", "strong"), *blank], total, unit, total=True))
     notes: list[str] = []
     if total.usage_unknown:
         notes.append(f"tokens and cost without {count(total.usage_unknown, 'request')} that brought no usage")
@@ -307,12 +308,16 @@ def groups_unit(found: Groups, forced: UnitName | None = None) -> DurationUnit:
     return DurationUnit.of(forced) if forced else DurationUnit.fitting([found.total.duration.max])
 
 
-def _group(group: Group, name: Cell, whole: Group, unit: DurationUnit, *, total: bool = False) -> Row:
+def _name_of_group(value: str | None) -> Cell:
+    return Cell(visible(value or UNKNOWN_VALUE, limit=80))
+
+
+def _group(group: Group, names: Iterable[Cell], whole: Group, unit: DurationUnit, *, total: bool = False) -> Row:
     known = group.requests > group.usage_unknown
     cached = share(group.cached_tokens, group.cacheable_tokens)
     part = UNKNOWN if group.cost is None or not whole.cost else share(group.cost / whole.cost, 1)
     cells = (
-        name,
+        *names,
         *([_number(group.runs)] if whole.runs else []),
         _number(group.requests),
         _number(group.errors, "bad" if group.errors else "faint"),
@@ -498,7 +503,11 @@ def cache_miss_facts(miss: CacheMisses, unit: DurationUnit) -> str:
 
 
 def short_ids(ids: Sequence[str]) -> list[str]:
-    """Return the beginning of each ID that tells it from the others, which the command takes as well."""
+    """Return the beginning of each ID that tells it from the others, which the command takes as well.
+
+    A request ID of Groq begins with its millisecond in ten characters. Requests that are not shown may have been sent
+    in the same one, so that two more are kept.
+    """
     length = _SHORT_ID
     known = set(ids)
     while len({name[:length] for name in known}) < len(known):
