@@ -18,8 +18,16 @@ from groqscope.audit.errors import AuditError
 from groqscope.audit.fields import find, groupable
 from groqscope.audit.groups import MAX_GROUPS, Grouping
 from groqscope.audit.model import Groups
-from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Look, MarkdownRenderer, TerminalRenderer
-from groqscope.audit.reports.tables import groups, groups_unit, short_ids
+from groqscope.audit.reports import (
+    CsvRenderer,
+    HtmlRenderer,
+    JsonRenderer,
+    Look,
+    MarkdownRenderer,
+    TerminalRenderer,
+    unit_of,
+)
+from groqscope.audit.reports.tables import groups, short_ids
 from groqscope.cli.app import run
 from groqscope.runs import runs_of
 from groqscope.store import store_directory
@@ -235,7 +243,7 @@ def test_several_fields_are_grouped_by_together() -> None:
     assert found is not None
     assert {group.value for group in found.groups} == {"a, search", "a, (none)", "b, search"}
     assert {group.values for group in found.groups} == {("a", "search"), ("a", None), ("b", "search")}
-    assert [column.title for column in groups(found, groups_unit(found)).columns][:2] == ["model", "tag.feature"]
+    assert [column.title for column in groups(found, unit_of(found)).columns][:2] == ["model", "tag.feature"]
     with pytest.raises(AuditError, match="nothing can be grouped"):
         Query(by="model,duration")
 

@@ -31,10 +31,10 @@ from groqscope.audit.execution import execute
 from groqscope.audit.fields import FIELDS, find
 from groqscope.audit.formatting import DurationUnit, count, moment, money, percent, rate, share
 from groqscope.audit.records import MIN_ID, ids_of
-from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Report
+from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Report, unit_of
 from groqscope.audit.reports.details import record_id
 from groqscope.audit.reports.html_data import LEGEND, detail_data, list_data
-from groqscope.audit.reports.tables import days, provenance_words, request_unit
+from groqscope.audit.reports.tables import days, provenance_words
 from groqscope.audit.reports.waterfall import GROUPS
 from groqscope.audit.verdict import judge
 from groqscope.audit.why import Causes
@@ -233,7 +233,7 @@ class Views:
             NotFound: no request has it, or several do.
         """
         audit, attributes = self._request(wanted)
-        record, unit = audit.record, request_unit(audit.record)
+        record, unit = audit.record, unit_of(audit)
         content = {name: attributes[name] for name in _CONTENT if name in attributes}
         return {
             **detail_data(record, audit.verdict, unit),

@@ -5,7 +5,7 @@ from support import report_samples
 from support.report_samples import SAMPLES
 
 from groqscope.audit.formatting import DurationUnit
-from groqscope.audit.reports.tables import request_unit
+from groqscope.audit.reports.rendering import unit_of
 from groqscope.audit.reports.waterfall import Row, density, figures, fitted, waterfall
 from groqscope.timeline import RequestRecord
 
@@ -39,7 +39,7 @@ def test_parts_add_up_to_their_row(record: RequestRecord) -> None:
 
 def test_written_figures_add_up(record: RequestRecord) -> None:
     """The client's lengths as written sum to the total as written, in its last digit."""
-    fall, unit = waterfall(record), request_unit(record)
+    fall, unit = waterfall(record), unit_of(record)
     written = [figure for row, figure in zip(fall.rows, figures(fall, unit), strict=True) if row.group == "client"]
     total = sum(round(number(figure.text) * 10**unit.decimals) for figure in written)
 
@@ -70,7 +70,7 @@ def test_lengths_that_do_not_fit_their_sum_are_left() -> None:
 def test_reported_times_are_written_the_same_everywhere() -> None:
     """Queue and prefill as parts of the wait read as the server's rows do."""
     for sample in (report_samples.streamed(), report_samples.queued(), report_samples.cold()):
-        fall, unit = waterfall(sample), request_unit(sample)
+        fall, unit = waterfall(sample), unit_of(sample)
         written = dict(zip((row.name for row in fall.rows), figures(fall, unit), strict=True))
 
         assert written["wait"].parts[:2] == (written["queue"].text, written["prompt"].text)

@@ -7,7 +7,7 @@ one shows differently. rich is imported with the terminal's renderer only.
 from typing import TYPE_CHECKING
 
 from groqscope import _lazy
-from groqscope.audit.reports.rendering import Look, Report, Section, look_of
+from groqscope.audit.reports.rendering import Look, Report, Section, look_of, unit_of
 
 if TYPE_CHECKING:
     from groqscope.audit.reports.csv import CsvRenderer
@@ -28,6 +28,7 @@ __all__ = [
     "TerminalRenderer",
     "look_of",
     "schema",
+    "unit_of",
 ]
 
 __getattr__, __dir__ = _lazy.attach(

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from groqscope.audit.formatting import visible
 from groqscope.audit.model import Audit, Change, Comparison, Group, RequestAudit, Verdict
-from groqscope.audit.reports.json import DERIVED
+from groqscope.audit.reports.json import DERIVED, run_data
 from groqscope.audit.reports.rendering import Report, Section
-from groqscope.audit.reports.runs import run_data, run_rows
+from groqscope.audit.reports.runs import run_rows
 from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit
 from groqscope.runs import PART_KINDS
 from groqscope.timeline import Phases, RateLimits, RequestRecord, Usage
@@ -137,30 +137,9 @@ def _comparison(comparison: Comparison) -> Iterable[Iterable[Any]]:
 
 
 _RUN: Final = (
-    *(
-        "id",
-        "trace_id",
-        "name",
-        "service",
-        "agent",
-        "conversation",
-        "user",
-        "start_unix_ns",
-        "duration_ns",
-        "failed",
-        "interrupted",
-    ),
-    *(
-        "requests",
-        "retries",
-        "input_tokens",
-        "output_tokens",
-        "cost",
-        "unpriced",
-        "first_answer_ns",
-        "first_audio_ns",
-        "overlap_saved_ns",
-    ),
+    *("id", "trace_id", "name", "service", "agent", "conversation", "user", "start_unix_ns", "duration_ns", "failed"),
+    *("interrupted", "requests", "retries", "input_tokens", "output_tokens", "cost", "unpriced", "first_answer_ns"),
+    *("first_audio_ns", "overlap_saved_ns"),
 )
 
 

@@ -27,12 +27,11 @@ from groqscope.audit.reports import palette, runs, tables
 from groqscope.audit.reports.details import ending, model_of, record_id
 from groqscope.audit.reports.html_data import LEGEND, detail_data, list_data
 from groqscope.audit.reports.json import kind_of
-from groqscope.audit.reports.rendering import Report, Section
+from groqscope.audit.reports.rendering import Report, Section, unit_of
 from groqscope.audit.reports.tables import Row, Table, phase_share
 from groqscope.audit.reports.waterfall import GROUPS
 from groqscope.audit.run_causes import RunCause
 from groqscope.audit.runs import RunAudit, RunsAudit
-from groqscope.timeline import RequestRecord
 
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
 _MODULES: Final = re.compile(r"^import .*;\n|^export (?=\w)", re.MULTILINE)
@@ -122,90 +121,80 @@ class HtmlRenderer:
 
     def render(self, report: Report, section: Section = "all") -> str:  # noqa: ARG002 - one signature for all renderers
         """Return a page; it has all sections of an overview, whichever is requested."""
+        unit = unit_of(report, self.unit)
         match report:
             case Audit():
-                return self._overview(report)
+                details = [detail_data(entry.record, entry.verdict, unit) for entry in report.entries]
+                return _page(report, unit, "audit", _footer(report.provenance), details, _listed(report, unit))
             case Comparison():
-                unit = tables.comparison_unit(report, self.unit)
-                foot = join(_footer(report.a, "A: "), _footer(report.b, "B: "))
-                return _page(
-                    "comparison", _comparison_sections(report, unit), foot, _data(report, unit, {"requests": []}), []
-                )
+                return _page(report, unit, "comparison", join(_footer(report.a, "A: "), _footer(report.b, "B: ")))
             case RunsAudit() | RunAudit():
-                return self._runs(report)
+                return _page(report, unit, kind_of(report), _footer(report.provenance))
             case RequestAudit():
-                return self._request(report, report.record, report.verdict, report.provenance)
+                record, verdict, foot = report.record, report.verdict, _footer(report.provenance)
             case _:
                 verdict = Verdict(sentence=ending(report) or f"{model_of(report)}: one request.")
-                return self._request(report, report, verdict, None)
+                record, foot = report, Markup("<footer></footer>")
+        return _page(report, unit, f"audit {record_id(record)}", foot, [detail_data(record, verdict, unit)])
 
-    def fragment(self, report: Audit | Comparison | RunsAudit | RunAudit, section: Section = "all") -> str:
+    def fragment(self, report: Report, section: Section = "all") -> str:
         """Return what a page says above its list, without the page: for the live page."""
-        match report:
-            case Audit():
-                unit = tables.overview_unit(report, self.unit)
-                if section == "why":
-                    return (
-                        ""
-                        if report.why is None
-                        else join(tag("h1", report.why.sentence), _why(report.why, unit, sentence=False))
-                    )
-                if section == "groups":
-                    return "" if report.groups is None else _titled(tables.groups(report.groups, unit, _MAX_GROUPS))
-                return _overview_sections(report, unit)
-            case Comparison():
-                return _comparison_sections(report, tables.comparison_unit(report, self.unit))
-            case RunAudit():
-                return _run_sections(report, runs.run_unit(report.entry.run, self.unit))
-            case RunsAudit():
-                return _runs_sections(report, runs.runs_unit(report, self.unit))
-
-    def _overview(self, audit: Audit) -> str:
-        unit = tables.overview_unit(audit, self.unit)
-        listed = list_data(audit.entries, unit)
-        title = tables.listing(audit, unit)
-        listed["listed"] = f"{title[0].upper()}{title[1:]}"
-        times = [entry.record.start_unix_ns for entry in audit.entries]
-        listed["span"] = f"{moment(min(times))} to {moment(max(times))}" if times else ""
-        details = [detail_data(entry.record, entry.verdict, unit) for entry in audit.entries]
-        data = _data(audit, unit, listed)
-        return _page("audit", _overview_sections(audit, unit), _footer(audit.provenance), data, details)
-
-    def _runs(self, report: RunsAudit | RunAudit) -> str:
-        if isinstance(report, RunAudit):
-            unit = runs.run_unit(report.entry.run, self.unit)
-            sections = _run_sections(report, unit)
-        else:
-            unit = runs.runs_unit(report, self.unit)
-            sections = _runs_sections(report, unit)
-        return _page(kind_of(report), sections, _footer(report.provenance), _data(report, unit, {"requests": []}), [])
-
-    def _request(self, report: Report, record: RequestRecord, verdict: Verdict, provenance: Provenance | None) -> str:
-        unit = tables.request_unit(record, self.unit)
-        foot = _footer(provenance) if provenance is not None else Markup("<footer></footer>")
-        details = [detail_data(record, verdict, unit)]
-        return _page(f"audit {record_id(record)}", Markup(), foot, _data(report, unit, {"requests": []}), details)
+        return _summary(report, unit_of(report, self.unit), section)
 
 
-def _data(report: Report, unit: DurationUnit, rest: dict[str, Any]) -> dict[str, Any]:
-    kind = "request" if kind_of(report) == "record" else kind_of(report)
+def _summary(  # noqa: PLR0911 - one for each report
+    report: Report, unit: DurationUnit, section: Section = "all"
+) -> Markup:
+    match report:
+        case Audit() if section == "why":
+            why = report.why
+            return Markup() if why is None else join(tag("h1", why.sentence), _why(why, unit, sentence=False))
+        case Audit() if section == "groups":
+            return _groups(report, unit)
+        case Audit():
+            return _overview_sections(report, unit)
+        case Comparison():
+            return _comparison_sections(report, unit)
+        case RunsAudit():
+            return _runs_sections(report, unit)
+        case RunAudit():
+            return _run_sections(report, unit)
+        case _:
+            return Markup()
+
+
+def _listed(audit: Audit, unit: DurationUnit) -> dict[str, Any]:
+    title = tables.listing(audit, unit)
+    times = [entry.record.start_unix_ns for entry in audit.entries]
     return {
-        "schema_version": AUDIT_VERSION,
-        "kind": kind,
-        "unit": unit.label,
-        "groups": GROUPS,
-        "legend": LEGEND,
-        **rest,
+        **list_data(audit.entries, unit),
+        "listed": f"{title[0].upper()}{title[1:]}",
+        "span": f"{moment(min(times))} to {moment(max(times))}" if times else "",
     }
 
 
-def _page(kind: str, summary: Markup, foot: Markup, data: dict[str, Any], details: list[dict[str, Any]]) -> str:
+def _page(
+    report: Report,
+    unit: DurationUnit,
+    title: str,
+    foot: Markup,
+    details: Sequence[dict[str, Any]] = (),
+    listed: dict[str, Any] | None = None,
+) -> str:
+    data = {
+        "schema_version": AUDIT_VERSION,
+        "kind": "request" if kind_of(report) == "record" else kind_of(report),
+        "unit": unit.label,
+        "groups": GROUPS,
+        "legend": LEGEND,
+        **(listed or {"requests": []}),
+    }
     parts = {
-        "title": join(f"groqscope {kind}"),
-        "kind": join(kind),
+        "title": join(f"groqscope {title}"),
+        "kind": join(title),
         "style": style_sheet(),
         "script": _without_modules(drawing_script() + _template("report.js")),
-        "summary": summary,
+        "summary": _summary(report, unit),
         "footer": foot,
         "data": embedded(data),
         "details": Markup("\n".join(map(embedded, details))),
@@ -235,11 +224,7 @@ def _template(name: str) -> str:
 
 
 def _overview_sections(audit: Audit, unit: DurationUnit) -> Markup:
-    parts = [tag("h1", audit.sentence)]
-    if audit.budgets:
-        parts.append(section("Budgets", table_markup(tables.budgets(audit.budgets, unit), left=2)))
-    if audit.groups is not None:
-        parts.append(_titled(tables.groups(audit.groups, unit, _MAX_GROUPS)))
+    parts = [tag("h1", audit.sentence), _budgets(audit, unit), _groups(audit, unit)]
     if audit.total.requests:
         parts.append(section("Where the time went", *(_stack(model) for model in audit.models)))
         totals = tables.totals(audit)
@@ -255,6 +240,15 @@ def _overview_sections(audit: Audit, unit: DurationUnit) -> Markup:
         columns = [tag("div", *boxes) for boxes in ([_titled(tables.quantiles(audit, unit))], beside) if boxes]
         parts.append(tag("div", *columns, class_="pair"))
     return join(*parts)
+
+
+def _budgets(audit: Audit | RunsAudit, unit: DurationUnit) -> Markup:
+    table = table_markup(tables.budgets(audit.budgets, unit), left=2)
+    return section("Budgets", table) if audit.budgets else Markup()
+
+
+def _groups(audit: Audit | RunsAudit, unit: DurationUnit) -> Markup:
+    return Markup() if audit.groups is None else _titled(tables.groups(audit.groups, unit, _MAX_GROUPS))
 
 
 def _cache(cache: PromptCache, unit: DurationUnit) -> Markup:
@@ -338,11 +332,7 @@ def _why(why: Why, unit: DurationUnit, *, sentence: bool = True) -> Markup:
 
 
 def _runs_sections(audit: RunsAudit, unit: DurationUnit) -> Markup:
-    parts = [tag("h1", audit.sentence)]
-    if audit.budgets:
-        parts.append(section("Budgets", table_markup(tables.budgets(audit.budgets, unit), left=2)))
-    if audit.groups is not None:
-        parts.append(_titled(tables.groups(audit.groups, unit, _MAX_GROUPS)))
+    parts = [tag("h1", audit.sentence), _budgets(audit, unit), _groups(audit, unit)]
     went = ", ".join(f"{kind.kind} {share(kind.share, 1)}" for kind in audit.kinds)
     parts.append(tag("p", f"Time went into {went}."))
     parts.append(tag("div", *_run_causes(audit.causes, unit), class_="causes"))

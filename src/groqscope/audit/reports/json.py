@@ -8,19 +8,36 @@ larger than a double holds), and `null` is "not known". A record has its derived
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from groqscope.audit.model import AUDIT_VERSION, Audit, Comparison, RequestAudit
 from groqscope.audit.reports.rendering import Report, Section
-from groqscope.audit.reports.runs import entry_data
+from groqscope.audit.reports.runs import RunRow, missed_prefill, run_rows
 from groqscope.audit.reports.waterfall import waterfall
-from groqscope.audit.runs import RunAudit, RunsAudit
+from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit, run_id
+from groqscope.runs import Run
 from groqscope.timeline import RequestRecord
 
+KINDS: Final[dict[str, type]] = {
+    "overview": Audit,
+    "request": RequestAudit,
+    "comparison": Comparison,
+    "record": RequestRecord,
+    "runs": RunsAudit,
+    "run": RunAudit,
+}
 BESIDE: Final = {"why": ("cache",)}
 """What stands beside a section of an overview."""
 DERIVED: Final = ("retries", "tpot", "tpot_source", "output_token_throughput")
+OF_A_RUN: Final = (
+    *("id", "trace_id", "span_id", "name", "service", "agent", "conversation", "user", "tags", "start_unix_ns"),
+    *("duration_ns", "failed", "interrupted", "requests", "retries", "input_tokens", "output_tokens", "cached_share"),
+    *("cache_saved", "cache_lost", "missed_prefill_ns", "cost", "unpriced", "first_answer_ns", "first_audio_ns"),
+    *("overlap_saved_ns", "parts", "tools", "overlaps", "missing", "spans"),
+)
+"""What the JSON of a run has."""
 
 
 class JsonRenderer:
@@ -33,8 +50,6 @@ class JsonRenderer:
 
 def to_data(report: Report, section: Section = "all") -> dict[str, Any]:
     """Return a report as plain data, with its `schema_version` and `kind` first."""
-    if isinstance(report, RunsAudit | RunAudit):
-        return _runs_data(report)
     data = plain(report)
     data.pop("schema_version", None)
     kind = kind_of(report)
@@ -44,48 +59,48 @@ def to_data(report: Report, section: Section = "all") -> dict[str, Any]:
     return {"schema_version": AUDIT_VERSION, "kind": kind, **data}
 
 
-def _runs_data(report: RunsAudit | RunAudit) -> dict[str, Any]:
-    if isinstance(report, RunAudit):
-        data = {"provenance": plain(report.provenance), **entry_data(report.entry)}
-        return {"schema_version": AUDIT_VERSION, "kind": "run", **data}
-    data = {field.name: plain(getattr(report, field.name)) for field in fields(report) if field.name != "entries"}
-    data["entries"] = [entry_data(entry) for entry in report.entries]
-    return {"schema_version": AUDIT_VERSION, "kind": "runs", **data}
-
-
 def kind_of(report: Report) -> str:
     """Return the kind of a report."""
-    match report:
-        case Audit():
-            return "overview"
-        case RequestAudit():
-            return "request"
-        case Comparison():
-            return "comparison"
-        case RunsAudit():
-            return "runs"
-        case RunAudit():
-            return "run"
-        case _:
-            return "record"
+    return next(kind for kind, cls in KINDS.items() if isinstance(report, cls))
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: PLR0911 - one for each kind
     """Turn dataclasses into plain data."""
-    if isinstance(value, RequestRecord):
-        return record_data(value)
-    if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    match value:
+        case RequestRecord():
+            return {**_fields(value), **_of(value, DERIVED), "waterfall": plain(waterfall(value))}
+        case RunAudit():
+            return {"provenance": plain(value.provenance), **plain(value.entry)}
+        case RunEntry():
+            return {**run_data(value.run), **_of(value, ("sentence", "reasons"))}
+        case RunRow():
+            return {**_fields(value), "phases": dict(value.phases), "waited_ns": value.waited_ns}
+        case _ if is_dataclass(value):
+            return _fields(value)
+        case Mapping():
+            return dict(cast("Mapping[str, Any]", value))
+        case tuple():
+            return [plain(item) for item in cast("tuple[Any, ...]", value)]
+        case float() if not math.isfinite(value):
+            return None
+        case _:
+            return value
 
 
-def record_data(record: RequestRecord) -> dict[str, Any]:
-    """Return a record as plain data, with what follows from it."""
-    data = {field.name: plain(getattr(record, field.name)) for field in fields(record)}
-    data.update({name: plain(getattr(record, name)) for name in DERIVED})
-    data["waterfall"] = plain(waterfall(record))
-    return data
+def run_data(run: Run) -> dict[str, Any]:
+    """Return a run as plain data; attributes of others' spans are not in it, since they may hold prompts."""
+    derived = {
+        "id": run_id(run),
+        "requests": len(run.requests),
+        "missed_prefill_ns": missed_prefill(run),
+        "spans": [plain(row) for row in run_rows(run)],
+    }
+    return {name: derived[name] if name in derived else plain(getattr(run, name)) for name in OF_A_RUN}
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return _of(value, [field.name for field in fields(value)])
+
+
+def _of(value: Any, names: Iterable[str]) -> dict[str, Any]:
+    return {name: plain(getattr(value, name)) for name in names}

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 from groqscope.audit import model
 from groqscope.audit.model import AUDIT_VERSION, Audit, Comparison, RequestAudit
-from groqscope.audit.reports.json import BESIDE, DERIVED
+from groqscope.audit.reports.json import BESIDE, DERIVED, KINDS, OF_A_RUN
 from groqscope.audit.reports.runs import RunRow
 from groqscope.audit.reports.waterfall import Waterfall
 from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit
@@ -25,23 +25,8 @@ _SIMPLE: Final[dict[object, str]] = {
     bool: "boolean",
     types.NoneType: "null",
 }
-_KINDS: Final = {
-    "overview": Audit,
-    "request": RequestAudit,
-    "comparison": Comparison,
-    "record": RequestRecord,
-    "runs": RunsAudit,
-    "run": RunAudit,
-}
 _SECTIONS: Final = ("tools", "why", "budgets", "groups")
 
-_OF_A_RUN: Final = (
-    *("trace_id", "span_id", "name", "service", "agent", "conversation", "user", "tags", "start_unix_ns"),
-    *("duration_ns", "failed", "interrupted", "retries", "input_tokens", "output_tokens", "cached_share"),
-    *("cache_saved", "cache_lost", "cost", "unpriced", "first_answer_ns", "first_audio_ns", "overlap_saved_ns"),
-    *("parts", "tools", "overlaps", "missing"),
-)
-"""What the JSON of a run has as it is."""
 _NAMES: Final[dict[type, str]] = {Part: "RunPart"}
 """Definitions that are not called as their class, because another is."""
 
@@ -52,7 +37,7 @@ def schema() -> Schema:
     """Describe every report that `--json` writes."""
     definitions: dict[str, Schema] = {}
     kinds: list[Schema] = []
-    for kind, cls in _KINDS.items():
+    for kind, cls in KINDS.items():
         _define(cls, definitions)
         kinds.append(_kind(kind, definitions[cls.__name__]))
     overview = definitions[Audit.__name__]["properties"]
@@ -116,17 +101,17 @@ def _properties(cls: type, definitions: dict[str, Schema]) -> dict[str, Schema]:
 
 def _run(definitions: dict[str, Schema]) -> dict[str, Schema]:
     """Describe a run with its reasons."""
-    return {
+    derived = {
         "id": {"type": "string", "description": "What `groqscope audit ID` takes."},
-        **{name: _attribute(Run, name, definitions) for name in _OF_A_RUN},
         "requests": {"type": "integer", "description": "How many Groq requests it made."},
         "missed_prefill_ns": {
             "type": ["integer", "null"],
             "description": "Prefill of tokens that would have been cached, estimated; `null` if no model caches any.",
         },
         "spans": {"type": "array", "items": _define(RunRow, definitions)},
-        **{name: _attribute(RunEntry, name, definitions) for name in ("sentence", "reasons")},
     }
+    of_run = {name: derived[name] if name in derived else _attribute(Run, name, definitions) for name in OF_A_RUN}
+    return {**of_run, **{name: _attribute(RunEntry, name, definitions) for name in ("sentence", "reasons")}}
 
 
 def _attribute(cls: type, name: str, definitions: dict[str, Schema]) -> Schema:

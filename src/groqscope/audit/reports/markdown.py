@@ -8,7 +8,7 @@ from groqscope.audit.formatting import DurationUnit, UnitName, visible
 from groqscope.audit.model import Audit, Comparison, Provenance, RequestAudit
 from groqscope.audit.reports import runs, tables
 from groqscope.audit.reports.details import ending
-from groqscope.audit.reports.rendering import Look, Report, Section
+from groqscope.audit.reports.rendering import Look, Report, Section, unit_of
 from groqscope.audit.reports.tables import Cell, Table
 from groqscope.audit.reports.terminal import TerminalRenderer
 from groqscope.audit.runs import RunAudit, RunsAudit
@@ -33,48 +33,38 @@ class MarkdownRenderer:
 
     def render(self, report: Report, section: Section = "all") -> str:
         """Return a report, or one section of an overview."""
+        unit = unit_of(report, self.unit)
         match report:
             case Audit():
-                blocks = _overview(report, tables.overview_unit(report, self.unit), section)
+                blocks = _overview(report, unit, section)
             case Comparison():
-                blocks = _comparison(report, tables.comparison_unit(report, self.unit))
+                blocks = _comparison(report, unit)
             case RunsAudit():
-                blocks = self._runs(report)
+                blocks = _runs(report, unit, unit_of(report.groups or report, self.unit))
             case RunAudit():
-                blocks = self._run(report)
+                blocks = self._run(report, unit)
             case RequestAudit():
                 blocks = self._request(report.record, report.verdict.sentence, report.provenance)
             case _:
                 blocks = self._request(report, ending(report), None)
         return "\n\n".join(block for block in blocks if block) + "\n"
 
-    def _runs(self, audit: RunsAudit) -> Iterator[str]:
-        unit = runs.runs_unit(audit, self.unit)
-        yield f"**{literal(audit.sentence)}**"
-        yield table(tables.budgets(audit.budgets, unit), left=2)
-        if audit.groups is not None:
-            yield table(tables.groups(audit.groups, tables.groups_unit(audit.groups, self.unit), _MAX_GROUPS))
-        yield folded(
-            "Why slow runs were slow", f"{literal(audit.why.sentence)}\n\n{table(runs.causes(audit.why.causes, unit))}"
-        )
-        yield table(runs.listing(audit, unit), left=2)
-        yield f"{audit.omitted:,} more are not listed." if audit.omitted else ""
-        yield _footer(audit.provenance)
-
-    def _run(self, audit: RunAudit) -> Iterator[str]:
+    def _run(self, audit: RunAudit, unit: DurationUnit) -> Iterator[str]:
         yield f"**{literal(audit.entry.run.name)}: {literal(audit.entry.sentence)}**"
         for reason in audit.entry.reasons:
             yield f"- {literal(reason.sentence)}. {literal(reason.advice)}"
-        yield folded("Waterfall", fenced(TerminalRenderer(Look(width=_WIDTH, unit=self.unit)).render(audit)))
-        yield table(runs.parts(audit.entry.run, runs.run_unit(audit.entry.run, self.unit)), left=2)
+        yield folded("Waterfall", self._drawn(audit))
+        yield table(runs.parts(audit.entry.run, unit), left=2)
         yield _footer(audit.provenance)
 
     def _request(self, record: RequestRecord, sentence: str, provenance: Provenance | None) -> Iterator[str]:
         yield f"**{literal(sentence)}**" if sentence else ""
-        drawn = TerminalRenderer(Look(width=_WIDTH, unit=self.unit)).render(record)
-        yield fenced(drawn)
+        yield self._drawn(record)
         if provenance is not None:
             yield _footer(provenance)
+
+    def _drawn(self, report: Report) -> str:
+        return fenced(TerminalRenderer(Look(width=_WIDTH, unit=self.unit)).render(report))
 
 
 def literal(text: str) -> str:
@@ -149,6 +139,18 @@ def _overview(audit: Audit, unit: DurationUnit, section: Section) -> Iterator[st
         more = f"\n\n{audit.omitted:,} more are not listed." if audit.omitted else ""
         listed = audit.provenance.selection.listed.capitalize()
         yield folded(f"{listed} requests, {unit.label}", f"{text}{more}" if text else more.strip())
+    yield _footer(audit.provenance)
+
+
+def _runs(audit: RunsAudit, unit: DurationUnit, unit_of_groups: DurationUnit) -> Iterator[str]:
+    yield f"**{literal(audit.sentence)}**"
+    yield table(tables.budgets(audit.budgets, unit), left=2)
+    if audit.groups is not None:
+        yield table(tables.groups(audit.groups, unit_of_groups, _MAX_GROUPS))
+    slow = f"{literal(audit.why.sentence)}\n\n{table(runs.causes(audit.why.causes, unit))}"
+    yield folded("Why slow runs were slow", slow)
+    yield table(runs.listing(audit, unit), left=2)
+    yield f"{audit.omitted:,} more are not listed." if audit.omitted else ""
     yield _footer(audit.provenance)
 
 

@@ -1,11 +1,11 @@
 """What can be rendered, and what a terminal can show: width, unicode and colour, each a switch of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from groqscope.audit.formatting import UnitName
-from groqscope.audit.model import Audit, Comparison, RequestAudit
+from groqscope.audit.formatting import DurationUnit, UnitName
+from groqscope.audit.model import Audit, Comparison, Groups, RequestAudit
 from groqscope.audit.runs import RunAudit, RunsAudit
 from groqscope.timeline import RequestRecord
 
@@ -15,6 +15,36 @@ Depth = Literal["standard", "256", "truecolor"]
 """How many colours a terminal has: sixteen, 256, or all."""
 Section = Literal["all", "tools", "why", "budgets", "groups"]
 """Which part of an overview."""
+
+
+def unit_of(report: Report | Groups, forced: UnitName | None = None) -> DurationUnit:
+    """Return the unit of all durations of a report: the one that fits the largest, unless another is forced."""
+    return DurationUnit.of(forced) if forced else DurationUnit.fitting(_durations(report))
+
+
+def _durations(report: Report | Groups) -> Iterable[float | None]:
+    match report:
+        case Audit():
+            yield from (d.max for m in (report.total, *report.models) for d in (m.duration, m.ttfc, m.ttft))
+            yield from (entry.record.duration_ns for entry in report.entries)
+            yield from (v for result in report.budgets if result.unit == "ns" for v in (result.measured, result.limit))
+        case Groups():
+            yield report.total.duration.max
+        case Comparison():
+            changes = (change for row in report.rows if row.unit == "ns" for change in (row.median, row.p95))
+            yield from (value for change in changes for value in (change.a, change.b))
+        case RunsAudit():
+            yield report.duration.max
+            yield from (entry.run.duration_ns for entry in report.entries)
+        case RunAudit():
+            yield report.entry.run.duration_ns
+        case RequestAudit():
+            yield from _durations(report.record)
+        case _:
+            yield report.duration_ns
+            usage = report.usage
+            yield from (t * 1e9 for t in (usage.queue_time, usage.prompt_time, usage.completion_time) if t is not None)
+
 
 MIN_WIDTH = 40
 DEFAULT_WIDTH = 100

@@ -1,15 +1,15 @@
 """Runs for every writer: the list as a table, one run as the rows of its waterfall."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from groqscope.audit.formatting import UNKNOWN, DurationUnit, UnitName, count, duration, moment, money, share, visible
+from groqscope.audit.formatting import UNKNOWN, DurationUnit, count, duration, moment, money, share, visible
 from groqscope.audit.reports.tables import Cell, Column, Row, Table
 from groqscope.audit.reports.waterfall import phase_label
 from groqscope.audit.rules import missed_prefill_ns
 from groqscope.audit.run_causes import RunCause
-from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit, run_id
+from groqscope.audit.runs import RunEntry, RunsAudit, run_id
 from groqscope.runs import PartKind, Run, TraceSpan
 
 _MAX_NAME: Final = 60
@@ -38,20 +38,6 @@ class RunRow:
     def waited_ns(self) -> int:
         """How much of it the run waited for."""
         return sum(end - start for start, end in self.critical)
-
-
-def run_unit(run: Run, forced: UnitName | None = None) -> DurationUnit:
-    """Return the unit for one run."""
-    return DurationUnit.of(forced) if forced else DurationUnit.fitting([run.duration_ns])
-
-
-def runs_unit(audit: RunsAudit, forced: UnitName | None = None) -> DurationUnit:
-    """Return the unit for a list of runs."""
-    return (
-        DurationUnit.of(forced)
-        if forced
-        else DurationUnit.fitting([audit.duration.max, *(entry.run.duration_ns for entry in audit.entries)])
-    )
 
 
 def run_rows(run: Run) -> list[RunRow]:
@@ -128,19 +114,15 @@ def parts(run: Run, unit: DurationUnit) -> Table:
     columns = (
         Column(title="where the time went", right=False, keep=9, shrink=24),
         Column(title="", right=False, keep=8, shrink=16),
-        Column(title=unit.label, keep=9),
-        Column(title="share", keep=9),
-        Column(title="times", keep=3),
+        *Column.several({unit.label: 9, "share": 9, "times": 3}),
     )
     rows = tuple(
-        Row(
-            cells=(
-                Cell(part.kind),
-                Cell(visible(phase_label(part.name) if part.kind == "model" else part.name, limit=_MAX_NAME)),
-                Cell(unit.text(part.duration_ns)),
-                Cell(share(part.duration_ns, run.duration_ns)),
-                Cell(f"{part.stretches:,}", "faint"),
-            )
+        Row.of(
+            part.kind,
+            visible(phase_label(part.name) if part.kind == "model" else part.name, limit=_MAX_NAME),
+            unit.text(part.duration_ns),
+            share(part.duration_ns, run.duration_ns),
+            Cell.number(part.stretches, "faint"),
         )
         for part in run.parts
     )
@@ -183,13 +165,13 @@ def _cached(run: Run) -> str | None:
     words = [f"{share(run.cached_share, 1)} of the tokens in"]
     words += [f"saved {money(run.cache_saved)}"] if run.cache_saved else []
     lost = [money(run.cache_lost)] if run.cache_lost else []
-    if missed_ns := _missed_prefill_ns(run):
+    if missed_ns := missed_prefill(run):
         lost.append(f"about {duration(missed_ns)} of prefill")
     words += [f"lost {' and '.join(lost)}"] if lost else []
     return ", ".join(words)
 
 
-def _missed_prefill_ns(run: Run) -> int | None:
+def missed_prefill(run: Run) -> int | None:
     """Return the prefill of tokens that would have been cached, of all requests; `None` if no model caches prompts."""
     return None if run.cached_share is None else sum(map(missed_prefill_ns, run.requests))
 
@@ -206,21 +188,18 @@ def causes(found: Sequence[RunCause], unit: DurationUnit) -> Table:
     columns = (
         Column(title="share", right=False, keep=9),
         Column(title="cause", right=False, keep=9, shrink=20),
-        Column(title=unit.label, keep=8),
-        Column(title="runs", keep=7),
+        *Column.several({unit.label: 8, "runs": 7}),
         Column(title="for example", right=False, keep=5),
         Column(title="what to do", right=False, keep=3),
     )
     rows = tuple(
-        Row(
-            cells=(
-                Cell(share(cause.share, 1)),
-                Cell(cause.title),
-                Cell(unit.text(cause.lost_ns)),
-                Cell(f"{cause.runs:,}"),
-                Cell(visible(", ".join(cause.examples[:1])), "faint"),
-                Cell(cause.advice),
-            )
+        Row.of(
+            share(cause.share, 1),
+            cause.title,
+            unit.text(cause.lost_ns),
+            f"{cause.runs:,}",
+            Cell(visible(", ".join(cause.examples[:1])), "faint"),
+            cause.advice,
         )
         for cause in found
     )
@@ -235,94 +214,28 @@ def listing(audit: RunsAudit, unit: DurationUnit) -> Table:
         Column(title=f"total, {unit.label}", short=unit.label, keep=10),
         Column(title="first answer", keep=5),
         Column(title="requests", short="req", keep=8),
-        Column(title="tools", keep=7),
-        Column(title="retries", keep=4),
-        Column(title="in", keep=3),
-        Column(title="out", keep=3),
-        Column(title="cached", keep=2),
-        Column(title="cost", keep=7),
+        *Column.several({"tools": 7, "retries": 4, "in": 3, "out": 3, "cached": 2, "cost": 7}),
         Column(title="why", right=False, keep=8, shrink=20),
         Column(title="id", right=False, keep=8),
     )
-    return Table(columns=columns, rows=tuple(Row(cells=_cells(entry, unit)) for entry in audit.entries))
+    return Table(columns=columns, rows=tuple(_listed(entry, unit) for entry in audit.entries))
 
 
-def _cells(entry: RunEntry, unit: DurationUnit) -> tuple[Cell, ...]:
+def _listed(entry: RunEntry, unit: DurationUnit) -> Row:
     run = entry.run
     why = entry.reasons[0].sentence if entry.reasons else ""
-    return (
-        Cell(moment(run.start_unix_ns)[5:19]),
+    return Row.of(
+        moment(run.start_unix_ns)[5:19],
         Cell(visible(run.name, limit=_MAX_NAME), "bad" if run.failed else ""),
         Cell(unit.text(run.duration_ns), value=run.duration_ns),
-        Cell(unit.text(run.first_answer_ns)),
-        Cell(f"{len(run.requests):,}"),
-        Cell(f"{len(run.tools):,}", "" if run.tools else "faint"),
-        Cell(f"{run.retries:,}", "" if run.retries else "faint"),
-        Cell(UNKNOWN if run.input_tokens is None else f"{run.input_tokens:,}"),
-        Cell(UNKNOWN if run.output_tokens is None else f"{run.output_tokens:,}"),
-        Cell(UNKNOWN if run.cached_share is None else share(run.cached_share, 1)),
-        Cell(money(run.cost)),
+        unit.text(run.first_answer_ns),
+        f"{len(run.requests):,}",
+        Cell.quiet(len(run.tools)),
+        Cell.quiet(run.retries),
+        count(run.input_tokens),
+        count(run.output_tokens),
+        UNKNOWN if run.cached_share is None else share(run.cached_share, 1),
+        money(run.cost),
         Cell(visible(why), "faint"),
-        Cell(run_id(run)),
+        run_id(run),
     )
-
-
-def run_data(run: Run) -> dict[str, Any]:
-    """Return a run as plain data; attributes of others' spans are not in it, since they may hold prompts."""
-    return {
-        "id": run_id(run),
-        "trace_id": run.trace_id,
-        "span_id": run.span_id,
-        "name": run.name,
-        "service": run.service,
-        "agent": run.agent,
-        "conversation": run.conversation,
-        "user": run.user,
-        "tags": dict(run.tags),
-        "start_unix_ns": run.start_unix_ns,
-        "duration_ns": run.duration_ns,
-        "failed": run.failed,
-        "interrupted": run.interrupted,
-        "requests": len(run.requests),
-        "retries": run.retries,
-        "input_tokens": run.input_tokens,
-        "output_tokens": run.output_tokens,
-        "cached_share": run.cached_share,
-        "cache_saved": run.cache_saved,
-        "cache_lost": run.cache_lost,
-        "missed_prefill_ns": _missed_prefill_ns(run),
-        "cost": run.cost,
-        "unpriced": run.unpriced,
-        "first_answer_ns": run.first_answer_ns,
-        "first_audio_ns": run.first_audio_ns,
-        "overlap_saved_ns": run.overlap_saved_ns,
-        "parts": [_plain(part) for part in run.parts],
-        "tools": [_plain(tool) for tool in run.tools],
-        "overlaps": [_plain(overlap) for overlap in run.overlaps],
-        "missing": list(run.missing),
-        "spans": [_row_data(row) for row in run_rows(run)],
-    }
-
-
-def _row_data(row: RunRow) -> dict[str, Any]:
-    data = _plain(row)
-    data["critical"] = [list(stretch) for stretch in row.critical]
-    data["phases"] = dict(row.phases)
-    data["waited_ns"] = row.waited_ns
-    return data
-
-
-def entry_data(entry: RunEntry) -> dict[str, Any]:
-    """Return a run with its reasons as plain data."""
-    reasons = [{**_plain(reason), "span_ids": list(reason.span_ids)} for reason in entry.reasons]
-    return {**run_data(entry.run), "sentence": entry.sentence, "reasons": reasons}
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    names: Mapping[str, Any] = type(value).__dataclass_fields__
-    found = {name: getattr(value, name) for name in names}
-    return {name: list(item) if isinstance(item, tuple) else item for name, item in found.items()}  # pyright: ignore[reportUnknownArgumentType]
-
-
-RunReport = RunsAudit | RunAudit
-"""A list of runs, or one."""

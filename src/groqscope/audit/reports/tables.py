@@ -3,7 +3,7 @@
 A cell is text that is ready to be shown, with a tone where it stands out. Durations are in the one unit of the report.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
@@ -11,7 +11,6 @@ from groqscope.audit.fields import FAILED
 from groqscope.audit.formatting import (
     UNKNOWN,
     DurationUnit,
-    UnitName,
     count,
     measure,
     moment,
@@ -64,6 +63,16 @@ class Cell(NamedTuple):
     value: float | None = None
     """The number behind the text, for sorting."""
 
+    @classmethod
+    def number(cls, value: int, tone: Tone = "") -> "Cell":
+        """Return the cell of a number."""
+        return cls(f"{value:,}", tone)
+
+    @classmethod
+    def quiet(cls, value: int) -> "Cell":
+        """Return the cell of a number that is faint when it is 0."""
+        return cls.number(value, "" if value else "faint")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
@@ -78,6 +87,11 @@ class Column:
     shrink: int = 0
     """Cells to which it may be cut before any column is left out; 0: never cut."""
 
+    @classmethod
+    def several(cls, keeps: Mapping[str, int]) -> "list[Column]":
+        """Return columns of figures, by their titles and how important each is."""
+        return [cls(title=title, keep=keep) for title, keep in keeps.items()]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -87,6 +101,11 @@ class Row:
     group: str = ""
     """What this row and its neighbours belong to, such as a model."""
     total: bool = False
+
+    @classmethod
+    def of(cls, *cells: Cell | str, group: str = "", total: bool = False) -> "Row":
+        """Return a row; text stands for a cell without a tone."""
+        return cls(cells=tuple(c if isinstance(c, Cell) else Cell(c) for c in cells), group=group, total=total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,68 +124,29 @@ class Table:
         return replace(self, columns=tuple(self.columns[index] for index in kept), rows=rows)
 
 
-def _plain(texts: Iterable[str]) -> tuple[Cell, ...]:
-    return tuple(map(Cell, texts))
-
-
-def _number(value: int, tone: Tone = "") -> Cell:
-    return Cell(f"{value:,}", tone)
-
-
-def _quiet(value: int) -> Cell:
-    return _number(value, "" if value else "faint")
-
-
-# -- one unit for all durations of a report, chosen by its largest value
-
-
-def request_unit(record: RequestRecord, forced: UnitName | None = None) -> DurationUnit:
-    """Return the unit for one request."""
-    usage = record.usage
-    reported = [t * 1e9 for t in (usage.queue_time, usage.prompt_time, usage.completion_time) if t is not None]
-    return DurationUnit.of(forced) if forced else DurationUnit.fitting([record.duration_ns, *reported])
-
-
-def overview_unit(audit: Audit, forced: UnitName | None = None) -> DurationUnit:
-    """Return the unit for an overview and everything on it."""
-    if forced:
-        return DurationUnit.of(forced)
-    values = [d.max for summary in (audit.total, *audit.models) for d in (summary.duration, summary.ttfc, summary.ttft)]
-    limits = [v for result in audit.budgets if result.unit == "ns" for v in (result.measured, result.limit)]
-    return DurationUnit.fitting([*values, *(entry.record.duration_ns for entry in audit.entries), *limits])
-
-
-def comparison_unit(comparison: Comparison, forced: UnitName | None = None) -> DurationUnit:
-    """Return the unit for a comparison."""
-    if forced:
-        return DurationUnit.of(forced)
-    changes = [change for row in comparison.rows if row.unit == "ns" for change in (row.median, row.p95)]
-    return DurationUnit.fitting([value for change in changes for value in (change.a, change.b)])
-
-
 # -- overview
 
 
 def models(audit: Audit, unit: DurationUnit) -> Table:
     """Return a row for each model: counts, two quantiles, cost, and where the time went."""
     titles = ("model", "n", "failed", "retries", "first chunk p50", "p95", f"total p50, {unit.label}", "p95")
-    columns = [Column(title=title, right=bool(i)) for i, title in enumerate((*titles, "tokens out", "cost"))]
-    rows = [
-        (
-            Cell(model_name(model)),
-            _number(model.requests),
-            _number(model.errors, "bad" if model.errors else ""),
-            _number(model.retries),
-            *_plain(map(unit.text, (model.ttfc.p50, model.ttfc.p95, model.duration.p50, model.duration.p95))),
-            Cell(_tokens(model, model.output_tokens)),
-            Cell(money(model.cost)),
-            Cell(_biggest_phases(model)),
+    columns = [
+        Column(title=t, right=bool(i)) for i, t in enumerate((*titles, "tokens out", "cost", "where the time went"))
+    ]
+    rows = (
+        Row.of(
+            model_name(model),
+            Cell.number(model.requests),
+            Cell.number(model.errors, "bad" if model.errors else ""),
+            Cell.number(model.retries),
+            *map(unit.text, (model.ttfc.p50, model.ttfc.p95, model.duration.p50, model.duration.p95)),
+            _tokens(model, model.output_tokens),
+            money(model.cost),
+            _biggest_phases(model),
         )
         for model in audit.models
-    ]
-    return Table(
-        columns=(*columns, Column(title="where the time went")), rows=tuple(Row(cells=cells) for cells in rows)
     )
+    return Table(columns=tuple(columns), rows=tuple(rows))
 
 
 def _biggest_phases(model: ModelSummary) -> str:
@@ -186,20 +166,19 @@ def model_name(model: ModelSummary) -> str:
 
 def quantiles(audit: Audit, unit: DurationUnit, most: int | None = None) -> Table:
     """Return first chunk, total and tokens per second of each model."""
-    columns = [Column(title="", right=False, keep=9, shrink=16), Column(title="n", keep=8)]
-    for title, keep in (("p50", 9), ("p90", 5), ("p95", 8), ("p99", 6), ("max", 7)):
-        columns.append(Column(title=title, keep=keep))
+    columns = (
+        Column(title="", right=False, keep=9, shrink=16),
+        *Column.several({"n": 8, "p50": 9, "p90": 5, "p95": 8, "p99": 6, "max": 7}),
+    )
     rows = [
-        Row(cells=(Cell(name), _number(values.n, "faint"), *_quantile_cells(values, unit)), group=model_name(model))
+        Row.of(name, Cell.number(values.n, "faint"), *_quantile_cells(values, unit), group=model_name(model))
         for model in audit.models[:most]
         for name, values in (("first chunk", model.ttfc), ("total", model.duration), ("tokens/s", model.throughput))
         if values.n
     ]
     refused = any(cell.text == UNKNOWN for row in rows for cell in row.cells)
     note = "-: too few requests for that quantile (p90 needs 10, p95 20, p99 100)"
-    return Table(
-        title=f"quantiles, {unit.label}", columns=tuple(columns), rows=tuple(rows), notes=(note,) if refused else ()
-    )
+    return Table(title=f"quantiles, {unit.label}", columns=columns, rows=tuple(rows), notes=(note,) if refused else ())
 
 
 def _quantile_cells(values: Distribution, unit: DurationUnit) -> Iterable[Cell]:
@@ -212,74 +191,70 @@ def totals(audit: Audit, most: int | None = None) -> Table:
     """Return requests, tokens and cost of each model, and over all of them."""
     columns = (
         Column(title="requests", right=False, keep=9, shrink=12),
-        Column(title="n", keep=9),
-        Column(title="failed", keep=8),
-        Column(title="left early", keep=6),
-        Column(title="retries", keep=6),
-        Column(title="tokens in", keep=7),
-        Column(title="cached", keep=3),
-        Column(title="tokens out", keep=7),
-        Column(title="reasoning", keep=2),
-        Column(title="tool calls", keep=4),
-        Column(title="cost", keep=8),
+        *Column.several({"n": 9, "failed": 8, "left early": 6, "retries": 6, "tokens in": 7, "cached": 3}),
+        *Column.several({"tokens out": 7, "reasoning": 2, "tool calls": 4, "cost": 8}),
     )
-    rows = [Row(cells=_totals(model, Cell(model_name(model)))) for model in audit.models[:most]]
+    rows = [_totals(model, model_name(model)) for model in audit.models[:most]]
     if len(audit.models) > 1:
-        rows.append(Row(cells=_totals(audit.total, Cell("all", "strong")), total=True))
-    whole = audit.total
-    notes: list[str] = []
-    if whole.usage_unknown:
-        notes.append(f"tokens and cost without {count(whole.usage_unknown, 'request')} that brought no usage")
-    unpriced = whole.cost_unknown - whole.usage_unknown
-    if unpriced > 0:
-        notes.append(f"cost without {count(unpriced, 'request')} whose price is not known")
-    notes.extend(_estimated(whole.cost_estimate))
-    if whole.error_types:
-        types = (f"{visible(name, limit=40)} {number:,}" for name, number in whole.error_types[:5])
+        rows.append(_totals(audit.total, Cell("all", "strong"), total=True))
+    notes = _left_out(audit.total)
+    if audit.total.error_types:
+        types = (f"{visible(name, limit=40)} {number:,}" for name, number in audit.total.error_types[:5])
         notes.append(f"failed: {', '.join(types)}")
     return Table(columns=columns, rows=tuple(rows), notes=tuple(notes))
 
 
-def _estimated(usd: float | None) -> list[str]:
-    """Return what may be billed beside the cost."""
-    return [f"about {money(usd)} more for what was left, broke off or ran on Groq's side (an estimate)"] if usd else []
+def _left_out(of: ModelSummary | Group) -> list[str]:
+    """Return what the sums leave out, and what may be billed beside the cost."""
+    notes: list[str] = []
+    if of.usage_unknown:
+        notes.append(f"tokens and cost without {count(of.usage_unknown, 'request')} that brought no usage")
+    if of.cost_unknown > of.usage_unknown:
+        unpriced = count(of.cost_unknown - of.usage_unknown, "request")
+        notes.append(f"cost without {unpriced} whose price is not known")
+    if of.cost_estimate:
+        more = money(of.cost_estimate)
+        notes.append(f"about {more} more for what was left, broke off or ran on Groq's side (an estimate)")
+    return notes
 
 
-def _totals(model: ModelSummary, name: Cell) -> tuple[Cell, ...]:
-    return (
+def _totals(model: ModelSummary, name: Cell | str, *, total: bool = False) -> Row:
+    return Row.of(
         name,
-        _number(model.requests),
-        _number(model.errors, "bad" if model.errors else "faint"),
-        _quiet(model.abandoned),
-        _quiet(model.retries),
-        Cell(_tokens(model, model.input_tokens)),
-        Cell(f"{model.cached_tokens:,}" if model.cacheable_tokens else UNKNOWN),
-        *_plain(_tokens(model, number) for number in (model.output_tokens, model.reasoning_tokens)),
-        _quiet(model.tool_calls),
-        Cell(money(model.cost)),
+        Cell.number(model.requests),
+        Cell.number(model.errors, "bad" if model.errors else "faint"),
+        Cell.quiet(model.abandoned),
+        Cell.quiet(model.retries),
+        _tokens(model, model.input_tokens),
+        _cached(model),
+        _tokens(model, model.output_tokens),
+        _tokens(model, model.reasoning_tokens),
+        Cell.quiet(model.tool_calls),
+        money(model.cost),
+        total=total,
     )
 
 
-def _tokens(model: ModelSummary, number: int) -> str:
-    return f"{number:,}" if model.requests > model.usage_unknown else UNKNOWN
+def _tokens(of: ModelSummary | Group, number: int) -> str:
+    return count(number if of.requests > of.usage_unknown else None)
+
+
+def _cached(of: ModelSummary | Group) -> str:
+    return count(of.cached_tokens if of.cacheable_tokens else None)
 
 
 def groups(found: Groups, unit: DurationUnit, most: int | None = None) -> Table:
     """Return a row for each group, the rest in one, and the total: how many, tokens, cost, how long."""
-    of_runs = bool(found.total.runs)
     names = [name.strip() for name in found.by.split(",")]
     columns = (
         *(Column(title=name, right=False, keep=10, shrink=12) for name in names),
-        *([Column(title="runs", keep=9)] if of_runs else []),
+        *Column.several({"runs": 9} if found.total.runs else {}),
         Column(title="requests", short="req", keep=8),
-        Column(title="failed", keep=6),
-        Column(title="retries", keep=2),
+        *Column.several({"failed": 6, "retries": 2}),
         Column(title="tokens in", short="in", keep=7),
-        Column(title="cached", keep=3),
-        Column(title="of in", keep=3),
+        *Column.several({"cached": 3, "of in": 3}),
         Column(title="tokens out", short="out", keep=7),
-        Column(title="cost", keep=9),
-        Column(title="share", keep=6),
+        *Column.several({"cost": 9, "share": 6}),
         Column(title="cache saved", short="saved", keep=3),
         Column(title="lost", keep=2),
         Column(title=f"total p50, {unit.label}", short="p50", keep=5),
@@ -287,65 +262,49 @@ def groups(found: Groups, unit: DurationUnit, most: int | None = None) -> Table:
     )
     shown, rest = first_of(found, most)
     total = found.total
-    rows = [_group(group, map(_name_of_group, group.values or [None] * len(names)), total, unit) for group in shown]
-    blank = [Cell("")] * (len(names) - 1)
+    rows = [
+        _group(
+            group,
+            [visible(value or UNKNOWN_VALUE, limit=80) for value in group.values or [None] * len(names)],
+            total,
+            unit,
+        )
+        for group in shown
+    ]
+    blank = [""] * (len(names) - 1)
     if rest is not None:
         more = len(found.groups) - len(shown)
         name = f"{more:,} more" if found.others is None else f"{more:,} more and what is beyond 10,000 values"
         rows.append(_group(rest, [Cell(name, "faint"), *blank], total, unit))
-    rows.append(_group(total, [Cell("all", "strong"), *blank], total, unit, total=True))
-    notes: list[str] = []
-    if total.usage_unknown:
-        notes.append(f"tokens and cost without {count(total.usage_unknown, 'request')} that brought no usage")
-    if total.cost_unknown > total.usage_unknown:
-        notes.append(f"cost without {count(total.cost_unknown - total.usage_unknown, 'request')} without a known price")
-    notes.extend(_estimated(total.cost_estimate))
-    return Table(title=f"by {found.by}", columns=columns, rows=tuple(rows), notes=tuple(notes))
+    rows.append(_group(total, [Cell("all", "strong"), *blank], total, unit))
+    return Table(title=f"by {found.by}", columns=columns, rows=tuple(rows), notes=tuple(_left_out(total)))
 
 
-def groups_unit(found: Groups, forced: UnitName | None = None) -> DurationUnit:
-    """Return the unit for a table of groups."""
-    return DurationUnit.of(forced) if forced else DurationUnit.fitting([found.total.duration.max])
-
-
-def _name_of_group(value: str | None) -> Cell:
-    return Cell(visible(value or UNKNOWN_VALUE, limit=80))
-
-
-def _group(group: Group, names: Iterable[Cell], whole: Group, unit: DurationUnit, *, total: bool = False) -> Row:
-    known = group.requests > group.usage_unknown
-    cached = share(group.cached_tokens, group.cacheable_tokens)
-    part = UNKNOWN if group.cost is None or not whole.cost else share(group.cost / whole.cost, 1)
-    cells = (
+def _group(group: Group, names: Iterable[Cell | str], whole: Group, unit: DurationUnit) -> Row:
+    return Row.of(
         *names,
-        *([_number(group.runs)] if whole.runs else []),
-        _number(group.requests),
-        _number(group.errors, "bad" if group.errors else "faint"),
-        _quiet(group.retries),
-        Cell(f"{group.input_tokens:,}" if known else UNKNOWN),
-        Cell(f"{group.cached_tokens:,}" if group.cacheable_tokens else UNKNOWN),
-        Cell(cached),
-        Cell(f"{group.output_tokens:,}" if known else UNKNOWN),
-        Cell(money(group.cost)),
-        Cell(part),
-        Cell(money(group.cache_saved)),
-        Cell(money(group.cache_lost)),
-        *_plain(map(unit.text, (group.duration.p50, group.duration.p95))),
+        *([Cell.number(group.runs)] if whole.runs else []),
+        Cell.number(group.requests),
+        Cell.number(group.errors, "bad" if group.errors else "faint"),
+        Cell.quiet(group.retries),
+        _tokens(group, group.input_tokens),
+        _cached(group),
+        share(group.cached_tokens, group.cacheable_tokens),
+        _tokens(group, group.output_tokens),
+        money(group.cost),
+        UNKNOWN if group.cost is None or not whole.cost else share(group.cost / whole.cost, 1),
+        money(group.cache_saved),
+        money(group.cache_lost),
+        *map(unit.text, (group.duration.p50, group.duration.p95)),
+        total=group is whole,
     )
-    return Row(cells=cells, total=total)
 
 
 def tools(audit: Audit, unit: DurationUnit, most: int | None = None) -> Table:
     """Return the calls of each tool: how long callers waited, how large the arguments were, whether they were JSON."""
     columns = (
         Column(title="", right=False, keep=9, shrink=14),
-        Column(title="calls", keep=9),
-        Column(title="requests", keep=3),
-        Column(title="p50", keep=8),
-        Column(title="p95", keep=7),
-        Column(title="max", keep=7),
-        Column(title="size p50", keep=4),
-        Column(title="invalid", keep=8),
+        *Column.several({"calls": 9, "requests": 3, "p50": 8, "p95": 7, "max": 7, "size p50": 4, "invalid": 8}),
     )
     shown = audit.tools[:most]
     notes: list[str] = []
@@ -354,19 +313,19 @@ def tools(audit: Audit, unit: DurationUnit, most: int | None = None) -> Table:
     refused = any(tool.assembly.p95 is None for tool in shown)
     few = "; -: too few (p95 needs 20)" if refused else ""
     notes.append(f"from the chunk before a call to the complete call, streams only{few}")
-    rows = tuple(Row(cells=_tool(tool, unit)) for tool in shown)
+    rows = tuple(_tool(tool, unit) for tool in shown)
     return Table(title=f"tool calls, {unit.label}", columns=columns, rows=rows, notes=tuple(notes))
 
 
-def _tool(tool: ToolSummary, unit: DurationUnit) -> tuple[Cell, ...]:
+def _tool(tool: ToolSummary, unit: DurationUnit) -> Row:
     middle = tool.arguments_size.p50
     of = f" of {tool.calls - tool.unchecked:,}" if tool.unchecked else ""
-    return (
-        Cell(visible(tool.name or "(no name)", limit=80)),
-        _number(tool.calls),
-        _number(tool.requests),
-        *_plain(map(unit.text, (tool.assembly.p50, tool.assembly.p95, tool.assembly.max))),
-        Cell(UNKNOWN if middle is None else size(round(middle))),
+    return Row.of(
+        visible(tool.name or "(no name)", limit=80),
+        Cell.number(tool.calls),
+        Cell.number(tool.requests),
+        *map(unit.text, (tool.assembly.p50, tool.assembly.p95, tool.assembly.max)),
+        UNKNOWN if middle is None else size(round(middle)),
         Cell(f"{tool.invalid:,}{of}", "bad" if tool.invalid else "faint"),
     )
 
@@ -385,48 +344,42 @@ def budgets(results: Sequence[BudgetResult], unit: DurationUnit) -> Table:
     columns = (
         Column(title="", right=False, keep=10),
         Column(title="budget", right=False, keep=9, shrink=14),
-        Column(title="measured", keep=9),
-        Column(title="limit", keep=9),
-        Column(title="n", keep=8),
+        *Column.several({"measured": 9, "limit": 9, "n": 8}),
         Column(title="from", right=False, keep=2),
     )
     order = list(_VERDICTS)
     results = sorted(results, key=lambda result: order.index(result.verdict))
-    rows = tuple(Row(cells=_budget(result, unit)) for result in results)
     notes = (f"{visible(result.expression, limit=80)}: {result.note}" for result in results if result.note)
-    return Table(columns=columns, rows=rows, notes=tuple(notes))
+    return Table(columns=columns, rows=tuple(_budget(result, unit) for result in results), notes=tuple(notes))
 
 
-def _budget(result: BudgetResult, unit: DurationUnit) -> tuple[Cell, ...]:
+def _budget(result: BudgetResult, unit: DurationUnit) -> Row:
     limit = "" if result.limit is None else f"{result.operator} {measure(result.limit, result.unit, unit)}"
-    return (
-        _VERDICTS[result.verdict] if limit else Cell(""),
-        Cell(visible(result.expression, limit=80)),
-        Cell(measure(result.measured, result.unit, unit)),
-        Cell(limit),
-        _number(result.n, "faint"),
+    return Row.of(
+        _VERDICTS[result.verdict] if limit else "",
+        visible(result.expression, limit=80),
+        measure(result.measured, result.unit, unit),
+        limit,
+        Cell.number(result.n, "faint"),
         Cell(visible(result.source, limit=40), "faint"),
     )
 
 
 def causes(why: Why, unit: DurationUnit) -> Table:
     """Return the causes of slow requests, biggest share first."""
-    titles = (("share", False), ("cause", False), (unit.label, True), ("requests", True), ("usually", True))
-    columns = [Column(title=title, right=right) for title, right in titles]
-    rows = [
-        _plain(
-            (
-                share(cause.share, 1),
-                cause.title,
-                unit.text(cause.ns),
-                f"{cause.requests:,}",
-                unit.text(cause.usual_ns),
-                cause.advice,
-            )
+    titles = ("share", "cause", unit.label, "requests", "usually", "what to do")
+    rows = (
+        Row.of(
+            share(cause.share, 1),
+            cause.title,
+            unit.text(cause.ns),
+            f"{cause.requests:,}",
+            unit.text(cause.usual_ns),
+            cause.advice,
         )
         for cause in why.causes
-    ]
-    return Table(columns=(*columns, Column(title="what to do")), rows=tuple(Row(cells=cells) for cells in rows))
+    )
+    return Table(columns=tuple(Column(title=t, right=i > 1) for i, t in enumerate(titles)), rows=tuple(rows))
 
 
 def cause_facts(cause: GroupCause, unit: DurationUnit) -> str:
@@ -447,44 +400,40 @@ def prompt_cache(found: PromptCache, unit: DurationUnit, most: int | None = None
         Column(title="requests", short="req", keep=7),
         Column(title="hits", keep=6),
         Column(title="tokens in", short="in", keep=4),
-        Column(title="cached", keep=10),
-        Column(title="saved", keep=9),
+        *Column.several({"cached": 10, "saved": 9}),
         Column(title="missed, about", short="missed", keep=8),
         Column(title="lost", keep=8),
         Column(title=f"prefill cached, {unit.label}", short=f"cached, {unit.label}", keep=3),
         Column(title="not cached", keep=3),
     )
-    rows = [
-        Row(cells=_cached(model, Cell(visible(model.model or MODEL_UNKNOWN)), unit)) for model in found.models[:most]
-    ]
+    rows = [_cache(model, visible(model.model or MODEL_UNKNOWN), unit) for model in found.models[:most]]
     if len(found.models) > 1:
-        rows.append(Row(cells=_cached(found.total, Cell("all", "strong"), unit), total=True))
+        rows.append(_cache(found.total, Cell("all", "strong"), unit, total=True))
     compared = any(model.prefill_cached_ns is not None for model in found.models)
     notes = ("prefill: means as Groq reports it, over prompts of the same size (in powers of two)",) if compared else ()
     return Table(columns=columns, rows=tuple(rows), notes=notes)
 
 
-def _cached(model: CacheSummary, name: Cell, unit: DurationUnit) -> tuple[Cell, ...]:
-    return (
+def _cache(model: CacheSummary, name: Cell | str, unit: DurationUnit, *, total: bool = False) -> Row:
+    return Row.of(
         name,
-        _number(model.requests),
-        _quiet(model.hits),
-        _number(model.input_tokens),
+        Cell.number(model.requests),
+        Cell.quiet(model.hits),
+        Cell.number(model.input_tokens),
         Cell(UNKNOWN if model.share is None else share(model.share, 1), "strong"),
-        Cell(money(model.saved)),
-        _quiet(model.missed_tokens),
-        Cell(money(model.lost)),
-        *_plain(map(unit.text, (model.prefill_cached_ns, model.prefill_uncached_ns))),
+        money(model.saved),
+        Cell.quiet(model.missed_tokens),
+        money(model.lost),
+        *map(unit.text, (model.prefill_cached_ns, model.prefill_uncached_ns)),
+        total=total,
     )
 
 
 def cache_misses(found: PromptCache, unit: DurationUnit) -> Table:
     """Return why prompts were not cached, most tokens first, and what to do."""
     titles = ("not cached by", "what was missed", "what to do")
-    rows = (_plain((visible(m.reason), cache_miss_facts(m, unit), m.advice)) for m in found.misses)
-    return Table(
-        columns=tuple(Column(title=title, right=False) for title in titles), rows=tuple(Row(cells=r) for r in rows)
-    )
+    rows = (Row.of(visible(m.reason), cache_miss_facts(m, unit), m.advice) for m in found.misses)
+    return Table(columns=tuple(Column(title=title, right=False) for title in titles), rows=tuple(rows))
 
 
 def cache_miss_facts(miss: CacheMisses, unit: DurationUnit) -> str:
@@ -538,17 +487,14 @@ def requests(
         Column(title="outcome", right=False, keep=9, shrink=11),
         Column(title="total", keep=10),
         Column(title="first chunk", short="1st chunk", keep=9),
-        Column(title="in", keep=5),
-        Column(title="out", keep=8),
+        *Column.several({"in": 5, "out": 8}),
         Column(title="tokens/s", short="tok/s", keep=6),
-        Column(title="tools", keep=3),
-        Column(title="retries", keep=4),
-        Column(title="cost", keep=5),
+        *Column.several({"tools": 3, "retries": 4, "cost": 5}),
         Column(title="id", right=False, keep=9),
     )
     names = ids or [record_id(entry.record) for entry in entries]
     rows = (
-        Row(cells=(*_request(entry, unit, time, mark), Cell(name, "faint")))
+        Row.of(*_request(entry, unit, time, mark), Cell(name, "faint"))
         for entry, name in zip(entries, names, strict=True)
     )
     return Table(columns=columns, rows=tuple(rows))
@@ -642,7 +588,7 @@ def _changes(comparison: Comparison, model: str | None, unit: DurationUnit) -> T
             values = (_value(value, row, unit) for value in (change.a, change.b))
             texts = (_measure(row.measure), name, *values, signed(change.ratio))
             certainty = Cell(change.certainty, _CERTAINTIES[change.certainty])
-            rows.append(Row(cells=(*_plain(texts), Cell(interval), certainty)))
+            rows.append(Row.of(*texts, interval, certainty))
     sizes = f"n={max(row.n_a for row in compared):,} and {max(row.n_b for row in compared):,}"
     return Table(title=model or MODEL_UNKNOWN, columns=tuple(columns), rows=tuple(rows), notes=(sizes, *notes))
 

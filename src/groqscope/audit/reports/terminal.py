@@ -23,7 +23,7 @@ from groqscope.audit.reports.bars import bar, split
 from groqscope.audit.reports.details import record_id
 from groqscope.audit.reports.page import FAINT, STRONG, Page, Piece, draw_noted, draw_table, pad, weight
 from groqscope.audit.reports.palette import PHASES, Colour, colour_of
-from groqscope.audit.reports.rendering import Look, Report, Section
+from groqscope.audit.reports.rendering import Look, Report, Section, unit_of
 from groqscope.audit.reports.tables import Cell, Row, Table, model_name, phase_share
 from groqscope.audit.reports.terminal_request import draw_request
 from groqscope.audit.reports.terminal_run import draw_groups, draw_run, draw_runs
@@ -62,7 +62,7 @@ class TerminalRenderer:
         page.blank()
         _phases(page, audit.models, small=False)
         page.blank()
-        _requests(page, audit, tables.overview_unit(audit, self.look.unit))
+        _requests(page, audit, unit_of(audit, self.look.unit))
         return page.text()
 
     def page(self, report: Report, section: Section = "all") -> Page:
@@ -89,7 +89,7 @@ class TerminalRenderer:
 
 
 def _overview(page: Page, audit: Audit, section: Section) -> None:
-    unit = tables.overview_unit(audit, page.look.unit)
+    unit = unit_of(audit, page.look.unit)
     if section in ("all", "groups"):
         page.prose(audit.sentence, style=STRONG)
         page.blank()
@@ -193,7 +193,7 @@ def _provenance(page: Page, provenance: Provenance) -> None:
 
 def _comparison(page: Page, comparison: Comparison) -> None:
     page.prose(comparison.sentence, style=STRONG)
-    changes = tables.changes(comparison, tables.comparison_unit(comparison, page.look.unit))
+    changes = tables.changes(comparison, unit_of(comparison, page.look.unit))
     texts = [[cell.text for cell in row.cells] for table in changes for row in table.rows]
     floors = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
     for table in changes:

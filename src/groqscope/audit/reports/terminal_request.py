@@ -12,7 +12,7 @@ from groqscope.audit.reports.bars import bar, ruler, split, strip, tail
 from groqscope.audit.reports.details import UNFINISHED, ending, facts, footnotes, headline, record_id
 from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, Piece, pad, weight
 from groqscope.audit.reports.palette import PHASES, phase_of
-from groqscope.audit.reports.tables import request_unit
+from groqscope.audit.reports.rendering import unit_of
 from groqscope.audit.reports.waterfall import (
     GROUPS,
     Figure,
@@ -63,7 +63,7 @@ class _Drawing:
         self.record = record
         self.fall: Waterfall = waterfall(record)
         lengths = [record.duration_ns, *(row.length_ns for row in self.fall.group("server"))]
-        self.unit = request_unit(record, self.look.unit)
+        self.unit = unit_of(record, self.look.unit)
         self.facts = facts(record, self.unit, verdict)
         self.figures = dict(zip(map(id, self.fall.rows), figures(self.fall, self.unit), strict=True))
         names = [row.name for row in self.fall.rows] + [fact.label for fact in self.facts] + ["client, ms"]

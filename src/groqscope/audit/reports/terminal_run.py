@@ -11,7 +11,7 @@ from groqscope.audit.reports import runs, tables
 from groqscope.audit.reports.bars import ruler
 from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, draw_noted, draw_table, pad, weight
 from groqscope.audit.reports.palette import PARTS
-from groqscope.audit.reports.rendering import Section
+from groqscope.audit.reports.rendering import Section, unit_of
 from groqscope.audit.run_causes import RunCause, RunsWhy
 from groqscope.audit.runs import RunAudit, RunsAudit
 
@@ -25,7 +25,7 @@ _LINES_ASCII: Final = ("#", ".")
 def draw_run(page: Page, audit: RunAudit) -> None:
     """Draw one run: why it took so long, its waterfall with the critical path, and what its time went into."""
     entry, run = audit.entry, audit.entry.run
-    unit = runs.run_unit(run, page.look.unit)
+    unit = unit_of(audit, page.look.unit)
     page.prose(f"{run.name}: {entry.sentence}", style=BAD if run.failed else STRONG)
     for number, reason in enumerate(entry.reasons):
         if number:
@@ -96,12 +96,12 @@ def _bar(row: runs.RunRow, total: int, width: int, *, unicode: bool) -> str:
 
 def draw_groups(page: Page, groups: Groups) -> None:
     """Draw the groups of requests or runs, the dearest first."""
-    draw_noted(page, tables.groups(groups, tables.groups_unit(groups, page.look.unit), _MAX_GROUPS))
+    draw_noted(page, tables.groups(groups, unit_of(groups, page.look.unit), _MAX_GROUPS))
 
 
 def draw_runs(page: Page, audit: RunsAudit, section: Section = "all") -> None:
     """Draw a list of runs: what their time went into, why, and the newest, slowest or dearest."""
-    unit = runs.runs_unit(audit, page.look.unit)
+    unit = unit_of(audit, page.look.unit)
     page.prose(audit.sentence, style=STRONG)
     page.blank()
     if audit.budgets:
