@@ -30,7 +30,7 @@ from groqscope.audit import (
 from groqscope.audit.execution import execute
 from groqscope.audit.fields import FIELDS, find
 from groqscope.audit.formatting import DurationUnit, count, moment, money, percent, rate, share
-from groqscope.audit.records import MIN_ID, ids_of
+from groqscope.audit.records import checked_id, ids_of
 from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Report, unit_of
 from groqscope.audit.reports.details import record_id
 from groqscope.audit.reports.html_data import LEGEND, detail_data, list_data
@@ -247,7 +247,7 @@ class Views:
         }
 
     def _request(self, wanted: str) -> tuple[RequestAudit, dict[str, Any]]:
-        record = self._find(wanted.strip())
+        record = self._find(checked_id(wanted))
         found = None
         if record.span_id is not None:
             found = read_span(self._source.names, record.trace_id, record.span_id)
@@ -263,8 +263,6 @@ class Views:
         ), attributes
 
     def _find(self, wanted: str) -> RequestRecord:
-        if len(wanted) < MIN_ID:
-            raise NotFound(f"{wanted!r} is too short for an ID: write at least its first {MIN_ID} characters")
         exact: list[RequestRecord] = []
         begun: list[RequestRecord] = []
         for record in self.collection.records():
