@@ -44,11 +44,20 @@ def number(value: float) -> str:
 
 def whole(expression: str) -> str:
     """Round half to even, as Python does."""
-    return f"TRY_CAST({expression} AS BIGINT)"
+    return f"TRY_CAST({expression} AS HUGEINT)"
 
 
 def _zero(expression: str) -> str:
     return f"coalesce({expression}, 0)"
+
+
+def _wide(expression: str) -> str:
+    """Calculate in 128 bits: a sum or product of what one damaged request holds may not fit into 64, as in Python."""
+    return f"CAST({expression} AS HUGEINT)"
+
+
+def _sum(*expressions: str) -> str:
+    return f"({' + '.join(map(_wide, expressions))})"
 
 
 def _any_known(*expressions: str) -> str:
@@ -62,17 +71,15 @@ REPORTED_NS: Final = (
 """Groq's `completion_time`, if it can be true."""
 _OBSERVED: Final = (
     "CASE WHEN generation_ns <> 0 AND generation_chunks <> 0 AND content_chunks <> 0 THEN "
-    "generation_ns / 1e9 / (usage.output_tokens * generation_chunks / content_chunks) END"
+    f"generation_ns / 1e9 / ({_wide('usage.output_tokens')} * generation_chunks / content_chunks) END"
 )
 TPOT: Final = (
     f"CASE WHEN usage.output_tokens >= 1 THEN coalesce({REPORTED_NS} / 1e9 / usage.output_tokens, {_OBSERVED}) END"
 )
 """Seconds of generation per output token."""
 _MOVED_ON: Final = "a.error_type IS NULL AND (a.status IN (401, 407) OR (a.status >= 300 AND a.status < 400))"
-RETRIES: Final = (
-    "greatest(0, len(attempts) + attempts_dropped - 1 - "
-    f"len(list_filter(attempts, lambda a: coalesce({_MOVED_ON}, false))))"
-)
+_ATTEMPTS: Final = _sum("len(attempts)", "attempts_dropped")
+RETRIES: Final = f"greatest(0, {_ATTEMPTS} - 1 - len(list_filter(attempts, lambda a: coalesce({_MOVED_ON}, false))))"
 _WAIT: Final = ("phases.queue", "phases.prefill", "phases.network", "phases.generate")
 
 
@@ -92,7 +99,7 @@ _MISSED_PREFILL: Final = (
     f"{whole(f'coalesce(phases.prefill, 0) * least(CAST(1 AS DOUBLE), cache_missed_tokens / {_PROCESSED})')} ELSE 0 END"
 )
 
-
+CALLED: Final = _sum("len(tool_calls)", "tool_calls_dropped")
 IS_FAILED: Final = f"coalesce(outcome IN ({_texts(FAILED)}), false)"
 IS_LEFT: Final = f"coalesce(outcome IN ({_texts(LEFT)}), false)"
 
@@ -104,16 +111,16 @@ _OWN: Final[Mapping[str, str]] = {
     "tpot_source": (
         f"CASE WHEN ({TPOT}) IS NULL THEN NULL WHEN ({REPORTED_NS}) IS NULL THEN 'observed' ELSE 'reported' END"
     ),
-    "wait": f"CASE WHEN {_any_known(*_WAIT)} IS NOT NULL THEN {' + '.join(map(_zero, _WAIT))} END",
+    "wait": f"CASE WHEN {_any_known(*_WAIT)} IS NOT NULL THEN {_sum(*map(_zero, _WAIT))} END",
     "retries": RETRIES,
-    "attempts": "len(attempts) + attempts_dropped",
+    "attempts": _ATTEMPTS,
     "failed": IS_FAILED,
-    "tool_calls": "len(tool_calls) + tool_calls_dropped",
+    "tool_calls": CALLED,
     "tool": "list_transform(tool_calls, lambda c: coalesce(c.name, ''))",
     "invalid_tool_calls": "len(list_filter(tool_calls, lambda c: coalesce(NOT c.arguments_valid, false)))",
     "executed_tools": "list_transform(executed_tools, lambda t: t.type)",
     "inner_models": "list_transform(usage_models, lambda m: m.model)",
-    "usage_deltas": "len(usage_deltas) + usage_deltas_dropped",
+    "usage_deltas": _sum("len(usage_deltas)", "usage_deltas_dropped"),
     "trace_id": "trace_id",
     "span_id": "span_id",
     "tags": "list_transform(tags, lambda t: t[1] || '=' || t[2])",
@@ -202,14 +209,14 @@ _RETRY: Final = _zero("phases.retry")
 
 
 def _opened(attempt: int) -> str:
-    return f"({_zero(f'attempts[{attempt}].connect_ns')} + {_zero(f'attempts[{attempt}].tls_ns')})"
+    return _sum(_zero(f"attempts[{attempt}].connect_ns"), _zero(f"attempts[{attempt}].tls_ns"))
 
 
 _RETRIES_COST: Final = (
     f"CASE WHEN {_RETRY} = 0 OR len(attempts) = 0 THEN {_RETRY} "
     f"ELSE {_RETRY} - least({_RETRY}, greatest(0, {_opened(1)} - {_opened(-1)})) END"
 )
-_RECEIVED: Final = f"({_zero('phases.receive')} + {_zero('phases.generate')})"
+_RECEIVED: Final = _sum(_zero("phases.receive"), _zero("phases.generate"))
 _IS_LEAST: Final = f"({_zero('phases.consume')} > {_zero('caller_delay_ns')} AND ({REPORTED_NS}) IS NULL)"
 
 MEASURED: Final[tuple[Mapping[str, str], ...]] = (
@@ -221,18 +228,18 @@ MEASURED: Final[tuple[Mapping[str, str], ...]] = (
         **{phase: _zero(f"phases.{phase}") for phase in ("queue", "pool_wait", "prepare", "send", "finish", "network")},
         "missed_prefill": _MISSED_PREFILL,
         "retries": _RETRIES_COST,
-        "cold_connection": f"{_zero('phases.connect')} + {_zero('phases.tls')}",
+        "cold_connection": _sum(_zero("phases.connect"), _zero("phases.tls")),
         "caller": _zero("caller_delay_ns"),
         "caller_is_least": _IS_LEAST,
         "tool_call": _zero("list_max(list_transform(tool_calls, lambda c: coalesce(c.assembly_ns, 0)))"),
-        "received": f"{_RECEIVED} + {_zero('phases.consume')}",
+        "received": _sum(*(_zero(f"phases.{phase}") for phase in ("receive", "generate", "consume"))),
         "generated": f"coalesce({whole(f'({TPOT}) * usage.output_tokens * 1e9')}, {_RECEIVED})",
     },
     {
         "prefill": f"{_zero('phases.prefill')} - missed_prefill",
         "stall": (
             f"CASE WHEN icl_max_ns IS NULL OR icl_max_ns < {rules.STALL_NS} "
-            f"OR icl_max_ns < {rules.STALL_TIMES_MEDIAN} * {_zero('icl_p50_ns')} "
+            f"OR icl_max_ns < {rules.STALL_TIMES_MEDIAN} * {_wide(_zero('icl_p50_ns'))} "
             f"OR tool_call >= {number(rules.SAME_GAP)} * icl_max_ns THEN 0 ELSE icl_max_ns END"
         ),
         "reasoning": (
