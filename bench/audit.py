@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -27,7 +28,11 @@ MS = 1_000_000
 REQUESTS = 100_000
 MAX_SECONDS = 10.0
 MAX_MEGABYTES = 300.0
-_START = 1_790_000_000_000_000_000
+_START = 1_790_035_200 * 10**9
+"""A midnight in UTC."""
+_EVERY_NS = 86_400 * 10**9 // 1_000_000
+"""Between two requests: a million a day."""
+_BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 _MODELS = ("llama-3.3-70b-versatile", "openai/gpt-oss-120b", "qwen/qwen3-32b")
 _LIMITS = RateLimits(
     requests_limit=14_400,
@@ -72,14 +77,15 @@ def _request(number: int, rng: random.Random) -> RequestRecord:
         completion_time=tokens / 400,
         total_time=tokens / 400 + 0.05,
     )
+    start = _START + number * _EVERY_NS
     return RequestRecord(
-        trace_id=f"{number + 1:032x}",
-        span_id=f"{number + 1:016x}",
+        trace_id=f"{rng.getrandbits(128) or 1:032x}",
+        span_id=f"{rng.getrandbits(64) or 1:016x}",
         service="bench",
-        request_id=f"req_{number:026d}",
-        response_id=f"chatcmpl-{number:032d}",
+        request_id=f"req_{_base32(start // MS, 10)}{_base32(rng.getrandbits(80), 16)}",
+        response_id=f"chatcmpl-{uuid.UUID(int=rng.getrandbits(128))}",
         region="us-east-1",
-        start_unix_ns=_START + number * 10 * MS,
+        start_unix_ns=start,
         duration_ns=length,
         model=_MODELS[number % 3],
         stream=True,
@@ -95,7 +101,7 @@ def _request(number: int, rng: random.Random) -> RequestRecord:
         response_model=_MODELS[number % 3],
         response_service_tier="on_demand",
         system_fingerprint="fp_0123456789",
-        created=_START // 1_000_000_000,
+        created=start // 10**9,
         rate_limits=_LIMITS,
         usage=usage,
         usage_deltas=(UsageDelta(chunk_index=tokens, time_ns=length - MS, usage=usage),),
@@ -119,6 +125,10 @@ def _request(number: int, rng: random.Random) -> RequestRecord:
         connection_reused=True,
         phases=phases,
     )
+
+
+def _base32(number: int, digits: int) -> str:
+    return "".join(_BASE32[number >> shift & 31] for shift in range(5 * digits - 5, -1, -5))
 
 
 def span_of(record: RequestRecord) -> ReadableSpan:
