@@ -14,7 +14,8 @@ from support.records import records
 from support.traffic import START, traffic
 
 from groqscope import audit, history
-from groqscope.audit import selected
+from groqscope.audit import columnar, selected
+from groqscope.audit import records as audit_records
 
 _QUERIES = (
     {},
@@ -142,6 +143,28 @@ def test_one_request(wanted, stores, monkeypatch):
     same(_without_place(expected), _without_place(audit.load(stores / "parquet").request(wanted)))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("query", [{}, {"last": 300}, {"models": ("llama",), "where": "duration > 100ms"}], ids=str)
+def test_one_request_among_very_many(query, stores, monkeypatch):
+    """It is compared with those nearest to it in time."""
+    for module in (audit_records, columnar):
+        monkeypatch.setattr(module, "NEAREST", 50)
+    wanted = list(audit.Records(audit.source_of([stores / "json"]), audit.Query(**query)))[250].span_id
+
+    expected, *found = (
+        _without_place(audit.Records(audit.source_of([stores / form]), audit.Query(**query)).request(wanted))
+        for form in ("json", "parquet", "mixed")
+    )
+
+    assert expected.provenance.requests in {50, 51}  # one more where two are equally near
+    assert expected.provenance.read > 500
+    for one in found:
+        same(expected, one)
+    monkeypatch.setattr(selected, "IN_MEMORY", 10)
+    again = audit.Records(audit.source_of([stores / "mixed"]), audit.Query(**query)).request(wanted)
+    same(expected, _without_place(again))
+
+
 @pytest.mark.parametrize("wanted", ["req_01k", "nobody"])
 def test_several_requests_or_none(wanted, stores):
     """The same sentence, with the same requests to choose from."""
@@ -151,6 +174,39 @@ def test_several_requests_or_none(wanted, stores):
             audit.load(stores / form).request(wanted)
         said.append(str(caught.value).replace(str(stores / form), "STORE"))
     assert said[0] == said[1]
+
+
+def test_numbers_that_no_request_has(tmp_path):
+    """One damaged request does not overflow what is calculated for all."""
+    written = [*traffic(40), _greatest(full_record()), replace(_greatest(busy_record()), span_id="f" * 16)]
+    history.write(written, tmp_path)
+
+    for query in (
+        {},
+        {"where": "wait > 1s or tool_calls > 3 or usage_deltas > 1 or attempts > 2 or created > '2026-01-01'"},
+    ):
+        expected, found = (
+            audit.Records(source, audit.Query(**query)).overview()
+            for source in (audit.MemorySource(written), audit.source_of([tmp_path]))
+        )
+        assert expected.total.requests == found.total.requests
+        same(expected.why, found.why)
+
+
+def _greatest(record):
+    """Return a record, or a part of one, whose whole numbers are as great as they are read."""
+    changed = {}
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if field.name in {"start_unix_ns", "timeline_stride"} or isinstance(value, bool):
+            continue
+        if isinstance(value, int):
+            changed[field.name] = 2**63 - 1
+        elif dataclasses.is_dataclass(value):
+            changed[field.name] = _greatest(value)
+        elif isinstance(value, tuple) and value and dataclasses.is_dataclass(value[0]):
+            changed[field.name] = tuple(map(_greatest, value))
+    return replace(record, **changed)
 
 
 @pytest.mark.slow

@@ -139,12 +139,32 @@ def test_old_days_make_room(tmp_path, much_later):
     history.compact(tmp_path, now_ns=much_later, retention=history.Retention(max_age_ns=200 * 365 * day))
     done = history.compact(tmp_path, now_ns=now, retention=history.Retention(max_age_ns=4 * day))
     assert [r.start_unix_ns for r in _stored(tmp_path)] == [START + n * day for n in range(6, 10)]
-    assert done.removed == 12
+    assert done.removed == 18
 
     size = sum(path.stat().st_size for path in tmp_path.rglob("*.parquet"))
     history.compact(tmp_path, now_ns=now, retention=history.Retention(max_bytes=size // 2))
     assert [r.start_unix_ns for r in _stored(tmp_path)] == [START + n * day for n in (8, 9)]
     assert not list(tmp_path.rglob("day=2026-09-21"))
+
+
+def test_one_request_is_looked_up(tmp_path):
+    """Only parts with such an ID are read; one without the file of its IDs is read in any case."""
+    for number in range(4):
+        history.write([replace(r, trace_id=f"{number}{'0' * 30}1") for r in traffic(3, seed=number)], tmp_path)
+    parts = sorted(str(path) for path in tmp_path.glob("requests/**/*.parquet"))
+    assert len(parts) == 4
+    indexes = sorted(tmp_path.glob("ids/**/*.parquet"))
+    assert [path.name for path in indexes] == [path.rpartition("/")[2] for path in parts]
+
+    def read(beginning):
+        query = history.Dataset([str(tmp_path)], ReadReport()).may_have(beginning)
+        return [number for number, part in enumerate(parts) if part in query]
+
+    assert read("2" + "0" * 30 + "1") == [2]
+    assert read("30000") == [3]
+    assert read("nobody' OR '1'='1") == []
+    indexes[0].unlink()
+    assert read("2" + "0" * 30 + "1") == [0, 2]
 
 
 def test_one_at_a_time(tmp_path, much_later):

@@ -16,12 +16,12 @@ from groqscope import audit, history
 @pytest.fixture
 def store(tmp_path):
     for number in range(3):
-        history.write([replace(r, trace_id=f"{number:032x}") for r in traffic(20)], str(tmp_path / "history"))
+        history.write([replace(r, trace_id=str(number + 1) * 32) for r in traffic(20)], str(tmp_path / "history"))
     return tmp_path
 
 
 def _parts(store: Path) -> list[Path]:
-    return sorted(store.rglob("*.parquet"))
+    return sorted((store / "history/requests").rglob("*.parquet"))
 
 
 def _read(store):
@@ -79,6 +79,20 @@ def test_a_newer_file(store):
 
     assert requests == 60
     assert "has records of version 2, and this groqscope reads up to 1: update groqscope" in warnings[0]
+
+
+def test_broken_ids(store):
+    """The requests beside them are searched instead."""
+    broken = min((store / "history/ids").rglob("*.parquet"))
+    broken.write_bytes(b"PAR1")
+    report = audit.ReadReport()
+    dataset = history.Dataset([str(store)], report)
+
+    query = dataset.may_have("2" * 32)
+
+    assert [part in query for part in map(str, _parts(store))] == [True, True, False]
+    assert str(report.warnings[0]).startswith(f"{broken}: ")
+    assert "its requests were searched, remove it" in str(report.warnings[0])
 
 
 def test_nothing_but_broken_files(store):

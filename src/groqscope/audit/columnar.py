@@ -24,7 +24,7 @@ from groqscope.audit.model import ModelSummary
 from groqscope.audit.prompt_cache import EXAMPLES as MISSES_SHOWN
 from groqscope.audit.prompt_cache import MOSTLY, CacheSum, MissSum, PromptCacheTally
 from groqscope.audit.rules import INDEX, MIN_EXCESS, MIN_NS, NOTICEABLE_NS, RULES, SLOW_TIMES, TIMES_USUAL, USUAL_NEEDS
-from groqscope.audit.scan import MAX_SERVICES, Scan
+from groqscope.audit.scan import MAX_SERVICES, NEAREST, Scan
 from groqscope.audit.selected import PHASED, Key, Selected
 from groqscope.audit.tally import MEASURES, ModelTally, ToolTally
 from groqscope.audit.verdict import usual_of
@@ -106,7 +106,7 @@ class ColumnScan(Scan):
         return self
 
     def find(self, dataset: Dataset, wanted: str, most: int) -> tuple[list[RequestRecord], int]:
-        """Find requests by an ID or its beginning; count those of the same model as the first one.
+        """Find requests by an ID or its beginning; count those of its model, of the nearest in time, when it is one.
 
         Return the first of them, and how many there are: with exactly this ID, or else with one that begins so.
         """
@@ -116,21 +116,26 @@ class ColumnScan(Scan):
             "exact": f"coalesce({' OR '.join(f'{name} = {given}' for name in _IDS)}, false)",
             "begun": f"coalesce({' OR '.join(f'starts_with({name}, {given})' for name in _IDS)}, false)",
         }
-        selected = Selected(dataset, self.query, parameters, more)
-        self.cover(selected)
+        selected = few = Selected(dataset, self.query, parameters, more)
+        if not selected.in_memory and self.query.last is None:
+            few = Selected(dataset, self.query, parameters, more, among=dataset.may_have(wanted))
         keys: list[Key] = []
         number = 0
         for how in ("exact", "begun"):
-            ((number,),) = selected.ask(f"SELECT count(*) FROM requests WHERE {how}")
+            ((number,),) = few.ask(f"SELECT count(*) FROM requests WHERE {how}")
             if number:
-                keys = selected.ask(
+                keys = few.ask(
                     f"SELECT start_unix_ns, trace_id, span_id FROM requests WHERE {how} "
                     f"ORDER BY start_unix_ns LIMIT {most:d}"
                 )
                 break
-        found = sorted(selected.records(keys, timelines=True), key=lambda record: record.start_unix_ns)
+        found = sorted(few.records(keys, timelines=True), key=lambda record: record.start_unix_ns)
+        ((self.coverage.requests,),) = selected.ask("SELECT count(*) FROM requests")
         if number == 1:
-            selected.narrow(found[0].model)
+            if self.coverage.requests > NEAREST:
+                _only_near(selected, found[0].start_unix_ns, self.coverage.requests)
+            self.cover(selected)
+            selected.narrow("model IS NOT DISTINCT FROM $narrowed", {"narrowed": found[0].model})
             self.summarise(selected)
             self.judge(selected)
             _tell_cache(selected, self.cache)
@@ -162,7 +167,7 @@ class ColumnScan(Scan):
         services = f"SELECT DISTINCT service FROM requests WHERE service IS NOT NULL ORDER BY ALL LIMIT {MAX_SERVICES}"
         coverage.services = {service for (service,) in selected.ask(services)}
         narrowed = query.models or query.services or query.outcomes or query.where or query.last
-        coverage.report.records = selected.read() if narrowed else coverage.requests
+        coverage.report.records = selected.read() if narrowed else selected.count
 
     def summarise(self, selected: Selected) -> None:
         """Summarise each model, and all of them together."""
@@ -266,6 +271,15 @@ class ColumnSample(Sample):
             for model, by_name in self.models.items()
         }
         _fetch(self._selected, ("model",), ranked, "completed")
+
+
+def _only_near(selected: Selected, start: int, count: int) -> None:
+    """Leave the requests that are nearest to a moment."""
+    rank = NEAREST - 1
+    ((distance,),) = selected.ask(
+        f"SELECT quantile_disc(abs(start_unix_ns - {start:d}), {_share(rank, count)!r}) FROM requests"
+    )
+    selected.narrow(f"start_unix_ns BETWEEN {start - distance:d} AND {start + distance:d}", {})
 
 
 def _column(measure: str) -> str:

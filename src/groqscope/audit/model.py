@@ -454,4 +454,4 @@ class RequestAudit:
     record: RequestRecord
     verdict: Verdict
     usual: ModelSummary | None = None
-    """The same model's requests in the same data."""
+    """The same model's requests in the same data; of very many, the nearest in time."""

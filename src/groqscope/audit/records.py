@@ -1,7 +1,9 @@
 """The records of a source: an iterable with the audit's questions as methods."""
 
 import time
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +13,7 @@ from groqscope.audit.errors import NotFound
 from groqscope.audit.execution import Watch, ask_for, execute, plain_of
 from groqscope.audit.formatting import duration
 from groqscope.audit.model import Audit, BudgetResult, RequestAudit, Why
-from groqscope.audit.scan import LISTED, Coverage, Scan
+from groqscope.audit.scan import LISTED, NEAREST, Coverage, Scan
 from groqscope.audit.selection import Query, parse_moment
 from groqscope.audit.sources import FileSource, ReadReport, Source, StoreSource, file_source
 from groqscope.timeline import RequestRecord
@@ -152,7 +154,7 @@ def one_request(records: Records, wanted: str, *, watch: Watch | None = None) ->
     """
     wanted = checked_id(wanted)
     scan = records.scan(listed=0)
-    found, number = _found(records, scan, wanted, watch)
+    found, number, scan = _found(records, scan, wanted, watch)
     scan.coverage.require_requests(records.source)
     record = _only(found, wanted, number, scan.coverage.requests, records.source)
     return RequestAudit(
@@ -163,15 +165,17 @@ def one_request(records: Records, wanted: str, *, watch: Watch | None = None) ->
     )
 
 
-def _found(records: Records, scan: Scan, wanted: str, watch: Watch | None) -> tuple[list[RequestRecord], int]:
-    """Return the first requests with an ID, and how many have it, and count all of them meanwhile."""
-    if (found := ask_for(records.source, scan, wanted, _KEPT)) is not None:
-        return found
+def _found(records: Records, scan: Scan, wanted: str, watch: Watch | None) -> tuple[list[RequestRecord], int, Scan]:
+    """Return the first requests with an ID, how many have it, and the scan of those that they are compared with."""
+    if (answer := ask_for(records.source, scan, wanted, _KEPT)) is not None:
+        return *answer, scan
     exact: list[RequestRecord] = []
     begun: list[RequestRecord] = []
     more = 0
+    starts = array("q")
     for record in records.query.select(plain_of(records.source), records.report):
         scan.add(record)
+        starts.append(record.start_unix_ns)
         ids = ids_of(record)
         if wanted in ids:
             exact.append(record)
@@ -181,7 +185,23 @@ def _found(records: Records, scan: Scan, wanted: str, watch: Watch | None) -> tu
                 begun.append(record)
         if watch is not None:
             watch(1)
-    return exact or begun, len(exact) or more
+    found = exact or begun
+    number = len(exact) or more
+    if number == 1 and len(starts) > NEAREST:
+        scan = _nearest(records, scan, found[0].start_unix_ns, starts)
+    return found, number, scan
+
+
+def _nearest(records: Records, scan: Scan, moment: int, starts: "array[int]") -> Scan:
+    """Return a scan of only the requests that are nearest to a moment: a second reading."""
+    distance = sorted(abs(start - moment) for start in starts)[NEAREST - 1]
+    near = replace(records.query, since=moment - distance, until=moment + distance + 1)
+    nearest = scan.fresh()
+    for record in (records.query if records.query.last else near).select(plain_of(records.source), ReadReport()):
+        if near.in_time(record):
+            nearest.add(record)
+    nearest.coverage.report = scan.coverage.report
+    return nearest if nearest.coverage.requests else scan  # standard input is read only once
 
 
 def checked_id(wanted: str) -> str:

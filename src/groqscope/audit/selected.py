@@ -40,7 +40,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "input_tokens": "usage.input_tokens",
     "cached_tokens": "usage.cached_tokens",
     "reasoning_tokens": "usage.reasoning_tokens",
-    "called": "len(tool_calls) + tool_calls_dropped",
+    "called": columns.CALLED,
     "tools": "list_transform(tool_calls, lambda c: {'name': c.name, 'valid': c.arguments_valid, "
     "'size': c.arguments_size, 'assembly': c.assembly_ns})",
     "ttfc": "ttfc_ns",
@@ -65,7 +65,15 @@ Key = tuple[int, str | None, str | None]
 class Selected:
     """The selected requests: the table `requests` of a few, and of many a part of each question."""
 
-    def __init__(self, dataset: Dataset, query: Query, parameters: Named, more: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        query: Query,
+        parameters: Named,
+        more: Mapping[str, str],
+        *,
+        among: str | None = None,
+    ) -> None:
         """Select.
 
         Args:
@@ -73,34 +81,40 @@ class Selected:
             query: Which of them.
             parameters: The values that `more` refers to.
             more: Columns beside those of every overview.
+            among: A query for some of the requests, to select from these alone and for few questions.
         """
         self._dataset = dataset
-        self._base = dataset.relation()
+        self._base = dataset.relation() if among is None else among
         self._in_time = _in_time(query)
         self._last = query.last
         self._values = Named("q")
         self._condition = " AND ".join(_conditions(query, self._values)) or "true"
-        self._prepared = _prepared(self._everything("*"), more, query.last)
-        self._prefix = f"WITH requests AS ({self._prepared}) "
+        self._rows = _prepared(self._everything("*"), more, query.last)
         self._bound = self._values.values | parameters.values
-        ((count,),) = dataset.ask(self._everything("count(*)"), self._values.values)
-        self.in_memory = count <= IN_MEMORY
+        ((self.count,),) = dataset.ask(self._everything("count(*)"), self._values.values)
+        """How many there are, `last` aside."""
+        self.in_memory = among is None and self.count <= IN_MEMORY
         if self.in_memory:
-            dataset.ask(f"CREATE OR REPLACE TABLE requests AS {self._prefix} FROM requests", self._bound)
-            self._prefix, self._bound = "", {}
+            self._keep("true", {})
 
-    def ask(self, query: str) -> list[tuple[Any, ...]]:
+    def ask(self, query: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of a query on `requests`."""
-        return self._dataset.ask(self._prefix + query, self._bound)
+        if not self.in_memory:
+            query = f"WITH requests AS ({self._rows}) {query}"
+        return self._dataset.ask(query, {**self._bound, **(values or {})})
 
-    def narrow(self, model: str | None) -> None:
-        """Leave only the requests for one model."""
-        which = "model IS NOT DISTINCT FROM $narrowed"
-        if self.in_memory:
-            self._dataset.ask(f"CREATE OR REPLACE TABLE requests AS FROM requests WHERE {which}", {"narrowed": model})
+    def narrow(self, condition: str, values: Mapping[str, Any]) -> None:
+        """Leave only the requests that fit a condition, and keep their columns if they are few."""
+        if self.in_memory or self.ask(f"SELECT count(*) FROM requests WHERE {condition}", values)[0][0] <= IN_MEMORY:
+            self._keep(condition, values)
             return
-        self._bound = self._bound | {"narrowed": model}
-        self._prefix = f"WITH requests AS (SELECT * FROM ({self._prepared}) WHERE {which}) "
+        self._bound = {**self._bound, **values}
+        self._rows = f"SELECT * FROM ({self._rows}) WHERE {condition}"
+
+    def _keep(self, condition: str, values: Mapping[str, Any]) -> None:
+        which = f"SELECT * FROM ({self._rows}) WHERE {condition}"
+        self._dataset.ask(f"CREATE OR REPLACE TABLE requests AS {which}", {**self._bound, **values})
+        self._rows, self._bound, self.in_memory = "FROM requests", {}, True
 
     def define(self, table: str, types: Mapping[str, str], json: bytes) -> None:
         """Make a table of rows that are given as JSON."""

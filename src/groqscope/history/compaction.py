@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,17 +20,19 @@ from typing import IO, Any, Final, Self
 
 from groqscope import semconv
 from groqscope.history import rows, spans
-from groqscope.history.dataset import VERSION_KEY, read_lines, relation_of
+from groqscope.history.dataset import VERSION_KEY, ids_query, read_lines, relation_of
 from groqscope.history.engine import connect, engine_error, literal
 from groqscope.history.errors import HistoryError
 from groqscope.history.layout import (
     DAY_NS,
     HISTORY,
+    IDS,
     REQUESTS,
     SPANS,
     SUFFIX,
     Wanted,
     day_of,
+    ids_of_part,
     partition_day,
     request_partition,
     span_partition,
@@ -59,6 +61,8 @@ KEPT_BYTES: Final = 10 * 1024 * MIB
 _IDLE_NS: Final = 60 * 10**9
 _LONG_IDLE_NS: Final = DAY_NS
 _MEMORY: Final = "1GB"
+_IDS_AT_ONCE: Final = 20_480
+"""IDs that are read together when one is looked up."""
 
 Watch = Callable[[int], object]
 
@@ -332,13 +336,13 @@ class _Workshop:
     def retain(self, retention: Retention, now_ns: int) -> None:
         """Remove days that are too old, and the oldest files until the rest fits."""
         found = [
-            (partition_day(address) or "", address, size)
-            for kind in (REQUESTS, SPANS)
+            (partition_day(address) or "", address.rpartition("/")[2], address, size)
+            for kind in (IDS, REQUESTS, SPANS)
             for address, size in parts(self._place, Wanted(), kind)
         ]
-        total = sum(size for _, _, size in found)
+        total = sum(size for *_, size in found)
         oldest = None if retention.max_age_ns is None else day_of(max(0, now_ns - retention.max_age_ns))
-        for day, address, size in sorted(found):
+        for day, _, address, size in sorted(found):
             aged = oldest is not None and "" < day < oldest
             if aged or (retention.max_bytes is not None and total > retention.max_bytes):
                 self._place.remove(address)
@@ -401,7 +405,7 @@ class _Made:
         if kept is not None:
             self._spans.append(spans.row_of(kept))
 
-    def _load(self, name: str, columns: dict[str, str]) -> None:
+    def _load(self, name: str, columns: Mapping[str, str]) -> None:
         lines = read_lines(self._aside / f"{name}.json", columns)
         self._database.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {lines}")
 
@@ -419,10 +423,18 @@ class _Made:
                     "WHERE known.trace_id = rows.trace_id AND known.span_id = rows.span_id)"
                 )
             written = self._add(directory, f"SELECT * {chosen} ORDER BY start_unix_ns, span_id", parameters)
+            if written:
+                self._add_ids(*self.parts[-1])
             self.requests += written
             self.repeats += found - written
             if self._watch is not None:
                 self._watch(written)
+
+    def _add_ids(self, part: Path, name: str) -> None:
+        """Write the IDs of a part, by which it is found without reading it."""
+        file = part.with_suffix(".ids")
+        self._copy(ids_query(str(part)), file, f", ROW_GROUP_SIZE {_IDS_AT_ONCE}")
+        self.parts.append((file, ids_of_part(name)))
 
     def _known(self, directory: str) -> list[str]:
         """Return the parts that a partition has: those in their place, and those that are being made."""
@@ -447,14 +459,7 @@ class _Made:
         """Write the rows of a query as one more part; return how many there are."""
         name = f"{self._token}-{len(self.parts):06d}{SUFFIX}"
         file = self._aside / name
-        try:
-            self._database.execute(
-                f"COPY ({query}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd, "
-                f"KV_METADATA {{{VERSION_KEY}: '{semconv.RECORD_VERSION}'}})",
-                parameters,
-            )
-        except engine_error() as error:
-            raise HistoryError(f"{directory} cannot be written: {str(error).strip()}") from error
+        self._copy(query, file, parameters=parameters)
         (count,) = self._database.execute(
             f"SELECT num_rows FROM parquet_file_metadata({literal(str(file))})"
         ).fetchone()
@@ -463,3 +468,14 @@ class _Made:
         else:
             file.unlink()
         return count
+
+    def _copy(self, query: str, file: Path, more: str = "", parameters: dict[str, Any] | None = None) -> None:
+        """Write the rows of a query to a file aside."""
+        try:
+            self._database.execute(
+                f"COPY ({query}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd, "
+                f"KV_METADATA {{{VERSION_KEY}: '{semconv.RECORD_VERSION}'}}{more})",
+                parameters or {},
+            )
+        except engine_error() as error:
+            raise HistoryError(f"{file.parent} cannot be written: {str(error).strip()}") from error

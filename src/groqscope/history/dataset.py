@@ -1,17 +1,18 @@
 """Stored requests as a relation that SQL can ask, and as records."""
 
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Any, Final
 
 from groqscope import semconv
 from groqscope.history import rows, spans
 from groqscope.history.engine import connect, engine_error, literal
 from groqscope.history.errors import HistoryError
-from groqscope.history.layout import REQUESTS, SPANS, Wanted, partition_day
+from groqscope.history.layout import ID_LENGTH, IDS, REQUESTS, SPANS, Wanted, ids_of_part, partition_day
 from groqscope.history.places import Place, is_address, parts, place_of
 from groqscope.runs import TraceSpan
 from groqscope.store.report import ReadReport
@@ -19,6 +20,8 @@ from groqscope.timeline import RequestRecord
 
 VERSION_KEY: Final = "groqscope_record"
 """In a file's metadata: the version of the records in it."""
+ID_COLUMNS: Final = ("request_id", "span_id", "trace_id", "response_id")
+"""By each of these a request can be found."""
 _FETCHED: Final = 500
 _INCLUDED: Final = "included"
 _LONGEST_LINE: Final = 64 * 1024 * 1024
@@ -57,7 +60,37 @@ class Dataset:
 
     def relation(self) -> str:
         """Return all requests as a query, each once."""
-        stored = [relation_of(self._of_place(place)) for place in range(len(self.places)) if self._of_place(place)]
+        return self._together(self.parts)
+
+    def may_have(self, beginning: str) -> str:
+        """Return a query for requests, among them each that has an ID with this beginning: of few parts."""
+        ids = {ids_of_part(part): part for part in self.parts}
+        there = {address for place in self.places for address, _ in self._parts(place, IDS)}
+        indexed = [address for address in ids if address in there]
+        found = self._with_id(indexed, beginning[:ID_LENGTH])
+        return self._together([part for address, part in ids.items() if address not in there or address in found])
+
+    def _with_id(self, indexes: Sequence[str], beginning: str) -> set[str]:
+        """Return those files of IDs in which one begins so, and those that cannot be read."""
+        if not indexes:
+            return set()
+        query = (
+            f"SELECT DISTINCT filename FROM read_parquet({_list(indexes)}, filename = true, hive_partitioning = false) "
+            "WHERE id BETWEEN $least AND $greatest"
+        )
+        try:
+            found = self.ask(query, {"least": beginning, "greatest": beginning + ID_LENGTH * chr(sys.maxunicode)})
+        except engine_error() as error:
+            if len(indexes) == 1:
+                self.report.warn(indexes[0], None, f"{_first_line(error)}; its requests were searched, remove it")
+                return set(indexes)
+            middle = len(indexes) // 2  # one that is broken is found by halves
+            return self._with_id(indexes[:middle], beginning) | self._with_id(indexes[middle:], beginning)
+        return {address for (address,) in found}
+
+    def _together(self, parts: Sequence[str]) -> str:
+        by_place = [[part for part in parts if part.startswith(place.address)] for place in self.places]
+        stored = [relation_of(some) for some in by_place if some]
         queries = [*map(_numbered, range(len(stored)), stored)] if len(stored) > 1 else [*stored]
         if self._included:
             queries.append(f"SELECT * FROM {_INCLUDED}")
@@ -151,10 +184,6 @@ class Dataset:
         self.parts = [part for part in self.parts if part not in broken]
         return bool(broken)
 
-    def _of_place(self, number: int) -> list[str]:
-        address = self.places[number].address
-        return [part for part in self.parts if part.startswith(address)]
-
     def _parts(self, place: Place, kind: str) -> list[tuple[str, int]]:
         try:
             found = list(parts(place, self.wanted, kind))
@@ -206,6 +235,15 @@ def relation_of(files: Sequence[str]) -> str:
     return f"SELECT {expected} FROM ({_complete()} UNION ALL BY NAME SELECT * FROM {_read(files)})"
 
 
+def ids_query(part: str) -> str:
+    """Return the beginnings of all IDs in a part of requests."""
+    shortened = ", ".join(f"left({name}, {ID_LENGTH})" for name in ID_COLUMNS)
+    return (
+        f"SELECT DISTINCT id FROM (SELECT unnest([{shortened}]) AS id FROM {_read([part])}) "
+        "WHERE id IS NOT NULL ORDER BY id"
+    )
+
+
 def _read(files: Sequence[str]) -> str:
     # The names of partitions are not read back: a service's own name is in the file.
     return f"read_parquet({_list(files)}, union_by_name = true, hive_partitioning = false)"
@@ -236,11 +274,8 @@ def _complete() -> str:
 
 
 def _column(name: str) -> str:
-    default = rows.default_of(name)
-    hint = get_type_hints(RequestRecord)[name]
-    if default is None or type(None) in getattr(hint, "__args__", ()):
-        return name
-    return f"coalesce({name}, {_literal(default)})"
+    default = rows.defaults().get(name)
+    return name if default is None else f"coalesce({name}, {_literal(default)})"
 
 
 def _literal(value: object) -> str:

@@ -14,6 +14,10 @@ HISTORY: Final = "history"
 """The directory in a store."""
 REQUESTS: Final = "requests"
 SPANS: Final = "spans"
+IDS: Final = "ids"
+"""Beside each part of requests a file of the same name: the beginnings of all IDs in it, sorted."""
+ID_LENGTH: Final = 16
+"""Characters of an ID that are kept to look it up by."""
 SUFFIX: Final = ".parquet"
 NO_SERVICE: Final = "__HIVE_DEFAULT_PARTITION__"
 DAY_NS: Final = 86_400 * 10**9
@@ -63,6 +67,12 @@ def service_name(service: str | None) -> str:
 def request_partition(day: str, service: str | None) -> str:
     """Return the directory of a day's requests of a service."""
     return f"{REQUESTS}/day={day}/service={service_name(service)}"
+
+
+def ids_of_part(part: str) -> str:
+    """Return where the IDs of a part of requests are."""
+    before, _, after = part.rpartition(f"{REQUESTS}/")
+    return f"{before}{IDS}/{after}"
 
 
 def span_partition(day: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from groqscope.history.errors import HistoryError
-from groqscope.history.layout import HISTORY, REQUESTS, SPANS, SUFFIX, Wanted
+from groqscope.history.layout import HISTORY, IDS, REQUESTS, SPANS, SUFFIX, Wanted
 from groqscope.store.directory import make_private
 
 
@@ -187,7 +187,7 @@ def _walk(place: Place, directory: str, wanted: Wanted) -> Iterator[tuple[str, i
         if name.startswith((".", "_")):
             continue
         if is_directory:
-            if wanted.has(f"{address.rstrip('/')}/"):
+            if name not in {SPANS, IDS} and wanted.has(f"{address.rstrip('/')}/"):
                 yield from _walk(place, address, wanted)
         elif name.endswith(SUFFIX) and wanted.has(address):
             yield address, size

@@ -8,6 +8,7 @@ sides read and write in C.
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -41,21 +42,21 @@ def record_of(row: bytes | str) -> RequestRecord:
         return msgspec.convert(_without_nulls(msgspec.json.decode(row)), RequestRecord)
 
 
-def columns() -> dict[str, str]:
+@cache
+def columns() -> Mapping[str, str]:
     """Return the type of each column, in SQL."""
     return dict(_members(RequestRecord))
 
 
-def default_of(column: str) -> object:
-    """Return what a column holds in files that were written before it existed."""
-    field = RequestRecord.__dataclass_fields__[column]
-    return None if field.default is MISSING else field.default
-
-
-def members_of(column: str) -> dict[str, str]:
-    """Return the members of a column that is a struct, with their types; of another column none."""
-    hint = get_type_hints(RequestRecord)[column]
-    return dict(_members(hint)) if is_dataclass(hint) else {}
+@cache
+def defaults() -> Mapping[str, object]:
+    """Return what a column holds in files from before it existed, for columns that are never null."""
+    hints = get_type_hints(RequestRecord)
+    return {
+        f.name: f.default
+        for f in fields(RequestRecord)
+        if f.default is not MISSING and type(None) not in get_args(hints[f.name])
+    }
 
 
 def _members(record: Any) -> list[tuple[str, str]]:
