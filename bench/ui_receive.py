@@ -1,6 +1,7 @@
 """Send OTLP to `groqscope ui` at a rate: what is lost, how much memory and CPU it takes. `python -m bench.ui_receive`.
 
-Everything is encoded before the first request, so that what is measured is the server.
+Everything is encoded before the first request, so that what is measured is the server; a page follows it meanwhile.
+Memory is bounded by the number of requests that are kept, 100,000: from then on it is flat (`--seconds 180`).
 """
 
 import argparse
@@ -9,8 +10,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +65,13 @@ def post(url: str, body: bytes) -> None:
         answer.read()
 
 
+def watch(url: str) -> None:
+    """Follow the live page, as a browser does, until the server ends."""
+    with suppress(OSError), urllib.request.urlopen(f"{url}/api/events", timeout=60) as events:
+        while events.readline():
+            pass
+
+
 def live(url: str) -> dict[str, object]:
     """Return what the live page says."""
     with urllib.request.urlopen(f"{url}/api/live", timeout=60) as answer:
@@ -72,6 +82,7 @@ def measure(url: str, pid: int, rate: int, seconds: int) -> dict[str, object]:
     """Send at a rate, and return what came of it."""
     made = bodies(rate * seconds)
     before, memory = cpu_s(pid), [memory_mib(pid)]
+    threading.Thread(target=watch, args=(url,), daemon=True).start()
     begin = time.monotonic()
     late = 0.0
     for place, body in enumerate(made):
@@ -87,6 +98,7 @@ def measure(url: str, pid: int, rate: int, seconds: int) -> dict[str, object]:
     while live(url)["total"] != sent and time.monotonic() < end:
         time.sleep(0.2)
     memory.append(memory_mib(pid))
+    cpu = cpu_s(pid) - before
     views = {}
     for path in ("requests", "requests?offset=50000", "requests?sort=total", "overview", "why"):
         asked = time.monotonic()
@@ -98,7 +110,7 @@ def measure(url: str, pid: int, rate: int, seconds: int) -> dict[str, object]:
         "shown": live(url)["total"],
         "seconds": round(took, 1),
         "latest, s behind": round(late, 2),
-        "CPU, ms a request": round((cpu_s(pid) - before) / sent * 1000, 3),
+        "CPU, ms a request": round(cpu / sent * 1000, 3),
         "bytes a request": round(sum(map(len, made)) / sent),
         "memory, MiB": [round(one) for one in memory],
         "views, s": views,

@@ -14,10 +14,16 @@ from support.ui import MINUTE, numbered, wait_for
 from groqscope.audit import ReadReport
 from groqscope.timeline import Phases, RateLimits
 from groqscope.ui.active import ActiveRequests
-from groqscope.ui.collection import CollectedSource
+from groqscope.ui.collection import CollectedSource, Collection
+from groqscope.ui.kept import in_order
 from groqscope.ui.series import WINDOWS, Series
 
 Collect = Callable[..., Any]
+
+
+def ids_in(collection: Collection) -> list[str | None]:
+    """Return the IDs of the requests in memory, in order of their start."""
+    return [record.span_id for record in in_order(collection.parts())]
 
 
 def test_what_was_there_and_what_is_added(collect: Collect, tmp_path: Path) -> None:
@@ -28,7 +34,7 @@ def test_what_was_there_and_what_is_added(collect: Collect, tmp_path: Path) -> N
     write_store(tmp_path, [*new, old[0]])
     wait_for(lambda: collection.total == 8)
 
-    assert [record.span_id for record in collection.records()] == [record.span_id for record in [*old, *new]]
+    assert ids_in(collection) == [record.span_id for record in [*old, *new]]
     assert collection.version > before
     assert [record.span_id for record in collection.newest][-1] == new[-1].span_id
 
@@ -61,7 +67,7 @@ def test_memory_is_bounded(collect: Collect, tmp_path: Path) -> None:
     collection = collect(tmp_path, records, kept=10)
     source = CollectedSource(collection)
 
-    assert [record.span_id for record in collection.records()] == [record.span_id for record in records[20:]]
+    assert ids_in(collection) == [record.span_id for record in records[20:]]
     assert collection.total == 30
     assert not collection.reaches(None)
     assert collection.reaches(records[20].start_unix_ns)

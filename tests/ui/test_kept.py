@@ -1,5 +1,6 @@
 """Requests that are packed are the same when they are looked at again."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,11 @@ from support.records import of
 from support.report_samples import SAMPLES, many
 
 from groqscope.timeline import RequestRecord
-from groqscope.ui.kept import Kept
+from groqscope.ui.kept import Kept, Part, in_order, pick
+
+
+def every(kept: Kept) -> list[RequestRecord]:
+    return [record for part in kept.parts() for record in part.records()]
 
 
 @given(st.lists(of(RequestRecord), min_size=1, max_size=12))
@@ -18,10 +23,8 @@ def test_any_records(records: list[RequestRecord]):
     """Whatever is in them, packed records come out as they went in."""
     kept = Kept(40)
     kept.extend([*records, *many(12)])
-    found = kept.all()
 
-    assert found[: len(records)] == records or kept.horizon > 0
-    assert found[-12:] == many(12)
+    assert every(kept) == [*records, *many(12)]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -31,7 +34,7 @@ def test_samples(name: str):
     kept = Kept(100)
     kept.extend(records)
 
-    assert kept.all() == records
+    assert every(kept) == records
     assert kept.horizon == 0
 
 
@@ -42,20 +45,51 @@ def test_limit():
     for record in records:
         kept.extend([record])
 
-        assert len(kept.all()) <= 100
+        assert len(every(kept)) == len(kept) <= 100
 
-    found = kept.all()
+    found = every(kept)
 
     assert found == records[-len(found) :]
     assert len(found) > 80
+    assert kept.first == 1_000 - len(found)
     assert kept.horizon == records[-len(found) - 1].start_unix_ns + 1
 
 
-def test_text_that_is_no_utf8():
-    """A record that cannot be packed is given up, and the horizon says so: it is read from the files."""
-    records = [replace(record, model="\ud800") for record in many(3)]
-    kept = Kept(10)
-    kept.extend([*records, *many(20)[3:]])
+def test_room():
+    """Large requests take the place of more of the others, so that memory is bounded whatever is in them."""
+    kept = Kept(10_000, room=100_000)
+    kept.extend(many(10_000))
 
-    assert kept.horizon > 0
-    assert all(record.model != "\ud800" for record in kept.all())
+    assert 100 < len(kept) < 9_000
+    assert sum(part.size for part in kept.parts() if isinstance(part.content, bytes)) <= 100_000
+
+
+def test_text_that_is_no_utf8():
+    """A record that cannot be packed stays as it is."""
+    records = [replace(record, model="\ud800") for record in many(3)] + many(20)[3:]
+    kept = Kept(100)
+    kept.extend(records)
+
+    assert every(kept) == records
+
+
+def test_pick():
+    """Requests are found by their numbers, in any order; those that were given up are not."""
+    records = many(300)
+    kept = Kept(100)
+    kept.extend(records)
+    numbers = [299, kept.first, 250, 251, 250]
+
+    assert pick(kept.parts(), numbers) == [records[number] for number in numbers]
+    assert pick(kept.parts(), [kept.first - 1, 300, 0]) == [None, None, None]
+    assert pick([], [1]) == [None]
+
+
+@given(st.lists(st.integers(0, 30), max_size=60), st.integers(1, 7))
+def test_order(starts: list[int], size: int):
+    """Requests are in order of their start; of those that start at the same moment, the first that arrived is first."""
+    records = [replace(many(1)[0], start_unix_ns=start, chunks=place) for place, start in enumerate(starts)]
+    parts = [Part.of(records[at : at + size], at) for at in range(0, len(records), size)]
+    ordered: Sequence[RequestRecord] = sorted(records, key=lambda record: record.start_unix_ns)
+
+    assert list(in_order(parts)) == ordered

@@ -117,8 +117,24 @@ def test_list(collect: Collect, tmp_path: Path) -> None:
     assert ids(offset=1, limit=2) == ["3", "2"]
     assert ids(search="GET_weather oss") == ["4"]
     assert ids(search="nothing of the kind") == []
-    with pytest.raises(AuditError, match="unknown field 'nonsense'"):
+    assert ids(sort="model") == ids(sort="model", descending=False)[::-1]
+    with pytest.raises(AuditError, match=r"sorted by one of time, model, .*, not by 'nonsense'"):
         ids(sort="nonsense")
+
+
+def test_a_list_stays_what_it_was(collect: Collect, tmp_path: Path) -> None:
+    """Later parts of a list are of the same requests, whatever arrives meanwhile; a new list has all."""
+    views = Views(collect(tmp_path, numbered(many(12))))
+    whole = views.requests(Asked(), Page())
+    begun = {"upto": whole["upto"], "at": whole["at"]}
+    write_store(tmp_path, numbered(many(3), start=70, ago_ns=0))
+    wait_for(lambda: views.collection.total == 15)
+    part = views.requests(Asked(), Page(offset=4, limit=3, **begun))
+
+    assert part["total"] == 12
+    assert part["requests"] == whole["requests"][4:7]
+    assert views.requests(Asked(where="duration > 0"), Page(**begun))["total"] == 12
+    assert views.requests(Asked(where="duration > 0"), Page())["total"] == 15
 
 
 def test_list_of_a_cause(collect: Collect, tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 from groqscope.audit.distribution import Sorted, Values, quantile_of_sorted, ranks_of
 from groqscope.audit.execution import Watch, plain_of, sample_of
-from groqscope.audit.fields import PHASES, Getter, find
+from groqscope.audit.fields import PHASES, find
 from groqscope.audit.formatting import percent
 from groqscope.audit.model import Certainty, Change, Comparison, ComparisonRow, Provenance, Unit
 from groqscope.audit.records import Records
@@ -47,20 +47,23 @@ class Sample:
 
     def add(self, record: RequestRecord) -> None:
         """Add one request, unless it failed or the caller ended it early: its duration would be misleading."""
-        if record.outcome == "completed":
-            self._add(record.model, _GETTERS, record)
+        if record.outcome != "completed":
+            return
+        measures = self.models.setdefault(record.model, {})
+        for name, get in _GETTERS:
+            value = get(record)
+            if isinstance(value, int | float):
+                measures.setdefault(name, Values(_NO_LIMIT)).add(value)
 
     def add_run(self, run: Run) -> None:
         """Add one run by its name, unless it failed or was interrupted."""
-        if not (run.failed or run.interrupted):
-            self._add(run.name, _RUN_GETTERS, run)
-
-    def _add(self, name: str | None, getters: Iterable[tuple[str, Getter]], one: RequestRecord | Run) -> None:
-        measures = self.models.setdefault(name, {})
-        for measure, get in getters:
-            value = get(one)
+        if run.failed or run.interrupted:
+            return
+        measures = self.models.setdefault(run.name, {})
+        for name, get in _RUN_GETTERS:
+            value = get(run)
             if isinstance(value, int | float):
-                measures.setdefault(measure, Values(_NO_LIMIT)).add(value)
+                measures.setdefault(name, Values(_NO_LIMIT)).add(value)
 
     def want(self, model: str | None, measure: str, ranks: Iterable[int]) -> None:
         """Note which values of a measure are needed, by their rank: here all are known."""
@@ -95,7 +98,18 @@ def compare(a: Records, b: Records, *, watch: Watch | None = None) -> Comparison
     Raises:
         AuditError: one of them cannot be read, or has no request.
     """
-    return _compared("requests", _read(a, watch), _read(b, watch))
+    (first, from_a), (second, from_b) = (_read(records, watch) for records in (a, b))
+    rows, confidence = compare_samples(first, second)
+    return Comparison(
+        a=from_a,
+        b=from_b,
+        rows=rows,
+        only_a=_missing(first, second),
+        only_b=_missing(second, first),
+        sentence=_sentence(rows),
+        confidence=confidence,
+        method=_method(rows, confidence),
+    )
 
 
 def compare_runs(a: Records, b: Records) -> Comparison:
@@ -104,27 +118,24 @@ def compare_runs(a: Records, b: Records) -> Comparison:
     Raises:
         AuditError: one of them cannot be read, or has no run.
     """
-    first, second = Sample(), Sample()
-    from_a, from_b = read_runs(a, first.add_run), read_runs(b, second.add_run)
-    return _compared("runs", (first, from_a), (second, from_b))
-
-
-def _compared(
-    of: Literal["requests", "runs"], a: tuple[Sample, Provenance], b: tuple[Sample, Provenance]
-) -> Comparison:
-    (first, from_a), (second, from_b) = a, b
+    (first, from_a), (second, from_b) = (_read_runs(records) for records in (a, b))
     rows, confidence = compare_samples(first, second)
     return Comparison(
-        of=of,
+        of="runs",
         a=from_a,
         b=from_b,
         rows=rows,
         only_a=_missing(first, second),
         only_b=_missing(second, first),
-        sentence=_sentence(rows, of.removesuffix("s")),
+        sentence=_sentence(rows, "run"),
         confidence=confidence,
-        method=_method(rows, confidence, of.removesuffix("s")),
+        method=_method(rows, confidence, "run"),
     )
+
+
+def _read_runs(records: Records) -> tuple[Sample, Provenance]:
+    sample = Sample()
+    return sample, read_runs(records, sample.add_run)
 
 
 def _read(records: Records, watch: Watch | None) -> tuple[Sample, Provenance]:
@@ -271,7 +282,7 @@ def _level(confidence: float) -> str:
     return f"{confidence * 100:.4g}%"
 
 
-def _method(rows: tuple[ComparisonRow, ...], confidence: float, noun: str) -> str:
+def _method(rows: tuple[ComparisonRow, ...], confidence: float, noun: str = "request") -> str:
     tests = _tests(rows)
     if not tests:
         return f"no interval: it takes {MIN_MEDIAN} completed {noun}s in each set for a median, {MIN_P95} for a p95"
@@ -281,7 +292,7 @@ def _method(rows: tuple[ComparisonRow, ...], confidence: float, noun: str) -> st
     )
 
 
-def _sentence(rows: tuple[ComparisonRow, ...], noun: str) -> str:
+def _sentence(rows: tuple[ComparisonRow, ...], noun: str = "request") -> str:
     what = "model" if noun == "request" else "name"
     if not rows:
         return f"Nothing to compare: no {what} has completed {noun}s in both sets."

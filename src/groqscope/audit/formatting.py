@@ -204,12 +204,23 @@ def several(number: int, kind: str) -> str:
     return f"{word} {kind}{'s' if number > 1 else ''}"
 
 
-def measure(value: float | None, kind: Unit, unit: DurationUnit | None = None) -> str:
-    """Return a value of any kind with its unit; a duration by itself has three digits."""
+def in_unit(value: float, unit: str) -> str:
+    """Return a value of a field in its unit."""
+    if unit == "ns":
+        return duration(value)
+    if unit == "share":
+        return f"{significant(value * 100)}%"
+    if unit == "usd":
+        return f"${value:.6f}".rstrip("0").rstrip(".")
+    return significant(value) if value % 1 else f"{value:,.0f}"
+
+
+def measure(value: float | None, kind: Unit, unit: DurationUnit) -> str:
+    """Return a value of any kind with its unit."""
     if value is None:
         return UNKNOWN
     if kind == "ns":
-        return duration(value) if unit is None else unit.full(value)
+        return unit.full(value)
     return _PLAIN.get(kind, _number)(value) + (f" {kind}" if kind in ("tokens", "tokens/s") else "")
 
 

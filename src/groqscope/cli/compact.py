@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groqscope.cli.output import say_first
+from groqscope.cli.messages import say
 
 if TYPE_CHECKING:
     from groqscope.history import Compaction
@@ -66,7 +66,8 @@ def compact(
             done = history.compact(store, target=to, retention=history.Retention(max_age_ns=age, **given))
     except history.HistoryError as error:
         raise AuditError(str(error)) from error
-    say_first(done.read.warnings)
+    for warning in done.read.warnings[:3]:
+        say(warning)
     print(_sentence(done))
     return 2 if done.read.warnings else 0
 

@@ -2,23 +2,23 @@
 
 A thread reads what is there, then looks for more a few times a second. Every view reads its records here by the
 interface of the audit's sources, or from the store's files where the memory does not reach back far enough, so that
-its figures are those of `groqscope audit`.
+its figures are those of `groqscope audit`. What an overview of everything needs is counted as requests arrive.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from operator import attrgetter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from groqscope.audit import FileSource, ReadReport, StoreSource
-from groqscope.audit.baseline import Baseline
+from groqscope.audit import FileSource, Query, ReadReport, Scan, StoreSource
 from groqscope.runs import TraceSpan
 from groqscope.store import Follower, SeenIds, read_records
 from groqscope.timeline import RequestRecord
 from groqscope.ui.active import ActiveRequests
-from groqscope.ui.kept import Kept
+from groqscope.ui.columns import Columns
+from groqscope.ui.kept import Kept, Part, in_order
 from groqscope.ui.series import Series
 
 KEPT: Final = 100_000
@@ -27,11 +27,8 @@ INTERVAL: Final = 0.25
 """Seconds between two looks."""
 NEWEST: Final = 50
 """Requests that the live page lists."""
-_PART: Final = 2_000
+_PART: Final = 1_000
 """Requests after which views may look while a store is being read."""
-_RECENT: Final = 2_000
-"""Requests of a kind that say what is usual lately."""
-_start: Final = attrgetter("start_unix_ns")
 
 Listener = Callable[[], object]
 
@@ -56,11 +53,11 @@ class Collection:
         self.series = Series()
         self.active = ActiveRequests(self.path)
         self.report = ReadReport()
-        self.recent = Baseline(_RECENT)
-        """What is usual lately, for requests that have just arrived."""
+        self.columns = Columns()
         self.newest: deque[RequestRecord] = deque(maxlen=NEWEST)
         """The requests that arrived last, the latest at the end."""
         self._records = Kept(kept)
+        self._scan = Scan(Query(), listed=0, report=self.report)
         self._interval = interval
         self._seen = SeenIds(2 * kept)
         self._lock = threading.Lock()
@@ -83,17 +80,28 @@ class Collection:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def records(self) -> list[RequestRecord]:
-        """Return the requests in memory, earliest start first."""
+    def parts(self, since: int | None = None, until: int | None = None) -> list[Part]:
+        """Return what is in memory, without the parts that lie outside a time."""
         with self._lock:
-            records = self._records.all()
-        records.sort(key=_start)
-        return records
+            parts = self._records.parts()
+        return [
+            part
+            for part in parts
+            if (since is None or part.latest >= since) and (until is None or part.earliest < until)
+        ]
+
+    @contextmanager
+    def counted(self) -> Generator[Scan]:
+        """All requests that were read, counted; while it is used, none is added."""
+        with self._lock:
+            report = self._scan.coverage.report
+            report.files, report.records = len(self.stored.files()), self.total
+            yield self._scan
 
     def reaches(self, since: int | None) -> bool:
-        """Whether all requests since a moment are in memory."""
+        """Whether all requests since a moment are in memory, of those that were read."""
         horizon = self._records.horizon
-        return (horizon == 0 or (since is not None and since >= horizon)) and not self.loading
+        return horizon == 0 or (since is not None and since >= horizon)
 
     @property
     def read_share(self) -> float:
@@ -134,7 +142,8 @@ class Collection:
             self._records.extend(fresh)
             self.total += len(fresh)
             for record in fresh:
-                self.recent.add(record)
+                self._scan.add(record)
+        self.columns.extend(fresh, self._records.first)
         for record in fresh:
             self.series.add(record)
         self.newest.extend(fresh)
@@ -178,7 +187,7 @@ class CollectedSource:
         report.files = len(self._stored.files())
         report.lines, report.repeats = known.lines, known.repeats
         report.warnings, report.warnings_dropped = list(known.warnings), known.warnings_dropped
-        for record in self._collection.records():
+        for record in in_order(self._collection.parts(since, until)):
             start = record.start_unix_ns
             if (since is None or start >= since) and (until is None or start < until):
                 report.records += 1

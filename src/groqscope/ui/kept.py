@@ -1,8 +1,15 @@
-"""Requests in memory: the newest as they are, older ones packed to a tenth of their size, the oldest not at all."""
+"""Requests in memory: the newest as they are, older ones packed to a tenth of their size, the oldest not at all.
 
+Each request has a number, in the order in which they arrived. There are two limits: the number of requests, and the
+bytes of those that are packed.
+"""
+
+import heapq
 import zlib
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,77 +17,121 @@ import msgspec
 
 from groqscope.timeline import RequestRecord
 
-_BLOCK: Final = 1_000
-"""Requests that are packed together."""
+ROOM: Final = 128 * 1024 * 1024
+"""Bytes of packed requests at most."""
+_TOGETHER: Final = 50
+"""Requests that are packed together: to look at one, all of them are unpacked."""
+_PLAIN: Final = 4096
+"""Bytes that a request counts as which cannot be packed."""
 _LEVEL: Final = 1
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(list[RequestRecord]).decode
 
 
 @dataclass(frozen=True, slots=True)
-class _Packed:
-    data: bytes
+class Part:
+    """Requests that arrived one after the other."""
+
+    first: int
+    """Number of the first of them."""
     number: int
+    earliest: int
+    """Start of the earliest of them, Unix nanoseconds."""
     latest: int
-    """Start of the latest of them."""
+    content: bytes | tuple[RequestRecord, ...]
 
     @classmethod
-    def of(cls, records: list[RequestRecord]) -> "_Packed | None":
-        """Pack requests; `None` when one has a text that is no UTF-8."""
-        try:
-            data = zlib.compress(_encode(records), _LEVEL)
-        except (UnicodeEncodeError, OverflowError):
-            return None
-        return cls(data, len(records), max(record.start_unix_ns for record in records))
+    def of(cls, records: Sequence[RequestRecord], first: int, *, pack: bool = True) -> "Part":
+        """Put requests together."""
+        starts = [record.start_unix_ns for record in records]
+        content: bytes | tuple[RequestRecord, ...] = tuple(records)
+        if pack:
+            # A text that is no UTF-8, or a number of more than 64 bits, cannot be packed.
+            with suppress(UnicodeEncodeError, OverflowError):
+                content = zlib.compress(_encode(records), _LEVEL)
+        return cls(first, len(records), min(starts), max(starts), content)
 
-    def records(self) -> list[RequestRecord]:
+    @property
+    def size(self) -> int:
+        """How many bytes it takes, roughly."""
+        return len(self.content) if isinstance(self.content, bytes) else _PLAIN * self.number
+
+    def records(self) -> Sequence[RequestRecord]:
         """Return the requests."""
-        return _decode(zlib.decompress(self.data))
+        return _decode(zlib.decompress(self.content)) if isinstance(self.content, bytes) else self.content
 
 
 class Kept:
     """The requests that arrived last, at most so many."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, room: int = ROOM) -> None:
+        self.first = 0
+        """Number of the first request in memory."""
         self.horizon = 0
-        """Start of the latest request that was given up, and 1: later ones are all there."""
-        self._limit = limit
-        self._block = max(1, min(_BLOCK, limit // 10))
-        self._packed: deque[_Packed] = deque()
-        self._plain: deque[RequestRecord] = deque()
-        self._number = 0
+        """Start of the latest request that was given up, plus 1: later ones are all there."""
+        self._limit, self._room = limit, room
+        self._together = max(1, min(_TOGETHER, limit // 10))
+        self._packed: deque[Part] = deque()
+        self._plain: list[RequestRecord] = []
+        self._number = self._size = 0
+
+    def __len__(self) -> int:
+        return self._number
 
     def extend(self, records: Iterable[RequestRecord]) -> None:
         """Add requests, and make room for them."""
         for record in records:
             self._plain.append(record)
             self._number += 1
-            if len(self._plain) > 3 * self._block:
+            if len(self._plain) >= 2 * self._together:
                 self._pack()
-            while self._number > self._limit:
-                self._give_up()
+        while self._packed and (self._number > self._limit or self._size > self._room):
+            self._give_up()
 
-    def all(self) -> list[RequestRecord]:
-        """Return all of them, in the order in which they arrived."""
-        records = [record for packed in self._packed for record in packed.records()]
-        records.extend(self._plain)
-        return records
+    def parts(self) -> list[Part]:
+        """Return all of them, in the order in which they arrived; what is added later is not among them."""
+        plain = self._plain
+        first = self.first + self._number - len(plain)
+        return [*self._packed, *([Part.of(plain, first, pack=False)] if plain else [])]
 
     def _pack(self) -> None:
-        records = [self._plain.popleft() for _ in range(self._block)]
-        packed = _Packed.of(records)
-        if packed is not None:
-            self._packed.append(packed)
-            return
-        # What has no UTF-8 form is given up here and read from the files.
-        self._number -= len(records)
-        self.horizon = max(self.horizon, *(record.start_unix_ns + 1 for record in records))
+        part = Part.of(self._plain[: self._together], self.first + self._number - len(self._plain))
+        del self._plain[: self._together]
+        self._packed.append(part)
+        self._size += part.size
 
     def _give_up(self) -> None:
-        if self._packed:
-            packed = self._packed.popleft()
-            self._number -= packed.number
-            self.horizon = max(self.horizon, packed.latest + 1)
-        else:
-            self._number -= 1
-            self.horizon = max(self.horizon, self._plain.popleft().start_unix_ns + 1)
+        part = self._packed.popleft()
+        self.first += part.number
+        self._number -= part.number
+        self._size -= part.size
+        self.horizon = max(self.horizon, part.latest + 1)
+
+
+def pick(parts: Sequence[Part], numbers: Iterable[int]) -> list[RequestRecord | None]:
+    """Return requests by their numbers; `None` in the place of one that is no longer there."""
+    firsts = [part.first for part in parts]
+    opened: dict[int, Sequence[RequestRecord]] = {}
+    found: list[RequestRecord | None] = []
+    for number in numbers:
+        place = bisect_right(firsts, number) - 1
+        if place < 0 or number >= firsts[place] + parts[place].number:
+            found.append(None)
+            continue
+        if place not in opened:
+            opened[place] = parts[place].records()
+        found.append(opened[place][number - firsts[place]])
+    return found
+
+
+def in_order(parts: Sequence[Part]) -> Iterator[RequestRecord]:
+    """Yield all requests, earliest start first; no more of them are unpacked than overlap in time."""
+    bounds: list[float] = [float("inf")]
+    for part in reversed(parts[1:]):
+        bounds.append(min(bounds[-1], part.earliest))
+    waiting: list[tuple[int, int, RequestRecord]] = []
+    for part, bound in zip(parts, reversed(bounds), strict=False):
+        for number, record in enumerate(part.records(), part.first):
+            heapq.heappush(waiting, (record.start_unix_ns, number, record))
+        while waiting and waiting[0][0] <= bound:
+            yield heapq.heappop(waiting)[2]

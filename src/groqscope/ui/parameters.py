@@ -11,6 +11,8 @@ from groqscope.audit import AuditError, Query, parse_moment
 
 _MAX_ROWS: Final = 500
 """Rows of a list that are given at once."""
+_DIGITS: Final = 19
+"""Digits of a number: those of a time in Unix nanoseconds."""
 _LONGEST: Final = 2_000
 """Characters of one parameter."""
 
@@ -27,13 +29,13 @@ class Asked:
     where: str = ""
     by: str = ""
 
-    def query(self) -> Query:
-        """Return the query that it stands for now.
+    def query(self, now: int | None = None) -> Query:
+        """Return the query that it stands for, now or at another moment, Unix nanoseconds.
 
         Raises:
             AuditError: a time, an outcome, a field or the expression cannot be understood.
         """
-        now = time.time_ns()
+        now = now or time.time_ns()
         query = Query(
             since=parse_moment(self.since, "since", now) if self.since else None,
             until=parse_moment(self.until, "until", now) if self.until else None,
@@ -53,10 +55,14 @@ class Page:
 
     search: str = ""
     cause: str = ""
-    sort: str = "start"
+    sort: str = "time"
     descending: bool = True
     offset: int = 0
     limit: int = 100
+    upto: int = 0
+    """Number of the first request that arrived after the list was made; 0: it is made now."""
+    at: int = 0
+    """When the list was made, Unix nanoseconds: `15m` ago is from then."""
 
 
 def asked(given: QueryParams, prefix: str = "") -> Asked:
@@ -92,16 +98,18 @@ def page(given: QueryParams) -> Page:
     return Page(
         search=_short(given.get("q", ""), "q"),
         cause=_short(given.get("cause", ""), "cause"),
-        sort=_short(given.get("sort", "start"), "sort") or "start",
+        sort=_short(given.get("sort", ""), "sort") or "time",
         descending=given.get("order", "desc") != "asc",
         offset=max(0, _number(given, "offset", 0)),
         limit=min(_MAX_ROWS, max(1, _number(given, "limit", 100))),
+        upto=_number(given, "upto", 0),
+        at=_number(given, "at", 0),
     )
 
 
 def _number(given: QueryParams, name: str, default: int) -> int:
     text = given.get(name, "") or str(default)
-    if not text.isascii() or not text.isdigit() or len(text) > 9:  # a thousand million
+    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS:
         raise AuditError(f"{name} {text[:20]!r} is not a number")
     return int(text)
 

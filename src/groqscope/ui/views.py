@@ -3,10 +3,10 @@
 import json
 import threading
 import time
+from array import array
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from groqscope import semconv
@@ -21,20 +21,21 @@ from groqscope.audit import (
     RequestAudit,
     RunAudit,
     RunsAudit,
-    Scan,
+    Verdict,
     compare,
     list_runs,
     one_run,
     overview,
 )
-from groqscope.audit.execution import execute
-from groqscope.audit.fields import FIELDS, find
+from groqscope.audit.baseline import Key, key_of
+from groqscope.audit.fields import FIELDS
 from groqscope.audit.formatting import DurationUnit, count, moment, money, percent, rate, share
-from groqscope.audit.records import checked_id, ids_of
+from groqscope.audit.prompt_cache import PromptCacheTally
+from groqscope.audit.records import MIN_ID, ids_of
 from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Report, unit_of
 from groqscope.audit.reports.details import record_id
 from groqscope.audit.reports.html_data import LEGEND, detail_data, list_data
-from groqscope.audit.reports.tables import days, provenance_words
+from groqscope.audit.reports.tables import provenance_words
 from groqscope.audit.reports.waterfall import GROUPS
 from groqscope.audit.verdict import judge
 from groqscope.audit.why import Causes
@@ -42,6 +43,7 @@ from groqscope.runs import NotARun
 from groqscope.store import read_span
 from groqscope.timeline import RequestRecord
 from groqscope.ui.collection import CollectedSource, Collection
+from groqscope.ui.kept import pick
 from groqscope.ui.parameters import Asked, Page, command
 from groqscope.ui.series import WINDOWS, Stretch
 
@@ -57,6 +59,11 @@ _LISTED: Final = {"html": 10_000, "json": 1_000, "csv": None}
 """Requests that an export lists, as `groqscope audit` does."""
 _REMEMBERED: Final = 24
 """Results kept for each state of the store."""
+_TOGETHER: Final = 1_000
+"""Requests that are looked at together when an ID is looked for."""
+_SHOWN: Final = 3
+_VALUES: Final = 200
+"""Models and services of which one can be chosen."""
 _FRESH: Final = 5_000
 """Requests up to which what is usual is computed anew for each state of the store."""
 _STALE: Final = 10.0
@@ -68,26 +75,42 @@ _CONTENT: Final = (
     semconv.TOOL_DEFINITIONS,
 )
 """Attributes that hold what was said; they are there only if it was recorded."""
-_SORTS: Final = {
-    "time": "start",
-    "total": "duration",
-    "first-chunk": "ttfc",
-    "in": "input_tokens",
-    "out": "output_tokens",
-    "tokens/s": "throughput",
-    "tools": "tool_calls",
-}
-"""Columns of the list whose field has another name."""
 _MS: Final = DurationUnit.of("ms")
 
 
 @dataclass(frozen=True, slots=True)
-class _Everything:
-    """All requests counted, for what is usual."""
+class _Usual:
+    """What is usual for requests of each kind."""
 
-    scan: Scan
+    medians: dict[Key, dict[str, float]]
+    cache: PromptCacheTally
     version: int
     at: float
+
+    def verdict(self, record: RequestRecord) -> Verdict:
+        """Return why a request took as long as it did, compared with what is usual."""
+        return judge(record, self.medians.get(key_of(record), {}), self.cache.prefill_uncached_ns(record))
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """The requests of a list, in its order, by their numbers."""
+
+    numbers: "array[int]"
+    unit: DurationUnit
+    day: str | None
+    """The day on which all of them began."""
+    dated: bool
+    """Whether the times need their date."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """A result that was computed, and for which state of the store."""
+
+    version: int | None = None
+    made: Any = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Views:
@@ -97,9 +120,9 @@ class Views:
         self.collection = collection
         self._source = CollectedSource(collection)
         self._clock = clock
-        self._known: OrderedDict[Any, tuple[int, Any]] = OrderedDict()
-        self._everything: _Everything | None = None
-        self._lock = threading.RLock()
+        self._known: OrderedDict[Any, _Known] = OrderedDict()
+        self._latest_usual: _Usual | None = None
+        self._lock = threading.Lock()
 
     # -- live
 
@@ -113,8 +136,7 @@ class Views:
             raise AuditError(f"there is no window {window!r}: take one of {', '.join(WINDOWS)}")
         collection, now = self.collection, int(time.time())
         length, width = WINDOWS[window]
-        newest = list(collection.newest)[::-1]
-        entries = [Entry(record=record, verdict=judge(record, collection.recent.of(record))) for record in newest]
+        entries = self._entries(list(collection.newest)[::-1])
         return {
             "version": collection.version,
             "now": now,
@@ -164,65 +186,81 @@ class Views:
     def requests(self, asked: Asked, page: Page) -> dict[str, Any]:
         """Return a part of the list of requests.
 
+        A list stays what it was when its first part was asked for: later parts give back its `upto` and `at`.
+
         Raises:
             AuditError: the selection cannot be understood.
         """
-        records, unit = self._listed(asked, page)
-        shown = records[page.offset : page.offset + page.limit]
-        baseline = self._usual().baseline if shown else None
-        entries = [
-            Entry(record=record, verdict=judge(record, baseline.of(record))) for record in shown if baseline is not None
-        ]
+        page = self._begun(page)
+        listed = self._listed(asked, page)
+        found = pick(self.collection.parts(), listed.numbers[page.offset : page.offset + page.limit])
+        entries = self._entries(record for record in found if record is not None)
+        data = list_data(entries, listed.unit, dated=listed.dated)
+        rows = iter(data["requests"])
+        data["requests"] = [None if record is None else next(rows) for record in found]
         return {
-            **list_data(entries, unit),
-            "version": self.collection.version,
-            "total": len(records),
+            **data,
+            "total": len(listed.numbers),
             "offset": page.offset,
-            "unit": unit.label,
-            "days": sorted(days(entries)),
+            "upto": page.upto,
+            "at": page.at,
+            "unit": listed.unit.label,
+            "day": listed.day,
             "command": command(asked),
             **self._state(),
         }
 
-    def _listed(self, asked: Asked, page: Page) -> tuple[list[RequestRecord], DurationUnit]:
-        def make() -> tuple[list[RequestRecord], DurationUnit]:
-            records = self._matching(asked.query(), page)
-            get = find(_SORTS.get(page.sort, page.sort)).get
-            known = [(value, record) for record in records if (value := get(record)) is not None]
-            unknown = [record for record in records if get(record) is None]
-            # What is not known comes last, whichever way the list is sorted.
-            known.sort(key=lambda pair: pair[0], reverse=page.descending)  # pyright: ignore[reportArgumentType]
-            unit = DurationUnit.fitting([max((record.duration_ns for record in records), default=None)])
-            return [record for _, record in known] + unknown, unit
+    def _begun(self, page: Page) -> Page:
+        """Return which requests a list is of: those that are there now, unless it was begun before."""
+        return replace(page, upto=page.upto or self.collection.columns.numbers().stop, at=page.at or time.time_ns())
 
-        return self._once(("list", asked, page.search, page.cause, page.sort, page.descending), make, asked)
+    def _listed(self, asked: Asked, page: Page) -> "_List":
+        columns = self.collection.columns
 
-    def _matching(self, query: Query, page: Page) -> list[RequestRecord]:
-        # From memory alone: a list of a whole store would take as much memory as there are requests.
-        found = list(query.apply(self.collection.records()))
-        terms = page.search.lower().split()
-        if terms:
-            found = [record for record in found if all(term in _words(record) for term in terms)]
-        if page.cause:
-            usual = self._usual().baseline
-            verdicts = ((record, judge(record, usual.of(record))) for record in found)
-            found = [r for r, verdict in verdicts if verdict.slow and page.cause in {c.code for c in verdict.causes}]
-        return found
+        def make() -> _List:
+            numbers = columns.sort(self._matching(asked, page), page.sort, descending=page.descending)
+            *_, span = columns.density(numbers, 1)
+            days = [moment(start)[:10] for start in span or ()]
+            day = days[0] if len(set(days)) == 1 else None
+            unit = DurationUnit.fitting([columns.longest(numbers)])
+            return _List(numbers=numbers, unit=unit, day=day, dated=day is None)
+
+        return self._once(("list", asked, replace(page, offset=0, limit=0)), 0, make)
+
+    def _matching(self, asked: Asked, page: Page) -> Iterable[int]:
+        """Return the numbers of the requests of a list, those in memory alone."""
+        columns, known = self.collection.columns, self.collection.columns.numbers()
+        query = replace(asked.query(page.at), by=Query().by)
+
+        def make() -> Iterable[int]:
+            found: Iterable[int] = range(known.start, min(known.stop, page.upto))
+            if query != Query() or page.cause:
+                found = array("q", self._selected(query, page))
+            return columns.search(found, page.search) if page.search else found
+
+        return self._once(("matching", query, page.cause, page.search, page.upto), 0, make)
+
+    def _selected(self, query: Query, page: Page) -> Iterator[int]:
+        test, usual = query.predicate(), self._usual()
+        for part in self.collection.parts(query.since, query.until):
+            for number, record in enumerate(part.records(), part.first):
+                if number < page.upto and query.in_time(record) and test(record):
+                    if page.cause:
+                        verdict = usual.verdict(record)
+                        if not verdict.slow or page.cause not in {cause.code for cause in verdict.causes}:
+                            continue
+                    yield number
+
+    def _entries(self, records: Iterable[RequestRecord]) -> list[Entry]:
+        usual = self._usual()
+        return [Entry(record=record, verdict=usual.verdict(record)) for record in records]
 
     def density(self, asked: Asked, page: Page, bins: int = 120) -> dict[str, Any]:
         """Return how many requests of a list began in each part of its time, and how many of them failed."""
-        records, _ = self._listed(asked, page)
-        if not records:
+        every, failed, span = self.collection.columns.density(self._listed(asked, self._begun(page)).numbers, bins)
+        if span is None:
             return {"all": [], "failed": [], "from": "", "to": ""}
-        starts = [record.start_unix_ns for record in records]
-        first, last = min(starts), max(starts)
-        width = max(1, last - first)
-        every, failed = [0] * bins, [0] * bins
-        for record in records:
-            place = min(bins - 1, (record.start_unix_ns - first) * bins // width)
-            every[place] += 1
-            failed[place] += record.outcome in ("error", "truncated")
-        return {"all": every, "failed": failed, "from": moment(first), "to": moment(last)}
+        return {"all": every, "failed": failed, "from": moment(span[0]), "to": moment(span[1])}
 
     # -- one request
 
@@ -247,36 +285,44 @@ class Views:
         }
 
     def _request(self, wanted: str) -> tuple[RequestAudit, dict[str, Any]]:
-        record = self._find(checked_id(wanted))
+        record = self._find(wanted.strip())
         found = None
         if record.span_id is not None:
             found = read_span(self._source.names, record.trace_id, record.span_id)
         attributes: dict[str, Any] = {}
         if found is not None:
             record, attributes = found
-        scan = self._usual()
-        return RequestAudit(
-            provenance=scan.coverage.provenance(self._source),
-            record=record,
-            verdict=scan.verdict(record),
-            usual=scan.model_summary(record.model, Causes()) if record.model in scan.models else None,
-        ), attributes
+        with self.collection.counted() as scan:
+            return RequestAudit(
+                provenance=scan.coverage.provenance(self._source),
+                record=record,
+                verdict=scan.verdict(record),
+                usual=scan.model_summary(record.model, Causes()) if record.model in scan.models else None,
+            ), attributes
 
     def _find(self, wanted: str) -> RequestRecord:
+        if len(wanted) < MIN_ID:
+            raise NotFound(f"{wanted!r} is too short for an ID: write at least its first {MIN_ID} characters")
+        collection = self.collection
+        known, parts = collection.columns.numbers(), collection.parts()
+        candidates = collection.columns.search(known, wanted)
         exact: list[RequestRecord] = []
         begun: list[RequestRecord] = []
-        for record in self.collection.records():
-            ids = ids_of(record)
-            if wanted in ids:
-                exact.append(record)
-            elif any(one.startswith(wanted) for one in ids):
-                begun.append(record)
+        number = 0
+        for start in range(0, len(candidates), _TOGETHER):
+            for record in pick(parts, candidates[start : start + _TOGETHER]):
+                ids = () if record is None else ids_of(record)
+                if record is not None and wanted in ids:
+                    exact.append(record)
+                elif record is not None and any(one.startswith(wanted) for one in ids):
+                    number += 1
+                    begun = [*begun, record][:_SHOWN]
         found = exact or begun
         if not found:
-            raise NotFound(f"no request with the ID {wanted!r} among the {self.collection.total:,} known")
+            raise NotFound(f"no request with the ID {wanted!r} among the {collection.total:,} known")
         if len(found) > 1:
-            some = ", ".join(record_id(record) for record in found[:3])
-            raise NotFound(f"{len(found):,} requests have the ID {wanted!r}: {some}", len(found))
+            some = ", ".join(record_id(record) for record in found[:_SHOWN])
+            raise NotFound(f"{len(exact) or number:,} requests have the ID {wanted!r}: {some}", len(exact) or number)
         return found[0]
 
     # -- overviews
@@ -315,9 +361,12 @@ class Views:
 
     def _audit(self, asked: Asked) -> Audit:
         def make() -> Audit:
+            if asked == Asked():  # counted already
+                with self.collection.counted() as scan:
+                    return scan.result(self._source, why=True)
             return overview(Records(self._source, asked.query()), listed=0, why=True, timelines=False)
 
-        return self._once(("audit", asked), make, asked)
+        return self._once(("audit", asked, self._moved(asked)), self.collection.version, make)
 
     def compare(self, a: Asked, b: Asked) -> dict[str, Any]:
         """Return what changed between two selections, as markup.
@@ -333,7 +382,7 @@ class Views:
         def make() -> Comparison:
             return compare(Records(self._source, a.query()), Records(self._source, b.query()))
 
-        return self._once(("compare", a, b), make, a, b)
+        return self._once(("compare", a, b, self._moved(a, b)), self.collection.version, make)
 
     def runs(self, asked: Asked, order: str) -> dict[str, Any]:
         """Return the list of runs, as markup.
@@ -350,7 +399,7 @@ class Views:
         def make() -> RunsAudit:
             return list_runs(self._source, asked.query(), order=order, listed=listed)
 
-        return self._once(("runs", asked, order, listed), make, asked)
+        return self._once(("runs", asked, order, listed, self._moved(asked)), self.collection.version, make)
 
     def run(self, wanted: str) -> dict[str, Any]:
         """Return one run, as markup.
@@ -404,11 +453,7 @@ class Views:
 
     def values(self) -> dict[str, list[str]]:
         """Return the models and services that are there, for a choice."""
-        records = self.collection.records()
-        return {
-            name: sorted({value for record in records if (value := get(record)) is not None})[:200]
-            for name, get in (("model", attrgetter("model")), ("service", attrgetter("service")))
-        }
+        return {name: self.collection.columns.values(name)[:_VALUES] for name in ("model", "service")}
 
     def _about(self, audit: Audit | RunsAudit | RunAudit) -> dict[str, Any]:
         return {"provenance": provenance_words(audit.provenance), **self._state()}
@@ -422,44 +467,35 @@ class Views:
             "loading": round(collection.read_share, 3) if collection.loading else None,
         }
 
-    def _usual(self) -> Scan:
-        """Return all requests counted, for what is usual: of a large store a few seconds old."""
+    def _usual(self) -> _Usual:
+        """Return what is usual: in a large store it may be a few seconds old."""
         with self._lock:
-            known, version = self._everything, self.collection.version
+            known, version, now = self._latest_usual, self.collection.version, self._clock()
             if known is not None and known.version != version:
-                young = self._clock() - known.at < _STALE
-                if not (young and known.scan.coverage.requests > _FRESH):
+                young = now - known.at < _STALE
+                if not (young and self.collection.total > _FRESH):
                     known = None
             if known is None:
-                source = CollectedSource(self.collection, files=self.collection.reaches(None))
-                scan = Records(source, Query()).scan(listed=0)
-                execute(source, scan, timelines=False)
-                known = self._everything = _Everything(scan, version, self._clock())
-            return known.scan
+                with self.collection.counted() as scan:
+                    medians = {kind: rows.medians for kind, rows in scan.baseline.rows.items()}
+                    known = self._latest_usual = _Usual(medians, scan.cache, version, now)
+            return known
 
-    def _once(self, key: Any, make: Callable[[], T], *selections: Asked) -> T:
-        """Return a result that was computed for this state of the store, or compute it."""
-        if any(selection.since or selection.until for selection in selections):
-            key = (key, int(self._clock()) // 5)  # `15m` ago moves on
-        version = self.collection.version
+    def _once(self, key: Any, version: int, make: Callable[[], T]) -> T:
+        """Return a result that was computed for this state of the store, or compute it; others do not wait."""
         with self._lock:
-            known = self._known.get(key)
-            if known is not None and known[0] == version:
-                self._known.move_to_end(key)
-                return known[1]
-            made = make()
-            self._known[key] = (version, made)
+            known = self._known.setdefault(key, _Known())
+            self._known.move_to_end(key)
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-            return made
+        with known.lock:
+            if known.version != version:
+                known.made, known.version = make(), version
+            return known.made
 
-
-def _words(record: RequestRecord) -> str:
-    """Return what a search looks at."""
-    words = [record.model, record.outcome, record.error_type, record.service, record.region, *ids_of(record)]
-    words += [record.run, record.agent, record.user, record.conversation]
-    words += [call.name for call in record.tool_calls] + [tool.type for tool in record.executed_tools]
-    return " ".join(word for word in words if word).lower()
+    def _moved(self, *selections: Asked) -> int:
+        """Return what changes every few seconds where a selection moves on with the time, such as `15m` ago."""
+        return int(self._clock()) // 5 if any(one.since or one.until for one in selections) else 0
 
 
 def _usual_words(audit: RequestAudit) -> str:

@@ -45,9 +45,10 @@ _FILTERS: Final = (
 )
 
 
-def list_data(entries: Sequence[Entry], unit: DurationUnit) -> dict[str, Any]:
-    """Return the list."""
-    time = slice(0 if len(tables.days(entries)) > 1 else 11, -1)
+def list_data(entries: Sequence[Entry], unit: DurationUnit, *, dated: bool | None = None) -> dict[str, Any]:
+    """Return the list; times have their date if `dated`, by default where the days differ."""
+    dated = len(tables.days(entries)) > 1 if dated is None else dated
+    time = slice(0 if dated else 11, -1)
     ids = tables.short_ids([record_id(entry.record) for entry in entries])
     table = tables.requests(entries, unit, time=time, ids=ids)
     requests = [_request(entry, table, row) for entry, row in zip(entries, table.rows, strict=True)]

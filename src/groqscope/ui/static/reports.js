@@ -9,7 +9,7 @@ function report(main, shell, path, parameters, { kind, group = false, chips = fa
   if (bar) filters(main, shell, path, parameters, { group, chips });
   const holder = make(main, "div", { class: "report", "aria-busy": "true" });
   const foot = make(main, "footer", { class: "foot" });
-  let version = -1, busy = false, at = 0;
+  let version = -1, busy = false, at = 0, partial = false;
   async function load() {
     busy = true;
     const data = await asked.ask(ask, asks);
@@ -20,6 +20,7 @@ function report(main, shell, path, parameters, { kind, group = false, chips = fa
     holder.replaceChildren();
     foot.replaceChildren();
     version = data.version ?? -1;
+    partial = (data.loading ?? null) !== null;
     if (data.problem) {
       nothing(holder, data);
       return;
@@ -34,7 +35,8 @@ function report(main, shell, path, parameters, { kind, group = false, chips = fa
   return {
     event(latest) {
       if (busy || latest.version === version || Date.now() - at < 2000 || scrollY > 200 || holder.querySelector("details[open]")) return;
-      if (latest.total <= 5000 || holder.querySelector(".empty")) load();
+      const whole = partial && latest.loading === null;
+      if (latest.total <= 5000 || whole || holder.querySelector(".empty")) load();
     },
     close() { asked.stop(); },
   };

@@ -23,18 +23,23 @@ export function requests(main, shell, parameters) {
   const density = make(section, "div", { class: "density", role: "img", "aria-label": "Requests over time" });
   const holder = make(section, "div");
   const sort = { key: parameters.get("sort") ?? "time", descending: parameters.get("order") !== "asc" };
-  let version = -1, known = 0, list = null, busy = false, timer = 0;
+  let version = -1, known = 0, list = null, busy = false, timer = 0, begun = {}, partial = false;
 
   const full = (offset, limit) => {
     const all = selection(parameters);
     for (const name of ["q", "cause", "sort", "order"]) if (parameters.get(name)) all.set(name, parameters.get(name));
     if (offset !== undefined) { all.set("offset", offset); all.set("limit", limit); }
+    // The parts of a list are all of the same requests, though others arrive meanwhile.
+    for (const [name, value] of Object.entries(begun)) all.set(name, value);
     return all;
   };
   async function load() {
     busy = true;
     fresh.hidden = true;
+    begun = {};
+    section.setAttribute("aria-busy", "true");
     const data = await asked.ask("requests", full(0, 100));
+    if (data) section.setAttribute("aria-busy", "false");
     busy = false;
     if (!data) return;
     if (data.problem || !data.total) {
@@ -51,7 +56,9 @@ export function requests(main, shell, parameters) {
     section.hidden = false;
     version = data.version;
     known = data.known;
-    const day = data.days.length === 1 ? ` on ${data.days[0]}` : "";
+    partial = data.loading !== null;
+    begun = { upto: data.upto, at: data.at };
+    const day = data.day ? ` on ${data.day}` : "";
     const rest = data.complete ? "" : ", the newest that are in memory";
     title.textContent = `${data.total.toLocaleString("en")} ${data.total === 1 ? "request" : "requests"}${day}, durations in ${data.unit}${rest}`;
     tools.replaceChildren();
@@ -123,7 +130,8 @@ export function requests(main, shell, parameters) {
     event(latest) {
       if (busy || version < 0 || latest.version === version) return;
       const atTop = !list || (list.place.top === 0 && list.place.chosen < 0);
-      if (latest.total <= SMALL && atTop && document.activeElement !== search) load();
+      const whole = partial && latest.loading === null;
+      if ((latest.total <= SMALL || whole) && atTop && document.activeElement !== search) load();
       else if (latest.total > known) { fresh.hidden = false; fresh.textContent = `${(latest.total - known).toLocaleString("en")} new`; }
     },
     key(event) {
