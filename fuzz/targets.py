@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import openai
 from groq._models import construct_type
 from groq._streaming import SSEDecoder as SdkDecoder
-from groq.types.chat import ChatCompletionChunk
 
 from groqscope.audit.budgets import parse_budget
 from groqscope.audit.errors import AuditError
 from groqscope.audit.expression import compile_where
 from groqscope.codec import encode
-from groqscope.fastpath import ChunkTemplate, SSEDecoder, decode_chunk, decode_completion, learn_template
+from groqscope.fastpath import ChunkTemplate, Models, SSEDecoder, learn_template
+from groqscope.instrument import families
 from groqscope.instrument.headers import rate_limits, retry_after
 from groqscope.simulator import BUNDLED, RecordingError, read_recording
 from groqscope.store import decode_traces
@@ -66,18 +67,26 @@ def _theirs(pieces: list[bytes]) -> list[Any]:
 
 def chunk(data: bytes) -> None:
     """What the fast decoder of chunks and completions does not understand it leaves to the SDK; so do templates."""
-    decode_chunk(data)
-    decode_completion(data)
-    for template in _templates():
-        built = template(data, 0, len(data))
-        if built is not None and built != construct_type(value=json.loads(data), type_=ChatCompletionChunk):
-            raise Differs(repr(built))
+    for models in _models():
+        models.decode_chunk(data)
+        models.decode_completion(data)
+        for template in _templates(models):
+            built = template(data, 0, len(data))
+            if built is not None and built != construct_type(value=json.loads(data), type_=models.chunk):
+                raise Differs(repr(built))
 
 
 @cache
-def _templates() -> tuple[ChunkTemplate, ...]:
+def _models() -> tuple[Models, ...]:
+    """Of Groq's SDK and of openai's, which construct by the same code."""
+    assert openai.AsyncOpenAI  # imported: else there is Groq's family alone
+    return families.each(lambda family: family.models)
+
+
+@cache
+def _templates(models: Models) -> tuple[ChunkTemplate, ...]:
     """What is learned from each recorded chunk that inputs begin with."""
-    decoded = ((decode_chunk(payload), payload) for payload in seeds("chunk"))
+    decoded = ((models.decode_chunk(payload), payload) for payload in seeds("chunk"))
     found = (learn_template(given, payload) for given, payload in decoded if given is not None)
     return tuple(template for _, template in filter(None, found))
 

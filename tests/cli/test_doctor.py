@@ -211,12 +211,25 @@ def test_packages_that_ask_groq_without_its_sdk_are_named(monkeypatch: pytest.Mo
     """Where litellm is installed, the doctor says that what it asks is not seen; of openai, where it is observed."""
     from groqscope.cli import doctor_checks
 
-    monkeypatch.setattr(doctor_checks, "_version", lambda name: "1.0" if name in ("openai", "litellm") else None)
+    monkeypatch.setattr(doctor_checks, "_version", {"openai": "1.76.0", "litellm": "1.0"}.get)
     monkeypatch.setenv("GROQSCOPE_HOSTS", "gateway.test:81")
     findings = {finding.name: finding for finding in doctor_checks._instrumentation()}
     found = findings["not seen"]
 
     assert (found.state, found.part) == ("note", "instrumentation")
     assert found.detail == "litellm can ask Groq without its SDK or openai's: such requests are not seen"
-    assert "openai 1.0 " in findings["openai at Groq"].detail
+    assert findings["openai at Groq"].state == "ok"
+    assert "openai 1.76.0 " in findings["openai at Groq"].detail
     assert findings["openai at Groq"].detail.endswith("requests to api.groq.com, gateway.test:81")
+
+
+@pytest.mark.parametrize("version", ["0.28.1", "1.72.0"])
+def test_an_openai_that_is_too_old(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said not to be observed, and what to do."""
+    from groqscope.cli import doctor_checks
+
+    monkeypatch.setattr(doctor_checks, "_version", lambda name: version if name == "openai" else None)
+    (found,) = (f for f in doctor_checks._instrumentation() if f.name == "openai at Groq")
+
+    assert (found.state, found.remedy) == ("note", "update openai")
+    assert found.detail.startswith(f"openai {version} is not observed")

@@ -1,6 +1,7 @@
 """The checks of `groqscope doctor`: packages, instrumentation, configuration, a test request and a test span."""
 
 import os
+import re
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -114,12 +115,16 @@ def _instrumentation() -> Iterator[Finding]:
 
 def _openai(version: str) -> Finding:
     """Say where the other SDK is observed, and what its requests run on; it is not imported for that."""
+    from groqscope.instrument.families import OLDEST
     from groqscope.instrument.hosts import hosts
 
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
+        detail = f"openai {version} is not observed: it lacks methods that {'.'.join(map(str, OLDEST))} has"
+        return Finding("instrumentation", "openai at Groq", "note", detail, "update openai")
     at = ", ".join(sorted(host if port is None else f"{host}:{port}" for host, port in hosts(None)))
     libraries = [f"{name} {found}" for name, found in versions(("httpx", "httpx2")).items() if found is not None]
     detail = f"openai {version} (HTTP by {' or '.join(libraries)}) is observed with groq, in requests to {at}"
-    return Finding("instrumentation", "openai at Groq", "ok" if int(version.partition(".")[0]) > 1 else "note", detail)
+    return Finding("instrumentation", "openai at Groq", "ok", detail)
 
 
 def _trial() -> Finding:

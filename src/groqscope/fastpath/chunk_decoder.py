@@ -10,68 +10,43 @@ from groq import APIError
 from groq._streaming import ServerSentEvent
 from httpx import Request
 
-from groqscope.fastpath.chunk_template import ChunkTemplate, learn_template
-from groqscope.fastpath.decode import decode_chunk
+from groqscope.fastpath.decode import Models
+from groqscope.fastpath.payload_decoder import PayloadDecoder
 from groqscope.fastpath.sse import SSEDecoder
 
 _DONE: Final = "[DONE]"
 _DONE_BYTES: Final = b"[DONE]"
 
 
-class ChunkDecoder:
+class ChunkDecoder(PayloadDecoder):
     """Incremental decoder: `feed` takes bytes; `feed` and `take` return the complete chunks, one at a time."""
 
-    __slots__ = (
-        "_construct",
-        "_events",
-        "_fast",
-        "_learned_field",
-        "_learns",
-        "_misses",
-        "_report",
-        "_request",
-        "_template",
-        "done",
-        "pending",
-        "text_field",
-        "valid",
-    )
+    __slots__ = ("_construct", "_events", "_request", "done", "pending")
 
     def __init__(
         self,
+        models: Models | None,
         construct: Callable[..., Any],
         request: Request,
         report: Callable[[Exception], None],
         *,
-        fast: bool = True,
         learns: bool = True,
     ) -> None:
         """Decode a stream.
 
         Args:
+            models: the SDK's models; `None` leaves every chunk to `construct`.
             construct: the SDK's function that builds a chunk from `data=`, for chunks that are not decoded here.
             request: the request to which errors of the stream belong.
-            report: called with an exception of our own decoding; the chunk is then built by `construct`.
-            fast: decode chunks here, where that is possible.
-            learns: also build chunks from a template; of such a chunk, only `text_field` is known without looking at
-            it.
+            report: as `PayloadDecoder`.
+            learns: as `PayloadDecoder`.
         """
+        super().__init__(models, report, learns=learns)
         self._construct = construct
         self._request = request
-        self._report = report
-        self._fast = fast
-        self._learns = fast and learns
-        self._template: ChunkTemplate | None = None
-        self._learned_field = ""
-        self._misses = 0
-        """Consecutive chunks that did not fit the template."""
         self._events = SSEDecoder()
         self.pending: list[bytes | ServerSentEvent] = []
         """Events that were read but not yet taken, in reverse order."""
-        self.text_field: str | None = None
-        """The field of the delta that holds the last chunk's text, if a template built that chunk."""
-        self.valid = False
-        """Whether the last chunk was validated, so that its parts have their declared types."""
         self.done = False
         """`[DONE]` was read. What follows is read too, so that the connection can be reused, and ignored."""
 
@@ -104,7 +79,7 @@ class ChunkDecoder:
             return None
         event = self.pending.pop()
         if isinstance(event, bytes):
-            chunk = self._decoded(event) if self._fast else None
+            chunk = self.decode(event)
             if chunk is not None:
                 return chunk
             if event.startswith(_DONE_BYTES):
@@ -125,43 +100,6 @@ class ChunkDecoder:
         self.done = True
         self.pending = []
         self._template = None
-
-    def _repeated(self, template: ChunkTemplate, data: bytes, begin: int, end: int) -> Any:
-        """Return the chunk of the payload between `begin` and `end`; `None` if it does not fit the template."""
-        try:
-            chunk = template(data, begin, end)
-        except Exception as error:  # noqa: BLE001 - a shortcut that fails is none
-            self._report(error)
-            return None
-        if chunk is not None:
-            self._misses = 0
-            self.text_field = self._learned_field
-        return chunk
-
-    def _decoded(self, payload: bytes) -> Any:
-        if self._template is not None:
-            chunk = self._repeated(self._template, payload, 0, len(payload))
-            if chunk is not None:
-                return chunk
-        chunk = decode_chunk(payload)
-        if chunk is not None:
-            self.text_field, self.valid = None, True
-            if self._learns:
-                self._learn(chunk, payload)
-        return chunk
-
-    def _learn(self, chunk: Any, payload: bytes) -> None:
-        """Make a template of this chunk; the more chunks in a row did not fit one, the more rarely."""
-        self._misses += 1
-        if self._misses & (self._misses - 1):
-            return
-        try:
-            found = learn_template(chunk, payload)
-        except Exception as error:  # noqa: BLE001 - a shortcut that fails is none
-            self._report(error)
-            return
-        if found is not None:
-            self._learned_field, self._template = found
 
     def _constructed(self, event: ServerSentEvent) -> Any:
         """Return the chunk that the SDK builds from an event, or raise its error."""

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from json.decoder import JSONDecodeError, scanstring  # pyright: ignore[reportAttributeAccessIssue] - typeshed leaves it out
 from typing import Any, Final
 
-from groq.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
-ChunkTemplate = Callable[[bytes, int, int], ChatCompletionChunk | None]
+ChunkTemplate = Callable[[bytes, int, int], Any]
 """Returns a chunk with a non-empty text for bytes and the payload's begin and end; `None` if it does not fit."""
 
 _SCALARS: Final = (str, int, float, type(None))
@@ -26,7 +25,7 @@ _set_fields, _set_names, _set_extra, _set_private = (
 )
 
 
-def learn_template(chunk: ChatCompletionChunk, payload: bytes) -> tuple[str, ChunkTemplate] | None:
+def learn_template(chunk: Any, payload: bytes) -> tuple[str, ChunkTemplate] | None:
     """Return the field of the delta that holds a chunk's text, and the template made from the chunk and its payload.
 
     `None` if copies would share a mutable value, or if the chunk carries more than a text: several choices, a finish
@@ -41,23 +40,28 @@ def learn_template(chunk: ChatCompletionChunk, payload: bytes) -> tuple[str, Chu
     before, start, rest = payload.partition(key + b':"')
     text, end, after = rest.partition(b'"')
     # The key must occur once, and without escapes: of duplicate keys, the last one would count.
-    if b"\\" in payload or payload.count(key) != 1 or text.decode() != delta.__dict__[name]:
+    if b"\\" in payload or payload.count(key) != 1 or text.decode() != _fields(delta)[name]:
         return None
     return name, _template_of(chunk, choice, delta, name, before + start, end + after)
 
 
-def _text_field(chunk: ChatCompletionChunk) -> str | None:
+def _fields(model: Any) -> dict[str, Any]:
+    """Return all fields of a model, those included that only Groq's own models declare."""
+    return {**model.__dict__, **(model.__pydantic_extra__ or {})}
+
+
+def _text_field(chunk: Any) -> str | None:
     if len(chunk.choices) != 1:
         return None
     choice = chunk.choices[0]
-    delta = choice.delta
-    if choice.finish_reason is not None or bool(delta.content) == bool(delta.reasoning):
+    texts = _fields(choice.delta)
+    content = bool(texts.get("content"))
+    if choice.finish_reason is not None or content == bool(texts.get("reasoning")):
         return None
-    for model, nested in ((chunk, "choices"), (choice, "delta"), (delta, None)):
-        for fields in (model.__dict__, model.__pydantic_extra__ or {}):
-            if not all(isinstance(value, _SCALARS) or key == nested for key, value in fields.items()):
-                return None
-    return "content" if delta.content else "reasoning"
+    for model, nested in ((chunk, "choices"), (choice, "delta"), (choice.delta, None)):
+        if not all(isinstance(value, _SCALARS) or key == nested for key, value in _fields(model).items()):
+            return None
+    return "content" if content else "reasoning"
 
 
 def _template_of(chunk: Any, choice: Any, delta: Any, name: str, before: bytes, after: bytes) -> ChunkTemplate:
@@ -67,8 +71,9 @@ def _template_of(chunk: Any, choice: Any, delta: Any, name: str, before: bytes, 
     chunk_fields, choice_fields, delta_fields = (dict(m.__dict__) for m in (chunk, choice, delta))
     chunk_names, choice_names, delta_names = (set(m.__pydantic_fields_set__) for m in (chunk, choice, delta))
     chunk_extra, choice_extra, delta_extra = (dict(m.__pydantic_extra__ or {}) for m in (chunk, choice, delta))
+    declared = name in delta_fields
 
-    def template(data: bytes, begin: int, end: int) -> ChatCompletionChunk | None:
+    def template(data: bytes, begin: int, end: int) -> Any:
         if not data.startswith(before, begin) or not data.endswith(after, begin + head, end):
             return None
         try:
@@ -79,11 +84,11 @@ def _template_of(chunk: Any, choice: Any, delta: Any, name: str, before: bytes, 
         if stop != len(quoted) or not text:
             return None
         delta: Any = _new(delta_type)
-        fields = delta_fields.copy()
-        fields[name] = text
+        fields, extra = delta_fields.copy(), delta_extra.copy()
+        (fields if declared else extra)[name] = text
         _set_fields(delta, fields)
         _set_names(delta, delta_names.copy())
-        _set_extra(delta, delta_extra.copy())
+        _set_extra(delta, extra)
         _set_private(delta, None)
         choice: Any = _new(choice_type)
         fields = choice_fields.copy()

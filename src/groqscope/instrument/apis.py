@@ -7,10 +7,9 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from groq._models import construct_type
-from groq.types.chat import ChatCompletion, ChatCompletionChunk
 
-from groqscope.fastpath import decode_completion
 from groqscope.instrument import facts, responses
+from groqscope.instrument.families import GROQ
 from groqscope.timeline import RequestFacts, Timeline
 
 
@@ -42,12 +41,12 @@ def of(operation: str, url: str) -> Api:
 
 
 def _parse_completion(body: bytes) -> Any:
-    completion = decode_completion(body)
-    return construct_type(value=json.loads(body), type_=ChatCompletion) if completion is None else completion
+    completion = GROQ.models.decode_completion(body)
+    return construct_type(value=json.loads(body), type_=GROQ.models.completion) if completion is None else completion
 
 
 def _construct_chunk(data: object) -> Any:
-    return construct_type(value=data, type_=ChatCompletionChunk)
+    return construct_type(value=data, type_=GROQ.models.chunk)
 
 
 def _unwrapped(data: Any) -> Any:

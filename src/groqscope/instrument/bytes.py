@@ -12,6 +12,7 @@ from httpx import Response
 from httpx._decoders import SUPPORTED_DECODERS
 
 from groqscope.fastpath import ChunkDecoder
+from groqscope.instrument.families import GROQ
 from groqscope.instrument.faults import hook, report
 from groqscope.instrument.http import library_of
 from groqscope.instrument.recorder import Recorder
@@ -29,10 +30,10 @@ class _Observer:
         self.telemetry = recorder.telemetry
         self._chunks = (
             ChunkDecoder(
+                GROQ.models if recorder.api.decoded else None,
                 recorder.api.construct,
                 response.request,
                 partial(report, "bytes.read", observing=recorder),
-                fast=recorder.api.decoded,
                 learns=False,
             )
             if "text/event-stream" in response.headers.get("content-type", "")

@@ -17,13 +17,18 @@ from typing import Any, Final
 import groq
 from groq._constants import RAW_RESPONSE_HEADER
 from groq.resources.chat import completions
-from groq.types.chat import ChatCompletion
+from groq.types.chat import ChatCompletion, ChatCompletionChunk
+
+from groqscope.fastpath import Models
 
 HOOKED: Final = ("request", "_prepare_request", "_sleep_for_retry", "_process_response", "_process_response_data")
 """The methods of a client that the seam replaces."""
 
 AWAITED: Final = "openai"
 """The package that is observed once the program imports it; groqscope never imports it."""
+
+OLDEST: Final = (1, 76)
+"""Its oldest version that has these methods."""
 
 logger = logging.getLogger("groqscope")
 
@@ -37,6 +42,8 @@ class Family:
     """The synchronous and the asynchronous client, from their own module: tests may patch the names in the package."""
     stream: Any
     async_stream: Any
+    models: Models
+    """Its models of chunks and completions, which `fastpath` can build."""
     answers: tuple[type, ...]
     """Its models of whole answers, to which a record can be found once the SDK has made one."""
     api_error: type[Exception]
@@ -46,8 +53,8 @@ class Family:
     """The header by which the SDK marks a request whose caller wants the raw response."""
     groq_only: bool
     """Whether all its clients ask Groq, whatever their host."""
-    decoded: bool
-    """Whether `fastpath` can build its objects."""
+    streams_of_bytes: bool
+    """Whether its streams are read from the bytes on, as Groq's are; else by the SDK's own stream."""
     parameters: ModuleType | None
     """The module whose functions transform a request's parameters, if they are to be replaced."""
 
@@ -57,20 +64,24 @@ GROQ: Final = Family(
     clients=(groq._client.Groq, groq._client.AsyncGroq),  # noqa: SLF001
     stream=groq.Stream,
     async_stream=groq.AsyncStream,
+    models=Models(ChatCompletionChunk, ChatCompletion),
     answers=(ChatCompletion,),
     api_error=groq.APIError,
     status_error=groq.APIStatusError,
     timeout_error=groq.APITimeoutError,
     raw_response_header=RAW_RESPONSE_HEADER,
     groq_only=True,
-    decoded=True,
+    streams_of_bytes=True,
     parameters=completions,
 )
 
 
 def loaded() -> tuple[Family, ...]:
     """Return the families whose package is imported and can be observed."""
-    other = _openai() if getattr(sys.modules.get(AWAITED), "AsyncOpenAI", None) is not None else None
+    module = sys.modules.get(AWAITED)
+    # A module that is still being imported has neither; below version 1 there was only the second.
+    imported = any(getattr(module, name, None) is not None for name in ("AsyncOpenAI", "ChatCompletion"))
+    other = _openai() if imported else None
     return (GROQ,) if other is None else (GROQ, other)
 
 
@@ -102,14 +113,15 @@ def _openai() -> Family | None:
             clients=(client.OpenAI, client.AsyncOpenAI),
             stream=streaming.Stream,
             async_stream=streaming.AsyncStream,
+            models=Models(types.ChatCompletionChunk, types.ChatCompletion),
             answers=(types.ChatCompletion, *_models(f"{AWAITED}.types.responses", "Response")),
             api_error=errors.APIError,
             status_error=errors.APIStatusError,
             timeout_error=errors.APITimeoutError,
             raw_response_header=constants.RAW_RESPONSE_HEADER,
             groq_only=False,
-            # Its models have none of Groq's fields, and its streams have rules of their own.
-            decoded=False,
+            # Its streams end, fail and name events by rules that change with its versions.
+            streams_of_bytes=False,
             # Replacing functions in its module would change requests to other hosts too.
             parameters=None,
         )
@@ -117,8 +129,8 @@ def _openai() -> Family | None:
             for name in HOOKED:
                 getattr(cls, name)
     except (KeyError, AttributeError):
-        version = getattr(sys.modules.get(AWAITED), "__version__", "?")
-        logger.warning("groqscope: openai %s is not observed: its clients are not as in openai 2 or 3.", version)
+        version = getattr(sys.modules.get(AWAITED), "VERSION", "?")
+        logger.warning("groqscope: openai %s is not observed: it lacks methods that %d.%d has.", version, *OLDEST)
         return None
     return family
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from groqscope.fastpath import warm_up
 from groqscope.instrument import apis, prompts, records
 from groqscope.instrument.facts import (
     error_type_of,
@@ -77,7 +76,7 @@ class Recorder(OpenRequest):
     def __init__(self, scope: Scope, client: Any, options: "FinalRequestOptions", *, stream: bool) -> None:
         start, start_unix = scope.now(), time.time_ns()
         super().__init__()
-        warm_up()
+        scope.family.models.warm_up()
         body: Any = options.json_data
         body = body if isinstance(body, Mapping) else {}
         if isinstance(options.extra_json, Mapping):

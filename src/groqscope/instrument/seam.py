@@ -17,7 +17,6 @@ import httpx
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY  # pyright: ignore[reportPrivateUsage] - the only name it has
 
-from groqscope.fastpath import decode_completion
 from groqscope.instrument.bytes import observe_bytes
 from groqscope.instrument.families import HOOKED
 from groqscope.instrument.faults import hook
@@ -277,11 +276,14 @@ def _wrap_process_async(original: Callable[..., Any], scope: Scope) -> Callable[
 def _wrap_data(original: Callable[..., Any], scope: Scope) -> Callable[..., Any]:
     @wraps(original)
     def _process_response_data(self: Any, *, data: object, cast_to: Any, response: httpx.Response) -> Any:
+        models = scope.family.models
+        if type(data) is models.chunk:
+            return data  # built by `fastpath`, from an event of a stream
         if cast_to not in scope.family.answers or not hasattr(response, "_content") or not _governs(scope, self):
             return original(self, data=data, cast_to=cast_to, response=response)
         completion = None
-        if scope.fast_path and scope.family.decoded and not self._strict_response_validation:
-            completion = decode_completion(response.content)
+        if scope.fast_path and cast_to is models.completion and not self._strict_response_validation:
+            completion = models.decode_completion(response.content)
         if completion is None:
             completion = original(self, data=data, cast_to=cast_to, response=response)
         recorder = response.request.extensions.get(RECORDER_EXTENSION)

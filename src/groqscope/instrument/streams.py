@@ -13,10 +13,9 @@ from types import TracebackType, new_class
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from groq import AsyncStream, Stream
-from groq.types.chat import ChatCompletionChunk
 from httpx import Response
 
-from groqscope.fastpath import ChunkDecoder
+from groqscope.fastpath import ChunkDecoder, PayloadDecoder
 from groqscope.instrument.facts import chunk_observer
 from groqscope.instrument.families import GROQ, Family
 from groqscope.instrument.faults import HOOKS, report
@@ -94,13 +93,12 @@ class ChunkReader(Reader):
 
     def __init__(self, client: Any, cast_to: Any, response: Response, recorder: Recorder | None) -> None:
         super().__init__(recorder)
-        fast = getattr(client, "_groqscope_fast", True) and cast_to is ChatCompletionChunk
         self.decoder = ChunkDecoder(
+            GROQ.models if _builds(GROQ, client, cast_to) else None,
             partial(client._process_response_data, cast_to=cast_to, response=response),  # noqa: SLF001 - as the SDK's own streams
             response.request,
             # Not a method of this reader: a reference cycle would keep an abandoned stream from ending at once.
             partial(report, STREAM, observing=recorder),
-            fast=fast and not client._strict_response_validation,  # noqa: SLF001
             # If content is recorded, each chunk has to be looked at.
             learns=recorder is None or recorder.content is None,
         )
@@ -142,7 +140,7 @@ class ChunkReader(Reader):
 
 
 class SDKReader(Reader):
-    """Observes the chunks that the SDK's own stream returns."""
+    """Observes the chunks that the SDK's own stream returns, and builds those of them that are built here."""
 
     __slots__ = ("_events",)
 
@@ -158,25 +156,34 @@ class SDKReader(Reader):
             self.give_up(error)
 
     def told(self, chunk: Any) -> Any:
-        """Observe a chunk of the SDK's, and return it."""
+        """Observe a chunk of the SDK's stream, and return it."""
+        events = self._events
         try:
-            self._observe(chunk, self._events.read_ns, valid=False)
-            self.timeline.returned(self.now())
+            if events.payloads.text_field is not None:
+                self.timeline.chunk(events.read_ns, _CHANNELS[events.payloads.text_field], self.now())
+            else:
+                # What only Groq's own models declare was not validated.
+                self._observe(chunk, events.read_ns, valid=False)
+                self.timeline.returned(self.now())
         except Exception as error:  # noqa: BLE001 - observing must not fail the stream
             self.give_up(error)
         return chunk
 
 
 class EventDecoder:
-    """The SDK's decoder of server-sent events, which also notes when bytes and `[DONE]` were read.
+    """The SDK's decoder of server-sent events, which also notes when bytes and `[DONE]` were read, and builds chunks.
+
+    A chunk stands in for the JSON of its event: the SDK's stream reads that, and passes it on to
+    `_process_response_data`, which returns it as it is. So events begin, end and fail as the SDK says.
 
     It does not refer to the reader: the SDK's stream refers to this decoder, and a reference cycle would keep an
     abandoned stream from ending at once.
     """
 
-    def __init__(self, decoder: Any, recorder: Recorder | None) -> None:
+    def __init__(self, decoder: Any, recorder: Recorder | None, payloads: PayloadDecoder) -> None:
         self._decoder = decoder
         self._recorder = recorder
+        self.payloads = payloads
         self.read_ns = 0
 
     def iter_bytes(self, pieces: Iterator[bytes]) -> Iterator[Any]:
@@ -198,8 +205,12 @@ class EventDecoder:
 
     def _event(self, event: Any) -> Any:
         try:
-            if self._recorder is not None and event.data.startswith("[DONE]"):
-                self._recorder.timeline.stream_done()
+            self.payloads.text_field = None
+            if event.data.startswith("[DONE]"):
+                if self._recorder is not None:
+                    self._recorder.timeline.stream_done()
+            elif event.event is None and (chunk := self.payloads.decode(event.data.encode())) is not None:
+                event.json = lambda: chunk
         except Exception as error:  # noqa: BLE001 - observing must not fail the stream
             report(STREAM, error, self._recorder)
         return event
@@ -374,7 +385,7 @@ class _Instrumented:
     def __init__(self, *, cast_to: Any, response: Response, client: Any, **more: Any) -> None:
         # `more` is what this version of the SDK gives: `options`, which openai 2.0 does not know, or nothing.
         recorder = _adopting(response)
-        if self._family.decoded:
+        if self._family.streams_of_bytes:
             self.response = response
             self._cast_to = cast_to
             self._client = client
@@ -386,7 +397,13 @@ class _Instrumented:
             # A separate stream: it and its iterator are a reference cycle, but an abandoned stream must end at once.
             inner = self._sdks(cast_to=cast_to, response=response, client=client, **more)
             vars(self).update(vars(inner))
-            inner._decoder = events = EventDecoder(inner._decoder, recorder)  # noqa: SLF001
+            builds = _builds(self._family, client, cast_to, more.get("options"))
+            payloads = PayloadDecoder(
+                self._family.models if builds else None,
+                partial(report, STREAM, observing=recorder),
+                learns=recorder is None or recorder.content is None,
+            )
+            inner._decoder = events = EventDecoder(inner._decoder, recorder, payloads)  # noqa: SLF001
             self._reader = reader = SDKReader(events, recorder)
             self._iterator = self._of_chunks(reader, inner._iterator)  # noqa: SLF001
 
@@ -472,6 +489,18 @@ def _derived(family: Family, observed: Any, sdks: Any) -> Any:
     bases = (observed[T], sdks[T], Generic[T])  # pyright: ignore[reportGeneralTypeIssues] - a class made here
     return new_class(
         f"Instrumented{sdks.__name__}", bases, exec_body=lambda space: space.update(own, _family=family, _sdks=sdks)
+    )
+
+
+def _builds(family: Family, client: Any, cast_to: Any, options: Any = None) -> bool:
+    """Return whether `fastpath` builds the chunks of a stream; whatever is not plain is left to the SDK."""
+    return (
+        getattr(client, "_groqscope_fast", True)
+        and cast_to is family.models.chunk
+        and not client._strict_response_validation  # noqa: SLF001 - as the SDK's own streams
+        and not getattr(options, "synthesize_event_and_data", False)
+        # Not a method of the user's subclass, which may want to see the JSON.
+        and str(client._process_response_data.__module__).startswith(f"{family.package}.")  # noqa: SLF001
     )
 
 
