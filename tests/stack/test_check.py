@@ -214,7 +214,7 @@ def test_a_connection_that_is_cut_may_be_one_that_wants_tls():
     client = httpx.Client(transport=httpx.MockTransport(cut))
     link = next(iter(check(Addresses(), client=client, sleep=lambda _: None)))
 
-    assert "does not speak HTTP" in link.detail
+    assert "closed the connection" in link.detail
     assert link.remedy == "if it speaks TLS, use https://127.0.0.1:4318"
 
 
@@ -266,6 +266,15 @@ def test_nothing_is_said_of_a_prometheus_that_is_away(fake: Fake):
 
     assert link.state == "unknown"
     assert link.detail == "not tried, since Prometheus at http://127.0.0.1:9090 does not respond: nothing listens there"
+
+
+def test_a_prometheus_that_is_not_ready_says_nothing_of_requests(fake: Fake):
+    """An answer of 503 is not the absence of requests."""
+    fake.status["/-/ready"] = 503
+    link = fake.links()["metrics of Groq requests"]
+
+    assert link.state == "unknown"
+    assert link.detail == "not tried, since Prometheus at http://127.0.0.1:9090 answers HTTP 503"
 
 
 def test_headers_are_sent(fake: Fake):

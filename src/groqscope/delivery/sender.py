@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import msgspec
 
-from groqscope._exchange import exchange, without_password
+from groqscope._exchange import AnswerTooLongError, exchange, without_password
 from groqscope._version import __version__
 from groqscope._visible import visible
 from groqscope.delivery.transcode import Signal, to_protobuf
@@ -206,4 +206,6 @@ def _retry_after(value: str | None) -> float | None:
 
 def _reason(error: Exception) -> str:
     text = visible(str(error).strip(), limit=_MAX_MESSAGE)
+    if isinstance(error, AnswerTooLongError):
+        return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -44,6 +45,7 @@ _SENT: Final = "application -> collector"
 _UNTRUSTED: Final = "its certificate is not trusted"
 _NO_TLS: Final = "it does not speak TLS"
 _NO_HTTP: Final = "the server there does not speak HTTP"
+_CLOSED: Final = "the server there closed the connection without an answer"
 _POLL_S: Final = 0.5
 _ANSWER_S: Final = 5.0
 """Time limit for one response, up to its last byte."""
@@ -145,7 +147,7 @@ def _remedy(base: str, problem: str) -> str:
         return f"use {base.replace('https:', 'http:')}"
     if urlsplit(base).port == 4317:  # the port of OTLP over gRPC
         return f"use the HTTP port: {base.replace('4317', '4318')}"
-    if problem == _NO_HTTP:  # a TLS server may close before its alert is read
+    if problem in {_NO_HTTP, _CLOSED}:  # a TLS server may close before its alert is read
         return f"if it speaks TLS, use {base.replace('http:', 'https:')}"
     return "docker compose up -d"
 
@@ -199,6 +201,8 @@ def _groq_metrics(tools: _Tools, addresses: Addresses) -> Link:
     answer, problem = _ask(tools, "GET", f"{base}/-/ready")
     if answer is None:
         return Link(name, "unknown", f"not tried, since Prometheus at {base} does not respond: {problem}")
+    if answer.status_code != HTTPStatus.OK:
+        return Link(name, "unknown", f"not tried, since Prometheus at {base} answers HTTP {answer.status_code}")
     value = _value(tools, base, _REQUESTS)
     if value is None:
         remedy = "run an application with groqscope, or docker compose --profile demo up -d"
@@ -272,8 +276,8 @@ def _ask(tools: _Tools, method: str, url: str, **options: Any) -> "tuple[httpx.R
         return None, f"no answer within {_ANSWER_S:g} s"
     except AnswerTooLongError as error:
         return None, str(error)
-    except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-        return None, _NO_HTTP
+    except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
+        return None, _NO_HTTP if isinstance(error, httpx.RemoteProtocolError) else _CLOSED
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return None, visible(f"{type(error).__name__}: {error}", limit=200)
 
