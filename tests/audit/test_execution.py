@@ -3,15 +3,19 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from support.files import write_store
+from support.runs import readable, span
+from support.runs import request as run_request
 from support.traffic import MS, failed, request, traffic
 
 from groqscope.audit import FileSource, MemorySource, Query, Records
 from groqscope.audit.baseline import Baseline, Rows
 from groqscope.audit.execution import WORTH_IT, files_to_share, processors
 from groqscope.audit.scan import Scan
+from groqscope.store import encode_span_line
 
 # A process of its own: it forks, which a test run with its threads must not.
 _COMPARE = """
@@ -72,6 +76,62 @@ def test_several_processes_say_what_one_says(copies, tmp_path):
     )
 
     assert (done.stdout, done.stderr) == ("equal\n", "")
+
+
+_COMPARE_RUNS = """
+import dataclasses
+import sys
+from groqscope import audit
+from groqscope.audit import execution
+execution.WORTH_IT = 0
+
+def runs(workers, order="newest", **query):
+    budgets = audit.Budgets(list(map(audit.parse_budget, ("run.duration.p95<1s", "run.requests<3", "ttfc.p95<1s"))))
+    source, query = audit.file_source([sys.argv[1]]), audit.Query(**query)
+    return audit.list_runs(source, query, order=order, listed=5, budgets=budgets, workers=workers)
+
+for asked in ({}, {"order": "slowest", "by": "user"}, {"order": "dearest", "where": 'run.agent = "planner"'}):
+    alone, shared = runs(1, **asked), runs(3, **asked)
+    for field in dataclasses.fields(alone):
+        assert getattr(alone, field.name) == getattr(shared, field.name), field.name
+    assert len(alone.provenance.warnings) == 3, alone.provenance.warnings
+source = audit.file_source([sys.argv[1]])
+found = execution.by_traces(source, lambda share: len(list(share.traces(audit.ReadReport(), since=None, until=None))),
+                            listed=5, workers=3)
+assert len(found) == 3 and all(found) and sum(found) == 60, found
+print("equal")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are shared out by fork on Linux only")
+def test_several_processes_list_the_runs_that_one_lists(tmp_path):
+    """Each trace is in one process whole, although its spans are in several files."""
+    agents, requests = [], []
+    for number in range(60):
+        top, below = f"{2 * number + 1:016x}", f"{2 * number + 2:016x}"
+        attributes = {"gen_ai.agent.name": "planner" if number % 3 else "writer", "user.id": f"u{number % 4}"}
+        agent = span(top, 1_000, 1_900 + number % 7, name="invoke_agent", attributes=attributes)
+        asked = run_request(below, 1_000, top, receive=100 + 9 * number, messages=1)
+        agents.append(readable(in_trace(agent, number)))
+        requests.append(readable(in_trace(asked, number)))
+    for number, part in enumerate((agents[:30], requests, agents[30:])):
+        (tmp_path / f"{number}.jsonl").write_bytes((encode_span_line(part) or b"") + b"\n{broken\n")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _COMPARE_RUNS, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert (done.stdout, done.stderr) == ("equal\n", "")
+
+
+def in_trace(one, number):
+    """The span, and its record, in a trace of that number."""
+    trace_id = f"{number + 1:032x}"
+    record = None if one.record is None else replace(one.record, trace_id=trace_id, cost=number / 1000)
+    return replace(one, trace_id=trace_id, record=record)
 
 
 def shared(source, listed, workers, **query):

@@ -118,6 +118,8 @@ def test_only_a_trace_asked_for_has_arrival_times(tmp_path: Path):
 
     assert [request.timeline_us for request in found.run.requests] == [(100, 300)]
     assert [request.timeline_us for request in listed.run.requests] == [()]
+    begun = one_run(file_source([tmp_path]), Query(), agent.trace_id[:31]).entry
+    assert [request.timeline_us for request in begun.run.requests] == [(100, 300)]
     assert (listed.sentence, listed.run.parts) == (found.sentence, found.run.parts)
 
 

@@ -41,9 +41,14 @@ def tempo(records):
     return keeping(records)
 
 
+def streamed(one):
+    """The span with the arrival times of two chunks."""
+    return replace(one, record=replace(one.record, chunks=2, timeline_us=(100, 300)))
+
+
 @pytest.fixture
 def sent(tempo):
-    """An agent's run in that Tempo: two requests, two tools at once, and an HTTP call of another library."""
+    """An agent's run in that Tempo: two requests, one streamed, two tools at once, an HTTP call of another library."""
     agent, first, search, weather, call, second = (f"{number:016x}" for number in range(0xA1, 0xA7))
     begin = START // MS
     spans = [
@@ -52,7 +57,7 @@ def sent(tempo):
         tool(search, "search", begin + 300, begin + 1_000, agent),
         span(call, begin + 310, begin + 900, search, name="GET", kind="client", attributes={"http.method": "GET"}),
         tool(weather, "weather", begin + 300, begin + 600, agent),
-        request_span(second, begin + 1_000, agent, receive=400),
+        streamed(request_span(second, begin + 1_000, agent, receive=400)),
     ]
     tempo.keep(encode_spans([readable(one) for one in spans]))
     return run_of(spans)
@@ -191,8 +196,9 @@ def test_a_trace_without_a_start_is_fetched_all_the_same(tempo):
 
 
 def told(run):
-    """What a run says of its time."""
-    return run.name, run.duration_ns, run.parts, run.tools, run.overlaps, run.missing, len(run.requests)
+    """What a run says of its time, and of the chunks of its requests."""
+    arrived = [request.timeline_us for request in run.requests]
+    return run.name, run.duration_ns, run.parts, run.tools, run.overlaps, run.missing, arrived
 
 
 @pytest.mark.parametrize("written_as", [TRACE, TRACE.upper()])

@@ -9,10 +9,10 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from groqscope.audit.errors import SourceError
 from groqscope.audit.scan import Scan
@@ -48,6 +48,8 @@ class _Job:
 
 _job: _Job | None = None
 """Set before forking, so that the children have it."""
+_reading: tuple[Callable[[Source], Any], Sequence[Source]] | None = None
+"""As `_job`: what reads a share, and the shares."""
 
 
 def processors() -> int:
@@ -117,14 +119,46 @@ def plain_of(source: Source) -> Source:
 def files_to_share(source: Source, scan: Scan, workers: int) -> list[Path]:
     """Return the files to be read by several processes; none if one process is as fast."""
     limit = scan.top.limit
-    if workers < 2 or sys.platform != "linux" or not isinstance(source, FileSource):  # one is none
-        return []
     if scan.query.last is not None or limit is None or limit > _MAX_LISTED:
         return []
-    files = source.files()
-    if len(files) < 2 or sum(file.stat().st_size for file in files) < WORTH_IT:  # nothing to share
+    files = _large(source, workers)
+    return files if len(files) > 1 else []  # nothing to share
+
+
+def _large(source: Source, workers: int) -> list[Path]:
+    """Return the files of a source that is worth several processes; none if it is not, or if there can be only one."""
+    if workers < 2 or sys.platform != "linux" or not isinstance(source, FileSource):  # one is none
         return []
-    return files
+    files = source.files()
+    return files if sum(file.stat().st_size for file in files) >= WORTH_IT else []
+
+
+def by_traces(source: Source, read: Callable[[Source], T], *, listed: int | None, workers: int) -> list[T]:
+    """Let several processes read a share of the traces each, and return what they read; nothing if one is as fast.
+
+    Every process goes through all files, because a trace may be in several, and decodes the spans of its traces.
+    """
+    if listed is None or listed > _MAX_LISTED or not isinstance(source, FileSource) or not _large(source, workers):
+        return []
+    import multiprocessing  # few stores are that large
+    from concurrent.futures import ProcessPoolExecutor
+
+    global _reading  # noqa: PLW0603 - inherited by the children
+    number = min(workers, MAX_WORKERS)
+    _reading = read, source.shares(number)
+    pool = ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("fork"), initializer=_prepare)
+    try:
+        return list(pool.map(_read_share, range(number)))
+    finally:
+        _reading = None
+        pool.shutdown(cancel_futures=True)
+
+
+def _read_share(number: int) -> Any:
+    if _reading is None:
+        raise AssertionError
+    read, shares = _reading
+    return read(shares[number])
 
 
 def _scan_files(files: list[Path], scan: Scan, *, timelines: bool, workers: int, watch: Watch | None) -> None:

@@ -86,19 +86,27 @@ class Causes:
     """What each kind of finding took of several runs."""
 
     def __init__(self) -> None:
-        self._lost: defaultdict[FindingKind, int] = defaultdict(int)
-        self._runs: defaultdict[FindingKind, int] = defaultdict(int)
-        self._worst: defaultdict[FindingKind, list[tuple[int, str]]] = defaultdict(list)
+        self.lost: defaultdict[FindingKind, int] = defaultdict(int)
+        self.runs: defaultdict[FindingKind, int] = defaultdict(int)
+        self.worst: defaultdict[FindingKind, list[tuple[int, str]]] = defaultdict(list)
 
     def add(self, lost: Lost, run: str) -> None:
         """Count the findings of one run, by its ID."""
         for kind in dict(lost):
-            self._runs[kind] += 1
+            self.runs[kind] += 1
         for kind, ns in lost:
-            self._lost[kind] += ns
-            heapq.heappush(self._worst[kind], (ns, run))
-            if len(self._worst[kind]) > _EXAMPLES:
-                heapq.heappop(self._worst[kind])
+            self.lost[kind] += ns
+            heapq.heappush(self.worst[kind], (ns, run))
+            if len(self.worst[kind]) > _EXAMPLES:
+                heapq.heappop(self.worst[kind])
+
+    def merge(self, other: "Causes") -> None:
+        """Add what was counted of other runs."""
+        for kind, lost in other.lost.items():
+            self.lost[kind] += lost
+            self.runs[kind] += other.runs[kind]
+            self.worst[kind] = heapq.nlargest(_EXAMPLES, [*self.worst[kind], *other.worst[kind]])
+            heapq.heapify(self.worst[kind])
 
     def result(self, total_ns: float) -> tuple[RunCause, ...]:
         """Return the causes, the largest first, with their shares of the time of all runs."""
@@ -106,13 +114,13 @@ class Causes:
             RunCause(
                 kind=kind,
                 title=TITLES[kind],
-                runs=self._runs[kind],
+                runs=self.runs[kind],
                 lost_ns=lost,
                 share=lost / total_ns if total_ns else 0.0,
                 advice=ADVICE[kind],
-                examples=tuple(name for _, name in sorted(self._worst[kind], reverse=True)),
+                examples=tuple(name for _, name in sorted(self.worst[kind], reverse=True)),
             )
-            for kind, lost in sorted(self._lost.items(), key=lambda item: -item[1])
+            for kind, lost in sorted(self.lost.items(), key=lambda item: (-item[1], item[0]))
         )
 
 
@@ -129,30 +137,41 @@ class SlowRuns:
 
     def __init__(self, limit: int = EXACT_LIMIT) -> None:
         self._limit = limit
-        self._rows: defaultdict[str, list[_Row]] = defaultdict(list)
-        self._seen: defaultdict[str, int] = defaultdict(int)
+        self.rows: defaultdict[str, list[_Row]] = defaultdict(list)
+        self.seen: defaultdict[str, int] = defaultdict(int)
         self._random = random.Random(0)  # noqa: S311 - a sample that is the same each time
-        self._interrupted = 0
+        self.interrupted = 0
 
     def add(self, name: str, run: str, duration_ns: int, lost: Lost, *, completed: bool, interrupted: bool) -> None:
         """Add one run; how long an interrupted one lasted says nothing."""
         if interrupted:
-            self._interrupted += 1
+            self.interrupted += 1
             return
-        self._seen[name] += 1
-        rows, row = self._rows[name], _Row(duration_ns, completed, lost, run)
+        self._add(name, _Row(duration_ns, completed, lost, run))
+
+    def _add(self, name: str, row: _Row) -> None:
+        self.seen[name] += 1
+        rows = self.rows[name]
         if len(rows) < self._limit:
             rows.append(row)
-        elif (place := self._random.randrange(self._seen[name])) < self._limit:
+        elif (place := self._random.randrange(self.seen[name])) < self._limit:
             rows[place] = row
+
+    def merge(self, other: "SlowRuns") -> None:
+        """Add what was counted of other runs."""
+        self.interrupted += other.interrupted
+        for name, rows in other.rows.items():
+            for row in rows:
+                self._add(name, row)
+            self.seen[name] += other.seen[name] - len(rows)
 
     def result(self) -> RunsWhy:
         """Return the causes over the slow runs."""
-        causes, slow, unexplained, unjudged = Causes(), list[_Row](), 0, self._interrupted
-        for name, rows in self._rows.items():
+        causes, slow, unexplained, unjudged = Causes(), list[_Row](), 0, self.interrupted
+        for name, rows in self.rows.items():
             usual = sorted(float(row.duration_ns) for row in rows if row.completed)
             if len(usual) < USUAL_NEEDS:
-                unjudged += self._seen[name]
+                unjudged += self.seen[name]
                 continue
             median = quantile_of_sorted(usual, 0.5)
             slow += [r for r in rows if r.duration_ns >= max(SLOW_TIMES * median, median + NOTICEABLE_NS)]
@@ -161,7 +180,7 @@ class SlowRuns:
             unexplained += not row.lost
         total = sum(row.duration_ns for row in slow)
         found = causes.result(total)
-        seen = sum(self._seen.values()) + self._interrupted
+        seen = sum(self.seen.values()) + self.interrupted
         return RunsWhy(
             runs=seen,
             slow=len(slow),

@@ -2,17 +2,16 @@
 
 import heapq
 import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import count as counter
 from typing import Final
 
 from groqscope.audit.budgets import Budgets
 from groqscope.audit.distribution import Values
 from groqscope.audit.errors import AuditError, NoRequests, NotFound
-from groqscope.audit.execution import Watch
+from groqscope.audit.execution import Watch, by_traces
 from groqscope.audit.fields import Field
 from groqscope.audit.formatting import count, duration, money, percent
 from groqscope.audit.groups import PICO, Grouping
@@ -21,7 +20,7 @@ from groqscope.audit.records import MIN_ID, Records, ids_of, one_request
 from groqscope.audit.run_causes import ADVICE, Causes, Lost, RunCause, RunsWhy, SlowRuns
 from groqscope.audit.scan import Coverage
 from groqscope.audit.selection import Query
-from groqscope.audit.sources import ReadReport, TraceSource, trace_source
+from groqscope.audit.sources import ReadReport, Source, TraceSource, trace_source
 from groqscope.runs import Finding, FindingKind, NotARun, Run, TraceSpan, findings_of, run_of, runs_of
 
 LISTED: Final = 20
@@ -114,6 +113,7 @@ def list_runs(
     listed: int | None = LISTED,
     budgets: Budgets | None = None,
     report: ReadReport | None = None,
+    workers: int = 1,
 ) -> RunsAudit:
     """Read all runs, sum them up, and keep some of them.
 
@@ -126,6 +126,7 @@ def list_runs(
         listed: How many to keep; `None`: all of them.
         budgets: Limits that the runs, and their requests, are held against.
         report: Where the source notes what it passes over.
+        workers: How many processes may be forked for a large store, which is safe in a program with one thread.
 
     Raises:
         AuditError: nothing can be read, there is no run, or the order is another.
@@ -134,7 +135,28 @@ def list_runs(
         raise AuditError(f"runs can be ordered by {', '.join(ORDERS)}, not {order!r}")
     report = ReadReport() if report is None else report
     sums, coverage = _Sums(order, listed, query.grouping), Coverage(query, report)
-    for run in _selected(source, query, report):
+
+    def read(share: Source) -> tuple[_Sums, Coverage, Budgets | None]:
+        found = _Sums(order, listed, query.grouping), Coverage(query), None if budgets is None else budgets.fresh()
+        _read(trace_source(share), query, *found)
+        return found
+
+    parts = by_traces(source, read, listed=listed, workers=workers)
+    for part, covered, measured in parts:
+        sums.merge(part)
+        coverage.merge(covered, same_files=True)
+        if budgets is not None and measured is not None:
+            budgets.merge(measured)
+    if not parts:
+        _read(source, query, sums, coverage, budgets)
+    if not sums.counts["runs"]:
+        _no_runs(source, report)
+    audit = sums.result(coverage.provenance(source))
+    return audit if budgets is None else replace(audit, budgets=budgets.results())
+
+
+def _read(source: TraceSource, query: Query, sums: "_Sums", coverage: Coverage, budgets: Budgets | None) -> None:
+    for run in _selected(source, query, coverage.report):
         sums.add(run)
         for request in run.requests:
             coverage.add(request)
@@ -142,10 +164,6 @@ def list_runs(
                 budgets.add(request)
         if budgets is not None:
             budgets.add_run(run)
-    if not sums.runs:
-        _no_runs(source, report)
-    audit = sums.result(coverage.provenance(source))
-    return audit if budgets is None else replace(audit, budgets=budgets.results())
 
 
 def read_runs(records: Records, add: Callable[[Run], object]) -> Provenance:
@@ -210,10 +228,26 @@ def one_run(source: TraceSource, query: Query, wanted: str, *, report: ReadRepor
         lines = [f"    {run.span_id or run.trace_id}  {run.name}  {duration(run.duration_ns)}" for run in found[:10]]
         lines += [f"    and {len(found) - 10:,} more"] if len(found) > 10 else []  # as many as are shown
         raise NotFound("\n".join([f"{len(found):,} runs have the ID {wanted!r}: give one of these", *lines]))
+    run = _with_arrivals(source, query, found[0])
     coverage = Coverage(query, report)
-    for request in found[0].requests:
+    for request in run.requests:
         coverage.add(request)
-    return RunAudit(provenance=coverage.provenance(source), entry=explain_run(found[0]))
+    return RunAudit(provenance=coverage.provenance(source), entry=explain_run(run))
+
+
+def _with_arrivals(source: TraceSource, query: Query, run: Run) -> Run:
+    """Return a run with the arrival times of chunks, which files give of a single trace only.
+
+    What can be read only once, as standard input, has given what it has.
+    """
+    if all(request.timeline_us or not request.chunks for request in run.requests):
+        return run
+    again = source.traces(ReadReport(), since=query.since, until=query.until, trace_id=run.trace_id)
+    for trace in again:
+        if trace[0].trace_id == run.trace_id:
+            with suppress(NotARun, KeyError):  # less of it came than before
+                return run_of(trace, top=run.span_id)
+    return run
 
 
 def find(records: Records, wanted: str, *, watch: Watch | None = None) -> RequestAudit | RunAudit:
@@ -299,92 +333,103 @@ class _Sums:
 
     def __init__(self, order: str, listed: int | None, by: Field | None) -> None:
         self.order = order
-        self._groups = None if by is None else Grouping(by)
-        self.runs = self.requests = self.failed = self.interrupted = 0
-        self.input_tokens = self.output_tokens = self.unpriced = self._total_ns = 0
+        self.groups = None if by is None else Grouping(by)
+        self.counts: Counter[str] = Counter()
         self._listed = listed
-        self._key = ORDERS[order]
-        self._heap: list[tuple[float, int, Run]] = []
-        self._number = counter()
-        self._duration, self._first, self._audio = Values(), Values(), Values()
-        self._pico_usd: int | None = None
-        self._kinds: defaultdict[str, int] = defaultdict(int)
-        self._causes, self._slow = Causes(), SlowRuns()
+        self.heap: list[tuple[float, str, str, Run]] = []
+        self.duration, self.first, self.audio = Values(), Values(), Values()
+        self.kinds: Counter[str] = Counter()
+        self.causes, self.slow = Causes(), SlowRuns()
 
     def add(self, run: Run) -> None:
         interrupted = run.interrupted
-        self.runs += 1
-        self.requests += len(run.requests)
-        self.failed += run.failed
-        self.interrupted += interrupted
-        self.input_tokens += run.input_tokens or 0
-        self.output_tokens += run.output_tokens or 0
-        self.unpriced += run.unpriced
-        if run.cost is not None:
-            self._pico_usd = (self._pico_usd or 0) + round(run.cost * PICO)
-        self._total_ns += run.duration_ns
+        cost, counts = run.cost, self.counts
+        counts["runs"] += 1
+        counts["requests"] += len(run.requests)
+        counts["failed"] += run.failed
+        counts["interrupted"] += interrupted
+        counts["input_tokens"] += run.input_tokens or 0
+        counts["output_tokens"] += run.output_tokens or 0
+        counts["unpriced"] += run.unpriced
+        counts["ns"] += run.duration_ns
+        if cost is not None:
+            counts["pico_usd"] += round(cost * PICO)
         for values, value in (
-            (self._duration, None if interrupted else run.duration_ns),
-            (self._first, run.first_answer_ns),
-            (self._audio, run.first_audio_ns),
+            (self.duration, None if interrupted else run.duration_ns),
+            (self.first, run.first_answer_ns),
+            (self.audio, run.first_audio_ns),
         ):
             if value is not None:
                 values.add(value)
         for segment in run.segments:
-            self._kinds[segment.kind] += segment.length_ns
+            self.kinds[segment.kind] += segment.length_ns
         lost: Lost = tuple((finding.kind, finding.lost_ns) for finding in findings_of(run))
-        self._causes.add(lost, run_id(run))
-        self._slow.add(run.name, run_id(run), run.duration_ns, lost, completed=not run.failed, interrupted=interrupted)
-        if self._groups is not None:
-            self._groups.add_run(run)
+        self.causes.add(lost, run_id(run))
+        self.slow.add(run.name, run_id(run), run.duration_ns, lost, completed=not run.failed, interrupted=interrupted)
+        if self.groups is not None:
+            self.groups.add_run(run)
         self._keep(run)
 
     def _keep(self, run: Run) -> None:
-        value = self._key(run)
+        value = ORDERS[self.order](run)
         if value is None:
             return
-        item = (value, next(self._number), run)
-        if self._listed is None or len(self._heap) < self._listed:
-            heapq.heappush(self._heap, item)
+        item = (value, run.trace_id, run.span_id or "", run)
+        if self._listed is None or len(self.heap) < self._listed:
+            heapq.heappush(self.heap, item)
         elif self._listed:
-            heapq.heappushpop(self._heap, item)
+            heapq.heappushpop(self.heap, item)
+
+    def merge(self, other: "_Sums") -> None:
+        """Add what was counted of other traces."""
+        self.counts.update(other.counts)
+        self.duration.merge(other.duration)
+        self.first.merge(other.first)
+        self.audio.merge(other.audio)
+        self.kinds.update(other.kinds)
+        self.causes.merge(other.causes)
+        self.slow.merge(other.slow)
+        if self.groups is not None and other.groups is not None:
+            self.groups.merge(other.groups)
+        for *_, run in other.heap:
+            self._keep(run)
 
     def result(self, provenance: Provenance) -> RunsAudit:
-        total = self._total_ns
-        entries = tuple(explain_run(run) for _, _, run in sorted(self._heap, key=lambda item: item[:2], reverse=True))
-        causes = self._causes.result(total)
+        counts, total = self.counts, self.counts["ns"]
+        entries = tuple(explain_run(item[-1]) for item in sorted(self.heap, key=lambda item: item[:-1], reverse=True))
+        causes = self.causes.result(total)
         return RunsAudit(
             provenance=provenance,
             sentence=self._sentence(causes),
-            runs=self.runs,
-            requests=self.requests,
-            failed=self.failed,
-            interrupted=self.interrupted,
-            duration=self._duration.distribution("ns"),
-            first_answer=self._first.distribution("ns"),
-            first_audio=self._audio.distribution("ns"),
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
-            cost=None if self._pico_usd is None else self._pico_usd / PICO,
-            unpriced=self.unpriced,
+            runs=counts["runs"],
+            requests=counts["requests"],
+            failed=counts["failed"],
+            interrupted=counts["interrupted"],
+            duration=self.duration.distribution("ns"),
+            first_answer=self.first.distribution("ns"),
+            first_audio=self.audio.distribution("ns"),
+            input_tokens=counts["input_tokens"],
+            output_tokens=counts["output_tokens"],
+            cost=counts["pico_usd"] / PICO if "pico_usd" in counts else None,
+            unpriced=counts["unpriced"],
             kinds=tuple(
                 KindTotal(kind=kind, ns=ns, share=ns / total if total else 0.0)
-                for kind, ns in sorted(self._kinds.items(), key=lambda item: -item[1])
+                for kind, ns in sorted(self.kinds.items(), key=lambda item: -item[1])
             ),
             causes=causes,
-            why=self._slow.result(),
+            why=self.slow.result(),
             order=self.order,
             entries=entries,
-            omitted=self.runs - len(entries),
-            groups=None if self._groups is None else self._groups.result(),
+            omitted=counts["runs"] - len(entries),
+            groups=None if self.groups is None else self.groups.result(),
         )
 
     def _sentence(self, causes: tuple[RunCause, ...]) -> str:
-        head = f"{count(self.runs, 'run')} of {count(self.requests, 'request')}"
-        if self.failed:
-            head += f", {self.failed:,} failed"
-        if self.interrupted:
-            head += f", {self.interrupted:,} interrupted"
+        counts = self.counts
+        head = f"{count(counts['runs'], 'run')} of {count(counts['requests'], 'request')}"
+        for how in ("failed", "interrupted"):
+            if counts[how]:
+                head += f", {counts[how]:,} {how}"
         if not causes:
             return f"{head}. Nothing stands out in their time."
         first = causes[0]

@@ -55,8 +55,8 @@ class Coverage:
         if self.last is None or start > self.last:
             self.last = start
 
-    def merge(self, other: "Coverage") -> None:
-        """Add what was covered elsewhere."""
+    def merge(self, other: "Coverage", *, same_files: bool = False) -> None:
+        """Add what was covered elsewhere, or in other traces of the same files."""
         self.requests += other.requests
         self.foreign += other.foreign
         self.services |= other.services
@@ -64,13 +64,18 @@ class Coverage:
             if start is not None:
                 self._extend(start)
         mine, theirs = self.report, other.report
-        mine.files += theirs.files
-        mine.lines += theirs.lines
+        if same_files:
+            mine.files, mine.lines, mine.bytes_read = theirs.files, theirs.lines, theirs.bytes_read
+        else:
+            mine.files += theirs.files
+            mine.lines += theirs.lines
+            mine.bytes_read += theirs.bytes_read
         mine.records += theirs.records
         mine.repeats += theirs.repeats
-        mine.bytes_read += theirs.bytes_read
+        known = set(mine.warnings) if same_files else ()
         for warning in theirs.warnings:
-            mine.warn(warning.source, warning.line, warning.reason, damage=warning.damage)
+            if warning not in known:
+                mine.warn(warning.source, warning.line, warning.reason, damage=warning.damage)
         mine.warnings_dropped += theirs.warnings_dropped
         mine.damaged |= theirs.damaged
 

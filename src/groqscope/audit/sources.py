@@ -11,7 +11,7 @@ from typing import Protocol, cast
 from groqscope.audit.errors import SourceError
 from groqscope.history import Dataset, HistoryError, Wanted, has_columns, is_address, is_columns, require
 from groqscope.runs import TraceSpan
-from groqscope.store import ReadReport, SeenIds, once, read_records, read_traces, sources, store_directory
+from groqscope.store import ReadReport, SeenIds, Share, once, read_records, read_traces, sources, store_directory
 from groqscope.timeline import RequestRecord
 
 __all__ = [
@@ -69,9 +69,19 @@ class TraceSource(Source, Protocol):
 class FileSource:
     """Files, directories, and standard input (`-`)."""
 
-    def __init__(self, paths: Sequence[Path | str], *, elsewhere: SeenIds | None = None) -> None:
+    def __init__(
+        self, paths: Sequence[Path | str], *, elsewhere: SeenIds | None = None, share: Share | None = None
+    ) -> None:
+        """Name what is read.
+
+        Args:
+            paths: What to read.
+            elsewhere: Requests that were counted elsewhere, and are repeats here.
+            share: Of traces, only those of this share.
+        """
         self._paths = tuple(paths)
         self._elsewhere = elsewhere
+        self._share = share
         self.column_addresses = tuple(str(path) for path in self._paths if has_columns(path))
         """Those of them where requests lie as columns."""
         self._plain = tuple(path for path in self._paths if not is_columns(path))
@@ -149,6 +159,10 @@ class FileSource:
             dataset.include(chain([first], plain))
         return dataset
 
+    def shares(self, number: int) -> list["FileSource"]:
+        """Return so many sources that have its traces between them, each whole, and can be read at the same time."""
+        return [FileSource(self._plain, share=Share(one, number)) for one in range(number)]
+
     def without_columns(self) -> "FileSource":
         """Return the other files alone."""
         files = FileSource(self._plain, elsewhere=self._elsewhere)
@@ -160,7 +174,7 @@ class FileSource:
     ) -> Iterator[list[TraceSpan]]:
         """Yield traces in the order of their IDs."""
         if not self.column_addresses:
-            return read_traces(self._plain, report, trace_id=trace_id)
+            return read_traces(self._plain, report, trace_id=trace_id, share=self._share)
 
         def stored() -> Iterator[TraceSpan]:
             dataset = self._dataset(report, _a_day_before(since), None)
@@ -168,7 +182,7 @@ class FileSource:
                 yield from _with_requests_counted(dataset.spans(trace_id), report)
 
         del until
-        return read_traces(self._plain, report, trace_id=trace_id, more=stored)
+        return read_traces(self._plain, report, trace_id=trace_id, share=self._share, more=stored)
 
 
 class StoreSource(FileSource):

@@ -176,7 +176,7 @@ class TempoSource:
             while batch := list(islice(found, _BATCH)):
                 answers = pool.map(partial(self._document, client, report), batch)
                 for (found_id, _), answer in zip(batch, answers, strict=True):
-                    collector = TraceCollector(report)
+                    collector = TraceCollector(report, trace_id=found_id.lower().zfill(32))
                     collector.read(answer or b"{}", f"trace {found_id}")
                     yield from collector.traces()
 

@@ -155,6 +155,7 @@ def _one_run(records: "Records", wanted: str, output: _Output) -> int:
 
 def _runs(records: "Records", order: str, output: _Output, limits: "Budgets | None", section: "Section") -> int:
     from groqscope.audit import list_runs, trace_source
+    from groqscope.audit.execution import processors
 
     with _uncollected():
         report = list_runs(
@@ -164,6 +165,7 @@ def _runs(records: "Records", order: str, output: _Output, limits: "Budgets | No
             listed=_listed(output),
             budgets=limits,
             report=records.report,
+            workers=processors(),
         )
     _write(report, output, section)
     return _status(report, records.report)

@@ -12,7 +12,7 @@ A child that outlives its parent, or starts before it, counts only within the pa
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from groqscope.runs.spans import PartKind, SpanTree, TraceSpan
 from groqscope.timeline import RequestRecord
@@ -20,8 +20,7 @@ from groqscope.timeline import RequestRecord
 _BETWEEN_CHUNKS: Final = "between chunks"
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A segment of the run that belongs to one part; times are Unix nanoseconds."""
 
     start_ns: int
@@ -53,10 +52,6 @@ def partition(tree: SpanTree, tops: Iterable[TraceSpan], start: int, end: int) -
     """Divide [start, end) among the spans below `tops`; the segments are in order, and cover it without gaps."""
     segments: list[Segment] = []
 
-    def keep(low: int, high: int, kind: PartKind, name: str, span_id: str | None) -> None:
-        if low < high:
-            segments.append(Segment(low, high, kind, name, span_id))
-
     # From the end backwards, without recursion: a trace may be thousands of spans deep.
     waiting: list[tuple[TraceSpan | None, int, int, bool]] = []
 
@@ -67,13 +62,11 @@ def partition(tree: SpanTree, tops: Iterable[TraceSpan], start: int, end: int) -
     while waiting:
         span, low, high, itself = waiting.pop()
         if span is None:
-            keep(low, high, "idle", "idle", None)
+            segments.append(Segment(low, high, "idle", "idle", None))
         elif itself:
-            kind, name = tree.part(span)
-            keep(low, high, kind, name, span.span_id)
+            segments.append(Segment(low, high, *tree.part(span), span.span_id))
         elif span.record is not None:
-            for piece_low, piece_high, kind, name in reversed(list(_request(span, span.record, low, high))):
-                keep(piece_low, piece_high, kind, name, span.span_id)
+            segments.extend(reversed(list(_request(span, span.record, low, high))))
         else:
             divide(span, tree.children(span), low, high)
     segments.reverse()
@@ -134,7 +127,7 @@ def _path(
         at = begin
 
 
-def _request(span: TraceSpan, record: RequestRecord, low: int, high: int) -> Iterator[tuple[int, int, PartKind, str]]:
+def _request(span: TraceSpan, record: RequestRecord, low: int, high: int) -> Iterator[Segment]:
     """Yield a request's phases within [low, high), one after the other, in the order in which they start.
 
     For a whole request, as nearly all are, each phase is exact. If a request is cut off, all of `consume` is taken to
@@ -145,8 +138,8 @@ def _request(span: TraceSpan, record: RequestRecord, low: int, high: int) -> Ite
         begin, end = max(low, at), min(high, at + length)
         if begin < end:
             kind: PartKind = "own" if name == "consume" else "model"
-            yield begin, end, kind, _BETWEEN_CHUNKS if name == "consume" else name
+            yield Segment(begin, end, kind, _BETWEEN_CHUNKS if name == "consume" else name, span.span_id)
         at += length
     if at < high:
         # A record of another library has no phases; a span that outlasts its record has the rest.
-        yield max(low, at), high, "model", "request"
+        yield Segment(max(low, at), high, "model", "request", span.span_id)

@@ -226,7 +226,8 @@ def _make(tree: SpanTree, top: str | None) -> Run:
     end = max(start, *(_last_moment(span) for span in deciding))
     groups: list[Overlap] = []
     for children in (tops, *(tree.children(span) for span in spans)):
-        groups.extend(overlaps(children, end, _name))
+        if len(children) > 1:
+            groups.extend(overlaps(children, end, _name))
     one = tops[0] if len(tops) == 1 else None
     facts = _facts(spans if one is None else [one, *spans])
     return Run(
@@ -272,10 +273,11 @@ def _last_moment(span: TraceSpan, open_until: int | None = None) -> int:
 
 
 _FACTS: Final = {
-    "name": (semconv.RUN_NAME,),
-    "agent": (semconv.AGENT_NAME,),
-    "conversation": (semconv.CONVERSATION_ID, semconv.SESSION_ID),
-    "user": (semconv.USER_ID,),
+    semconv.RUN_NAME: "name",
+    semconv.AGENT_NAME: "agent",
+    semconv.CONVERSATION_ID: "conversation",
+    semconv.SESSION_ID: "conversation",
+    semconv.USER_ID: "user",
 }
 
 
@@ -283,11 +285,9 @@ def _facts(spans: Iterable[TraceSpan]) -> dict[str, str]:
     """Return the run's attributes from its spans; each from the outermost span that has it."""
     found: dict[str, str] = {}
     for span in spans:
-        for fact, names in _FACTS.items():
-            if fact not in found:
-                value = next((span.attributes[n] for n in names if isinstance(span.attributes.get(n), str)), None)
-                if value is not None:
-                    found[fact] = value
+        for name, fact in _FACTS.items():
+            if fact not in found and isinstance(value := span.attributes.get(name), str):
+                found[fact] = value
     return found
 
 

@@ -140,7 +140,8 @@ class SpanTree:
         while waiting:
             span = waiting.pop()
             yield span
-            waiting.extend(sorted(self.children(span), key=lambda s: (-s.start_unix_ns, s.span_id)))
+            if children := self.children(span):
+                waiting.extend(sorted(children, key=lambda s: (-s.start_unix_ns, s.span_id)))
 
     def _nest_steps(self) -> None:
         """Put what a framework's step called below it, where the framework's instrumentation made it a sibling.

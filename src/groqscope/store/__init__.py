@@ -22,7 +22,7 @@ from groqscope.store.reader import read_records, read_span
 from groqscope.store.report import ReadReport, ReadWarning
 from groqscope.store.segments import METRICS_SHARE, SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
 from groqscope.store.sources import sources
-from groqscope.store.traces import TraceCollector, read_traces
+from groqscope.store.traces import Share, TraceCollector, read_traces
 
 if TYPE_CHECKING:
     from groqscope.store.exporters import LocalMetricExporter, LocalSpanExporter, encode_span_line
@@ -41,6 +41,7 @@ __all__ = [
     "ReadWarning",
     "SeenIds",
     "SegmentWriter",
+    "Share",
     "TraceCollector",
     "decode_traces",
     "encode_span_line",

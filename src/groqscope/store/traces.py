@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+from zlib import crc32
 
 from groqscope import semconv
 from groqscope.runs import TraceSpan
@@ -21,26 +22,43 @@ _PHASE_MARK: Final = f'"{semconv.PHASE}"'.encode()
 _KINDS: Final = ("internal", "internal", "server", "client", "producer", "consumer")
 
 
+class Share(NamedTuple):
+    """One of several shares of all traces, each of which has whole traces; for as many processes."""
+
+    number: int
+    """From 0."""
+    of: int
+
+
 class TraceCollector:
     """Keeps the spans of traces while documents are decoded, and yields the traces with a Groq request."""
 
-    def __init__(self, report: ReadReport, *, trace_id: str | None = None, max_spans: int = MAX_SPANS) -> None:
+    def __init__(
+        self, report: ReadReport, *, trace_id: str | None = None, share: Share | None = None, max_spans: int = MAX_SPANS
+    ) -> None:
         """Begin with none.
 
         Args:
             report: Where is noted what is passed over.
             trace_id: Keep only this trace; `None`: all of them.
+            share: Keep only the traces of this share; `None`: all of them.
             max_spans: How many spans to keep at once.
         """
         self._report = report
         self._only = trace_id
+        self._share = share
         self._traces: dict[str, list[TraceSpan]] = {}
         self._with_requests: set[str] = set()
         self._room = max_spans
         self._left_out = 0
         self._seen = SeenIds()
         # No report of many runs shows the arrival times of chunks, which take most of a request's memory.
-        self._decoder = RecordDecoder(report, timelines=trace_id is not None, on_span=self._keep)
+        self._decoder = RecordDecoder(
+            report,
+            timelines=trace_id is not None,
+            wants=None if trace_id is None and share is None else self._wants,
+            on_span=self._keep,
+        )
 
     def read(self, document: bytes, source: str, number: int | None = None, *, complete: bool = True) -> None:
         """Take one document of OTLP JSON."""
@@ -49,7 +67,7 @@ class TraceCollector:
 
     def add(self, span: TraceSpan) -> None:
         """Take a span that is read already; a repeat of a request is counted, of another span ignored."""
-        if self._only is not None and span.trace_id != self._only:
+        if not self._belongs(span.trace_id):
             return
         if not self._seen.add(span.trace_id, span.span_id):
             self._report.repeats += span.record is not None
@@ -74,6 +92,15 @@ class TraceCollector:
             if (spans := self._traces.pop(trace_id, None)) is not None:
                 yield spans
 
+    def _wants(self, span: Span) -> bool:
+        trace_id = _id(span.trace_id, 32)
+        return trace_id is not None and self._belongs(trace_id)
+
+    def _belongs(self, trace_id: str) -> bool:
+        if self._only is not None and trace_id != self._only:
+            return False
+        return self._share is None or crc32(trace_id.encode()) % self._share.of == self._share.number
+
     def _keep(self, span: Span, record: RequestRecord | None) -> None:
         made = trace_span(span, record)
         if made is not None:
@@ -85,6 +112,7 @@ def read_traces(
     report: ReadReport,
     *,
     trace_id: str | None = None,
+    share: Share | None = None,
     more: Callable[[], Iterable[TraceSpan]] = tuple,
 ) -> Iterator[list[TraceSpan]]:
     """Yield the traces with a Groq request in files, directories and standard input (`-`), each whole; or only one.
@@ -95,9 +123,10 @@ def read_traces(
         paths: What to read.
         report: Where is noted what is passed over.
         trace_id: Only this trace; `None`: all of them.
+        share: Only the traces of this share.
         more: Called when the files are read, for spans that lie elsewhere.
     """
-    collector = TraceCollector(report, trace_id=trace_id)
+    collector = TraceCollector(report, trace_id=trace_id, share=share)
     for source in sources(paths, report):
         for path in source.paths:
             for number, document, complete in read_documents(path, report):
@@ -111,18 +140,20 @@ def trace_span(span: Span, record: RequestRecord | None) -> TraceSpan | None:
     """Return a span as runs need it; `None` of a phase of a request, which the record tells better, and without ids."""
     if record is None and _PHASE_MARK in bytes(span.attributes):
         return None
-    trace_id, span_id, parent_id = _id(span.trace_id, 32), _id(span.span_id, 16), _id(span.parent_span_id, 16)
-    start, end = _time(span.start_time_unix_nano), _time(span.end_time_unix_nano)
-    if trace_id is None or span_id is None or start is None:
-        return None
     if record is not None:
+        trace_id, span_id = record.trace_id, record.span_id
         start, end = record.start_unix_ns, record.start_unix_ns + record.duration_ns
+    else:
+        trace_id, span_id = _id(span.trace_id, 32), _id(span.span_id, 16)
+        start, end = _time(span.start_time_unix_nano), _time(span.end_time_unix_nano)
+    if trace_id is None or span_id is None or not start:
+        return None
     kind = otlp.kind_of(span)
     attributes = otlp.attributes_of(span, _ignore) if record is None else {semconv.OPERATION_NAME: record.operation}
     return TraceSpan(
         trace_id=trace_id,
         span_id=span_id,
-        parent_id=parent_id,
+        parent_id=_id(span.parent_span_id, 16),
         name=span.name or "",
         kind=_KINDS[kind] if 0 <= kind < len(_KINDS) else "internal",
         start_unix_ns=start,
