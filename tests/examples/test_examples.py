@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,21 +85,18 @@ def test_agent(groq: Simulator, tmp_path: Path) -> None:
 def test_one_trace(groq: Simulator, tmp_path: Path) -> None:
     """The Groq call belongs to the trace that the browser began, below the server's span; pieces arrive."""
     pytest.importorskip("fastapi", reason="the example's own dependency, in the development environment")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", str(port), "fastapi_app:app"]
+    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", "0", "fastapi_app:app"]
     server = subprocess.Popen(command, env=environment(groq, tmp_path), stderr=subprocess.PIPE, text=True)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as browser:
-            page = _patiently(browser)
+        with httpx.Client(base_url=_address(server), timeout=60, trust_env=False) as browser:
+            page = browser.get("/").text
             header = {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
             with browser.stream("GET", "/ask", params={"question": "Why?"}, headers=header) as answer:
                 pieces = [piece for piece in answer.iter_text() if piece]
     finally:
         server.terminate()
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
     (record,) = read_records([tmp_path / "store"])
     spans = {span["spanId"]: span for span in _spans(tmp_path / "store")}
     served = spans[spans[record.span_id]["parentSpanId"]]
@@ -121,16 +116,15 @@ def _spans(store: Path) -> Iterator[dict[str, Any]]:
                     yield from scope["spans"]
 
 
-def _patiently(browser: httpx.Client) -> str:
-    """Wait for the server to listen."""
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            return browser.get("/").text
-        except httpx.ConnectError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+def _address(server: "subprocess.Popen[str]") -> str:
+    """Wait for uvicorn to say where it listens."""
+    assert server.stderr is not None
+    said: list[str] = []
+    for line in server.stderr:
+        said.append(line)
+        if running := re.search(r"running on (http://[\d.:]+)", line):
+            return running[1]
+    raise AssertionError("".join(said))
 
 
 def test_budget(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import httpx
 import pytest
 from support.figures import Figure
 from support.processes import environment, outcomes, stored
+from support.waiting import wait_for
 
 from groqscope import RequestRecord
 from groqscope.simulator import Answer, Simulator
@@ -24,13 +24,14 @@ REQUESTS, PER_WORKER = 24, 5
 TASKS = 8
 
 
-def wait_until(true: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 60) -> None:
+def wait_until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait, while the process lives."""
-    deadline = time.monotonic() + seconds
-    while not true():
+
+    def true_or_over() -> bool:
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        return true()
+
+    wait_for(true_or_over)
 
 
 def program(directory: Path, name: str, code: str) -> None:

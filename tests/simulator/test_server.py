@@ -11,6 +11,7 @@ import groq
 import httpx
 import pytest
 from groq import Groq
+from support.waiting import wait_for
 
 from groqscope.simulator import Answer, Connection, Delays, MissingExtraError, Simulator
 from groqscope.simulator.server import make_local_tls
@@ -190,8 +191,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_request(sim: Simulator) -> No
     host, port = sim.base_url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as raw:
         raw.sendall(f"POST {CHAT} HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf".encode())
-        while not sim.served:
-            time.sleep(0.001)
+        wait_for(lambda: sim.served)
     (served,) = sim.settle()
 
     assert (served.left, served.status, served.received) == ("client left", None, None)
@@ -208,6 +208,7 @@ def test_a_large_body_meets_a_server_that_does_not_read() -> None:
     assert served.body_received_ns > served.headers_received_ns
 
 
+@pytest.mark.wall_clock
 def test_stopping_is_quick() -> None:
     """Start and stop: some milliseconds, since each test may have its own."""
 

@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import socket
 import threading
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -41,6 +43,8 @@ class Request:
     headers: dict[str, str]
     body: bytes
     taken: bool
+    arrived: float
+    """When it had come, by the monotonic clock."""
 
     @property
     def message(self) -> Any:
@@ -52,9 +56,20 @@ class Request:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    allow_reuse_port = True
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of clients that went away: some tests want that."""
+
+
+def _reserved_port() -> socket.socket:
+    """Hold a free port without listening, so that nobody else gets it while the server is down."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "SO_REUSEPORT"):
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved
 
 
 class Collector:
@@ -66,7 +81,8 @@ class Collector:
         self.default = Answer()
         self._arrived = threading.Condition()
         self._server: ThreadingHTTPServer | None = None
-        self.port = 0
+        self._reserved = _reserved_port()
+        self.port: int = self._reserved.getsockname()[1]
         self.up()
 
     @property
@@ -75,7 +91,6 @@ class Collector:
 
     def up(self) -> None:
         self._server = _Server(("127.0.0.1", self.port), self._handler())
-        self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def down(self) -> None:
@@ -84,7 +99,11 @@ class Collector:
             self._server.server_close()
             self._server = None
 
-    def wait_for(self, count: int, timeout: float = 10.0) -> list[Request]:
+    def close(self) -> None:
+        self.down()
+        self._reserved.close()
+
+    def wait_for(self, count: int, timeout: float = 60.0) -> list[Request]:
         """Wait until so many requests have come."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self.requests) >= count, timeout), (
@@ -92,7 +111,7 @@ class Collector:
             )
             return list(self.requests)
 
-    def wait_until(self, true: Callable[[], bool], timeout: float = 10.0) -> None:
+    def wait_until(self, true: Callable[[], bool], timeout: float = 60.0) -> None:
         """Wait until something is true of what came."""
         with self._arrived:
             assert self._arrived.wait_for(true, timeout), f"after {len(self.requests)} requests it was not so"
@@ -126,7 +145,7 @@ class Collector:
                 taken = answer.status == 200 and not answer.drop if answer.taken is None else answer.taken
                 headers = {k.lower(): v for k, v in self.headers.items()}
                 with collector._arrived:
-                    collector.requests.append(Request(self.path, headers, body, taken))
+                    collector.requests.append(Request(self.path, headers, body, taken, time.monotonic()))
                     collector._arrived.notify_all()
                 if answer.hold is not None:
                     answer.hold.wait(30)
@@ -153,4 +172,4 @@ def collector() -> Iterator[Collector]:
     try:
         yield running
     finally:
-        running.down()
+        running.close()

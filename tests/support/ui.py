@@ -1,7 +1,7 @@
-"""Requests of the last minutes, and waiting for what a thread does."""
+"""Requests of the last minutes."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from groqscope.timeline import RequestRecord
@@ -23,11 +23,3 @@ def numbered(records: Iterable[RequestRecord], *, start: int = 1, ago_ns: int = 
         )
         for place, record in enumerate(records)
     ]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)

@@ -138,24 +138,30 @@ def test_without_a_provider():
 
 async def test_same_scope_in_tasks(spans, provider):
     """One scope entered by two tasks at once: each ends its own run."""
-    scope, first_is_in = run("answer", tracer_provider=provider), asyncio.Event()
+    scope = run("answer", tracer_provider=provider)
+    first_is_in, second_is_in, first_is_out = (asyncio.Event() for _ in range(3))
 
     async def first():
         with scope:
+            entered = trace.get_current_span().get_span_context().span_id
             first_is_in.set()
-            await asyncio.sleep(0)
-        return trace.get_current_span().get_span_context().is_valid
+            await second_is_in.wait()
+        first_is_out.set()
+        return entered, trace.get_current_span().get_span_context().is_valid
 
     async def second():
         await first_is_in.wait()
         with scope:
-            await asyncio.sleep(0.01)
-        return trace.get_current_span().get_span_context().is_valid
+            entered = trace.get_current_span().get_span_context().span_id
+            second_is_in.set()
+            await first_is_out.wait()
+        return entered, trace.get_current_span().get_span_context().is_valid
 
-    assert await asyncio.gather(first(), second()) == [False, False]
-    ended = {s.context.span_id: s.end_time - s.start_time for s in spans.get_finished_spans()}
-    assert len(ended) == 2
-    assert min(ended.values()) < 10_000_000 <= max(ended.values())
+    (of_first, left), (of_second, left_too) = await asyncio.gather(first(), second())
+    assert [s.context.span_id for s in spans.get_finished_spans()] == [of_first, of_second]
+    assert of_first != of_second
+    assert not left
+    assert not left_too
 
 
 def test_left_in_another_context(spans, provider, caplog):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.browser import chromium
 from support.files import write_store
-from support.ui import wait_for
+from support.waiting import wait_for
 
 from groqscope.timeline import RequestRecord
 from groqscope.ui.collection import Collection

@@ -12,7 +12,8 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from support.files import write_store
 from support.report_samples import many, streamed
 from support.spans import span_of
-from support.ui import numbered, wait_for
+from support.ui import numbered
+from support.waiting import wait_for
 
 from groqscope.audit.reports.palette import PHASES
 from groqscope.ui import Server, server
@@ -45,6 +46,7 @@ def test_pages(get: Callable[..., httpx.Response]) -> None:
 
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
 
+    assert any(address.startswith("/assets/") for address in loaded)
     for address in loaded:
         if address.startswith("/assets/"):
             assert get(address).status_code == 200, address

@@ -15,7 +15,8 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from support.files import write_store
 from support.report_samples import broken, many, retried, streamed, stretched
 from support.spans import span_of
-from support.ui import numbered, wait_for
+from support.ui import numbered
+from support.waiting import wait_for
 
 from groqscope.ui import Server
 

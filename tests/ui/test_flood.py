@@ -7,7 +7,8 @@ import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from support.report_samples import many
 from support.spans import span_of
-from support.ui import numbered, wait_for
+from support.ui import numbered
+from support.waiting import wait_for
 
 from groqscope.store import read_records
 from groqscope.ui import Server

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 from support.files import write_store
 from support.report_samples import SAMPLES, many, queued, retried, streamed, stretched
-from support.ui import numbered, wait_for
+from support.ui import numbered
+from support.waiting import wait_for
 
 from groqscope.audit import AuditError, NotFound, Query, Records, one_request, overview, source_of
 from groqscope.audit.reports.json import to_data

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from support.files import write_store  # noqa: E402
 from support.report_samples import SAMPLES, both, many, one, overview, prompts_cached, stretched  # noqa: E402 - found by the line above
 from support.run_samples import slow_run  # noqa: E402
-from support.ui import wait_for  # noqa: E402
+from support.waiting import wait_for  # noqa: E402
 
 from groqscope import semconv  # noqa: E402
 from groqscope.audit.reports import HtmlRenderer, Look, Report, Section, TerminalRenderer  # noqa: E402
