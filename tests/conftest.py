@@ -26,6 +26,7 @@ settings.register_profile("thorough", parent=settings.get_profile("default"), ma
 settings.load_profile(os.environ.get("GROQSCOPE_HYPOTHESIS_PROFILE", "default"))
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost", "0.0.0.0"}
+_TESTS_RUN = pytest.StashKey[int]()
 _OURS = ("OTEL_", "GROQ", "LOGFIRE_", "NO_COLOR", "FORCE_COLOR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -38,6 +39,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """All modules are imported, and stay: the garbage collections of tests need not walk through them each time."""
+    _keep_what_is_there()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """As little need they walk through what tests have imported and pytest has noted: it stays as well."""
+    tests_run = item.session.stash[_TESTS_RUN] = item.session.stash.get(_TESTS_RUN, 0) + 1
+    if tests_run % 20 == 0:
+        _keep_what_is_there()
+
+
+def _keep_what_is_there() -> None:
     gc.collect()
     gc.freeze()
 

@@ -7,6 +7,7 @@ A program ends as any other does: exit handlers run, signals kill, exceptions pr
 started afresh.
 """
 
+import gc
 import json
 import os
 import subprocess
@@ -98,6 +99,9 @@ if __name__ == "__main__":
     import groqscope.instrument.seam
     import groqscope.telemetry  # noqa: F401
 
+    # What is imported stays: no program's garbage collection, at its end above all, walks through it and copies its pages.
+    gc.collect()
+    gc.freeze()
     program = _main()
     if program is not None:
         exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
