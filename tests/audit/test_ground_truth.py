@@ -160,4 +160,7 @@ def test_nothing_injected_nothing_named(plain, records):
         for _ in range(12):
             ask(client)
 
-    assert not any(undisturbed(verdicts(records)))
+    judged = undisturbed(verdicts(records))
+
+    assert judged, "nothing ran as scripted"
+    assert not any(judged)

@@ -157,14 +157,19 @@ def test_while_another_thread_adds() -> None:
     done = threading.Event()
 
     def grow() -> None:
-        for i in range(200_000):
-            growing[str(i % 1000)] = i
-            if i % 1000 == 0:
-                growing.clear()
-        done.set()
+        while not done.is_set():
+            for i in range(1000):
+                growing[str(i)] = i
+            growing.clear()
 
     thread = threading.Thread(target=grow)
     thread.start()
-    while not done.is_set():
-        copy_parameters({"messages": [growing]}, CompletionCreateParams)
-    thread.join()
+    try:
+        copies = [copy_parameters({"messages": [growing]}, CompletionCreateParams) for _ in range(2_000)]
+    finally:
+        done.set()
+        thread.join()
+
+    assert any(copies)
+    for copied in filter(None, copies):
+        assert all(name == str(value) for name, value in copied["messages"][0].items())

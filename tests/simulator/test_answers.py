@@ -138,7 +138,10 @@ def test_usage_can_be_absent(sim: Simulator, ask: Ask) -> None:
     """`usage=None`: none anywhere."""
     sim.play(Answer("a", usage=None))
 
-    assert not any(c.usage or (c.x_groq and c.x_groq.usage) for c in ask(sim).objects)
+    heard = ask(sim).objects
+
+    assert heard
+    assert not any(c.usage or (c.x_groq and c.x_groq.usage) for c in heard)
 
 
 def test_reported_times_agree_with_the_delays(sim: Simulator, ask: Ask) -> None:

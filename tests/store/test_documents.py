@@ -114,4 +114,5 @@ def test_only_what_is_torn_is_called_so(tmp_path: Path) -> None:
     for data in (*wrong, b"hello", b"<html>", b"{nonsense", b"a,b,c\n1,2,3", b"[1, 2", b"\xff\xfe"):
         _, report = _read(data, tmp_path)
 
+        assert report.warnings, data
         assert all(("torn" in w.reason) == (data == b"[1, 2") for w in report.warnings), data
