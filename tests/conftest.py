@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 from support.figures import FIGURE, Figure, print_figures
@@ -107,6 +108,18 @@ def _only_loopback() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", guarded)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A client of httpx reads all public authorities, which takes it 25 ms; on loopback one is more than enough."""
+    end = "-----END CERTIFICATE-----\n"
+    one = tmp_path_factory.mktemp("certificates") / "one.pem"
+    one.write_text(certifi.contents().partition(end)[0] + end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certifi, "where", lambda: str(one))
+        patch.setenv("SSL_CERT_FILE", str(one))
         yield
 
 

@@ -38,6 +38,7 @@ def _run(groq: Simulator, home: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_programs_run(groq: Simulator, tmp_path: Path) -> None:
     """The five lines leave a record in the local store; the agent's model is made."""
     _run(groq, tmp_path / "home", sys.executable, "-c", "\n".join(PROGRAMS))
@@ -51,6 +52,7 @@ def test_a_screen_and_a_half() -> None:
     assert len(README.splitlines()) <= 80
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("opentelemetry.distro") is not None, reason="the distro sets providers of its own")
 def test_zero_code(groq: Simulator, tmp_path: Path) -> None:
     """A program that knows nothing of groqscope leaves its record when `opentelemetry-instrument` runs it."""

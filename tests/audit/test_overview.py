@@ -194,6 +194,7 @@ def test_nothing_selected_says_what_was_asked():
         audit((request(n) for n in range(5)), Query(outcomes=("error",)))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_records():
     """Ten thousand requests pass through in a few megabytes: what stays is a row of numbers each."""
 

@@ -24,6 +24,7 @@ def run(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment, input="")
 
 
+@pytest.mark.slow
 def test_the_demo_shows_everything_that_happens_to_requests(tmp_path: Path) -> None:
     """Each scene plays; the store holds what the recordings say; the audit and what to do next are printed."""
     done = run("demo", "--directory", str(tmp_path))

@@ -90,6 +90,7 @@ class _Loaded(HTMLParser):
             self.addresses.append(wanted)
 
 
+@pytest.mark.slow
 def test_site(tmp_path: Path) -> None:
     """All pages build without a warning: links lead somewhere, nothing is loaded from elsewhere, lists are lists."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]

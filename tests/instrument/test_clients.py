@@ -146,6 +146,7 @@ async def test_a_model_per_request() -> None:
     assert grown(before, census(), 5_000) == {}
 
 
+@pytest.mark.slow
 async def test_a_client_per_task_and_thread(exported: Exported) -> None:
     """Clients that are made, used and dropped in a task or a thread of their own."""
 

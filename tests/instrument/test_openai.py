@@ -327,6 +327,7 @@ assert sys.modules["httpx2"].Response
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [LATER, NEVER], ids=["imported later", "taken back before"])
 def test_imported_later(program: str) -> None:
     """It is observed once it is imported, and shows the loader that it has without us."""

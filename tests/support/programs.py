@@ -99,7 +99,7 @@ if __name__ == "__main__":
     import groqscope.instrument.seam
     import groqscope.telemetry  # noqa: F401
 
-    # What is imported stays: no program's garbage collection, at its end above all, walks through it and copies its pages.
+    # What is imported stays: no program's garbage collection, above all that at its end, walks through it.
     gc.collect()
     gc.freeze()
     program = _main()
