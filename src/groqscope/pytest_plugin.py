@@ -165,10 +165,9 @@ def _parsed(budgets: tuple[str, ...], goodput: tuple[str, ...]) -> "Budgets":
 
 def _line(result: "BudgetResult", requests: int, runs: int) -> str:
     """Return a message that starts with what is wrong: pytest's summary shows only the start of its first line."""
-    from groqscope.audit.formatting import in_unit
+    from groqscope.audit.formatting import count, measure
 
-    measured = "nothing" if result.measured is None else in_unit(result.measured, result.unit)
-    number, noun = (runs, "run") if result.of_runs else (requests, "request")
-    of = f"{number} {noun}{'' if number == 1 else 's'}"
+    measured = "nothing" if result.measured is None else measure(result.measured, result.unit)
+    of = count(runs, "run") if result.of_runs else count(requests, "request")
     note = f" ({result.note})" if result.note else ""
     return f"{MARK} {result.verdict}: {result.expression}, measured {measured} in {of}{note}"

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from groqscope.audit import MemorySource, Query, ReadReport, Records
-from groqscope.audit.formatting import count, duration, in_unit, percent, several, significant
+from groqscope.audit.formatting import count, duration, measure, percent, several, significant
 from groqscope.cli import progress
 from groqscope.cli.progress import DELAY, Progress
 
@@ -112,12 +112,5 @@ def test_numbers_in_sentences():
         "100",
         "1,234",
     ]
-    assert [
-        in_unit(*pair) for pair in ((4e8, "ns"), (0.01, "share"), (0.0000168, "usd"), (3, "1"), (2.5, "tokens/s"))
-    ] == [
-        "400 ms",
-        "1.00%",
-        "$0.000017",
-        "3",
-        "2.50",
-    ]
+    values = ((4e8, "ns"), (0.01, "share"), (0.0000168, "usd"), (3, "1"), (2.5, "tokens/s"), (None, "ns"))
+    assert [measure(*pair) for pair in values] == ["400 ms", "1%", "$0.000017", "3", "2.5 tokens/s", "-"]

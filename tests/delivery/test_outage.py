@@ -212,6 +212,18 @@ def test_retry_after_is_obeyed(endpoint: Collector, exporter: Make) -> None:
     assert next_one.arrived - refused.arrived >= 0.3
 
 
+@pytest.mark.parametrize("asked", ["0", "-5", "0.000001", "Sun, 06 Nov 1994 08:49:37 GMT"])
+def test_an_endpoint_that_asks_for_no_pause_gets_one(endpoint: Collector, exporter: Make, asked: str) -> None:
+    """A `Retry-After` of nothing, or in the past, is no reason to send again and again without a rest."""
+    endpoint.answers.extend([Answer(503, {"retry-after": asked})] * 2)
+    sending = exporter(pause=0.1)
+    began = time.monotonic()
+    _send(sending, "a")
+    endpoint.wait_until(lambda: _names(endpoint) == ["a"])
+
+    assert time.monotonic() - began >= 2 * 0.1
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [("7", 7.0), ("-1", 0.0), ("soon", None), ("nan", None), ("inf", 3600.0), (None, None)],

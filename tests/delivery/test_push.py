@@ -115,6 +115,17 @@ def test_short_outage_is_waited_for(endpoint: Collector, store: Path) -> None:
     assert waits == [0.5, 1.0, 7.0]
 
 
+@pytest.mark.parametrize("asked", ["0", "-5", "0.000001", "Sun, 06 Nov 1994 08:49:37 GMT"])
+def test_it_ends_though_the_endpoint_asks_for_no_pause(endpoint: Collector, store: Path, asked: str) -> None:
+    """A `Retry-After` of nothing, or in the past, is a pause all the same: an endpoint may send it for ever."""
+    waits: list[float] = []
+    endpoint.default = Answer(503, {"retry-after": asked})
+    push = Push(endpoint.url, lambda s: otlp_sender(s, endpoint=endpoint.url), wait=waits.append, batch_bytes=1)
+
+    assert "HTTP 503" in str(push.run([store]).stopped)
+    assert set(waits) == {0.5}
+
+
 def test_wrong_credentials_stop_it(endpoint: Collector, store: Path) -> None:
     """A refusal that is about the caller marks nothing as sent."""
     endpoint.answers.append(Answer(401))

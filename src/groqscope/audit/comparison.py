@@ -14,11 +14,11 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 from groqscope.audit.distribution import Sorted, Values, quantile_of_sorted, ranks_of
 from groqscope.audit.execution import Watch, plain_of, sample_of
-from groqscope.audit.fields import PHASES, find
+from groqscope.audit.fields import PHASES, Getter, find
 from groqscope.audit.formatting import percent
 from groqscope.audit.model import Certainty, Change, Comparison, ComparisonRow, Provenance, Unit
 from groqscope.audit.records import Records
@@ -47,23 +47,20 @@ class Sample:
 
     def add(self, record: RequestRecord) -> None:
         """Add one request, unless it failed or the caller ended it early: its duration would be misleading."""
-        if record.outcome != "completed":
-            return
-        measures = self.models.setdefault(record.model, {})
-        for name, get in _GETTERS:
-            value = get(record)
-            if isinstance(value, int | float):
-                measures.setdefault(name, Values(_NO_LIMIT)).add(value)
+        if record.outcome == "completed":
+            self._add(record.model, _GETTERS, record)
 
     def add_run(self, run: Run) -> None:
         """Add one run by its name, unless it failed or was interrupted."""
-        if run.failed or run.interrupted:
-            return
-        measures = self.models.setdefault(run.name, {})
-        for name, get in _RUN_GETTERS:
-            value = get(run)
+        if not (run.failed or run.interrupted):
+            self._add(run.name, _RUN_GETTERS, run)
+
+    def _add(self, name: str | None, getters: Iterable[tuple[str, Getter]], one: RequestRecord | Run) -> None:
+        measures = self.models.setdefault(name, {})
+        for measure, get in getters:
+            value = get(one)
             if isinstance(value, int | float):
-                measures.setdefault(name, Values(_NO_LIMIT)).add(value)
+                measures.setdefault(measure, Values(_NO_LIMIT)).add(value)
 
     def want(self, model: str | None, measure: str, ranks: Iterable[int]) -> None:
         """Note which values of a measure are needed, by their rank: here all are known."""
@@ -98,18 +95,7 @@ def compare(a: Records, b: Records, *, watch: Watch | None = None) -> Comparison
     Raises:
         AuditError: one of them cannot be read, or has no request.
     """
-    (first, from_a), (second, from_b) = (_read(records, watch) for records in (a, b))
-    rows, confidence = compare_samples(first, second)
-    return Comparison(
-        a=from_a,
-        b=from_b,
-        rows=rows,
-        only_a=_missing(first, second),
-        only_b=_missing(second, first),
-        sentence=_sentence(rows),
-        confidence=confidence,
-        method=_method(rows, confidence),
-    )
+    return _compared("requests", _read(a, watch), _read(b, watch))
 
 
 def compare_runs(a: Records, b: Records) -> Comparison:
@@ -118,24 +104,27 @@ def compare_runs(a: Records, b: Records) -> Comparison:
     Raises:
         AuditError: one of them cannot be read, or has no run.
     """
-    (first, from_a), (second, from_b) = (_read_runs(records) for records in (a, b))
+    first, second = Sample(), Sample()
+    from_a, from_b = read_runs(a, first.add_run), read_runs(b, second.add_run)
+    return _compared("runs", (first, from_a), (second, from_b))
+
+
+def _compared(
+    of: Literal["requests", "runs"], a: tuple[Sample, Provenance], b: tuple[Sample, Provenance]
+) -> Comparison:
+    (first, from_a), (second, from_b) = a, b
     rows, confidence = compare_samples(first, second)
     return Comparison(
-        of="runs",
+        of=of,
         a=from_a,
         b=from_b,
         rows=rows,
         only_a=_missing(first, second),
         only_b=_missing(second, first),
-        sentence=_sentence(rows, "run"),
+        sentence=_sentence(rows, of.removesuffix("s")),
         confidence=confidence,
-        method=_method(rows, confidence, "run"),
+        method=_method(rows, confidence, of.removesuffix("s")),
     )
-
-
-def _read_runs(records: Records) -> tuple[Sample, Provenance]:
-    sample = Sample()
-    return sample, read_runs(records, sample.add_run)
 
 
 def _read(records: Records, watch: Watch | None) -> tuple[Sample, Provenance]:
@@ -282,7 +271,7 @@ def _level(confidence: float) -> str:
     return f"{confidence * 100:.4g}%"
 
 
-def _method(rows: tuple[ComparisonRow, ...], confidence: float, noun: str = "request") -> str:
+def _method(rows: tuple[ComparisonRow, ...], confidence: float, noun: str) -> str:
     tests = _tests(rows)
     if not tests:
         return f"no interval: it takes {MIN_MEDIAN} completed {noun}s in each set for a median, {MIN_P95} for a p95"
@@ -292,7 +281,7 @@ def _method(rows: tuple[ComparisonRow, ...], confidence: float, noun: str = "req
     )
 
 
-def _sentence(rows: tuple[ComparisonRow, ...], noun: str = "request") -> str:
+def _sentence(rows: tuple[ComparisonRow, ...], noun: str) -> str:
     what = "model" if noun == "request" else "name"
     if not rows:
         return f"Nothing to compare: no {what} has completed {noun}s in both sets."

@@ -204,23 +204,12 @@ def several(number: int, kind: str) -> str:
     return f"{word} {kind}{'s' if number > 1 else ''}"
 
 
-def in_unit(value: float, unit: str) -> str:
-    """Return a value of a field in its unit."""
-    if unit == "ns":
-        return duration(value)
-    if unit == "share":
-        return f"{significant(value * 100)}%"
-    if unit == "usd":
-        return f"${value:.6f}".rstrip("0").rstrip(".")
-    return significant(value) if value % 1 else f"{value:,.0f}"
-
-
-def measure(value: float | None, kind: Unit, unit: DurationUnit) -> str:
-    """Return a value of any kind with its unit."""
+def measure(value: float | None, kind: Unit, unit: DurationUnit | None = None) -> str:
+    """Return a value of any kind with its unit; a duration by itself has three digits."""
     if value is None:
         return UNKNOWN
     if kind == "ns":
-        return unit.full(value)
+        return duration(value) if unit is None else unit.full(value)
     return _PLAIN.get(kind, _number)(value) + (f" {kind}" if kind in ("tokens", "tokens/s") else "")
 
 

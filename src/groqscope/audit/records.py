@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from groqscope.audit.baseline import id_of
 from groqscope.audit.budgets import Budgets, parse_budgets
-from groqscope.audit.errors import AuditError, NotFound
+from groqscope.audit.errors import NotFound
 from groqscope.audit.execution import Watch, ask_for, execute, plain_of
 from groqscope.audit.formatting import duration
 from groqscope.audit.model import Audit, BudgetResult, RequestAudit, Why
@@ -149,12 +149,10 @@ def one_request(records: Records, wanted: str, *, watch: Watch | None = None) ->
     """Find one request by the beginning of its trace, span, request or response ID, and compare it with the others.
 
     Raises:
-        NotFound: no request has it, or several do.
-        AuditError: nothing can be read, or the ID is too short.
+        NotFound: no request has it, several do, or it is too short for an ID.
+        AuditError: nothing can be read.
     """
-    wanted = wanted.strip()
-    if len(wanted) < MIN_ID:
-        raise AuditError(f"{wanted!r} is too short for an ID: write at least its first {MIN_ID} characters")
+    wanted = checked_id(wanted)
     scan = records.scan(listed=0)
     found, number, scan = _found(records, scan, wanted, watch)
     scan.coverage.require_requests(records.source)
@@ -206,6 +204,26 @@ def _nearest(records: Records, scan: Scan, moment: int, starts: "array[int]") ->
     return nearest if nearest.coverage.requests else scan  # standard input is read only once
 
 
+def checked_id(wanted: str) -> str:
+    """Return an ID without the spaces around it.
+
+    Raises:
+        NotFound: it is too short.
+    """
+    wanted = wanted.strip()
+    if len(wanted) < MIN_ID:
+        raise NotFound(f"{wanted!r} is too short for an ID: write at least its first {MIN_ID} characters")
+    return wanted
+
+
+def ambiguous(wanted: str, noun: str, lines: Iterable[str], number: int) -> NotFound:
+    """Return the error that several requests or runs have an ID, with a line for each of the first."""
+    shown = [f"    {line}" for line in lines]
+    more = [f"    and {number - len(shown):,} more"] if number > len(shown) else []
+    message = f"{number:,} {noun}s have the ID {wanted!r}: give one of these"
+    return NotFound("\n".join([message, *shown, *more]), number)
+
+
 def ids_of(record: RequestRecord) -> tuple[str, ...]:
     """Return every ID by which a request can be found."""
     ids = (record.request_id, record.span_id, record.trace_id, record.response_id)
@@ -219,9 +237,7 @@ def _only(found: list[RequestRecord], wanted: str, number: int, among: int, sour
             "the newest; an ID is a trace, span, req_… or chatcmpl-… ID, or its beginning"
         )
     if number > 1:
-        lines = [f"    {_line(record)}" for record in found[:_SHOWN]]
-        lines += [f"    and {number - _SHOWN:,} more"] if number > _SHOWN else []
-        raise NotFound("\n".join([f"{number:,} requests have the ID {wanted!r}: give one of these", *lines]), number)
+        raise ambiguous(wanted, "request", map(_line, found[:_SHOWN]), number)
     return found[0]
 
 

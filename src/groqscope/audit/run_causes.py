@@ -3,12 +3,12 @@
 import heapq
 import random
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from groqscope.audit.distribution import EXACT_LIMIT, quantile_of_sorted
-from groqscope.audit.formatting import count, percent
+from groqscope.audit.formatting import percent
+from groqscope.audit.why import slow_sentence
 from groqscope.runs import NOTICEABLE_NS, FindingKind
 
 SLOW_TIMES: Final = 2.0
@@ -188,22 +188,15 @@ class SlowRuns:
             unexplained=unexplained,
             unjudged=unjudged,
             causes=found,
-            sentence=_sentence(seen, unjudged, len(slow), found),
+            sentence=slow_sentence(
+                "run",
+                seen,
+                len(slow),
+                unjudged,
+                because=f"interrupted, or fewer than {USUAL_NEEDS} completed ones of the same name",
+                why=f"The biggest cause: {percent(found[0].share)} of their time {found[0].title}."
+                if found
+                else "Nothing stands out in their time.",
+            ),
             rule=RULE,
         )
-
-
-def _sentence(seen: int, unjudged: int, slow: int, causes: Sequence[RunCause]) -> str:
-    left = f"{unjudged:,} of {count(seen, 'run')} could not be judged" if unjudged else ""
-    if unjudged:
-        left += f": interrupted, or fewer than {USUAL_NEEDS} completed ones of the same name."
-    if seen == unjudged:
-        return left
-    head = f"{slow:,} of {count(seen, 'run')} {'is' if slow == 1 else 'are'} slow."
-    if not slow:
-        head = f"None of {count(seen - unjudged, 'run')} is slow."
-    elif not causes:
-        head += " Nothing stands out in their time."
-    else:
-        head += f" The biggest cause: {percent(causes[0].share)} of their time {causes[0].title}."
-    return f"{head} {left}".rstrip()

@@ -16,7 +16,7 @@ from groqscope.audit.fields import Field
 from groqscope.audit.formatting import count, duration, money, percent
 from groqscope.audit.groups import PICO, Grouping
 from groqscope.audit.model import BudgetResult, Distribution, Groups, Provenance, RequestAudit
-from groqscope.audit.records import MIN_ID, Records, ids_of, one_request
+from groqscope.audit.records import Records, ambiguous, checked_id, ids_of, one_request
 from groqscope.audit.run_causes import ADVICE, Causes, Lost, RunCause, RunsWhy, SlowRuns
 from groqscope.audit.scan import Coverage
 from groqscope.audit.selection import Query
@@ -31,6 +31,7 @@ ORDERS: Final[dict[str, Callable[[Run], float | None]]] = {
     "dearest": lambda run: run.cost,
 }
 """By what a list is ordered, the greatest first."""
+_SHOWN: Final = 10
 _TRACE_ID: Final = re.compile("[0-9a-f]{32}")
 
 
@@ -200,12 +201,10 @@ def one_run(source: TraceSource, query: Query, wanted: str, *, report: ReadRepor
     what happened below it.
 
     Raises:
-        NotFound: no run has it, or several do.
-        AuditError: nothing can be read, or the ID is too short.
+        NotFound: no run has it, several do, or it is too short for an ID.
+        AuditError: nothing can be read.
     """
-    wanted = wanted.strip().lower()
-    if len(wanted) < MIN_ID:
-        raise AuditError(f"{wanted!r} is too short for an ID: write at least its first {MIN_ID} characters")
+    wanted = checked_id(wanted).lower()
     report = ReadReport() if report is None else report
     found: list[Run] = []
     total = 0
@@ -225,9 +224,8 @@ def one_run(source: TraceSource, query: Query, wanted: str, *, report: ReadRepor
             "lists the newest; an ID is a trace ID, or the span ID of what the run is, or its beginning"
         )
     if len(found) > 1:
-        lines = [f"    {run.span_id or run.trace_id}  {run.name}  {duration(run.duration_ns)}" for run in found[:10]]
-        lines += [f"    and {len(found) - 10:,} more"] if len(found) > 10 else []  # as many as are shown
-        raise NotFound("\n".join([f"{len(found):,} runs have the ID {wanted!r}: give one of these", *lines]))
+        lines = (f"{run_id(run)}  {run.name}  {duration(run.duration_ns)}" for run in found[:_SHOWN])
+        raise ambiguous(wanted, "run", lines, len(found))
     run = _with_arrivals(source, query, found[0])
     coverage = Coverage(query, report)
     for request in run.requests:
@@ -254,8 +252,8 @@ def find(records: Records, wanted: str, *, watch: Watch | None = None) -> Reques
     """Find what has an ID: one request; else the run whose requests have it, or one of whose spans has it.
 
     Raises:
-        NotFound: nothing has it, or several requests or runs do.
-        AuditError: nothing can be read, or the ID is too short.
+        NotFound: nothing has it, several requests or runs do, or it is too short for an ID.
+        AuditError: nothing can be read.
     """
     try:
         return one_request(records, wanted, watch=watch)
@@ -310,13 +308,8 @@ def _selected(source: TraceSource, query: Query, report: ReadReport) -> Iterator
 
 def _selects(query: Query) -> Callable[[Run], bool]:
     """Return the test of a run: begun in the time asked for, with a request that fits."""
-    fits, since, until = query.predicate_of_runs(), query.since, query.until
-
-    def selected(run: Run) -> bool:
-        in_time = (since is None or run.start_unix_ns >= since) and (until is None or run.start_unix_ns < until)
-        return in_time and fits(run)
-
-    return selected
+    fits = query.predicate_of_runs()
+    return lambda run: query.in_time(run) and fits(run)
 
 
 def _no_runs(source: TraceSource, report: ReadReport) -> None:

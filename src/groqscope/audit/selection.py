@@ -106,9 +106,9 @@ class Query:
             tests.append(lambda r: r.outcome in self.outcomes)
         return lambda record: all(test(record) for test in tests)
 
-    def in_time(self, record: RequestRecord) -> bool:
-        """Whether the request started in the time range."""
-        start = record.start_unix_ns
+    def in_time(self, one: RequestRecord | Run) -> bool:
+        """Whether the request or run started in the time range."""
+        start = one.start_unix_ns
         return (self.since is None or start >= self.since) and (self.until is None or start < self.until)
 
     def apply(self, records: Iterable[RequestRecord]) -> Iterator[RequestRecord]:

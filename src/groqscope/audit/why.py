@@ -128,7 +128,14 @@ def explain(groups: Sequence[Rows], found: Causes) -> Why:
         unexplained=round(total.unexplained),
         unjudged=unjudged,
         causes=causes,
-        sentence=_why_sentence(seen, unjudged, slow, causes),
+        sentence=slow_sentence(
+            "request",
+            seen,
+            slow,
+            unjudged,
+            because=f"{USUAL_NEEDS} completed ones for the same model are needed to say what is slow",
+            why=_biggest(causes),
+        ),
         rule=RULE,
     )
 
@@ -160,20 +167,21 @@ def _share(share: float, is_lower_bound: bool) -> str:  # noqa: FBT001 - private
     return f"at least {percent(share)}" if is_lower_bound else percent(share)
 
 
-def _why_sentence(seen: int, unjudged: int, slow: int, causes: tuple[GroupCause, ...]) -> str:
-    left = f"{unjudged:,} of {count(seen, 'request')} could not be judged" if unjudged else ""
-    if unjudged:
-        left += f": {USUAL_NEEDS} completed ones for the same model are needed to say what is slow."
+def _biggest(causes: Sequence[GroupCause]) -> str:
+    if not causes:
+        return "No measurement explains it."
+    return f"The biggest cause: {_share(causes[0].share, causes[0].is_lower_bound)} of their time {causes[0].title}."
+
+
+def slow_sentence(noun: str, seen: int, slow: int, unjudged: int, *, because: str, why: str) -> str:
+    """Return how many requests or runs are slow and why, and how many could not be judged and why."""
+    left = f"{unjudged:,} of {count(seen, noun)} could not be judged: {because}." if unjudged else ""
     if seen == unjudged:
         return left
-    head = f"{slow:,} of {count(seen, 'request')} {'is' if slow == 1 else 'are'} slow."
-    if not slow:
-        head = f"None of {count(seen - unjudged, 'request')} is slow."
-    elif not causes:
-        head += " No measurement explains it."
+    if slow:
+        head = f"{slow:,} of {count(seen, noun)} {'is' if slow == 1 else 'are'} slow. {why}"
     else:
-        first = causes[0]
-        head += f" The biggest cause: {_share(first.share, first.is_lower_bound)} of their time {first.title}."
+        head = f"None of {count(seen - unjudged, noun)} is slow."
     return f"{head} {left}".rstrip()
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from groqscope._version import __version__
-from groqscope.cli.messages import say
+from groqscope.cli.output import say
 
 COMMANDS: Final = {
     "audit": "audit",

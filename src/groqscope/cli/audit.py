@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from groqscope.cli import options as opt
-from groqscope.cli.messages import say
+from groqscope.cli.output import checked_unit, look, say, say_first, write_new
+from groqscope.cli.progress import Progress
 
 if TYPE_CHECKING:
     from groqscope.audit import Audit, Budgets, ReadReport, Records, RunsAudit
@@ -87,7 +88,6 @@ def audit(
 ) -> int:
     """Show where the time went: newest requests, percentiles by model, one request, budgets, or what changed."""
     from groqscope.audit import Query, Records, parse_moment, source_of
-    from groqscope.cli.output import checked_unit
 
     if fields:
         _print_fields()
@@ -123,7 +123,7 @@ def _overview(records: "Records", output: _Output, limits: "Budgets | None", sec
     from groqscope.audit import overview
     from groqscope.audit.execution import processors
 
-    with _Watched(records) as watch:
+    with _watched(records) as watch:
         report = overview(
             records,
             listed=_listed(output),
@@ -140,7 +140,7 @@ def _overview(records: "Records", output: _Output, limits: "Budgets | None", sec
 def _one(records: "Records", wanted: str, output: _Output) -> int:
     from groqscope.audit import find
 
-    with _Watched(records) as watch:
+    with _watched(records) as watch:
         report = find(records, wanted, watch=watch)
     _write(report, output, "all")
     return BROKEN if _broken(records.report) else 0
@@ -172,6 +172,16 @@ def _runs(records: "Records", order: str, output: _Output, limits: "Budgets | No
 
 
 @contextmanager
+def _watched(records: "Records") -> Generator[Progress]:
+    """Show a progress bar meanwhile."""
+    progress = Progress(records)
+    try:
+        yield progress
+    finally:
+        progress.clear()
+
+
+@contextmanager
 def _uncollected() -> Generator[None]:
     """Look for no garbage cycles meanwhile: whole traces have none, and the search takes an eighth of the time."""
     enabled = gc.isenabled()
@@ -186,25 +196,10 @@ def _uncollected() -> Generator[None]:
 def _compare(sides: "list[Records]", output: _Output, *, of_runs: bool) -> int:
     from groqscope.audit import compare, compare_runs
 
-    with _Watched(sides[0]) as watch:
+    with _watched(sides[0]) as watch:
         report = compare_runs(*sides) if of_runs else compare(sides[0], sides[1], watch=watch)
     _write(report, output, "all")
     return BROKEN if any(_broken(side.report) for side in sides) else 0
-
-
-class _Watched:
-    """A progress bar while the block runs."""
-
-    def __init__(self, records: "Records") -> None:
-        from groqscope.cli.progress import Progress
-
-        self._progress = Progress(records)
-
-    def __enter__(self) -> Any:
-        return self._progress
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.clear()
 
 
 def sort_out(arguments: list[str]) -> tuple[list[str], str | None]:
@@ -246,11 +241,10 @@ def _status(report: "Audit | RunsAudit", read: "ReadReport") -> int:
 def _broken(report: "ReadReport") -> bool:
     """Print what is damaged; return whether anything is. A line being written and a limit's effects are no damage."""
     broken = [warning for warning in report.warnings if warning.damage]
-    for warning in broken[:3]:
-        say(warning)
+    say_first(broken)
     more = len(broken) - 3 + report.warnings_dropped
     if report.damaged and more > 0:
-        print(f"groqscope: and {more:,} more; the report lists them", file=sys.stderr)
+        say(f"and {more:,} more; the report lists them")
     return report.damaged
 
 
@@ -282,7 +276,6 @@ def _check(output: _Output) -> None:
 
 def _write(report: "Report", output: _Output, section: "Section") -> None:
     from groqscope.audit import reports
-    from groqscope.cli.output import look, write_new
 
     if output.html is not None:
         write_new(output.html, reports.HtmlRenderer(unit=output.unit).render(report), force=output.force)

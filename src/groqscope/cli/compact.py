@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groqscope.cli.messages import say
+from groqscope.cli.output import say_first
 
 if TYPE_CHECKING:
     from groqscope.history import Compaction
@@ -66,8 +66,7 @@ def compact(
             done = history.compact(store, target=to, retention=history.Retention(max_age_ns=age, **given))
     except history.HistoryError as error:
         raise AuditError(str(error)) from error
-    for warning in done.read.warnings[:3]:
-        say(warning)
+    say_first(done.read.warnings)
     print(_sentence(done))
     return 2 if done.read.warnings else 0
 

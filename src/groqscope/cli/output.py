@@ -1,20 +1,45 @@
-"""Output: what the terminal can show, and files that are not overwritten by accident."""
+"""Output: messages, what the terminal can show, and files that are not overwritten by accident."""
 
 import os
 import shutil
 import sys
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groqscope.audit import AuditError
+from groqscope._visible import visible_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from groqscope.audit import AuditError
     from groqscope.audit.formatting import UnitName
     from groqscope.audit.reports import Look
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PIPED_WIDTH = 120
 """Width if the output is not a terminal and COLUMNS is not set."""
+
+
+def say(text: object) -> None:
+    """Print a message on standard error, with control characters escaped."""
+    print(f"groqscope: {visible_lines(str(text))}", file=sys.stderr)
+
+
+def say_first(warnings: "Iterable[object]") -> None:
+    """Print the first three warnings."""
+    for warning in islice(warnings, 3):
+        say(warning)
+
+
+def listening_failed(error: OSError, host: str, port: int, hint: str) -> "AuditError":
+    """Return the error that a server cannot listen, with what to do."""
+    from groqscope.audit import AuditError
+
+    # asyncio adds "(while attempting to bind on …)", which this says already
+    reason = (error.strerror or str(error)).partition(" (")[0].lower()
+    return AuditError(f"cannot listen on {host} port {port} ({reason}): {hint}")
 
 
 def look(unit: "UnitName | None" = None) -> "Look":
@@ -34,6 +59,8 @@ def checked_unit(unit: str | None) -> "UnitName | None":
     Raises:
         AuditError: it is not.
     """
+    from groqscope.audit import AuditError
+
     if unit is None or unit == "us" or unit == "ms" or unit == "s":  # noqa: PLR1714 - narrows the type
         return unit
     raise AuditError(f"--unit {unit!r}: use us, ms or s")
@@ -45,6 +72,8 @@ def write_new(path: Path, text: str, *, force: bool) -> None:
     Raises:
         AuditError: it exists, or cannot be written.
     """
+    from groqscope.audit import AuditError
+
     before = path.exists()
     try:
         with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:

@@ -2,9 +2,10 @@
 
 import sys
 import time
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
-from groqscope.audit import Records
+if TYPE_CHECKING:
+    from groqscope.audit import Records
 
 DELAY: Final = 2.0
 """Seconds before it appears."""
@@ -17,7 +18,7 @@ _CELLS: Final = 24
 class Progress:
     """Called after each record; redraws the bar at intervals."""
 
-    def __init__(self, records: Records, stream: TextIO | None = None) -> None:
+    def __init__(self, records: "Records", stream: TextIO | None = None) -> None:
         self._source = records
         self._stream = stream if stream is not None else sys.stderr
         self._records = self._waiting = 0

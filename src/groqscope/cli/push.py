@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groqscope.cli.messages import say
+from groqscope.cli.output import say_first
 
 if TYPE_CHECKING:
     from groqscope.delivery import PushReport
@@ -62,8 +62,7 @@ def push(
         where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise AuditError(f"cannot record what was sent: {where}; set GROQSCOPE_HOME to a writable directory") from error
     where = first.name
-    for warning in report.read.warnings[:3]:
-        say(warning)
+    say_first(report.read.warnings)
     print(_sentence(report, where))
     if report.stopped is not None:
         raise SourceError(f"{where}: {report.stopped}; run the same command again to continue")

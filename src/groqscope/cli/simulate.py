@@ -1,12 +1,11 @@
 """`groqscope simulate`."""
 
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groqscope.cli.messages import say
+from groqscope.cli.output import LOOPBACK, listening_failed, say
 
 if TYPE_CHECKING:
     from groqscope.simulator import Pace, Served, Simulator
@@ -40,8 +39,6 @@ def simulate(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not print a line per request.")] = False,
 ) -> int:
     """Run a Groq-compatible server, for development without a key."""
-    from groqscope.audit import AuditError
-
     simulator = _make(replay, _pace(pace, speed), host, port)
     _allow_many_connections()
     try:
@@ -49,10 +46,7 @@ def simulate(
     except KeyboardInterrupt:
         return 0
     except OSError as error:
-        # asyncio adds "(while attempting to bind on …)", which our message says already
-        reason = (error.strerror or str(error)).partition(" (")[0].lower()
-        message = f"cannot listen on {host} port {port} ({reason}): use another --port, or --port 0 for a free one"
-        raise AuditError(message) from error
+        raise listening_failed(error, host, port, "use another --port, or --port 0 for a free one") from error
     return 0
 
 
@@ -93,8 +87,8 @@ def _pace(text: str, speed: float) -> "Pace":
 
 
 def _announce(simulator: "Simulator", url: str, host: str) -> None:
-    if host not in {"127.0.0.1", "::1", "localhost"}:
-        print(f"groqscope: {host} is not a loopback address: other machines can reach this server", file=sys.stderr)
+    if host not in LOOPBACK:
+        say(f"{host} is not a loopback address: other machines can reach this server")
     lines = [f"A Groq-compatible server is running on {url}; press Ctrl+C to stop it. To use it:\n"]
     lines.append(f"    export GROQ_BASE_URL={url} GROQ_API_KEY=any\n")
     if recordings := simulator.recordings:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from groqscope.cli import options as opt
-from groqscope.cli.messages import say
+from groqscope.cli.output import checked_unit, look, say, say_first
 
 if TYPE_CHECKING:
     from groqscope.audit import Query
@@ -61,7 +61,6 @@ def tail(
 ) -> int:
     """Follow requests live, one line each, until Ctrl-C."""
     from groqscope.audit import Query, source_of
-    from groqscope.cli.output import checked_unit, look
     from groqscope.store import store_directory
 
     drawn = look(checked_unit(unit))
@@ -235,8 +234,8 @@ def _store_polls(place: str, stop: threading.Event) -> "Iterator[list[RequestRec
     since = time.time_ns() - _BEFORE_NS
     report = ReadReport()
     before = list(read_records([place], report=report, since=since, timelines=False))
-    for warning in report.warnings[:3] if Path(place).exists() else ():  # the store may be created later
-        say(warning)
+    if Path(place).exists():  # the store may be created later
+        say_first(report.warnings)
     seen = SeenIds(_REMEMBERED)
     for records in chain([[*before, *first]], looks):
         yield [r for r in records if seen.add(r.trace_id, r.span_id)]

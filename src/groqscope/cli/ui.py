@@ -1,7 +1,6 @@
 """`groqscope ui`: the live page."""
 
 import secrets
-import sys
 import threading
 import webbrowser
 from contextlib import suppress
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from groqscope.cli.output import LOOPBACK, listening_failed, say
 
 if TYPE_CHECKING:
     from groqscope.ui import Server
@@ -20,7 +21,6 @@ Examples:
   groqscope ui --port 0        when 4318 is taken: any free port
 """
 _PORT = 4318
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def register(app: typer.Typer) -> None:
@@ -54,18 +54,15 @@ def ui(
         source_of([path])  # it exists, or an error says so
     from groqscope.ui import Server
 
-    token = None if host in _LOOPBACK else secrets.token_urlsafe(24)
+    token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     server = Server(path, host=host, port=port, token=token, read_only=read_only)
     try:
         server.run(lambda: _announce(server, token, read_only=read_only, open_=open_))
     except KeyboardInterrupt:
         return 0
     except OSError as error:
-        reason = (error.strerror or str(error)).partition(" (")[0].lower()
-        raise AuditError(
-            f"cannot listen on {host} port {port} ({reason}): is a collector or another `groqscope ui` there? "
-            "--port 0 takes a free one"
-        ) from error
+        hint = "is a collector or another `groqscope ui` there? --port 0 takes a free one"
+        raise listening_failed(error, host, port, hint) from error
     return 0
 
 
@@ -77,10 +74,7 @@ def _announce(server: "Server", token: str | None, *, read_only: bool, open_: bo
         if token is not None:
             lines.append(f"    export OTEL_EXPORTER_OTLP_HEADERS='authorization=Bearer%20{token}'")
     if token is not None:
-        print(
-            "groqscope: whoever has that address can read every request; it is not encrypted on its way",
-            file=sys.stderr,
-        )
+        say("whoever has that address can read every request; it is not encrypted on its way")
     with suppress(OSError):
         print("\n".join(lines), flush=True)
     if open_:

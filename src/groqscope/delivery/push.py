@@ -272,7 +272,8 @@ class Push:
             if isinstance(delivery, Unavailable):
                 if delivery.status is None and not self._reached:
                     raise _Stopped(f"the endpoint cannot be reached ({delivery.reason})")
-                seconds = pause if delivery.retry_after is None else delivery.retry_after
+                # An endpoint may ask for no time at all, each time: then this would never end.
+                seconds = pause if delivery.retry_after is None else max(_FIRST_PAUSE, delivery.retry_after)
                 if waited + seconds > self._give_up_after:
                     raise _Stopped(f"the endpoint accepts no more now: {delivery.reason}")
                 self._reached = True

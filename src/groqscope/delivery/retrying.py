@@ -77,7 +77,7 @@ class _State(Enum):
 
 
 class _Backoff:
-    """How long to send nothing after a failure: `Retry-After`, else twice as long each time."""
+    """How long to send nothing after a failure: twice as long each time, or `Retry-After`, at least the first pause."""
 
     def __init__(self, first: float, longest: float) -> None:
         self._first, self._longest = first, longest
@@ -88,7 +88,10 @@ class _Backoff:
 
     def failed(self, retry_after: float | None) -> None:
         """Start or prolong the back-off."""
-        pause = min(self._longest, self._first * 2**self.failures) if retry_after is None else retry_after
+        pause = min(self._longest, self._first * 2**self.failures)
+        if retry_after is not None:
+            # An endpoint may ask for no time at all, or name one that is past, each time.
+            pause = max(self._first, retry_after)
         self.failures = min(self.failures + 1, 30)
         self.until = time.monotonic() + pause
 

@@ -31,7 +31,7 @@ from groqscope.audit.baseline import Key, key_of
 from groqscope.audit.fields import FIELDS
 from groqscope.audit.formatting import DurationUnit, count, moment, money, percent, rate, share
 from groqscope.audit.prompt_cache import PromptCacheTally
-from groqscope.audit.records import MIN_ID, ids_of
+from groqscope.audit.records import checked_id, ids_of
 from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Report, unit_of
 from groqscope.audit.reports.details import record_id
 from groqscope.audit.reports.html_data import LEGEND, detail_data, list_data
@@ -285,7 +285,7 @@ class Views:
         }
 
     def _request(self, wanted: str) -> tuple[RequestAudit, dict[str, Any]]:
-        record = self._find(wanted.strip())
+        record = self._find(checked_id(wanted))
         found = None
         if record.span_id is not None:
             found = read_span(self._source.names, record.trace_id, record.span_id)
@@ -301,8 +301,6 @@ class Views:
             ), attributes
 
     def _find(self, wanted: str) -> RequestRecord:
-        if len(wanted) < MIN_ID:
-            raise NotFound(f"{wanted!r} is too short for an ID: write at least its first {MIN_ID} characters")
         collection = self.collection
         known, parts = collection.columns.numbers(), collection.parts()
         candidates = collection.columns.search(known, wanted)
