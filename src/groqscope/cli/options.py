@@ -43,7 +43,9 @@ Slowest = Annotated[
 By = Annotated[
     str,
     typer.Option(
-        "--by", metavar="FIELD", help="Group by a text: model, user, tag.NAME. With --slowest: a number or phase."
+        "--by",
+        metavar="FIELD",
+        help="Group by texts, with commas: model,user,tag.NAME. With --slowest: a number or phase.",
     ),
 ]
 
