@@ -969,6 +969,7 @@ def test_providers_of_others_stay(run: Run, whose: str) -> None:
 
     assert done.stdout.split() == ["existing", "existing"]
     assert done.stderr.count("providers are set already") == 1
+    assert "groqscope.run_metrics()" in done.stderr
     assert not (Path(os.environ["GROQSCOPE_HOME"]) / "store").exists()
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from groqscope.configuration import configure, flush, shutdown
     from groqscope.instrument import on_record, record_of, uninstrument
     from groqscope.models.groq import GroqModel as GroqModel  # not in __all__: `import *` must not need the extra
-    from groqscope.telemetry import run
+    from groqscope.telemetry import run, run_metrics
     from groqscope.timeline import RequestRecord
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "on_record",
     "record_of",
     "run",
+    "run_metrics",
     "shutdown",
     "uninstrument",
 ]
@@ -42,6 +43,7 @@ __getattr__, __dir__ = _lazy.attach(
         "on_record": "instrument",
         "record_of": "instrument",
         "run": "telemetry",
+        "run_metrics": "telemetry",
         "shutdown": "configuration",
         "uninstrument": "instrument",
     },

@@ -186,10 +186,16 @@ def test_the_prompt_cache_of_a_run():
     assert said in TerminalRenderer(Look(width=120)).render(report)
     assert said in HtmlRenderer().render(report)
     assert json.loads(JsonRenderer().render(report))["missed_prefill_ns"] == 60 * MS
-    (listed,) = json.loads(JsonRenderer().render(list_runs(traces, Query())))["entries"]
+    runs = list_runs(traces, Query())
+    (listed,) = json.loads(JsonRenderer().render(runs))["entries"]
     assert listed["missed_prefill_ns"] == 60 * MS
+    (in_table,) = csv.DictReader(io.StringIO(CsvRenderer().render(runs)))
+    assert in_table["missed_prefill_ns"] == str(60 * MS)
+    for renderer in (TerminalRenderer(Look(width=250)), HtmlRenderer(), MarkdownRenderer()):
+        assert "missed prefill" in renderer.render(runs)
     plain = one_run(Traces([agent, found]), Query(), found.trace_id)
     assert json.loads(JsonRenderer().render(plain))["missed_prefill_ns"] is None
+    assert "missed prefill" not in TerminalRenderer(Look(width=250)).render(list_runs(Traces([agent, found]), Query()))
     assert "prompt cache" not in TerminalRenderer(Look(width=120)).render(plain)
 
 
@@ -205,6 +211,17 @@ def test_terminal():
     assert "." in lines["tool weather"]
     assert "2 at once (search, weather) saved 200 ms" in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_reasons_begin_as_sentences():
+    """Each reason stands by itself there, so it begins with a capital letter."""
+    report = one_run(Traces(list(slow_run().spans)), Query(), slow_run().trace_id)
+    first, second = report.entry.reasons
+    assert (first.sentence[:6], second.sentence[:11]) == ("60% in", "tool search")
+
+    assert "<strong>Tool search 2 times" in HtmlRenderer().render(report)
+    assert "- Tool search 2 times" in MarkdownRenderer().render(report)
+    assert "\nTool search 2 times" in TerminalRenderer(Look(width=100)).render(report)
 
 
 def test_page():

@@ -16,7 +16,7 @@ from support.scope import ASK, COMPLETION, Wire, groq_client
 
 import groqscope
 from groqscope.runs import Run
-from groqscope.telemetry import metrics, observer_of, run_metrics, run_observer, worker
+from groqscope.telemetry import metrics, observer_of, run_observer, worker
 
 AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}
 SEARCH = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
@@ -146,7 +146,7 @@ def test_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader], shutdown_on_exit=False)
     program = Program()
-    program.provider.add_span_processor(run_metrics(meters))
+    program.provider.add_span_processor(groqscope.run_metrics(meters))
     with program.run("answer", user="u-1", conversation="c-1", tags={"feature": "chat", "other": "x"}):
         program.ask()
     for number in range(5):
@@ -183,7 +183,7 @@ def test_without_being_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader], shutdown_on_exit=False)
     program = Program()
-    program.provider.add_span_processor(run_metrics(meters))
+    program.provider.add_span_processor(groqscope.run_metrics(meters))
     with program.run("answer", user="u-1", conversation="c-1", tags={"feature": "chat"}):
         program.ask()
     worker.drain()

@@ -168,6 +168,11 @@ _STEPS: Final = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
 _MINUTE: Final = 60e9
 
 
+def capital(sentence: str) -> str:
+    """Return a sentence, or the beginning of one, with a capital letter."""
+    return sentence[:1].upper() + sentence[1:]
+
+
 def duration(ns: float) -> str:
     """Return a duration with three digits: `1.24 s`, `215 ms`, `38 µs`, `3 min 12 s`."""
     if ns >= 2 * _MINUTE:

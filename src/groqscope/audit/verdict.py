@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from groqscope.audit.fields import FAILED, LEFT
-from groqscope.audit.formatting import count, duration, percent
+from groqscope.audit.formatting import capital, count, duration, percent
 from groqscope.audit.model import Cause, Verdict
 from groqscope.audit.rules import (
     BY_CODE,
@@ -130,7 +130,7 @@ def _sentence(record: RequestRecord, causes: Sequence[Cause], expected: float | 
         parts.append(f"Slow: {duration(record.duration_ns)}, usually {duration(expected)}.")
     if causes:
         words = "; ".join(cause.sentence for cause in causes[:_SHOWN])
-        parts.append(f"{words[0].upper()}{words[1:]}.")
+        parts.append(f"{capital(words)}.")
     elif slow:
         parts.append("No measurement explains it.")
     elif record.outcome not in FAILED:

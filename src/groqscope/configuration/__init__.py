@@ -130,7 +130,8 @@ def configure(
             log_once(
                 _logger,
                 level,
-                "OpenTelemetry providers are set already: groqscope uses them unchanged.",
+                "OpenTelemetry providers are set already: groqscope uses them unchanged. For metrics of runs, add "
+                "groqscope.run_metrics() to the span processors of yours.",
             )
             return Configuration("existing")
         _check_directory(chosen)

@@ -204,8 +204,15 @@ def trace_span(span: ReadableSpan) -> TraceSpan | None:
     )
 
 
-def run_metrics(meter_provider: MeterProvider | None = None) -> RunObserver:
-    """Return an observer that records the metrics of runs, by default with the global meter provider of that moment."""
+def run_metrics(meter_provider: MeterProvider | None = None) -> SpanProcessor:
+    """Return a span processor that records the metrics of runs: `provider.add_span_processor(groqscope.run_metrics())`.
+
+    It is for a tracer provider of your own, which groqscope leaves as it is; `configure()` adds one to its own. Without
+    it there are no such metrics: the parts of a run are the spans of all libraries, which only a processor sees.
+
+    Args:
+        meter_provider: Where the metrics go; the global meter provider when not given.
+    """
 
     def record(run: Run, context: Context) -> None:
         shared_metrics(meter_provider or metrics.get_meter_provider()).record_run(run, context)

@@ -139,7 +139,7 @@ def _comparison(comparison: Comparison) -> Iterable[Iterable[Any]]:
 _RUN: Final = (
     *("id", "trace_id", "name", "service", "agent", "conversation", "user", "start_unix_ns", "duration_ns", "failed"),
     *("interrupted", "requests", "retries", "input_tokens", "output_tokens", "cost", "unpriced", "first_answer_ns"),
-    *("first_audio_ns", "overlap_saved_ns"),
+    *("first_audio_ns", "overlap_saved_ns", "cached_share", "cache_saved", "cache_lost", "missed_prefill_ns"),
 )
 
 

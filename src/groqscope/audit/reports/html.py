@@ -11,7 +11,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
-from groqscope.audit.formatting import UNKNOWN, DurationUnit, UnitName, count, moment, share, summed, visible
+from groqscope.audit.formatting import UNKNOWN, DurationUnit, UnitName, capital, count, moment, share, summed, visible
 from groqscope.audit.model import (
     AUDIT_VERSION,
     Audit,
@@ -168,7 +168,7 @@ def _listed(audit: Audit, unit: DurationUnit) -> dict[str, Any]:
     times = [entry.record.start_unix_ns for entry in audit.entries]
     return {
         **list_data(audit.entries, unit),
-        "listed": f"{title[0].upper()}{title[1:]}",
+        "listed": capital(title),
         "span": f"{moment(min(times))} to {moment(max(times))}" if times else "",
     }
 
@@ -367,7 +367,7 @@ _RUN_LEGEND: Final = (
 
 def _run_sections(audit: RunAudit, unit: DurationUnit) -> Markup:
     entry, run = audit.entry, audit.entry.run
-    reasons = [tag("p", tag("strong", reason.sentence), f". {reason.advice}") for reason in entry.reasons]
+    reasons = [tag("p", tag("strong", capital(reason.sentence)), f". {reason.advice}") for reason in entry.reasons]
     known = [join(tag("dt", label), tag("dd", value)) for label, value in runs.facts(run)]
     legend = tag("p", f"Lengths in {unit.label}. {_RUN_LEGEND}", class_="faint small")
     return join(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from groqscope.audit.formatting import DurationUnit, UnitName, visible
+from groqscope.audit.formatting import DurationUnit, UnitName, capital, visible
 from groqscope.audit.model import Audit, Comparison, Provenance, RequestAudit
 from groqscope.audit.reports import runs, tables
 from groqscope.audit.reports.details import ending
@@ -52,7 +52,7 @@ class MarkdownRenderer:
     def _run(self, audit: RunAudit, unit: DurationUnit) -> Iterator[str]:
         yield f"**{literal(audit.entry.run.name)}: {literal(audit.entry.sentence)}**"
         for reason in audit.entry.reasons:
-            yield f"- {literal(reason.sentence)}. {literal(reason.advice)}"
+            yield f"- {literal(capital(reason.sentence))}. {literal(reason.advice)}"
         yield folded("Waterfall", self._drawn(audit))
         yield table(runs.parts(audit.entry.run, unit), left=2)
         yield _footer(audit.provenance)

@@ -207,21 +207,24 @@ def causes(found: Sequence[RunCause], unit: DurationUnit) -> Table:
 
 
 def listing(audit: RunsAudit, unit: DurationUnit) -> Table:
-    """Return the list of runs."""
+    """Return the list of runs; with the prefill of missed prompt caches where one of them has some."""
+    missed = any(missed_prefill(entry.run) for entry in audit.entries)
     columns = (
         Column(title="time, UTC", right=False, keep=6),
         Column(title="run", right=False, keep=9, shrink=14),
         Column(title=f"total, {unit.label}", short=unit.label, keep=10),
         Column(title="first answer", keep=5),
         Column(title="requests", short="req", keep=8),
-        *Column.several({"tools": 7, "retries": 4, "in": 3, "out": 3, "cached": 2, "cost": 7}),
+        *Column.several({"tools": 7, "retries": 4, "in": 3, "out": 3, "cached": 2}),
+        *([Column(title=f"missed prefill, {unit.label}", short="missed prefill", keep=2)] if missed else []),
+        Column(title="cost", keep=7),
         Column(title="why", right=False, keep=8, shrink=20),
         Column(title="id", right=False, keep=8),
     )
-    return Table(columns=columns, rows=tuple(_listed(entry, unit) for entry in audit.entries))
+    return Table(columns=columns, rows=tuple(_listed(entry, unit, missed=missed) for entry in audit.entries))
 
 
-def _listed(entry: RunEntry, unit: DurationUnit) -> Row:
+def _listed(entry: RunEntry, unit: DurationUnit, *, missed: bool) -> Row:
     run = entry.run
     why = entry.reasons[0].sentence if entry.reasons else ""
     return Row.of(
@@ -235,6 +238,7 @@ def _listed(entry: RunEntry, unit: DurationUnit) -> Row:
         count(run.input_tokens),
         count(run.output_tokens),
         UNKNOWN if run.cached_share is None else share(run.cached_share, 1),
+        *([unit.text(missed_prefill(run) or None)] if missed else []),
         money(run.cost),
         Cell(visible(why), "faint"),
         run_id(run),

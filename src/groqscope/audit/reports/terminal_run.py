@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from groqscope.audit.formatting import DurationUnit, count, percent, summed
+from groqscope.audit.formatting import DurationUnit, capital, count, percent, summed
 from groqscope.audit.model import Groups
 from groqscope.audit.reports import runs, tables
 from groqscope.audit.reports.bars import ruler
@@ -29,7 +29,7 @@ def draw_run(page: Page, audit: RunAudit) -> None:
     page.prose(f"{run.name}: {entry.sentence}", style=BAD if run.failed else STRONG)
     for number, reason in enumerate(entry.reasons):
         if number:
-            page.prose(reason.sentence[0].upper() + reason.sentence[1:])
+            page.prose(capital(reason.sentence))
         page.prose(reason.advice, style=FAINT)
     page.blank()
     _waterfall(page, audit, unit)
