@@ -23,9 +23,8 @@ from groqscope.delivery.transcode import Signal, key_of, signal_of
 from groqscope.delivery.usual_form import is_usual, usual_form
 from groqscope.store.directory import home, make_private
 from groqscope.store.locks import locked
-from groqscope.store.once import SeenIds
 from groqscope.store.otlp import spans_of
-from groqscope.store.report import ReadReport
+from groqscope.store.report import ReadReport, SeenIds
 from groqscope.store.sources import name_of, read_documents, sources
 
 GIVE_UP_AFTER: Final = 60.0

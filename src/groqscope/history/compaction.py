@@ -43,8 +43,7 @@ from groqscope.store.directory import make_private
 from groqscope.store.documents import TORN
 from groqscope.store.locks import locked
 from groqscope.store.messages import Span
-from groqscope.store.once import SeenIds
-from groqscope.store.report import ReadReport, ReadWarning
+from groqscope.store.report import ReadReport, ReadWarning, SeenIds
 from groqscope.store.segments import MIB
 from groqscope.store.sources import OWN_NAME, name_of, read_documents, sources
 from groqscope.store.traces import trace_span

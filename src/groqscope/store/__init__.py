@@ -16,10 +16,8 @@ from groqscope.store.directory import (
     store_directory,
 )
 from groqscope.store.follower import Follower, follow
-from groqscope.store.foreign import foreign_record
-from groqscope.store.once import SeenIds, once
 from groqscope.store.reader import read_records, read_span
-from groqscope.store.report import ReadReport, ReadWarning
+from groqscope.store.report import ReadReport, ReadWarning, SeenIds, once
 from groqscope.store.segments import METRICS_SHARE, SEGMENT_BYTES, TOTAL_BYTES, SegmentWriter
 from groqscope.store.sources import sources
 from groqscope.store.traces import Share, TraceCollector, read_traces
@@ -46,7 +44,6 @@ __all__ = [
     "decode_traces",
     "encode_span_line",
     "follow",
-    "foreign_record",
     "home",
     "make_private",
     "once",

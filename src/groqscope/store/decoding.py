@@ -12,7 +12,7 @@ from groqscope import codec, semconv
 from groqscope.codec import Warn
 from groqscope.store import otlp
 from groqscope.store.documents import split
-from groqscope.store.foreign import foreign_record, record_of_conventions
+from groqscope.store.foreign import foreign_record, is_inference
 from groqscope.store.messages import Span
 from groqscope.store.report import MAX_WARNINGS, TORN, ReadReport
 from groqscope.timeline import RequestRecord
@@ -138,10 +138,11 @@ class RecordDecoder:
             record = self._own_record(span, identity, warn, marked=marked)
         else:
             attributes = otlp.attributes_of(span, warn)
-            record = foreign_record(
-                attributes, **identity, failed=otlp.failed(span), warn=partial(self._warn_once, warn)
-            )
-        if record is None or known:
+            if not is_inference(attributes):
+                return None
+            told = partial(self._warn_once, warn)
+            record = foreign_record(attributes, **identity, failed=otlp.failed(span), warn=told)
+        if known:
             return record
         warn("its start or end is unreadable, or they are in the wrong order: its duration is taken from its phases")
         record = _with_length(record, start, end)
@@ -165,7 +166,7 @@ class RecordDecoder:
                 f"{semconv.RECORD} is {version!r:.20}, and this version reads up to {semconv.RECORD_VERSION}: only "
                 f"the attributes of the GenAI conventions were read; {NEWER}"
             )
-            return replace(record_of_conventions(attributes, **identity, failed=failed), nested=nested)
+            return replace(foreign_record(attributes, **identity, failed=failed), nested=nested)
         limited = partial(warn, damage=False)
         if version is None and not marked:
             limited(f"{semconv.RECORD} is missing; the other attributes were read")

@@ -11,6 +11,13 @@ _OPERATIONS: Final = frozenset({"chat", "text_completion", "generate_content", "
 _READ: Final = frozenset(a.name for a in semconv.FIELDS if not a.name.startswith(("groqscope.", "groq.")))
 
 
+def is_inference(attributes: Mapping[str, Any]) -> bool:
+    """Return whether a span of another library with these attributes is an inference of Groq."""
+    provider = attributes.get(semconv.PROVIDER_NAME) or attributes.get(semconv.SYSTEM)
+    operation = attributes.get(semconv.OPERATION_NAME) or attributes.get(semconv.LLM_REQUEST_TYPE)
+    return str(provider).lower() == semconv.PROVIDER and operation in _OPERATIONS
+
+
 def foreign_record(
     attributes: Mapping[str, Any],
     *,
@@ -21,39 +28,11 @@ def foreign_record(
     service: str | None = None,
     failed: bool = False,
     warn: Warn = lambda _: None,
-) -> RequestRecord | None:
-    """Return a record from another library's inference span of Groq; `None` when the span is something else.
-
-    It has no phases, attempts or tool calls. Attributes of the wrong type are omitted, and reported to `warn`.
-    """
-    provider = attributes.get(semconv.PROVIDER_NAME) or attributes.get(semconv.SYSTEM)
-    operation = attributes.get(semconv.OPERATION_NAME) or attributes.get(semconv.LLM_REQUEST_TYPE)
-    if str(provider).lower() != semconv.PROVIDER or operation not in _OPERATIONS:
-        return None
-    return record_of_conventions(
-        attributes,
-        start_unix_ns=start_unix_ns,
-        duration_ns=duration_ns,
-        trace_id=trace_id,
-        span_id=span_id,
-        service=service,
-        failed=failed,
-        warn=warn,
-    )
-
-
-def record_of_conventions(
-    attributes: Mapping[str, Any],
-    *,
-    start_unix_ns: int,
-    duration_ns: int,
-    trace_id: str | None = None,
-    span_id: str | None = None,
-    service: str | None = None,
-    failed: bool = False,
-    warn: Warn = lambda _: None,
 ) -> RequestRecord:
-    """Return a record from the attributes of the GenAI conventions; those of the wrong type are reported to `warn`."""
+    """Return a record from the attributes of the GenAI conventions, without phases, attempts or tool calls.
+
+    Attributes of the wrong type are omitted, and reported to `warn`.
+    """
     found: dict[str, Any] = {}
     for name, value in attributes.items():
         known = semconv.ALIASES.get(name, name)

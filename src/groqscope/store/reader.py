@@ -13,9 +13,8 @@ from typing import Final
 
 from groqscope.store.decoding import RecordDecoder
 from groqscope.store.messages import Span
-from groqscope.store.once import SeenIds, once
 from groqscope.store.otlp import AttributeValue, attributes_of
-from groqscope.store.report import ReadReport
+from groqscope.store.report import ReadReport, SeenIds, once
 from groqscope.store.sources import Source, name_of, read_documents, sources
 from groqscope.timeline import RequestRecord
 

@@ -10,8 +10,7 @@ from groqscope.runs import TraceSpan
 from groqscope.store import otlp
 from groqscope.store.decoding import RecordDecoder
 from groqscope.store.messages import Span
-from groqscope.store.once import SeenIds
-from groqscope.store.report import ReadReport
+from groqscope.store.report import ReadReport, SeenIds
 from groqscope.store.sources import name_of, read_documents, sources
 from groqscope.timeline import RequestRecord
 
