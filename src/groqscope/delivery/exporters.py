@@ -1,9 +1,10 @@
 """OpenTelemetry exporters to an OTLP endpoint that lose nothing while the endpoint is unavailable."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from google.protobuf.message import Message
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.metrics.export import (
@@ -20,44 +21,29 @@ from groqscope.delivery.retrying import RetryingSender
 from groqscope.delivery.sender import HttpProtocol
 from groqscope.store.exporters import encode_metric_line, encode_span_line
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
-class _Spans:
-    spans: Sequence[ReadableSpan]
-    protocol: HttpProtocol
+class _Batch(Generic[T]):
+    """A batch of spans, or a collection of metrics."""
 
-    @property
-    def items(self) -> int:
-        return len(self.spans)
+    data: T
+    items: int
+    protocol: HttpProtocol
+    encode: Callable[[T], Message]
+    encode_line: Callable[[T], bytes | None]
 
     def payload(self) -> bytes | None:
         if self.protocol == "http/json":
             return self.line()
         try:
-            return encode_spans(self.spans).SerializeToString()
+            return self.encode(self.data).SerializeToString()
         except Exception:  # noqa: BLE001 - the sender counts what cannot be encoded as lost
             return None
 
     def line(self) -> bytes | None:
-        return encode_span_line(self.spans)
-
-
-@dataclass(frozen=True, slots=True)
-class _Metrics:
-    data: MetricsData
-    protocol: HttpProtocol
-    items: int = 1
-
-    def payload(self) -> bytes | None:
-        if self.protocol == "http/json":
-            return self.line()
-        try:
-            return encode_metrics(self.data).SerializeToString()
-        except Exception:  # noqa: BLE001 - as above
-            return None
-
-    def line(self) -> bytes | None:
-        return encode_metric_line(self.data)
+        return self.encode_line(self.data)
 
 
 class SpoolingSpanExporter(SpanExporter):
@@ -70,7 +56,9 @@ class SpoolingSpanExporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Accept a batch: when this returns it is being sent, or is in the spool."""
         if spans:
-            self.sender.submit(_Spans(tuple(spans), self.sender.otlp.protocol))
+            self.sender.submit(
+                _Batch(tuple(spans), len(spans), self.sender.otlp.protocol, encode_spans, encode_span_line)
+            )
         return SpanExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -98,7 +86,7 @@ class SpoolingMetricExporter(MetricExporter):
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         """Accept a collection: when this returns it is being sent, or is in the spool."""
         del timeout_millis, kwargs
-        self.sender.submit(_Metrics(metrics_data, self.sender.otlp.protocol))
+        self.sender.submit(_Batch(metrics_data, 1, self.sender.otlp.protocol, encode_metrics, encode_metric_line))
         return MetricExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
