@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from groqscope.audit.formatting import UnitName
     from groqscope.audit.reports import Look
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PIPED_WIDTH = 120
 """Width if the output is not a terminal and COLUMNS is not set."""
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groqscope.cli.output import LOOPBACK, listening_failed, say
+from groqscope._serving import LOOPBACK
+from groqscope.cli.output import listening_failed, say
 
 if TYPE_CHECKING:
     from groqscope.simulator import Pace, Served, Simulator

@@ -16,7 +16,6 @@ from groq import AsyncGroq, AsyncStream
 from groq.types.chat import ChatCompletionChunk
 
 from groqscope.instrument import instrument, is_instrumented
-from groqscope.models import extra
 
 try:
     from pydantic_ai.models.groq import GroqModel as _PydanticAIModel
@@ -24,7 +23,8 @@ try:
     from pydantic_ai.providers import Provider
     from pydantic_ai.providers.groq import GroqProvider
 except ImportError as missing:
-    extra.raise_for(missing)
+    message = f"groqscope.models.groq needs pydantic-ai ({missing}): pip install 'groqscope[pydantic-ai]'"
+    raise ImportError(message, name=missing.name) from missing
 
 from groqscope.models.streamed_response import GroqStreamedResponse
 

@@ -12,16 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from groq import APIError
 from groq.types.chat import ChatCompletionChunk
 from groq.types.chat.chat_completion_chunk import ChoiceDelta
+from pydantic_ai.models import groq as theirs
+from pydantic_ai.models.groq import GroqStreamedResponse as PydanticAIStreamedResponse
+from pydantic_ai.profiles import DEFAULT_THINKING_TAGS
 
 from groqscope.instrument.streams import InstrumentedAsyncStream
-from groqscope.models import extra
-
-try:
-    from pydantic_ai.models import groq as theirs
-    from pydantic_ai.models.groq import GroqStreamedResponse as PydanticAIStreamedResponse
-    from pydantic_ai.profiles import DEFAULT_THINKING_TAGS
-except ImportError as missing:
-    extra.raise_for(missing)
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponseStreamEvent

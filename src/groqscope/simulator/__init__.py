@@ -47,6 +47,7 @@ the truth.
 end. `sim.settle()` waits until nothing is being served, then returns it.
 """
 
+from groqscope._serving import MissingExtraError
 from groqscope.simulator.library import (
     BUNDLED,
     Library,
@@ -84,7 +85,7 @@ from groqscope.simulator.script import (
     Usage,
 )
 from groqscope.simulator.served import ConnectionFacts, Served, Written
-from groqscope.simulator.server import MissingExtraError, Simulator, require_extra
+from groqscope.simulator.server import Simulator, require_extra
 
 __all__ = [
     "BUNDLED",

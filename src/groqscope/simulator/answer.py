@@ -7,13 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from groqscope.simulator import responses
-from groqscope.simulator.encoding import dump, event
+from groqscope.simulator.encoding import dump, event, request_id, response_id, tool_call_id
 from groqscope.simulator.events import chunks_of, finish_reason, split_words
-from groqscope.simulator.identity import request_id, response_id, tool_call_id
 from groqscope.simulator.plan import Ends, Plan, Write, compress, drip, group, stop_after
 from groqscope.simulator.received import Received
 from groqscope.simulator.script import Answer, Chunk, Cut, ErrorEvent, Hang, Raw, Reset, ToolDelta, Truncated
-from groqscope.simulator.usage import agree, count_prompt
 
 
 @dataclass(frozen=True)
@@ -113,11 +111,33 @@ def _places(shared: _Shared) -> Sequence[str]:
 
 
 def _usage(shared: _Shared, chunks: Sequence[Chunk | Raw], generating: float) -> dict[str, Any] | None:
-    answer = shared.answer
-    if answer.usage is None:
+    """Return Groq's usage object, its keys in Groq's order; what the script does not set follows from the delays."""
+    usage, delays = shared.answer.usage, shared.answer.delays
+    if usage is None:
         return None
-    prompt = count_prompt(shared.received.body)
-    return agree(answer.usage, chunks=chunks, prompt=prompt, delays=answer.delays, generating=generating)
+    reasoning = sum(isinstance(c, Chunk) and bool(c.reasoning) for c in chunks)
+    # as in the recordings: each content or reasoning chunk is a token, and the end is one more
+    tokens = 1 + sum(isinstance(c, Chunk) and bool(c.reasoning or c.content or c.tool_calls) for c in chunks)
+    queue = delays.before_headers if usage.queue_time is None else usage.queue_time
+    prompt = shared.received.prompt_tokens if usage.prompt_tokens is None else usage.prompt_tokens
+    prompt_time = delays.before_first if usage.prompt_time is None else usage.prompt_time
+    completion = tokens if usage.completion_tokens is None else usage.completion_tokens
+    completion_time = generating if usage.completion_time is None else usage.completion_time
+    found: dict[str, Any] = {
+        "queue_time": queue,
+        "prompt_tokens": prompt,
+        "prompt_time": prompt_time,
+        "completion_tokens": completion,
+        "completion_time": completion_time,
+        "total_tokens": prompt + completion,
+        "total_time": prompt_time + completion_time if usage.total_time is None else usage.total_time,
+    }
+    if usage.cached_tokens is not None:
+        found["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+    reasoning = reasoning or None if usage.reasoning_tokens is None else usage.reasoning_tokens
+    if reasoning is not None:
+        found["completion_tokens_details"] = {"reasoning_tokens": reasoning}
+    return found
 
 
 def _delays(answer: Answer, chunks: Sequence[Chunk | Raw]) -> list[float]:

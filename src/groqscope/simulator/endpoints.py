@@ -4,10 +4,10 @@ import json
 import re
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from groqscope.simulator.identity import request_id
+from groqscope.simulator.encoding import request_id
 from groqscope.simulator.received import Received
 from groqscope.simulator.script import Failure, Reply, Response
 
@@ -22,6 +22,7 @@ MODELS: Mapping[str, tuple[str, int]] = {
     "playai-tts": ("PlayAI", 8_192),
 }
 _CREATED = 1_732_000_000
+_FILE, _BATCH = "file_01sim0000000000000000000000", "batch_01sim000000000000000000000"
 
 
 def _json(payload: Mapping[str, Any]) -> Response:
@@ -46,12 +47,12 @@ def _model(name: str) -> dict[str, Any]:
     return model | {"context_window": window, "public_apps": None}
 
 
-def _models(_: Received) -> Reply:
-    return _json({"object": "list", "data": [_model(name) for name in MODELS]})
+def _listed(entries: Iterable[Mapping[str, Any]]) -> Response:
+    return _json({"object": "list", "data": list(entries)})
 
 
 def _one_model(received: Received) -> Reply:
-    name = received.path_params["name"]
+    name = _name(received)
     return _json(_model(name)) if name in MODELS else Failure(404, message=f"The model `{name}` does not exist")
 
 
@@ -90,8 +91,7 @@ def _embeddings(received: Received) -> Reply:
     texts = inputs if isinstance(inputs, list) else [inputs]  # pyright: ignore[reportUnknownVariableType] - JSON
     count = len(texts)  # pyright: ignore[reportUnknownArgumentType] - JSON
     data = [{"object": "embedding", "index": i, "embedding": [0.5, -0.5, 0.25, 0.0]} for i in range(count)]
-    tokens = max(1, len(received.body) // 4)
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    usage = dict.fromkeys(("prompt_tokens", "total_tokens"), received.prompt_tokens)
     return _json({"object": "list", "model": received.model, "data": data, "usage": usage})
 
 
@@ -107,20 +107,7 @@ def _file(name: str, purpose: str = "batch", size: int = 0) -> dict[str, Any]:
 
 
 def _upload(received: Received) -> Reply:
-    purpose = _form_field(received, "purpose") or "batch"
-    return _json(_file("file_01sim0000000000000000000000", purpose, len(received.body)))
-
-
-def _files(_: Received) -> Reply:
-    return _json({"object": "list", "data": [_file("file_01sim0000000000000000000000")]})
-
-
-def _one_file(received: Received) -> Reply:
-    return _json(_file(received.path_params["name"]))
-
-
-def _delete_file(received: Received) -> Reply:
-    return _json({"id": received.path_params["name"], "object": "file", "deleted": True})
+    return _json(_file(_FILE, _form_field(received, "purpose") or "batch", len(received.body)))
 
 
 def _file_content(_: Received) -> Reply:
@@ -134,7 +121,7 @@ def _batch(name: str, status: str = "validating", asked: Mapping[str, Any] | Non
         "id": name,
         "object": "batch",
         "endpoint": asked.get("endpoint", "/v1/chat/completions"),
-        "input_file_id": asked.get("input_file_id", "file_01sim0000000000000000000000"),
+        "input_file_id": asked.get("input_file_id", _FILE),
         "completion_window": asked.get("completion_window", "24h"),
         "status": status,
         "created_at": int(time.time()),
@@ -142,36 +129,30 @@ def _batch(name: str, status: str = "validating", asked: Mapping[str, Any] | Non
     }
 
 
-def _create_batch(received: Received) -> Reply:
-    return _json(_batch("batch_01sim000000000000000000000", asked=received.json))
-
-
-def _batches(_: Received) -> Reply:
-    return _json({"object": "list", "data": [_batch("batch_01sim000000000000000000000")]})
-
-
-def _one_batch(received: Received) -> Reply:
-    return _json(_batch(received.path_params["name"]))
-
-
-def _cancel_batch(received: Received) -> Reply:
-    return _json(_batch(received.path_params["name"], "cancelling"))
+def _name(received: Received) -> str:
+    return received.path_params["name"]
 
 
 ROUTES: Mapping[str, Mapping[str, Callable[[Received], Reply]]] = {
     "chat/completions": {},
     "responses": {},
-    "models": {"GET": _models},
+    "models": {"GET": lambda _: _listed(map(_model, MODELS))},
     "models/{name:path}": {"GET": _one_model},
     "audio/transcriptions": {"POST": _transcription},
     "audio/translations": {"POST": _transcription},
     "audio/speech": {"POST": _speech},
     "embeddings": {"POST": _embeddings},
-    "files": {"GET": _files, "POST": _upload},
-    "files/{name}": {"GET": _one_file, "DELETE": _delete_file},
+    "files": {"GET": lambda _: _listed([_file(_FILE)]), "POST": _upload},
+    "files/{name}": {
+        "GET": lambda received: _json(_file(_name(received))),
+        "DELETE": lambda received: _json({"id": _name(received), "object": "file", "deleted": True}),
+    },
     "files/{name}/content": {"GET": _file_content},
-    "batches": {"GET": _batches, "POST": _create_batch},
-    "batches/{name}": {"GET": _one_batch},
-    "batches/{name}/cancel": {"POST": _cancel_batch},
+    "batches": {
+        "GET": lambda _: _listed([_batch(_BATCH)]),
+        "POST": lambda received: _json(_batch(_BATCH, asked=received.json)),
+    },
+    "batches/{name}": {"GET": lambda received: _json(_batch(_name(received)))},
+    "batches/{name}/cancel": {"POST": lambda received: _json(_batch(_name(received), "cancelling"))},
 }
 """The built-in answers, by path below `/openai/v1/` and method; the two that a script always answers have none."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from groqscope.simulator.identity import tool_call_id
+from groqscope.simulator.encoding import tool_call_id
 from groqscope.simulator.script import Answer, Chunk, Raw, ToolCall, ToolDelta
 
 

@@ -4,9 +4,8 @@ import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
-from groqscope.simulator.identity import request_id
+from groqscope.simulator.encoding import request_id
 from groqscope.simulator.received import Received
-from groqscope.simulator.usage import count_prompt
 
 REQUESTS_A_DAY = 14_400
 TOKENS_A_MINUTE = 300_000
@@ -43,7 +42,7 @@ class RateLimits:
             return found
         new = (_Bucket(REQUESTS_A_DAY, 86_400.0), _Bucket(TOKENS_A_MINUTE, 60.0))
         requests, tokens = self._buckets.setdefault(received.model, new)
-        taken = {"requests": (requests, 1), "tokens": (tokens, count_prompt(received.body))}
+        taken = {"requests": (requests, 1), "tokens": (tokens, received.prompt_tokens)}
         for name, (bucket, amount) in taken.items():
             remaining, reset = bucket.take(amount)
             found[f"x-ratelimit-limit-{name}"] = str(bucket.limit)

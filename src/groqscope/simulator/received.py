@@ -50,3 +50,8 @@ class Received:
         """The conversation so far."""
         messages: object = self.json.get("messages")
         return cast("list[dict[str, Any]]", messages) if isinstance(messages, list) else []
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The prompt's tokens, estimated from the size of the body: four bytes each."""
+        return max(1, len(self.body) // 4)

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from groqscope.simulator.encoding import dump, event
+from groqscope.simulator.encoding import dump, event, item_id, tool_call_id
 from groqscope.simulator.events import finish_reason
-from groqscope.simulator.identity import item_id, tool_call_id
 from groqscope.simulator.received import Received
 from groqscope.simulator.script import Answer, Chunk, ErrorEvent, Raw, ToolDelta
 

@@ -129,31 +129,37 @@ class Drip:
 
 
 @dataclass(frozen=True, slots=True)
-class Truncated:
-    """The stream ends as a proper HTTP message, but without `[DONE]`, after `after` events (`None`: all)."""
-
+class _BrokenOff:
     after: int | None = None
+    """How many events come before it; `None`: all."""
     _: KW_ONLY
     partial: int = 0
     """How many bytes of the next event are still sent."""
 
 
+class Truncated(_BrokenOff):
+    """The stream ends as a proper HTTP message, but without `[DONE]`."""
+
+    __slots__ = ()
+
+
+class Cut(_BrokenOff):
+    """The connection is closed in the middle of the message."""
+
+    __slots__ = ()
+
+
+class Hang(_BrokenOff):
+    """Nothing more is sent until the client disconnects: as an ending, or as a reply."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """The connection is closed in the middle of the message, after `after` events (`None`: all)."""
+class Reset(_BrokenOff):
+    """The connection is reset (TCP RST): as an ending, or as a reply before the headers."""
 
-    after: int | None = None
     _: KW_ONLY
-    partial: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """The connection is reset (TCP RST): as an ending after `after` events, as a reply before the headers."""
-
-    after: int | None = None
-    _: KW_ONLY
-    partial: int = 0
     delay: float = 0.0
     """As a reply: seconds after the arrival of the request's body."""
 
@@ -163,15 +169,6 @@ class Close:
     """As a reply: the connection is closed without a response, `delay` seconds after the request's body."""
 
     delay: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Hang:
-    """Nothing more is sent until the client disconnects: as an ending after `after` events, or as a reply."""
-
-    after: int | None = None
-    _: KW_ONLY
-    partial: int = 0
 
 
 @dataclass(frozen=True, slots=True)

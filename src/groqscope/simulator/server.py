@@ -1,7 +1,5 @@
 """The simulator as an object: a server in its own thread, on a local port."""
 
-import importlib.util
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
@@ -9,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from groqscope import _serving
+from groqscope._serving import listen
 from groqscope.simulator.hub import Hub
 from groqscope.simulator.library import Library, Recording, RecordingError, read_recordings
 from groqscope.simulator.prompt_cache import PromptCache
@@ -22,10 +22,6 @@ MAX_BODY = 32 * 1024 * 1024
 """Limit of a request's body in bytes; Groq accepts audio of 25 MB."""
 BODY_TIMEOUT = 60.0
 """Seconds for the body to arrive."""
-
-
-class MissingExtraError(ImportError):
-    """The packages of the extra `simulator` are not installed."""
 
 
 class Simulator:
@@ -92,7 +88,7 @@ class Simulator:
             OSError: the port is taken, or the address is not this machine's.
         """
         if self._server is None:
-            listener = self._listen()
+            listener, self._port = listen(self._host, self._port)
             self._server = self._make_server()
             self._thread = threading.Thread(target=self._server.run, args=([listener],), name="simulator", daemon=True)
             self._thread.start()
@@ -123,7 +119,7 @@ class Simulator:
             if on_served is not None:
                 on_served(served)
 
-        listener = self._listen()
+        listener, self._port = listen(self._host, self._port)
         self._hub.on_served = done
         server = self._make_server()
         # Only once uvicorn handles Ctrl+C; earlier it would interrupt imports or a half-built event loop.
@@ -179,12 +175,6 @@ class Simulator:
         """Replace how connections are accepted, starting with the next one."""
         self._hub.take(connections)
 
-    def _listen(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.create_server((self._host, self._port), family=family)
-        self._port = listener.getsockname()[1]
-        return listener
-
     def _make_server(self) -> "UvicornServer":
         from groqscope.simulator.uvicorn import UvicornServer
 
@@ -210,14 +200,12 @@ class Simulator:
 
 
 def require_extra() -> None:
-    """Check that starlette and uvicorn are installed.
+    """Check that the packages of the extra `simulator` are installed.
 
     Raises:
         MissingExtraError: they are not; the message contains the command that installs them.
     """
-    for package in ("starlette", "uvicorn"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(f"the simulator needs {package}: pip install 'groqscope[simulator]'")
+    _serving.require_extra("simulator", "the simulator")
 
 
 class LocalTls(NamedTuple):

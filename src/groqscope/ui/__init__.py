@@ -5,8 +5,8 @@ It needs the packages of the extra `ui`, which are imported when `Server` is use
 
 from typing import TYPE_CHECKING, Any
 
-from groqscope import _lazy
-from groqscope.ui.extra import MissingExtraError, require_extra
+from groqscope import _lazy, _serving
+from groqscope._serving import MissingExtraError
 
 if TYPE_CHECKING:
     from groqscope.ui.server import Server
@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["MissingExtraError", "Server", "require_extra"]
 
 _load, __dir__ = _lazy.attach(__name__, {"Server": "server"})
+
+
+def require_extra() -> None:
+    """Check that the packages of the extra `ui` are installed.
+
+    Raises:
+        MissingExtraError: they are not; the message contains the command that installs them.
+    """
+    _serving.require_extra("ui", "the live page")
 
 
 def __getattr__(name: str) -> Any:

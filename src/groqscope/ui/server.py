@@ -10,9 +10,9 @@ from typing import Any, Final, Self
 from uvicorn import Config
 from uvicorn import Server as Uvicorn
 
+from groqscope._serving import LOOPBACK, listen
 from groqscope.ui.app import Application, make_app
 from groqscope.ui.collection import KEPT, Collection
-from groqscope.ui.guard import LOOPBACK
 from groqscope.ui.receiver import Receiver
 
 PORT: Final = 4318
@@ -76,7 +76,7 @@ class Server:
             OSError: the port is taken, or the address is not this machine's.
             KeyboardInterrupt: on Ctrl-C, after everything was closed.
         """
-        listener = self._listen()
+        listener, self._port = listen(self._host, self._port)
         self._server = self._make()
         self._server.on_ready = announce
         self._server.run([listener])
@@ -87,7 +87,7 @@ class Server:
         Raises:
             OSError: the port is taken, or the address is not this machine's.
         """
-        listener = self._listen()
+        listener, self._port = listen(self._host, self._port)
         server = self._server = self._make()
         ready = threading.Event()
         server.on_ready = ready.set
@@ -112,12 +112,6 @@ class Server:
     ) -> None:
         """Stop."""
         self.stop()
-
-    def _listen(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        listener = socket.create_server((self._host, self._port), family=family)
-        self._port = listener.getsockname()[1]
-        return listener
 
     def _make(self) -> "_Uvicorn":
         application = Application(self.collection, self._receiver)
