@@ -52,7 +52,7 @@ check: $(DEV)  ## lint, format, types, and the arrows between rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
 
 check-tests: $(DEV)  ## the types of the tests
 	$(BIN)/pyright --project tests/pyrightconfig.json --pythonpath $(BIN)/python
