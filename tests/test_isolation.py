@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable
 
-import httpx
 import logfire
 import pytest
 from opentelemetry import _logs, baggage, context, metrics, propagate, trace
@@ -15,7 +14,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 from support.callers import whole
 from support.isolation import as_in_a_new_process, left_as_found
-from support.scope import COMPLETION, Wire, groq_client
+from support.scope import Wire, completion, groq_client
 
 import groqscope
 from groqscope import record_of
@@ -23,7 +22,7 @@ from groqscope import record_of
 
 def _trace_id() -> str | None:
     """The id of a request by a client that is given no provider."""
-    client = groq_client("sync", http={"transport": Wire(lambda _: httpx.Response(200, json=COMPLETION))})
+    client = groq_client("sync", http={"transport": Wire(completion)})
     record = record_of(whole("sync", groqscope.instrument(client)))
     assert record is not None
     return record.trace_id

@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from support.runs import MS, request, span, tool, write_traces
-from support.scope import ASK, COMPLETION, Wire, groq_client
+from support.scope import ASK, Wire, completion, groq_client
 
 import groqscope
 from groqscope import RequestRecord
@@ -73,7 +72,7 @@ def test_from_the_store(tmp_path: Path):
     """What a program does inside `groqscope.run` is a run of the store it writes, spans of other libraries too."""
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(LocalSpanExporter(tmp_path)))
-    wire = Wire(lambda _: httpx.Response(200, json=COMPLETION))
+    wire = Wire(completion)
     client = groqscope.instrument(groq_client("sync", http={"transport": wire}), tracer_provider=provider)
     framework = provider.get_tracer("framework")
     with groqscope.run("answer", user="u-1", tracer_provider=provider):

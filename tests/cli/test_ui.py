@@ -41,7 +41,7 @@ def test_serves_until_interrupted(program: "subprocess.Popen[str]", tmp_path: Pa
 
 
 def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A port taken is a sentence that says what to do."""
+    """If the port is taken, one sentence says so and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -54,13 +54,13 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str], tmp_path: Path
 
 
 def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that does not exist is a sentence."""
+    """A file that does not exist is named in one sentence."""
     assert run(["ui", "nowhere.jsonl"]) == 2
     assert "there is no file or directory 'nowhere.jsonl'" in capsys.readouterr().err
 
 
 def test_without_the_extra(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing package is a sentence with the command that installs it."""
+    """If a package is missing, one sentence has the command that installs it."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
 
     assert run(["ui"]) == 2

@@ -28,7 +28,7 @@ def _get(url: str, *, seconds: float = 60, max_bytes: int = 1 << 20) -> httpx.Re
 
 @drips
 def test_an_answer_that_drips(drip):
-    """A byte now and then keeps nobody waiting beyond the time of the whole exchange."""
+    """An answer of a byte now and then is given up when the time of the whole exchange is over."""
     began = time.monotonic()
     with hostile(drip) as url, pytest.raises(AnswerTooLongError, match=r"longer than 0\.4 s"):
         _get(url, seconds=SECONDS)
@@ -69,7 +69,7 @@ def test_a_connection_that_is_used_again():
 
 @drips
 def test_the_sender(drip):
-    """An endpoint that drips is away after the time of OTEL_EXPORTER_OTLP_TIMEOUT."""
+    """An endpoint that answers byte by byte counts as away after OTEL_EXPORTER_OTLP_TIMEOUT."""
     began = time.monotonic()
     with hostile(drip) as url, OtlpSender(url, "traces", timeout=SECONDS) as sender:
         delivery = sender.send(b"")
@@ -80,14 +80,14 @@ def test_the_sender(drip):
 
 @drips
 def test_tempo(drip):
-    """A Tempo that drips is a sentence."""
+    """A Tempo that answers byte by byte is given up in time; one sentence says so."""
     with hostile(drip) as url, pytest.raises(audit.SourceError, match="took longer than"):
         list(TempoSource(url, timeout=SECONDS).read(ReadReport(), since=None, until=None, timelines=False))
 
 
 @drips
 def test_stack_check(drip, monkeypatch):
-    """Links to services that drip are broken or unknown, in time."""
+    """Services that answer byte by byte are given up in time; the links to them are broken or unknown."""
     monkeypatch.setattr("groqscope.stack.checks._ANSWER_S", SECONDS)
     with hostile(drip) as url:
         links = list(check(Addresses(url, url, url, url), patience_s=0))

@@ -230,23 +230,14 @@ def test_request_ids_in_the_log(groq: Simulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_budgets_in_pytest(groq: Simulator, tmp_path: Path) -> None:
-    """The tests of the page on CI pass."""
-    (block,) = python("ci.md")
+@pytest.mark.parametrize(("page", "tests"), [("ci.md", 2), ("testing.md", 3)])
+def test_tests_of_a_page(page: str, tests: int, groq: Simulator, tmp_path: Path) -> None:
+    """The tests that the pages on CI and on testing show pass."""
+    (block,) = python(page)
     (tmp_path / "test_page.py").write_text(block, "utf-8")
     program = f"import pytest; raise SystemExit(pytest.main(['-q', '-p', 'no:randomly', '-c', {os.devnull!r}, '.']))"
 
-    assert "2 passed" in run_program(groq, tmp_path, program)
-
-
-@pytest.mark.slow
-def test_own_tests(groq: Simulator, tmp_path: Path) -> None:
-    """The tests of the page on testing pass."""
-    (block,) = python("testing.md")
-    (tmp_path / "test_page.py").write_text(block, "utf-8")
-    program = f"import pytest; raise SystemExit(pytest.main(['-q', '-p', 'no:randomly', '-c', {os.devnull!r}, '.']))"
-
-    assert "3 passed" in run_program(groq, tmp_path, program)
+    assert f"{tests} passed" in run_program(groq, tmp_path, program)
 
 
 @pytest.mark.slow

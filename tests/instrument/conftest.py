@@ -1,5 +1,5 @@
 """A simulator for all tests of the room, and providers of each test's own."""
 
-from support.fixtures import exported, sim, simulator
+from support.fixtures import exported, records, sim, simulator
 
-__all__ = ["exported", "sim", "simulator"]
+__all__ = ["exported", "records", "sim", "simulator"]

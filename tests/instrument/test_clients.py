@@ -19,20 +19,13 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 from pydantic_ai.providers.groq import GroqProvider
 from support.figures import Figure
-from support.scope import ASK, Exported
+from support.scope import ASK, Exported, completion
 
 import groqscope
 from groqscope.instrument import is_instrumented
 from groqscope.models.groq import GroqModel
 from groqscope.telemetry import ContentPolicy
 
-WHOLE = {
-    "id": "c",
-    "object": "chat.completion",
-    "created": 1,
-    "model": "m",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
-}
 TAKES = "instrument() takes a client of groq or openai, got "
 
 
@@ -102,7 +95,7 @@ def grown(before: Counter[str], after: Counter[str], clients: int) -> dict[str, 
 
 
 def transport() -> httpx.MockTransport:
-    return httpx.MockTransport(lambda _: httpx.Response(200, json=WHOLE))
+    return httpx.MockTransport(completion)
 
 
 def test_a_client_per_request(exported: Exported, figure: Figure) -> None:

@@ -18,7 +18,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.trace import StatusCode
 from support.both import both, each_mode
-from support.scope import ASK, STREAM, Exported, Wire, sse
+from support.scope import ASK, STREAM, Exported, Wire, completion, sse
 
 from groqscope import instrument, record_of, uninstrument
 from groqscope.simulator import Answer, Delays, Failure, Hang, Received, Simulator
@@ -453,8 +453,7 @@ async def within_a_transport(outer: Any, inner: Any) -> None:
 
 def test_a_request_inside_a_request(exported: Exported) -> None:
     """A transport that itself asks Groq: two records, the inner one below the outer one, attempts kept apart."""
-    body = b'{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[]}'
-    plain = Wire(lambda _: httpx.Response(200, headers={"content-type": "application/json"}, content=body))
+    plain = Wire(completion)
     inner = exported.client("sync", http={"transport": plain})
 
     def ask_again(request: httpx.Request) -> httpx.Response:
@@ -495,8 +494,7 @@ def test_suppressed(mode: Any, sim: Simulator, exported: Exported) -> None:
 
 def test_suppressed_inside_a_request(exported: Exported) -> None:
     """A suppressed request inside another one is not counted among its attempts."""
-    body = b'{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[]}'
-    plain = Wire(lambda _: httpx.Response(200, headers={"content-type": "application/json"}, content=body))
+    plain = Wire(completion)
     inner = exported.client("sync", http={"transport": plain})
 
     def ask_again(request: httpx.Request) -> httpx.Response:

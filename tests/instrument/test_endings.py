@@ -20,6 +20,7 @@ from support.endings import (
     lines_to_an_error,
     raw_stream,
     read_to_the_end,
+    refused,
     run,
 )
 from support.scope import ASK, STREAM, Exported
@@ -342,17 +343,7 @@ CASES = [
     ),
     # errors before the stream
     *(
-        Case(
-            scenario,
-            "error",
-            Failure(status),
-            error,
-            status,
-            chunks=-1,
-            raises="APIStatusError",
-            client={"max_retries": 0},
-            name=f"{scenario.name}_{status}",
-        )
+        refused(scenario, status, error)
         for scenario in (read_to_the_end, whole)
         for status, error in (
             (400, "400"),

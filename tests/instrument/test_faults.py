@@ -11,7 +11,6 @@ from support.hooks import ASKS_GROQ, HOOKS
 from support.scope import ASK, STREAM, Exported
 from support.sdks import ERRORS, GROQ, OPENAI, SDK
 
-from groqscope import on_record
 from groqscope.instrument import faults, lifecycle
 from groqscope.simulator import Answer, ErrorEvent, Failure, Playable, Simulator
 from groqscope.timeline import Timeline
@@ -114,24 +113,16 @@ def bare_outcome(sdk: SDK, mode: Mode, place: int, sim: Simulator) -> Any:
     return outcome_of(scene, mode, sdk.client(mode, sim.base_url))
 
 
-@pytest.fixture
-def seen() -> Any:
-    """Records as a callback gets them."""
-    found: list[Any] = []
-    remove = on_record(found.append)
-    yield found
-    remove()
-
-
 each_sdk = pytest.mark.parametrize("sdk", [GROQ, OPENAI], ids=str)
 
 
+@pytest.mark.usefixtures("records")  # one of the hooks is a callback's
 @each_mode
 @pytest.mark.parametrize(
     ("sdk", "hook"), [*((GROQ, hook) for hook in HOOKS), *((OPENAI, hook) for hook in (*HOOKS, ASKS_GROQ))]
 )
 def test_a_failing_hook(
-    sdk: SDK, hook: str, mode: Mode, sim: Simulator, exported: Exported, seen: list[Any], monkeypatch: Any, caplog: Any
+    sdk: SDK, hook: str, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any, caplog: Any
 ) -> None:
     """Values, exceptions and ends are as without us; counted each time, logged once; each span that began has ended."""
     hits = 0

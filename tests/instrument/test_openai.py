@@ -250,7 +250,7 @@ def test_hosts_of_the_environment(monkeypatch: pytest.MonkeyPatch, caplog: pytes
 
 @pytest.mark.parametrize("given", [["http://x/y"], [""], ["a b"], ["a:b"]])
 def test_what_is_no_host_is_refused(given: list[str]) -> None:
-    """As an argument, where it can be mended."""
+    """A wrong host that is given as an argument raises an error, since the caller can correct it."""
     with pytest.raises(ValueError, match="groq_hosts"):
         hosts(given)
     with pytest.raises(TypeError, match="groq_hosts"):

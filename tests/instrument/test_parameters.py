@@ -6,11 +6,10 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-import httpx
 import pytest
 from groq.resources.chat import completions
 from support.both import Mode, both, each_mode
-from support.scope import ASK, COMPLETION, Exported, Wire, groq_client
+from support.scope import ASK, COMPLETION, Exported, Wire, completion, groq_client
 
 import groqscope
 from groqscope.instrument import faults, parameters
@@ -80,7 +79,7 @@ def walks() -> Iterator[list[Any]]:
 @each_mode
 def test_one_client(mode: Mode, used_before: bool, exported: Exported) -> None:
     """A client's own parameters and those of its copies are copied, those of others are not; the same is sent."""
-    wire = Wire(lambda _: httpx.Response(200, json=COMPLETION))
+    wire = Wire(completion)
     with walks() as walked:
         client, other, third = (groq_client(mode, http={"transport": wire}) for _ in range(3))
         original = type(client.chat.completions) if used_before else type(other.chat.completions)
@@ -105,7 +104,7 @@ def test_one_client(mode: Mode, used_before: bool, exported: Exported) -> None:
 @each_mode
 def test_the_raw_response_of_one_client(mode: Mode, exported: Exported) -> None:
     """`with_raw_response` goes the same way."""
-    wire = Wire(lambda _: httpx.Response(200, json=COMPLETION))
+    wire = Wire(completion)
     with walks() as walked:
         client = groq_client(mode, http={"transport": wire})
         groqscope.instrument(client, **exported.providers)
@@ -115,7 +114,7 @@ def test_the_raw_response_of_one_client(mode: Mode, exported: Exported) -> None:
 
 def test_what_others_put_in_place_of_create_is_called(exported: Exported) -> None:
     """A library that wraps the SDK's `create`, or a test that replaces a client's own, is not bypassed."""
-    wire = Wire(lambda _: httpx.Response(200, json=COMPLETION))
+    wire = Wire(completion)
     with groq_client("sync", http={"transport": wire}) as client:
         groqscope.instrument(client, **exported.providers)
         with mock.patch.object(completions.Completions, "create", return_value="wrapped"):
@@ -129,7 +128,7 @@ def test_what_others_put_in_place_of_create_is_called(exported: Exported) -> Non
 @each_mode
 def test_a_failure_of_ours_with_one_client(mode: Mode, exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the way to a copy fails the request is made all the same."""
-    wire = Wire(lambda _: httpx.Response(200, json=COMPLETION))
+    wire = Wire(completion)
     client = groq_client(mode, http={"transport": wire})
     groqscope.instrument(client, **exported.providers)
     monkeypatch.setattr(faults, "injected", lambda name: 1 / 0 if name == "parameters" else None)
@@ -142,7 +141,7 @@ def test_a_failure_of_ours_with_one_client(mode: Mode, exported: Exported, monke
 @each_mode
 def test_a_failure_of_ours(mode: Mode, exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where copying fails the SDK walks through the parameters; it is counted, and the same is sent."""
-    wire = Wire(lambda _: httpx.Response(200, json=COMPLETION))
+    wire = Wire(completion)
     ask(mode, groq_client(mode, http={"transport": wire}))
     monkeypatch.setattr(faults, "injected", lambda name: 1 / 0 if name == "parameters" else None)
     groqscope.instrument(**exported.providers)

@@ -266,5 +266,5 @@ def agrees(record: RequestRecord, recording: Recording) -> None:
 
 
 def test_there_are_113_of_them() -> None:
-    """None was lost."""
+    """Every recording is there."""
     assert len(NAMES) == 113

@@ -170,14 +170,6 @@ async def used(model: Any) -> tuple[Any, ...]:
         return whole.output, whole.usage, text, streamed.usage, model.base_url
 
 
-@pytest.fixture
-def records() -> Any:
-    found: list[Any] = []
-    stop = groqscope.on_record(found.append)
-    yield found
-    stop()
-
-
 @pytest.mark.parametrize("kind", UNOBSERVED)
 async def test_used_as_it_is(kind: str, records: list[Any]) -> None:
     """What is no client of the SDK gives what it gives to pydantic-ai's own model, and no record."""

@@ -1,5 +1,6 @@
 """The constructor, the client and the properties of `GroqModel`, and what is said where pydantic-ai is missing."""
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -13,11 +14,13 @@ from pydantic_ai.exceptions import UserError
 from pydantic_ai.models.groq import GroqModel as PydanticAIModel
 from pydantic_ai.providers import Provider
 from pydantic_ai.providers.groq import GroqProvider
-from support.model_wire import Wire, event
+from support.model_wire import Wire
+from support.scope import COMPLETION
 
 import groqscope
 from groqscope.instrument import is_instrumented
 from groqscope.models.groq import GroqModel
+from groqscope.timeline import RequestRecord
 
 LLAMA = "llama-3.3-70b-versatile"
 
@@ -152,59 +155,36 @@ def test_it_is_pydantic_ais() -> None:
 
 
 def answer() -> Wire:
-    whole = {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": LLAMA,
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
-        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
-    }
-    return Wire([event(whole)[6:]], content_type="application/json")
+    return Wire([json.dumps(COMPLETION).encode()], content_type="application/json")
 
 
 @pytest.mark.parametrize("order", ["process first", "model first"])
-async def test_never_twice(order: str) -> None:
+async def test_never_twice(order: str, records: list[RequestRecord]) -> None:
     """Process-wide instrumentation and the model's own do not add up, whichever came first."""
-    records: list[Any] = []
     if order == "process first":
         groqscope.instrument()
     model = GroqModel(LLAMA, groq_client=answer().client())
     groqscope.instrument()
-    stop = groqscope.on_record(records.append)
-    try:
-        result = await Agent(model).run("hi")
-    finally:
-        stop()
-        groqscope.uninstrument()
+    result = await Agent(model).run("hi")
+    groqscope.uninstrument()
 
-    assert (result.output, len(records)) == ("hello", 1)
+    assert (result.output, len(records)) == ("hi", 1)
 
 
-async def test_still_observed_after_the_process_is_not() -> None:
+async def test_still_observed_after_the_process_is_not(records: list[RequestRecord]) -> None:
     """The model's client is instrumented again when the process-wide instrumentation it relied on is gone."""
-    records: list[Any] = []
     groqscope.instrument()
     model = GroqModel(LLAMA, groq_client=answer().client())
     groqscope.uninstrument()
-    stop = groqscope.on_record(records.append)
-    try:
-        await Agent(model).run("hi")
-    finally:
-        stop()
+    await Agent(model).run("hi")
 
     assert len(records) == 1
 
 
-async def test_copies_of_the_client_are_observed() -> None:
+async def test_copies_of_the_client_are_observed(records: list[RequestRecord]) -> None:
     """pydantic-ai copies the client for a number of retries of its own; the copy is observed too."""
-    records: list[Any] = []
     model = GroqModel(LLAMA, groq_client=answer().client(), settings={"max_retries": 3})
-    stop = groqscope.on_record(records.append)
-    try:
-        await Agent(model).run("hi")
-    finally:
-        stop()
+    await Agent(model).run("hi")
 
     assert len(records) == 1
 

@@ -39,7 +39,7 @@ def _store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return directory, run(directory, PROGRAM)
 
 
-def test_the_canaries_sing() -> None:
+def test_requests_and_answers_carry_the_canaries() -> None:
     """Requests and answers do carry them, in every field that a caller or a server fills with text."""
     body = json.dumps(request())
 

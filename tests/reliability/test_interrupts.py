@@ -318,7 +318,7 @@ def test_closed_in_another_context(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_some_interrupts(figure: Figure) -> None:
-    """Two for each way to end."""
+    """Two interrupts for each way in which a request can end."""
     began = time.monotonic()
     exported = Exported()
     trials = play(exported, 160, seed=0)
@@ -329,7 +329,7 @@ def test_some_interrupts(figure: Figure) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_interrupts(figure: Figure, seed: int) -> None:
-    """Thousands, of every kind."""
+    """Thousands of interrupts, of every kind."""
     began = time.monotonic()
     exported = Exported()
     trials = play(exported, 2_400, seed)

@@ -74,7 +74,7 @@ def test_fork_while_others_work(tmp_path: Path) -> None:
 
 
 def test_fork_while_a_thread_imports(tmp_path: Path) -> None:
-    """No thread of ours imports what its like in a child will need: a fork meanwhile would leave that half imported.
+    """No thread of ours imports what a child's own thread needs: a fork in between would leave that half imported.
 
     Here whatever a thread imports takes a second, and the process forks in the middle of it.
     """
@@ -160,7 +160,7 @@ def test_multiprocessing(tmp_path: Path, method: str) -> None:
 
 
 def test_process_pool(tmp_path: Path) -> None:
-    """The workers of a pool are such children."""
+    """The workers of a process pool export their requests, though they end without exit handlers."""
     run(
         tmp_path,
         """

@@ -143,6 +143,21 @@ async def streaming_whole_parsed(client: Any) -> Any:
         assert (await response.parse()).choices[0].message.content == "Hello you"
 
 
+def refused(scenario: Both, status: int, error: str) -> Case:
+    """A request that gets an error status, and is not tried again."""
+    return Case(
+        scenario,
+        "error",
+        Failure(status),
+        error,
+        status,
+        chunks=-1,
+        raises="APIStatusError",
+        client={"max_retries": 0},
+        name=f"{scenario.name}_{status}",
+    )
+
+
 ENDINGS = [
     Case(read_to_the_end, "completed", chunks=5, usage=True),
     Case(read_to_the_end, "completed", Answer(["a"], usage=None), chunks=3, name="no_usage"),
@@ -193,17 +208,7 @@ ENDINGS = [
         name="timeout_before_headers",
     ),
     *(
-        Case(
-            scenario,
-            "error",
-            Failure(status),
-            error,
-            status,
-            chunks=-1,
-            raises="APIStatusError",
-            client={"max_retries": 0},
-            name=f"{scenario.name}_{status}",
-        )
+        refused(scenario, status, error)
         for scenario, status, error in (
             (whole, 401, "invalid_api_key"),
             (read_to_the_end, 429, "rate_limit_exceeded"),

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from groqscope.instrument import flush
+from groqscope.instrument import flush, on_record
 from groqscope.simulator import Simulator
+from groqscope.timeline import RequestRecord
 from support.hooks import HOOKS
 from support.scope import Exported
 
@@ -18,11 +19,22 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def sim(simulator: Simulator) -> Simulator:
+def sim(simulator: Simulator) -> Iterator[Simulator]:
     """A simulator that answers nothing until the test says what."""
     simulator.play(None)
     simulator.take(())
-    return simulator
+    yield simulator
+    flush()
+
+
+@pytest.fixture
+def records() -> Iterator[list[RequestRecord]]:
+    """Records of the test's requests, as a callback gets them."""
+    found: list[RequestRecord] = []
+    remove = on_record(found.append)
+    yield found
+    remove()
+    flush()
 
 
 @pytest.fixture

@@ -123,6 +123,11 @@ class Wire(httpx.BaseTransport, httpx.AsyncBaseTransport):
         """Nothing to close."""
 
 
+def completion(_: httpx.Request) -> httpx.Response:
+    """Answer in one piece."""
+    return httpx.Response(200, json=COMPLETION)
+
+
 def sse(*pieces: bytes | Exception, **headers: str) -> httpx.Response:
     """A stream of server-sent events in these pieces."""
     return httpx.Response(200, headers={"content-type": "text/event-stream", **headers}, stream=Pieces(pieces))

@@ -4,12 +4,11 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
-import httpx
 import pytest
 from opentelemetry import baggage
 from opentelemetry import context as otel_context
 from support.both import Mode
-from support.scope import ASK, COMPLETION, Exported, Wire, http_client
+from support.scope import ASK, Exported, Wire, completion, http_client
 
 import groqscope
 from groqscope.telemetry.metrics import LABELS_VARIABLE, MAX_VALUES, OTHER
@@ -24,7 +23,7 @@ def around(record):
 
 
 def client(exported, mode: Mode = "sync"):
-    wire = Wire(lambda _: httpx.Response(200, json=COMPLETION))
+    wire = Wire(completion)
     return exported.client(mode, http_client=http_client(mode, transport=wire))
 
 

@@ -6,13 +6,12 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
-from support.scope import ASK, COMPLETION, Wire, groq_client
+from support.scope import ASK, Wire, completion, groq_client
 
 import groqscope
 from groqscope.runs import Run
@@ -30,7 +29,7 @@ class Program:
         self._runs: list[Run] = []
         self.observer = observer_of(self.provider, lambda run, _: self._runs.append(run))
         self.tracer = self.provider.get_tracer("program")
-        wire = Wire(lambda _: httpx.Response(200, json=COMPLETION))
+        wire = Wire(completion)
         self.client = groqscope.instrument(groq_client("sync", http={"transport": wire}), tracer_provider=self.provider)
 
     def ask(self) -> None:

@@ -94,7 +94,7 @@ def test_section_is_a_part_of_the_overview(section: Section) -> None:
 
 
 def test_no_tool_calls() -> None:
-    """Without a call the tools are a sentence."""
+    """Without tool calls a sentence stands in place of their table."""
     text = TerminalRenderer(Look(width=80)).render(overview([report_samples.streamed()]), "tools")
 
     assert text.startswith("No request made a tool call.")
@@ -124,7 +124,7 @@ def test_overview_fits_every_width() -> None:
 
 
 def test_empty_overview() -> None:
-    """No requests is a sentence and where they were looked for."""
+    """Without requests one sentence says so, and where they were looked for."""
     text = TerminalRenderer(Look(width=80)).render(nothing())
 
     assert text.startswith("No requests.\n\nfrom ~/.local/state/groqscope")
