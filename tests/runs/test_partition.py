@@ -1,5 +1,7 @@
 """The partition of a run's wall clock: exact for any tree of spans, and by the critical path."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -219,3 +221,25 @@ def test_one_of_each_agent():
 def test_no_run():
     """A single request with nothing around it is a request."""
     assert runs_of([request("r", 0, Phases(send=10))]) == []
+
+
+def test_what_only_requests_know():
+    """A user that came as baggage is on the requests alone; where they do not agree, the run has none."""
+    told = [
+        request(
+            f"r{n}",
+            n * 300,
+            Phases(receive=200),
+            "a",
+            user="u-1",
+            conversation=f"c-{n}",
+            tags=(("feature", "x"), ("n", str(n))),
+        )
+        for n in range(2)
+    ]
+    top = span("a", 0, 900, name="POST /chat", kind="server")
+    made = run_of([top, *told])
+    named = run_of([replace(top, attributes={"user.id": "u-0", "groqscope.tag.feature": "y"}), *told])
+
+    assert (made.user, made.conversation, made.tags) == ("u-1", None, {"feature": "x"})
+    assert (named.user, named.tags) == ("u-0", {"feature": "y"})

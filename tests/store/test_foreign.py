@@ -1,14 +1,18 @@
 """Spans of other instrumentations, read as far as they go."""
 
 import json
+from dataclasses import replace
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext, TraceFlags
 from support.full_records import full_record
 from support.spans import child_of, span_of
 
-from groqscope.store import ReadReport, decode_traces
+from groqscope.store import ReadReport, decode_traces, read_records
 from groqscope.store.exporters import encode_span_line
 from groqscope.store.foreign import foreign_record, is_inference
+from groqscope.store.twice_told import Observed
 from groqscope.timeline import RequestRecord, Usage
 
 
@@ -138,3 +142,74 @@ def test_outer_span_of_a_record_is_not_counted_again() -> None:
     assert line is not None
 
     assert decode_traces(line) == [full_record()]
+
+
+OURS = replace(full_record(), operation="chat", nested=False, response_id="chatcmpl-1")
+MODEL = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "groq", "gen_ai.request.model": str(OURS.model)}
+
+
+def _around(attributes: dict[str, str], *, before_ns: int = 1_000, after_ns: int = 1_000, trace: str | None = None):
+    """Make another library's span from before our request to after it, beside it and unmarked."""
+    around = replace(
+        OURS,
+        trace_id=trace or OURS.trace_id,
+        start_unix_ns=OURS.start_unix_ns - before_ns,
+        duration_ns=before_ns + OURS.duration_ns + after_ns,
+    )
+    span = span_of(around)
+    return ReadableSpan(
+        name="ChatGroq.chat",
+        context=SpanContext(int(around.trace_id or "", 16), 0xF0, is_remote=False, trace_flags=TraceFlags(1)),
+        resource=span.resource,
+        attributes=attributes,
+        start_time=span.start_time,
+        end_time=span.end_time,
+    )
+
+
+@pytest.mark.parametrize(
+    ("attributes", "times", "requests"),
+    [
+        (MODEL, {}, 1),
+        ({**MODEL, "gen_ai.response.id": "chatcmpl-1"}, {"before_ns": -50, "after_ns": -50}, 1),
+        ({"llm.request.type": "chat", "gen_ai.system": "Groq"}, {}, 1),
+        ({**MODEL, "gen_ai.request.model": f"groq/{OURS.model}"}, {}, 1),
+        ({**MODEL, "gen_ai.response.id": "chatcmpl-2"}, {}, 2),
+        ({**MODEL, "gen_ai.request.model": "another"}, {}, 2),
+        ({**MODEL, "gen_ai.operation.name": "embeddings"}, {}, 2),
+        (MODEL, {"before_ns": -1_000}, 2),
+        (MODEL, {"after_ns": -10_000_000}, 2),
+        (MODEL, {"trace": "c" * 32}, 2),
+    ],
+)
+@pytest.mark.parametrize("written", ["ours first", "theirs first", "a line each"])
+def test_one_inference_told_by_two_libraries_counts_once(attributes, times, requests, written, tmp_path) -> None:
+    """Theirs beside ours, as LangChain's instrumentations leave it: the same inference if it is around ours in time."""
+    spans = [span_of(OURS), _around(attributes, **times)]
+    batches = {"ours first": [spans], "theirs first": [spans[::-1]], "a line each": [[one] for one in spans]}
+    lines = map(encode_span_line, batches[written])
+    (tmp_path / "traces.jsonl").write_bytes(b"".join(line + b"\n" for line in lines if line is not None))
+    report = ReadReport()
+    found = list(read_records([tmp_path], report=report))
+
+    assert len(found) == report.records == requests
+    assert OURS in found
+
+
+def test_a_library_that_tells_of_requests_that_nobody_observed() -> None:
+    """Without ours in the trace, theirs counts; ours of another trace says nothing about it."""
+    line = encode_span_line([span_of(replace(OURS, trace_id="d" * 32)), _around(MODEL)])
+    assert line is not None
+
+    assert len(decode_traces(line)) == 2
+
+
+def test_ours_is_remembered_for_a_while() -> None:
+    """Of as many traces as fit into memory, and at least of the last 4096."""
+    observed = Observed()
+    for number in range(2 * 4096):
+        observed.add(replace(OURS, trace_id=f"{number:032x}"))
+
+    assert not observed.tells(replace(OURS, trace_id=f"{8192:032x}"))
+    assert observed.tells(replace(OURS, trace_id=f"{8191:032x}"))
+    assert observed.tells(replace(OURS, trace_id=f"{4096:032x}"))

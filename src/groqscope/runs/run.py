@@ -5,7 +5,7 @@ A run is computed from the spans of one trace, or of a part of it, without a clo
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -229,7 +229,7 @@ def _make(tree: SpanTree, top: str | None) -> Run:
         if len(children) > 1:
             groups.extend(overlaps(children, end, _name))
     one = tops[0] if len(tops) == 1 else None
-    facts = _facts(spans if one is None else [one, *spans])
+    facts = _facts(spans if one is None else [one, *spans], records)
     return Run(
         trace_id=tops[0].trace_id,
         span_id=None if one is None else one.span_id,
@@ -238,7 +238,7 @@ def _make(tree: SpanTree, top: str | None) -> Run:
         agent=facts.get("agent"),
         conversation=facts.get("conversation"),
         user=facts.get("user"),
-        tags=_tags(spans),
+        tags=_tags(spans, records),
         start_unix_ns=start,
         duration_ns=end - start,
         failed=any(span.failed for span in tops),
@@ -279,24 +279,41 @@ _FACTS: Final = {
     semconv.SESSION_ID: "conversation",
     semconv.USER_ID: "user",
 }
+_FACTS_OF_REQUESTS: Final = ("agent", "conversation", "user")
 
 
-def _facts(spans: Iterable[TraceSpan]) -> dict[str, str]:
-    """Return the run's attributes from its spans; each from the outermost span that has it."""
+def _facts(spans: Iterable[TraceSpan], records: Sequence[RequestRecord]) -> dict[str, str]:
+    """Return the run's attributes: each from the outermost span that has it, else from its requests if they agree.
+
+    Requests alone have what came as baggage, or from a span that is missing.
+    """
     found: dict[str, str] = {}
     for span in spans:
         for name, fact in _FACTS.items():
             if fact not in found and isinstance(value := span.attributes.get(name), str):
                 found[fact] = value
+    for fact in _FACTS_OF_REQUESTS:
+        if fact not in found:
+            values = {value for record in records if (value := getattr(record, fact)) is not None}
+            if len(values) == 1:
+                found[fact] = values.pop()
     return found
 
 
-def _tags(spans: Iterable[TraceSpan]) -> dict[str, str]:
+def _tags(spans: Iterable[TraceSpan], records: Sequence[RequestRecord]) -> dict[str, str]:
+    """Return the tags of spans, of the outermost that has each, and those of requests on which they agree."""
     tags: dict[str, str] = {}
     for span in spans:
         for name, value in span.attributes.items():
             if name.startswith(semconv.TAG_PREFIX):
                 tags.setdefault(name.removeprefix(semconv.TAG_PREFIX), str(value))
+    asked: dict[str, set[str]] = {}
+    for record in records:
+        for name, value in record.tags:
+            asked.setdefault(name, set()).add(value)
+    for name, values in asked.items():
+        if len(values) == 1:
+            tags.setdefault(name, values.pop())
     return tags
 
 

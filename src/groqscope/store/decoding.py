@@ -15,6 +15,7 @@ from groqscope.store.documents import split
 from groqscope.store.foreign import foreign_record, is_inference
 from groqscope.store.messages import Span
 from groqscope.store.report import MAX_WARNINGS, TORN, ReadReport
+from groqscope.store.twice_told import Observed
 from groqscope.timeline import RequestRecord
 
 _RECORD_MARK = f'"{semconv.RECORD}"'.encode()
@@ -66,6 +67,7 @@ class RecordDecoder:
     """Which spans are read at all; `None`: every one."""
     on_span: Callable[[Span, RequestRecord | None], None] | None = None
     """Called with every span, and with its record if it has one."""
+    _observed: Observed = field(default_factory=Observed)
     _told: set[str] = field(default_factory=set[str])
     """Warnings about other libraries' spans, each given once: a library writes all of its spans the same way."""
 
@@ -98,26 +100,38 @@ class RecordDecoder:
                 warn(f"not JSON: {error}")
 
     def _records(self, document: bytes, warn: "_Warn") -> Iterator[RequestRecord]:
+        foreign: list[RequestRecord] = []
         for span, service in otlp.spans_of(document, warn):
             if self.wants is not None and not self.wants(span):
                 continue
             try:
-                record = self._record(span, service, warn)
+                record, ours = self._record(span, service, warn)
             except (msgspec.DecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
                 warn(f"unreadable span: {error}")
                 continue
             if self.on_span is not None:
                 self.on_span(span, record)
-            if record is not None:
+            if record is None:
+                continue
+            if not ours:
+                foreign.append(record)
+                continue
+            self._observed.add(record)
+            self.report.records += 1
+            yield record
+        # Spans are written in the order in which they end, but those of one document library by library.
+        for record in foreign:
+            if not self._observed.tells(record):
                 self.report.records += 1
                 yield record
 
-    def _record(self, span: Span, service: str | None, warn_line: "_Warn") -> RequestRecord | None:
+    def _record(self, span: Span, service: str | None, warn_line: "_Warn") -> tuple[RequestRecord | None, bool]:
+        """Return the record of a span, and whether it is ours."""
         raw = bytes(span.attributes)
         marked = _RECORD_MARK in raw
         ours = marked or (_OURS_MARK in raw and _SUMMARY_MARK not in raw and _OWN.search(raw) is not None)
         if not ours and (_FOREIGN_MARK not in raw or _OURS_MARK in raw):
-            return None
+            return None, ours
 
         def warn(reason: str, *, damage: bool = True) -> None:
             warn_line(f"span {str(span.span_id or '?')[:16]}: {reason}", damage=damage)
@@ -126,7 +140,7 @@ class RecordDecoder:
         known = start is not None and end is not None and 0 <= end - start <= _LONGEST_NS
         begin = (start if known else start or end) or 0
         if known and not self._selects(begin):
-            return None
+            return None, ours
         identity = _Identity(
             start_unix_ns=begin,
             duration_ns=end - begin if known and end is not None else 0,
@@ -139,14 +153,14 @@ class RecordDecoder:
         else:
             attributes = otlp.attributes_of(span, warn)
             if not is_inference(attributes):
-                return None
+                return None, ours
             told = partial(self._warn_once, warn)
             record = foreign_record(attributes, **identity, failed=otlp.failed(span), warn=told)
         if known:
-            return record
+            return record, ours
         warn("its start or end is unreadable, or they are in the wrong order: its duration is taken from its phases")
         record = _with_length(record, start, end)
-        return record if self._selects(record.start_unix_ns) else None
+        return (record if self._selects(record.start_unix_ns) else None), ours
 
     def _warn_once(self, warn: "_Warn", reason: str) -> None:
         if reason not in self._told and len(self._told) < MAX_WARNINGS:
