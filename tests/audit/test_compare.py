@@ -117,11 +117,25 @@ def test_models_that_only_one_set_has():
 
 
 def test_no_model_in_common():
-    """The sentence says that there is nothing to compare."""
-    comparison = sets(requests(5, 1), [replace(r, model="other") for r in requests(5, 1)])
+    """The sentence says that there is nothing to compare, where a set has several models."""
+    others = [replace(r, model=f"other {n % 2}") for n, r in enumerate(requests(6, 1))]
+    comparison = sets(requests(5, 1), others)
 
     assert comparison.sentence.startswith("Nothing to compare")
     assert comparison.rows == ()
+    assert comparison.only_b == ("other 0", "other 1")
+
+
+def test_one_model_with_another():
+    """Two sets of one model each are compared though the models differ, and the names of both are said."""
+    slow, fast = requests(60, 1, receive=5_000_000_000), requests(60, 2)
+    comparison = sets(slow, [replace(r, model="other") for r in fast])
+    same = sets(slow, fast)
+
+    assert comparison.sentence == same.sentence.replace(f"{slow[0].model} is", f"other instead of {slow[0].model} is")
+    assert {row.model for row in comparison.rows} == {f"other instead of {slow[0].model}"}
+    assert [row.median for row in comparison.rows] == [row.median for row in same.rows]
+    assert comparison.only_a == comparison.only_b == ()
 
 
 def test_failed_requests_say_nothing_about_speed():

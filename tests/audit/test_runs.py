@@ -227,7 +227,8 @@ def test_page():
     """The waterfall of the page says its unit, and what is in colour."""
     page = HtmlRenderer().render(one_run(Traces(list(slow_run().spans)), Query(), slow_run().trace_id))
 
-    assert "Lengths in ms. In colour: the run waited for it (the critical path)." in page
+    assert '<span class="name">ms</span>' in page
+    assert "In colour: what the run waited for at that moment (the critical path)" in page
 
 
 @pytest.mark.parametrize("listed", [True, False])

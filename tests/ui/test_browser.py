@@ -14,6 +14,8 @@ import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from support.files import write_store
 from support.report_samples import broken, many, retried, streamed, stretched
+from support.run_samples import slow_answer
+from support.runs import TRACE, write_traces
 from support.spans import span_of
 from support.ui import numbered
 from support.waiting import wait_for
@@ -37,6 +39,7 @@ VIEWS = {
     "compare": ("/compare?a.service=calm&b.service=slow", ".report section"),
     "where": ("/requests?where=ttfc+%3E+1s+and+retrie+%3E+0", ".wrong p"),
 }
+OF_RUNS = {"runs with data": ("/runs", "td a[href^='/runs/']"), "run": (f"/runs/{TRACE}", ".run-row summary")}
 Visit = Callable[..., Any]
 RETRIED = "req_00000000000000000000009000"
 
@@ -52,6 +55,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the requests of the last minutes, for tests that add none."""
     directory = tmp_path_factory.mktemp("store")
     write_store(directory, records())
+    with Server(directory, port=0) as running:
+        wait_for(lambda: not running.collection.loading)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def of_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with runs, for tests that add none."""
+    directory = tmp_path_factory.mktemp("runs")
+    write_traces(directory, [slow_answer()])
     with Server(directory, port=0) as running:
         wait_for(lambda: not running.collection.loading)
         yield running
@@ -331,12 +344,75 @@ def test_nothing_is_clipped(visit: Visit, served: Server, view: str, width: int)
     assert page.evaluate(CLIPPED) == []
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("view", OF_RUNS)
+def test_nothing_of_a_run_is_clipped(visit: Visit, of_runs: Server, view: str, width: int) -> None:
+    """Neither is anything of a run."""
+    path, wait = OF_RUNS[view]
+    page = visit(of_runs, path, wait=wait, width=width, bypass_csp=True)
+
+    assert [text for text in page.evaluate(CLIPPED) if not text.startswith("name:")] == []
+
+
+def test_run(visit: Visit, of_runs: Server) -> None:
+    """A run is opened by its name; each moment of it has one colour; a request opens into its phases, and its page."""
+    page = visit(of_runs, "/runs", wait="td a[href^='/runs/']")
+    page.locator("td a[href^='/runs/']").last.click()
+    page.locator(".run-row summary").first.wait_for()
+    widths = "all => all.map(one => Number.parseFloat(one.getAttribute('width')))"
+    coloured = page.locator(".run-row .lane rect:not(.beside)").evaluate_all(widths)
+
+    assert 99 < sum(coloured) < 102
+    assert page.locator(".run-row rect.phase-queue").count() >= 2
+    assert page.locator("table.parts tr.group th").all_inner_texts()[0] in ("model", "tool")
+
+    page.locator(".run-row summary").first.click()
+    page.locator(".run-row a:visible").first.click()
+    page.locator(".fall").wait_for()
+    page.go_back()
+    page.locator(".run-row summary").first.wait_for()
+    page.keyboard.press("Escape")
+    page.locator("td a[href^='/runs/']").first.wait_for()
+
+
+def test_time_range(visit: Visit, served: Server) -> None:
+    """A time is chosen from one moment to another, by fields or by dragging over the strip; the address has it."""
+    page = visit(served, "/requests", wait="tr[data-place]")
+    page.select_option("select[name=since]", "custom")
+    page.get_by_label("from", exact=True).fill("2000-01-01T00:00:00")
+    page.get_by_label("to", exact=True).fill("2000-01-02T12:30:15")
+    page.click("button:has-text('show')")
+    page.locator(".empty:has-text('None of 121 requests fits')").wait_for()
+
+    assert page.url.endswith("?since=2000-01-01T00%3A00%3A00Z&until=2000-01-02T12%3A30%3A15Z")
+    assert (
+        page.locator("select[name=since] option:checked").inner_text() == "2000-01-01 00:00:00 to 2000-01-02 12:30:15"
+    )
+
+    page.reload()
+    page.locator(".empty:has-text('None of 121 requests fits')").wait_for()
+
+    assert page.get_by_label("to", exact=True).input_value() == "2000-01-02T12:30:15"
+
+    page.goto(served.url + "/requests")
+    page.locator(".density svg").wait_for()
+    box = page.locator(".density svg").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 5, steps=4)
+    page.mouse.up()
+    page.wait_for_url(re.compile("since=.*&until="))
+    page.locator("h2:has-text('requests on'):not(:has-text('121 '))").wait_for()
+
+    assert 15 < int(page.locator("#requests-title").inner_text().split()[0]) < 50
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", VIEWS)
-def test_accessible(visit: Visit, served: Server, view: str, scheme: str) -> None:
+@pytest.mark.parametrize("view", [*VIEWS, *OF_RUNS])
+def test_accessible(visit: Visit, served: Server, of_runs: Server, view: str, scheme: str) -> None:
     """Axe finds nothing wrong: names, roles, contrast, order of headings."""
-    path, wait = VIEWS[view]
-    page = visit(served, path, wait=wait, color_scheme=scheme, bypass_csp=True)
+    path, wait = {**VIEWS, **OF_RUNS}[view]
+    page = visit(of_runs if view in OF_RUNS else served, path, wait=wait, color_scheme=scheme, bypass_csp=True)
     page.evaluate(AXE)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
 

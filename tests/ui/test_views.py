@@ -1,6 +1,7 @@
 """What the views show is what `groqscope audit` prints of the same requests."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 from support.files import write_store
-from support.report_samples import SAMPLES, many, queued, retried, streamed, stretched
+from support.report_samples import SAMPLES, broken, many, queued, retried, streamed, stretched
 from support.ui import numbered
 from support.waiting import wait_for
 
@@ -138,6 +139,29 @@ def test_a_list_stays_what_it_was(collect: Collect, tmp_path: Path) -> None:
     assert views.requests(Asked(where="duration > 0"), Page())["total"] == 15
 
 
+@pytest.mark.parametrize("written", ["csv", "json", "html"])
+def test_an_export_is_what_is_shown(collect: Collect, tmp_path: Path, written: str) -> None:
+    """A list's export has its requests in its order, found by its search and condition, and says so."""
+    views = Views(collect(tmp_path, numbered([*many(60), retried(), broken()])))
+    selection, shown = Asked(where="not failed"), Page(search="oss", sort="total", limit=500)
+    ids = [row["id"] for row in views.requests(selection, shown)["requests"]]
+    text = views.export("requests", written, {"asked": selection, "page": shown})
+
+    assert 2 < len(ids) < 60
+    if written == "json":
+        data = json.loads(text)
+
+        assert [entry["record"]["request_id"] for entry in data["entries"]] == ids
+        assert data["total"]["requests"] == data["provenance"]["requests"] == len(ids)
+        assert data["provenance"]["selection"]["words"] == ["where not failed", "search oss"]
+        assert data["entries"][0]["record"]["timeline_us"]
+    elif written == "csv":
+        assert list(dict.fromkeys(re.findall(r"req_\d{26}", text))) == ids
+    else:
+        assert "Sorted requests by total, descending" in text
+        assert list(dict.fromkeys(re.findall(r"req_\d{26}", text))) == ids
+
+
 def test_list_of_a_cause(collect: Collect, tmp_path: Path) -> None:
     """From a cause one comes to the slow requests in which it was named."""
     usual = [replace(streamed(), duration_ns=10**9) for _ in range(20)]
@@ -147,6 +171,10 @@ def test_list_of_a_cause(collect: Collect, tmp_path: Path) -> None:
 
     assert "queue" in cause
     assert {row["id"] for row in found["requests"]} == set(cause["queue"])
+    exported = json.loads(views.export("requests", "json", {"asked": Asked(), "page": Page(cause="queue")}))
+
+    assert {entry["record"]["request_id"] for entry in exported["entries"]} == set(cause["queue"])
+    assert exported["provenance"]["selection"]["words"] == ["slow by queue"]
 
 
 def test_ids(collect: Collect, tmp_path: Path) -> None:
@@ -182,6 +210,17 @@ def test_compare(collect: Collect, tmp_path: Path) -> None:
 
     assert "slower" in shown["html"]
     assert "service calm" in " ".join(shown["sides"][0])
+
+
+def test_compare_models(collect: Collect, tmp_path: Path) -> None:
+    """Two models are compared though their names differ."""
+    old = [replace(record, model="old") for record in many(60)]
+    new = [replace(stretched(record, 0.5), model="new") for record in many(60)]
+    views = Views(collect(tmp_path, numbered([*old, *new])))
+    shown = views.compare(Asked(models=("old",)), Asked(models=("new",)))
+
+    assert "new instead of old is faster: duration median -50%" in shown["html"]
+    assert "only in" not in shown["html"]
 
 
 def test_live(collect: Collect, tmp_path: Path) -> None:

@@ -83,10 +83,14 @@ _RUN_GETTERS: Final = tuple((name, find_of_run(name).get) for name in _RUN_NAMES
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    model: str | None
+    models: "_Models"
     measure: str
     a: Sorted
     b: Sorted
+
+
+_Models = tuple[str | None, str | None]
+"""A model of the first set, and the one of the second with which it is compared: mostly the same."""
 
 
 def compare(a: Records, b: Records, *, watch: Watch | None = None) -> Comparison:
@@ -144,8 +148,8 @@ def _read(records: Records, watch: Watch | None) -> tuple[Sample, Provenance]:
 
 
 def compare_samples(a: Sample, b: Sample) -> tuple[tuple[ComparisonRow, ...], float]:
-    """Compare the models that are in both; also return the confidence of each interval."""
-    pairs = [pair for model in _common(a, b) for pair in _pairs(model, a, b)]
+    """Compare the models that are in both, or the only ones of each; also return the confidence of each interval."""
+    pairs = [pair for models in _common(a, b) for pair in _pairs(models, a, b)]
     tests = sum((_enough(p, MIN_MEDIAN) + _enough(p, MIN_P95)) for p in pairs)
     confidence = 1 - (1 - FAMILY) / max(1, tests)
     for pair in pairs:
@@ -158,13 +162,16 @@ def compare_samples(a: Sample, b: Sample) -> tuple[tuple[ComparisonRow, ...], fl
 def _want(pair: _Pair, a: Sample, b: Sample, confidence: float) -> None:
     for quantile, least in ((0.5, MIN_MEDIAN), (0.95, MIN_P95)):
         drawn = drawn_ranks(len(pair.a), len(pair.b), quantile, confidence) if _enough(pair, least) else []
-        a.want(pair.model, pair.measure, (*ranks_of(len(pair.a), quantile), *(rank for rank, _ in drawn)))
-        b.want(pair.model, pair.measure, (*ranks_of(len(pair.b), quantile), *(rank for _, rank in drawn)))
+        a.want(pair.models[0], pair.measure, (*ranks_of(len(pair.a), quantile), *(rank for rank, _ in drawn)))
+        b.want(pair.models[1], pair.measure, (*ranks_of(len(pair.b), quantile), *(rank for _, rank in drawn)))
 
 
-def _common(a: Sample, b: Sample) -> list[str | None]:
+def _common(a: Sample, b: Sample) -> list[_Models]:
     models = [model for model in a.models if model in b.models]
-    return sorted(models, key=lambda model: (-_total(a.models[model]), model or ""))
+    if not models and len(a.models) == len(b.models) == 1:
+        return [(next(iter(a.models)), next(iter(b.models)))]
+    models.sort(key=lambda model: (-_total(a.models[model]), model or ""))
+    return [(model, model) for model in models]
 
 
 def _total(measures: dict[str, Values]) -> float:
@@ -173,20 +180,27 @@ def _total(measures: dict[str, Values]) -> float:
 
 
 def _missing(a: Sample, b: Sample) -> tuple[str, ...]:
-    return tuple(sorted(model or "-" for model in a.models if model not in b.models))
+    compared = {model for models in _common(a, b) for model in models}
+    return tuple(sorted(model or "-" for model in a.models if model not in compared))
 
 
-def _pairs(model: str | None, a: Sample, b: Sample) -> list[_Pair]:
+def _pairs(models: _Models, a: Sample, b: Sample) -> list[_Pair]:
     pairs: list[_Pair] = []
+    first, second = models
     for name in (*COMPARED, *_RUN_NAMES):
-        left, right = a.models[model].get(name), b.models[model].get(name)
+        left, right = a.models[first].get(name), b.models[second].get(name)
         if left is None or right is None:
             continue
         part = name.startswith("phase.") or name in _PARTS
-        if part and not (_matters(left, a, model) or _matters(right, b, model)):
+        if part and not (_matters(left, a, first) or _matters(right, b, second)):
             continue
-        pairs.append(_Pair(model, name, left.sorted(), right.sorted()))
+        pairs.append(_Pair(models, name, left.sorted(), right.sorted()))
     return pairs
+
+
+def _named(models: _Models) -> str | None:
+    a, b = models
+    return a if a == b else f"{b or 'unknown model'} instead of {a or 'unknown model'}"
 
 
 def _matters(values: Values, sample: Sample, model: str | None) -> bool:
@@ -202,7 +216,7 @@ def _row(pair: _Pair, confidence: float) -> ComparisonRow:
     unit: Unit = (find_of_run if of_run else find)(pair.measure).unit
     noun = "run" if of_run else "request"
     return ComparisonRow(
-        model=pair.model,
+        model=_named(pair.models),
         measure=pair.measure,
         unit=unit,
         n_a=len(pair.a),

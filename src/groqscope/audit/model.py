@@ -381,9 +381,9 @@ class Selection:
     """The selection in words for a report (`last 1h`, `model llama-3.3-70b-versatile`)."""
 
     words: tuple[str, ...] = ()
-    listed: Literal["newest", "slowest"] = "newest"
+    listed: Literal["newest", "slowest", "sorted"] = "newest"
     by: str = "duration"
-    """The field by which `slowest` sorts."""
+    """The field by which `slowest` sorts; of the live page's list, the column and the direction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,6 +87,7 @@ class Application:
         def make() -> str:
             given = {
                 "asked": asked(query),
+                "page": page(query),
                 "a": asked(query, "a."),
                 "b": asked(query, "b."),
                 "id": query.get("id", ""),

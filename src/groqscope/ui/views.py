@@ -17,6 +17,7 @@ from groqscope.audit import (
     Entry,
     NotFound,
     Query,
+    ReadReport,
     Records,
     RequestAudit,
     RunAudit,
@@ -43,6 +44,7 @@ from groqscope.runs import NotARun
 from groqscope.store import read_span
 from groqscope.timeline import RequestRecord
 from groqscope.ui.collection import CollectedSource, Collection
+from groqscope.ui.columns import TIME
 from groqscope.ui.kept import pick
 from groqscope.ui.parameters import Asked, Page, command
 from groqscope.ui.series import WINDOWS, Stretch
@@ -260,7 +262,7 @@ class Views:
         every, failed, span = self.collection.columns.density(self._listed(asked, self._begun(page)).numbers, bins)
         if span is None:
             return {"all": [], "failed": [], "from": "", "to": ""}
-        return {"all": every, "failed": failed, "from": moment(span[0]), "to": moment(span[1])}
+        return {"all": every, "failed": failed, "from": moment(span[0]), "to": moment(span[1]), "span": span}
 
     # -- one request
 
@@ -429,7 +431,9 @@ class Views:
 
     def _report(self, kind: str, written: str, given: dict[str, Any]) -> Report:
         match kind:
-            case "requests" | "overview" | "why":
+            case "requests":
+                return self._list_report(given["asked"], given["page"], _LISTED[written], timelines=written != "csv")
+            case "overview" | "why":
                 records = Records(self._source, given["asked"].query())
                 return overview(records, listed=_LISTED[written], why=True, timelines=written != "csv")
             case "request":
@@ -442,6 +446,52 @@ class Views:
                 return self._run(given["id"])
             case _:
                 raise NotFound(f"there is no report {kind!r}")
+
+    def _list_report(self, asked: Asked, page: Page, most: int | None, *, timelines: bool) -> Audit:
+        """Return the overview of the requests of a list, with them in its order."""
+        page = self._begun(page)
+        numbers, parts = self._listed(asked, page).numbers, self.collection.parts()
+        query = asked.query(page.at)
+        scan = Records(self._source, query).scan(listed=0)
+        wanted = set(numbers)
+        for part in parts:
+            if any(number in wanted for number in range(part.first, part.first + part.number)):
+                for number, record in enumerate(part.records(), part.first):
+                    if number in wanted:
+                        scan.coverage.report.records += 1
+                        scan.add(record)
+        audit = scan.result(self._source, why=True)
+        listed = [record for record in pick(parts, numbers[:most]) if record is not None]
+        if timelines:
+            listed = self._with_timelines(listed)
+        provenance = audit.provenance
+        words = list(provenance.selection.words)
+        words += [f"search {page.search}"] if page.search else []
+        words += [f"slow by {page.cause.replace('_', ' ')}"] if page.cause else []
+        selection = replace(provenance.selection, words=tuple(words))
+        if (page.sort, page.descending) != (TIME, True):
+            way = "descending" if page.descending else "ascending"
+            selection = replace(selection, listed="sorted", by=f"{page.sort.replace('-', ' ')}, {way}")
+        return replace(
+            audit,
+            provenance=replace(provenance, files=len(self.collection.stored.files()), selection=selection),
+            entries=tuple(Entry(record=record, verdict=scan.verdict(record)) for record in listed),
+            omitted=audit.total.requests - len(listed),
+        )
+
+    def _with_timelines(self, records: list[RequestRecord]) -> list[RequestRecord]:
+        """Return the same requests with the arrival times of their chunks, which are only in the files."""
+        starts = [record.start_unix_ns for record in records]
+        if not starts:
+            return records
+        places = {(record.trace_id, record.span_id): place for place, record in enumerate(records)}
+        full = list(records)
+        since, until = min(starts), max(starts) + 1
+        for record in self._source.read(ReadReport(), since=since, until=until, timelines=True):
+            place = places.get((record.trace_id, record.span_id))
+            if place is not None:
+                full[place] = record
+        return full
 
     # -- what all of them need
 

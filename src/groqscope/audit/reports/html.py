@@ -5,7 +5,7 @@ What stands above the list is readable without a script; the list and the waterf
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -32,6 +32,7 @@ from groqscope.audit.reports.tables import Row, Table, phase_share
 from groqscope.audit.reports.waterfall import GROUPS
 from groqscope.audit.run_causes import RunCause
 from groqscope.audit.runs import RunAudit, RunsAudit
+from groqscope.runs import Run, Segment
 
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
 _MODULES: Final = re.compile(r"^import .*;\n|^export (?=\w)", re.MULTILINE)
@@ -71,11 +72,11 @@ def section(title: str, *children: str) -> Markup:
 
 
 def table_markup(table: Table, *, left: int = 1) -> Markup:
-    """Return a table with its notes; the first `left` columns are aligned left, the others right."""
+    """Return a table with its notes; numbers, which are all columns after the first `left`, are aligned right."""
     if not table.rows:
         return Markup()
     heads = [
-        tag("th", c.title, scope="col", class_=None if i < left else "r") if c.title else tag("td")
+        tag("th", c.title, scope="col", class_="r" if i >= left and c.right else None) if c.title else tag("td")
         for i, c in enumerate(table.columns)
     ]
     lines: list[Markup] = []
@@ -94,7 +95,9 @@ def _line(row: Row, table: Table, left: int) -> Markup:
     cells: list[Markup] = []
     for index, cell in enumerate(row.cells):
         first = "indent" if row.group else "name" if table.columns[0].shrink else ""
-        place = first if not index else "" if index < left else "r"
+        column = table.columns[index]
+        words = "words" if column.shrink and not column.right else ""
+        place = first if not index else "r" if index >= left and column.right else words
         names = " ".join(name for name in (place, cell.tone) if name)
         title = table.columns[index].title if index >= left else None
         cells.append(tag("td", cell.text, class_=names or None, data_label=title or None))
@@ -265,22 +268,23 @@ def _titled(table: Table) -> Markup:
     return section(table.title.capitalize(), table_markup(table))
 
 
+def _boxes(shares: Iterable[tuple[str, str, float]]) -> list[Markup]:
+    """Return the boxes of a stacked bar: of each part its class, its text, and its share."""
+    boxes: list[Markup] = []
+    at = 0.0
+    for colour, text, part in shares:
+        name = tag("text", text, x="50%", y="17") if part >= _NAMED else ""
+        box = tag("rect", width="100%", height="100%")
+        boxes.append(tag("svg", tag("title", text), box, name, x=_percent(at), width=_percent(part), class_=colour))
+        at += part
+    return boxes
+
+
 def _stack(model: ModelSummary) -> Markup:
     shown = [phase for phase in model.phases if phase.share >= _FOLD]
     folded = [phase for phase in model.phases if phase.share < _FOLD]
-    segments: list[Markup] = []
-    unnamed: list[str] = []
-    at = 0.0
-    for phase in shown:
-        text = phase_share(phase.name, phase.share)
-        wide = phase.share >= _NAMED
-        name = tag("text", text, x="50%", y="17") if wide else ""
-        box = tag("rect", width="100%", height="100%")
-        place = {"x": _percent(at), "width": _percent(phase.share), "class_": f"phase-{phase.name}"}
-        segments.append(tag("svg", tag("title", text), box, name, **place))
-        at += phase.share
-        if not wide:
-            unnamed.append(text)
+    shares = [(f"phase-{phase.name}", phase_share(phase.name, phase.share), phase.share) for phase in shown]
+    unnamed = [text for _, text, part in shares if part < _NAMED]
     words = [f"also {', '.join(unnamed)}"] if unnamed else []
     every = [", ".join(phase_share(phase.name, phase.share) for phase in shown)] if shown else []
     if folded:
@@ -292,7 +296,7 @@ def _stack(model: ModelSummary) -> Markup:
     return tag(
         "div",
         tag("span", name, class_="name", title=name),
-        tag("svg", *segments, class_="stack", role="img", aria_label=f"{name}: {label or 'no phases known'}"),
+        tag("svg", *_boxes(shares), class_="stack", role="img", aria_label=f"{name}: {label or 'no phases known'}"),
         tag("span", summed(model.duration.total), class_="r"),
         tag("p", "; ".join(words) or ("" if shown else "no phases: spans of another library"), class_="stack-note"),
         tag("p", "; ".join(every), class_="stack-note every", aria_hidden="true"),
@@ -333,8 +337,7 @@ def _why(why: Why, unit: DurationUnit, *, sentence: bool = True) -> Markup:
 
 def _runs_sections(audit: RunsAudit, unit: DurationUnit) -> Markup:
     parts = [tag("h1", audit.sentence), _budgets(audit, unit), _groups(audit, unit)]
-    went = ", ".join(f"{kind.kind} {share(kind.share, 1)}" for kind in audit.kinds)
-    parts.append(tag("p", f"Time went into {went}."))
+    parts.append(section("Where the time went", _went(audit, unit)))
     parts.append(tag("div", *_run_causes(audit.causes, unit), class_="causes"))
     why = audit.why
     if why.slow:
@@ -359,9 +362,23 @@ def _run_causes(causes: Sequence[RunCause], unit: DurationUnit) -> list[Markup]:
     ]
 
 
+def _went(audit: RunsAudit, unit: DurationUnit) -> Markup:
+    shares = [(f"part-{kind.kind}", f"{kind.kind} {share(kind.share, 1)}", kind.share) for kind in audit.kinds]
+    said = ", ".join(text for _, text, _ in shares)
+    return tag(
+        "div",
+        tag("span", "all runs", class_="name"),
+        tag("svg", *_boxes(shares), class_="stack", role="img", aria_label=f"all runs: {said}"),
+        tag("span", unit.full(sum(kind.ns for kind in audit.kinds)), class_="r"),
+        tag("p", said, class_="stack-note"),
+        tag("p", said, class_="stack-note every"),
+        class_="stack-row",
+    )
+
+
 _RUN_LEGEND: Final = (
-    "In colour: the run waited for it (the critical path). Grey: it ran beside something longer. A request opens into "
-    "its phases."
+    "In colour: what the run waited for at that moment (the critical path), a request in the colours of its phases. "
+    "Pale: what went on meanwhile, or around it. A request opens into its phases."
 )
 
 
@@ -369,33 +386,76 @@ def _run_sections(audit: RunAudit, unit: DurationUnit) -> Markup:
     entry, run = audit.entry, audit.entry.run
     reasons = [tag("p", tag("strong", capital(reason.sentence)), f". {reason.advice}") for reason in entry.reasons]
     known = [join(tag("dt", label), tag("dd", value)) for label, value in runs.facts(run)]
-    legend = tag("p", f"Lengths in {unit.label}. {_RUN_LEGEND}", class_="faint small")
+    ticks = [tag("span", unit.text(run.duration_ns * step // 4) if step else "0") for step in range(5)]
+    own = runs.own_segments(run)
+    ruler = tag("div", tag("span", unit.label, class_="name"), tag("span", *ticks, class_="ticks"), tag("span"))
     return join(
         tag("h1", f"{run.name}: {entry.sentence}"),
         *reasons,
-        section("Waterfall", *(_run_row(row, run.duration_ns, unit) for row in runs.run_rows(run)), legend),
-        section("Where the time went", table_markup(runs.parts(run, unit), left=2)),
+        section(
+            "Waterfall",
+            tag("div", ruler, class_="run-row faint small", aria_hidden="true"),
+            *(
+                _run_row(row, own.get(span.span_id, ()), run, unit)
+                for row, span in zip(runs.run_rows(run), run.spans, strict=True)
+            ),
+            tag("p", _RUN_LEGEND, class_="faint small"),
+        ),
+        section("Where the time went", _parts(audit, unit)),
         section("Run", tag("dl", *known, class_="run-facts")),
     )
 
 
-def _run_row(row: runs.RunRow, total: int, unit: DurationUnit) -> Markup:
+def _parts(audit: RunAudit, unit: DurationUnit) -> Markup:
+    """Return the parts of a run as the terminal has them, below their kinds, each with a bar of its share."""
+    run, table = audit.entry.run, runs.parts(audit.entry.run, unit)
+    lines: list[Markup] = []
+    kind = ""
+    for part, row in zip(run.parts, table.rows, strict=True):
+        if part.kind != kind:
+            kind = part.kind
+            whole = sum(one.duration_ns for one in run.parts if one.kind == kind)
+            head = (tag("th", kind, scope="rowgroup"), tag("td"))
+            sums = (tag("td", text, class_="r") for text in (unit.text(whole), share(whole, run.duration_ns), ""))
+            lines.append(tag("tr", *head, *sums, class_="group"))
+        width = _percent(part.duration_ns / run.duration_ns if run.duration_ns else 0.0)
+        colour = f"phase-{part.name}" if part.kind == "model" else f"part-{part.kind}"
+        lane = tag("svg", tag("rect", class_=colour, width=width, height="100%"), class_="lane", aria_hidden="true")
+        _, name, *figures = row.cells
+        titles = [column.title for column in table.columns[2:]]
+        numbers = (
+            tag("td", cell.text, class_=f"r {cell.tone}".strip(), data_label=title)
+            for cell, title in zip(figures, titles, strict=True)
+        )
+        lines.append(tag("tr", tag("td", name.text, class_="indent"), tag("td", lane, class_="wide"), *numbers))
+    heads = (tag("th", column.title, scope="col", class_="r") for column in table.columns[2:])
+    notes = (tag("p", note, class_="faint small") for note in table.notes)
+    body = tag("table", tag("thead", tag("tr", tag("td"), tag("td"), *heads)), tag("tbody", *lines), class_="parts")
+    return join(body, *notes)
+
+
+def _run_row(row: runs.RunRow, own: Sequence[Segment], run: Run, unit: DurationUnit) -> Markup:
+    total = run.duration_ns
+
     def stretch(start: int, length: int, name: str) -> Markup:
         left, width = (value / total if total else 0.0 for value in (start, length))
         return tag("rect", class_=name, x=_percent(left), width=_percent(max(width, 0.0015)), height="100%")
 
     bars = [stretch(row.start_ns, row.length_ns, "beside")]
-    bars += [stretch(start, end - start, f"path part-{row.kind}") for start, end in row.critical]
+    for segment in own:
+        colour = f"phase-{segment.name}" if segment.kind == "model" else f"part-{segment.kind}"
+        bars.append(stretch(segment.start_ns - run.start_unix_ns, segment.length_ns, colour))
     words = "; ".join(text for text in (runs.phase_words(row, unit), row.note) if text)
     label = f"{row.name}: {unit.full(row.length_ns)}, of which the run waited {unit.full(row.waited_ns)}"
     line = (
         tag("span", *[tag("i", class_="deeper")] * row.depth, row.name, class_="name", title=row.name),
         tag("svg", *bars, class_="lane", role="img", aria_label=label),
-        tag("span", unit.text(row.length_ns), class_="r"),
+        tag("span", unit.text(row.length_ns), class_="r bad" if row.failed else "r"),
     )
     if not words:
         return tag("div", tag("div", *line), class_="run-row")
-    return tag("div", tag("details", tag("summary", *line), tag("p", words, class_="faint small")), class_="run-row")
+    more = tag("p", words, class_="faint small", data_id=row.id)
+    return tag("div", tag("details", tag("summary", *line), more), class_="run-row")
 
 
 def _comparison_sections(comparison: Comparison, unit: DurationUnit) -> Markup:

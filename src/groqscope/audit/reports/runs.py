@@ -10,7 +10,7 @@ from groqscope.audit.reports.waterfall import phase_label
 from groqscope.audit.rules import missed_prefill_ns
 from groqscope.audit.run_causes import RunCause
 from groqscope.audit.runs import RunEntry, RunsAudit, run_id
-from groqscope.runs import PartKind, Run, TraceSpan
+from groqscope.runs import PartKind, Run, Segment, TraceSpan
 
 _MAX_NAME: Final = 60
 
@@ -74,6 +74,14 @@ def run_rows(run: Run) -> list[RunRow]:
             )
         )
     return rows
+
+
+def own_segments(run: Run) -> dict[str | None, list[Segment]]:
+    """Return what the run waited for in each span itself, not in one below it."""
+    own: dict[str | None, list[Segment]] = {}
+    for segment in run.segments:
+        own.setdefault(segment.span_id, []).append(segment)
+    return own
 
 
 def _kind(span: TraceSpan) -> PartKind:

@@ -535,7 +535,7 @@ def outcome(record: RequestRecord) -> str:
 def listing(audit: Audit, unit: DurationUnit) -> str:
     """Return what the list of requests is: which of them, when, in which unit."""
     selection = audit.provenance.selection
-    by = f" by {selection.by}" if selection.listed == "slowest" else ""
+    by = f" by {selection.by}" if selection.listed != "newest" else ""
     found = days(audit.entries)
     day = f" on {next(iter(found))}" if len(found) == 1 else ""
     more = f", {audit.omitted:,} more not listed" if audit.omitted else ""
@@ -608,7 +608,7 @@ def signed(ratio: float | None) -> str:
     if ratio is None:
         return UNKNOWN
     if ratio >= 2:  # per cent beyond a doubling read badly
-        return f"{ratio:.1f} times"
+        return f"{ratio:,.1f} times"
     return f"{(ratio - 1) * 100:+.1f}%"
 
 

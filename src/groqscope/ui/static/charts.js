@@ -67,7 +67,7 @@ export function chart(parent, { title, unit, series, stacked = false, height = 1
       legend: { show: false },
       cursor: { y: false, points: { size: 5 }, sync: { key: "live" } },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      padding: [8, 8, 0, 0],
+      padding: [8, 20, 0, 0],
       scales: { x: { time: true }, y: { range: (u, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [{ ...axis, space: 70, size: 30, values: (u, ticks, index, space, step) => ticks.map((at) => clock(at, step)) }, { ...axis, size: 46, values: (u, ticks) => ticks.map(short) }],
       series: [{}, ...order.map((index) => {

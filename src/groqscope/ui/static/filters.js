@@ -25,15 +25,17 @@ function choice(parent, label, name, options, value, change) {
 
 export function filters(parent, shell, path, parameters, { chips = true, group = false, prefix = "", note = "" } = {}) {
   const bar = make(parent, "div", { class: "filterbar", role: "group", "aria-label": note || "Selection" });
-  const change = (name, value) => {
-    if (value) parameters.set(prefix + name, value);
-    else parameters.delete(prefix + name);
+  const changes = (values) => {
+    for (const [name, value] of Object.entries(values)) {
+      if (value) parameters.set(prefix + name, value);
+      else parameters.delete(prefix + name);
+    }
     shell.go(address(path, parameters));
   };
+  const change = (name, value) => changes({ [name]: value });
   const value = (name) => parameters.get(prefix + name) ?? "";
   if (note) make(bar, "strong", { class: "side" }, note);
-  const range = value("until") ? [[value("since"), `${value("since") || "the beginning"} to ${value("until")} ago`]] : [];
-  choice(bar, "Time", prefix + "since", [...range, ...TIMES.filter(([key]) => !range.length || key !== value("since"))], value("since"), (since) => { parameters.delete(prefix + "until"); change("since", since); });
+  timeRange(bar, prefix, value("since"), value("until"), changes);
   const model = choice(bar, "Model", prefix + "model", [["", "all models"]], value("model"), (chosen) => change("model", chosen));
   const service = choice(bar, "Service", prefix + "service", [["", "all services"]], value("service"), (chosen) => change("service", chosen));
   words().then((known) => {
@@ -51,6 +53,38 @@ export function filters(parent, shell, path, parameters, { chips = true, group =
     }
   }
   return bar;
+}
+
+// -- time: how long ago, or from one moment to another; moments are UTC, as in every report
+
+const CUSTOM = "custom";
+const AGO = { s: 1, m: 60, min: 60, h: 3600, d: 86400, w: 604800 };
+function momentOf(text) {
+  const ago = text.match(/^(\d+(?:\.\d+)?)(s|m|min|h|d|w)$/);
+  const date = ago ? new Date(Date.now() - ago[1] * AGO[ago[2]] * 1000) : new Date(text);
+  return text && !Number.isNaN(date.getTime()) ? date.toISOString().slice(0, 19) : "";
+}
+const momentWords = (text) => (/^\d/.test(text) && text.length > 9 ? momentOf(text).replace("T", " ") : `${text} ago`);
+
+function timeRange(bar, prefix, since, until, changes) {
+  const custom = Boolean(until) || !TIMES.some(([key]) => key === since);
+  const said = !custom ? "from … to …" : `${since ? momentWords(since) : "the beginning"} to ${until ? momentWords(until) : "now"}`;
+  const select = choice(bar, "Time", prefix + "since", [...TIMES, [CUSTOM, said]], custom ? CUSTOM : since, (chosen) => {
+    form.hidden = chosen !== CUSTOM;
+    if (chosen === CUSTOM) from.focus();
+    else changes({ since: chosen, until: "" });
+  });
+  const form = make(bar, "form", { class: "range", "aria-label": "From and to, UTC", ...(custom ? {} : { hidden: "" }) });
+  const field = (label, text) => make(make(form, "label", {}, label + " "), "input", { type: "datetime-local", step: "1", value: momentOf(text) });
+  const from = field("from", since), to = field("to", until);
+  make(form, "span", { class: "faint" }, "UTC");
+  make(form, "button", { type: "submit" }, "show");
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const utc = (input) => (input.value ? (input.value.length === 16 ? input.value + ":00" : input.value) + "Z" : "");
+    changes({ since: utc(from), until: utc(to) });
+  });
+  return select;
 }
 
 // A condition as `--where` takes it: names are completed, and what is wrong is said below the place.

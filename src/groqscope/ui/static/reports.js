@@ -79,11 +79,14 @@ export function runs(main, shell, parameters) {
     asks,
     formats: ["html", "json"],
     after(holder, data) {
-      const rows = [...holder.querySelectorAll("section table tbody tr:not(.group)")].slice(-data.ids.length);
-      rows.forEach((row, index) => {
-        const cell = row.lastElementChild, text = cell.textContent;
+      // The name of a run leads to it; its ID, of which a reader has no use here, makes room for the reason.
+      const table = [...holder.querySelectorAll("section table")].at(-1);
+      table.querySelector("thead tr").lastElementChild.remove();
+      [...table.querySelectorAll("tbody tr")].forEach((row, index) => {
+        row.lastElementChild.remove();
+        const cell = row.children[1], text = cell.textContent;
         cell.replaceChildren();
-        make(cell, "a", { class: "id", href: "/runs/" + encodeURIComponent(data.ids[index]) }, text);
+        make(cell, "a", { href: "/runs/" + encodeURIComponent(data.ids[index]), title: data.ids[index] }, text);
       });
     },
   });
@@ -97,11 +100,10 @@ export function run(main, shell, parameters, id) {
     asks: new URLSearchParams(),
     more: new URLSearchParams({ id }),
     formats: ["html", "json"],
-    after(holder, data) {
-      if (!data.ids.length) return;
-      const list = make(make(holder, "section"), "p");
-      make(list, "strong", {}, "Its requests: ");
-      for (const one of data.ids) make(list, "a", { class: "id", href: "/requests/" + encodeURIComponent(one) }, one);
+    after(holder) {
+      for (const words of holder.querySelectorAll(".run-row p[data-id]")) {
+        make(words, "a", { href: "/requests/" + encodeURIComponent(words.dataset.id) }, "open the request");
+      }
     },
   });
   return { ...view, key(event) { if (event.key === "Escape") { history.back(); return true; } return false; } };
@@ -133,7 +135,11 @@ export function compare(main, shell, parameters) {
     if (!data) return;
     if (data.problem) { nothing(holder, data); return; }
     insert(holder, data.html);
-    data.sides.forEach((texts, index) => texts.forEach((text, place) => make(foot, "span", {}, (place ? "" : "AB"[index] + ": ") + text)));
+    data.sides.forEach((texts, index) => {
+      const line = make(foot, "div", { class: "side" });
+      make(line, "strong", {}, "AB"[index]);
+      for (const text of texts) make(line, "span", {}, text);
+    });
     exports(foot, "compare", sides, ["html", "json", "csv"]);
   });
   return { close() { asked.stop(); } };

@@ -62,7 +62,7 @@ export function requests(main, shell, parameters) {
     const rest = data.complete ? "" : ", the newest that are in memory";
     title.textContent = `${data.total.toLocaleString("en")} ${data.total === 1 ? "request" : "requests"}${day}, durations in ${data.unit}${rest}`;
     tools.replaceChildren();
-    exports(tools, "requests", selection(parameters));
+    exports(tools, "requests", full());
     inTerminal(tools, data.command);
     if (!list) {
       list = virtualList(holder, {
@@ -106,9 +106,36 @@ export function requests(main, shell, parameters) {
       const failed = data.failed[bin];
       if (failed) make(svg, "rect", { class: "failed", x: bin, y: 30 - tall(failed), width: 0.8, height: tall(failed) });
     });
-    density.title = `${data.from} to ${data.to}`;
+    density.title = `${data.from} to ${data.to}; drag to select a time`;
+    shown = data.span;
     density.setAttribute("aria-label", `Requests over time, ${data.from} to ${data.to}`);
   }
+  // A stretch of the strip that is dragged over is the time to look at.
+  let shown = null;
+  density.addEventListener("pointerdown", (down) => {
+    const box = density.querySelector("svg")?.getBoundingClientRect();
+    if (!box || !shown || down.button) return;
+    density.setPointerCapture(down.pointerId);
+    const mark = make(density, "div", { class: "picked" });
+    const share = (event) => Math.max(0, Math.min(1, (event.clientX - box.left) / box.width));
+    const from = share(down);
+    let to = from;
+    const move = (event) => {
+      to = share(event);
+      mark.style.left = box.left - density.getBoundingClientRect().left + Math.min(from, to) * box.width + "px";
+      mark.style.width = Math.abs(to - from) * box.width + "px";
+    };
+    density.addEventListener("pointermove", move);
+    density.addEventListener("pointerup", () => {
+      density.removeEventListener("pointermove", move);
+      mark.remove();
+      if (Math.abs(to - from) < 0.005) return;
+      const at = (part) => new Date(Math.round((shown[0] + part * (shown[1] - shown[0])) / 1e6)).toISOString();
+      parameters.set("since", at(Math.min(from, to)));
+      parameters.set("until", at(Math.max(from, to)));
+      shell.go(address("/requests", parameters));
+    }, { once: true });
+  });
   search.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(() => {
