@@ -201,13 +201,13 @@ def _set_up(
     from groqscope._exchange import without_password
     from groqscope.configuration import logfire_setup
 
-    with_logfire, name = logfire_setup.configure(settings, service_name, scrubbing)
+    with_logfire = logfire_setup.configure(settings, service_name, scrubbing)
     _provider = trace.get_tracer_provider()
     on_sigterm(_leave)
     destination = settings.traces.destination
     return Configuration(
         "configured",
-        service_name=name,
+        service_name=_service_name(),
         endpoint=without_password(destination.endpoint) if destination else None,
         protocol=destination.protocol if destination else None,
         directory=settings.directory,
@@ -232,10 +232,19 @@ def _by_file(environment: "Environment") -> Configuration | None:
         _, path = environment.text(declarative.VARIABLE) or ("", "")
         return Configuration(
             "configured",
-            service_name=declarative.service_name(),
+            service_name=_service_name(),
             config_file=Path(path),
             problems=tuple(environment.problems),
         )
+
+
+def _service_name() -> str | None:
+    from opentelemetry import trace
+
+    from groqscope import semconv
+
+    resource: Any = getattr(trace.get_tracer_provider(), "resource", None)
+    return None if resource is None else resource.attributes.get(semconv.SERVICE_NAME)
 
 
 def _flushed(provider: Any, seconds: float) -> bool:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from opentelemetry import _logs, metrics, trace
 
-from groqscope import semconv
 from groqscope.configuration.environment import Environment
 from groqscope.telemetry import run_metrics
 
@@ -53,12 +52,6 @@ def _quiet() -> Generator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def service_name() -> str | None:
-    """Return the name of the service in the file's resource."""
-    resource: Any = getattr(trace.get_tracer_provider(), "resource", None)
-    return resource.attributes.get(semconv.SERVICE_NAME) if resource is not None else None
 
 
 def shutdown(timeout: float) -> bool:

@@ -4,14 +4,12 @@ import os
 from typing import Any, Final, Literal
 
 import logfire
-from logfire import AdvancedOptions, MetricsOptions, SamplingOptions, ScrubbingOptions
-from opentelemetry import trace
+from logfire import AdvancedOptions, MetricsOptions, SamplingOptions, ScrubbingOptions, ScrubMatch
 from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 
 from groqscope import semconv
 from groqscope.configuration import pipelines
-from groqscope.configuration.scrubbing import scrubbing as scrubbing_options
 from groqscope.configuration.settings import Settings
 from groqscope.telemetry import run_metrics
 
@@ -22,11 +20,27 @@ _ENDPOINTS: Final = (
     "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
 )
 
+_FREE_TEXT: Final = frozenset({semconv.STREAM_ERROR, semconv.STOP_SEQUENCES, semconv.TOOL_CALL_ARGUMENTS})
+"""Attributes with free text, which are scrubbed like all others."""
+_FIXED_FORM: Final = (
+    frozenset(
+        attribute.name
+        for attributes in (
+            semconv.FIELDS,
+            semconv.DERIVED,
+            semconv.USAGE_BREAKDOWN,
+            *(event.attributes for event in semconv.EVENTS),
+        )
+        for attribute in attributes
+    )
+    - _FREE_TEXT
+)
+
 
 def configure(
     settings: Settings, service_name: str | None, scrubbing: ScrubbingOptions | Literal[False] | None
-) -> tuple[bool, str | None]:
-    """Set up logfire's providers; return whether they also send to logfire's cloud, and the service's name."""
+) -> bool:
+    """Set up logfire's providers; return whether they also send to logfire's cloud."""
     processors = [*pipelines.span_processors(settings), run_metrics()]
     readers = pipelines.metric_readers(settings)
     logs = pipelines.log_processors(settings)
@@ -37,16 +51,14 @@ def configure(
             console=False,
             additional_span_processors=processors,
             metrics=MetricsOptions(additional_readers=readers, views=_views()),
-            scrubbing=scrubbing_options(scrubbing),
+            scrubbing=_scrubbing(scrubbing),
             sampling=_sampling(settings),
             # Baggage may contain personal data.
             add_baggage_to_attributes=False,
             distributed_tracing=None if os.environ.get("LOGFIRE_DISTRIBUTED_TRACING") else True,
             advanced=_advanced(settings, logs),
         )
-    resource: Any = getattr(trace.get_tracer_provider(), "resource", None)
-    name = resource.attributes.get(semconv.SERVICE_NAME) if resource is not None else service_name
-    return bool(instance.config.token), name
+    return bool(instance.config.token)
 
 
 def _advanced(settings: Settings, logs: list[LogRecordProcessor]) -> AdvancedOptions:
@@ -76,3 +88,26 @@ def _views() -> list[View]:
         for view in MetricsOptions.DEFAULT_VIEWS
         if not isinstance(view._aggregation, ExponentialBucketHistogramAggregation)  # noqa: SLF001 - views have no getter
     ]
+
+
+def _scrubbing(given: ScrubbingOptions | Literal[False] | None) -> ScrubbingOptions | Literal[False]:
+    """Return the user's options with our fixed-format attributes exempt; the user's callback applies to all others."""
+    if given is False:
+        return False
+    options = given or ScrubbingOptions()
+    callback = options.callback
+
+    def exempt(match: ScrubMatch) -> Any:
+        if _is_ours(match.path):
+            return match.value
+        return callback(match) if callback is not None else None
+
+    return ScrubbingOptions(callback=exempt, extra_patterns=options.extra_patterns)
+
+
+def _is_ours(path: tuple[str | int, ...]) -> bool:
+    match path:
+        case ("attributes", str() as name, *_) | ("otel_events", int(), "attributes", str() as name, *_):
+            return name in _FIXED_FORM
+        case _:
+            return False
