@@ -5,6 +5,7 @@ Quantiles have the same definition, to the last digit: the engine is asked for t
 not over a sample.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Self
 
@@ -18,7 +19,7 @@ from groqscope.audit.columns import Named, condition_sql, number, sql_of
 from groqscope.audit.comparison import COMPARED, Sample
 from groqscope.audit.conditions import Predicate
 from groqscope.audit.distribution import QUANTILES, Ranked, Values, needed, ranks_of
-from groqscope.audit.fields import PHASES, numeric
+from groqscope.audit.fields import numeric
 from groqscope.audit.groups import COUNTS, DOLLARS, MAX_GROUPS, PICO, Grouping, GroupTally
 from groqscope.audit.model import ModelSummary
 from groqscope.audit.prompt_cache import EXAMPLES as MISSES_SHOWN
@@ -30,7 +31,7 @@ from groqscope.audit.tally import MEASURES, ModelTally, ToolTally
 from groqscope.audit.verdict import usual_of
 from groqscope.audit.why import EXAMPLES, Causes, CauseTallies, CauseTally
 from groqscope.history import Dataset
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import PHASE_NAMES, RequestRecord
 
 AT_ONCE: Final = 2
 """Columns that are ranked at once where they are not kept in memory: the engine holds all their values meanwhile."""
@@ -292,10 +293,10 @@ def _model_tally(row: Sequence[Any]) -> ModelTally:
     usd, values = rest[: len(_PRICED)], rest[len(_PRICED) :]
     tally.counts.update({name: int(count or 0) for name, count in zip(_SUMS, counts, strict=True)})
     tally.phased_ns = int(phased or 0)
-    tally.pico_usd.update({name: int(pico) for name, pico in zip(_PRICED, usd, strict=True) if pico is not None})
+    tally.pico_usd = _known(**dict(zip(_PRICED, usd, strict=True)))
     ranked = [_values(values[place : place + 4]) for place in range(0, len(values), 4)]
     tally.measures = dict[str, Values](zip(MEASURES, ranked, strict=False))
-    tally.phases = {name: one for name, one in zip(PHASES, ranked[len(MEASURES) :], strict=True) if one.n}
+    tally.phases = {name: one for name, one in zip(PHASE_NAMES, ranked[len(MEASURES) :], strict=True) if one.n}
     return tally
 
 
@@ -528,7 +529,7 @@ def _group_tallies(selected: Selected, by: str, where: str) -> Iterable[tuple[st
         counts, rest = row[: len(_GROUP_SUMS)], row[len(_GROUP_SUMS) :]
         usd, (*numbers, found) = rest[: len(DOLLARS)], rest[len(DOLLARS) :]
         tally.counts.update({name: int(count or 0) for name, count in zip(_GROUP_SUMS, counts, strict=True)})
-        tally.pico_usd.update({name: int(pico) for name, pico in zip(DOLLARS, usd, strict=True) if pico is not None})
+        tally.pico_usd = _known(**dict(zip(DOLLARS, usd, strict=True)))
         tally.duration = values = _values(numbers)
         for place, quantile in enumerate(QUANTILES):
             values.by_rank |= dict(
@@ -542,6 +543,10 @@ def _pico(usd: str) -> str:
     return f"sum(TRY_CAST({usd} * {PICO}e0 AS HUGEINT))"
 
 
+def _known(**pico_usd: int | None) -> Counter[str]:
+    return Counter({name: int(pico) for name, pico in pico_usd.items() if pico is not None})
+
+
 def _tell_cache(selected: Selected, cache: PromptCacheTally) -> None:
     known = "cacheable_tokens IS NOT NULL"
     cached = "coalesce(cached_tokens, 0)"
@@ -550,7 +555,7 @@ def _tell_cache(selected: Selected, cache: PromptCacheTally) -> None:
         f"sum({cached}), sum(coalesce(missed_tokens, 0)), {_pico('cache_saved')}, {_pico('cache_lost')} "
         f"FROM requests WHERE {known} GROUP BY model"
     ):
-        one = cache.models[model] = CacheSum(saved=saved, lost=lost)
+        one = cache.models[model] = CacheSum(pico_usd=_known(cache_saved=saved, cache_lost=lost))
         one.counts.update(
             requests=requests,
             hits=hits,
@@ -572,4 +577,4 @@ def _tell_cache(selected: Selected, cache: PromptCacheTally) -> None:
         f"FROM requests WHERE {known} AND miss_reason IS NOT NULL GROUP BY miss_reason"
     ):
         examples = [(each["tokens"], each["id"]) for each in worst]
-        cache.misses[reason] = MissSum(requests, int(tokens), lost, int(ns), examples)
+        cache.misses[reason] = MissSum(requests, int(tokens), _known(cache_lost=lost), int(ns), examples)

@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 from groqscope import semconv
 from groqscope.audit import rules
 from groqscope.audit.conditions import Comparison, Condition, Flag, Junction, Known, Negation
-from groqscope.audit.fields import FAILED, FIELDS, LEFT, PHASES, TAG, Field, word_of
-from groqscope.timeline import CACHING_MODELS
+from groqscope.audit.fields import FAILED, FIELDS, LEFT, TAG, Field, word_of
+from groqscope.timeline import CACHING_MODELS, PHASE_NAMES
 
 
 class Parameters(Protocol):
@@ -138,7 +138,7 @@ def _of_semconv(attribute: semconv.Attribute) -> str:
 
 SQL: Final[Mapping[str, str]] = {
     **{word_of(a.field): _of_semconv(a) for a in semconv.FIELDS if a.field and a.field != "timeline_us"},
-    **{f"share.{phase}": f"CASE WHEN duration_ns <> 0 THEN phases.{phase} / duration_ns END" for phase in PHASES},
+    **{f"share.{phase}": f"CASE WHEN duration_ns <> 0 THEN phases.{phase} / duration_ns END" for phase in PHASE_NAMES},
     **_OWN,
 }
 """Of each field of the vocabulary, by name."""

@@ -18,14 +18,14 @@ from typing import Final, Literal
 
 from groqscope.audit.distribution import Sorted, Values, quantile_of_sorted, ranks_of
 from groqscope.audit.execution import Watch, plain_of, sample_of
-from groqscope.audit.fields import PHASES, Getter, find
+from groqscope.audit.fields import Getter, find
 from groqscope.audit.formatting import percent
 from groqscope.audit.model import Certainty, Change, Comparison, ComparisonRow, Provenance, Unit
 from groqscope.audit.records import Records
 from groqscope.audit.run_fields import PREFIX, find_of_run, is_of_run
 from groqscope.audit.runs import read_runs
 from groqscope.runs import PART_KINDS, Run
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import PHASE_NAMES, RequestRecord
 
 DRAWS: Final = 2000
 """The least number of draws; with many intervals a hundred for each, so that their tails contain several draws."""
@@ -70,7 +70,7 @@ class Sample:
 
 
 _NO_LIMIT: Final = 2**62
-COMPARED: Final = (*_MEASURES, *(f"phase.{name}" for name in PHASES))
+COMPARED: Final = (*_MEASURES, *(f"phase.{name}" for name in PHASE_NAMES))
 _GETTERS: Final = tuple((name, find(name).get) for name in COMPARED)
 _PARTS: Final = tuple(f"{PREFIX}{kind}" for kind in PART_KINDS)
 _RUN_NAMES: Final = (

@@ -13,14 +13,13 @@ from typing import Any, Final, Literal
 from groqscope import semconv
 from groqscope.audit.errors import AuditError
 from groqscope.audit.model import Unit
-from groqscope.timeline import Phases, RequestRecord
+from groqscope.timeline import PHASE_NAMES, RequestRecord
 
 Kind = Literal["duration", "number", "text", "texts", "flag", "time"]
 Value = int | float | str | bool | tuple[str, ...] | None
 Getter = Callable[[Any], Value]
 """Gets the value of a request; of a run and one of its requests in `run_fields`."""
 
-PHASES: Final[tuple[str, ...]] = tuple(Phases.__dataclass_fields__)
 FAILED: Final = frozenset({"error", "truncated"})
 """Outcomes that count as errors."""
 LEFT: Final = frozenset({"closed", "abandoned", "cancelled"})
@@ -177,7 +176,7 @@ _OWN: Final = (
 FIELDS: Final[tuple[Field, ...]] = (
     *_OWN,
     *(_from_semconv(a) for a in semconv.FIELDS if a.field not in {None, "timeline_us"}),
-    *(Field(f"share.{p}", "number", "share", f"Share of the duration: phase {p}", _share(p)) for p in PHASES),
+    *(Field(f"share.{p}", "number", "share", f"Share of the duration: phase {p}", _share(p)) for p in PHASE_NAMES),
 )
 
 BY_NAME: Final[dict[str, Field]] = {name: f for f in FIELDS for name in (f.name, *f.aliases)}
@@ -205,7 +204,7 @@ def find(name: str) -> Field:
     if name.lower().startswith(TAG):
         return _tag(name[len(TAG) :])
     found = BY_NAME.get(name.lower())
-    if found is None and name.lower() in PHASES:
+    if found is None and name.lower() in PHASE_NAMES:
         found = BY_NAME[f"phase.{name.lower()}"]
     if found is None and name.lower().startswith("run."):
         raise UnknownField(f"{name!r} would be a field of runs: those are known with --runs, and in budgets")

@@ -36,6 +36,30 @@ COUNTS: Final = (
 DOLLARS: Final = ("cost", "cost_estimate", "cache_saved", "cache_lost")
 
 
+def count_usage(counts: Counter[str], record: RequestRecord) -> None:
+    """Count the tokens of a request, whether its usage never came, and whether its cost is not known."""
+    usage = record.usage
+    counts["input_tokens"] += usage.input_tokens or 0
+    counts["cached_tokens"] += usage.cached_tokens or 0
+    counts["cacheable_tokens"] += record.cacheable_tokens or 0
+    counts["output_tokens"] += usage.output_tokens or 0
+    counts["usage_unknown"] += usage.input_tokens is None and usage.output_tokens is None
+    counts["cost_unknown"] += record.cost is None
+
+
+def count_dollars(pico_usd: Counter[str], record: RequestRecord, names: Iterable[str]) -> None:
+    """Sum those amounts of a request that are known."""
+    for name in names:
+        usd: float | None = getattr(record, name)
+        if usd is not None:
+            pico_usd[name] += round(usd * PICO)
+
+
+def dollars_of(pico_usd: Counter[str], name: str) -> float | None:
+    """Return a sum in dollars; `None` if no request knows the amount."""
+    return pico_usd[name] / PICO if name in pico_usd else None
+
+
 class GroupTally:
     """What is counted of one group."""
 
@@ -48,20 +72,12 @@ class GroupTally:
 
     def add(self, record: RequestRecord) -> None:
         """Count a request, except for its duration."""
-        counts, usage = self.counts, record.usage
+        counts = self.counts
         counts["requests"] += 1
         counts["errors"] += record.outcome in FAILED
         counts["retries"] += record.retries
-        counts["input_tokens"] += usage.input_tokens or 0
-        counts["cached_tokens"] += usage.cached_tokens or 0
-        counts["cacheable_tokens"] += record.cacheable_tokens or 0
-        counts["output_tokens"] += usage.output_tokens or 0
-        counts["usage_unknown"] += usage.input_tokens is None and usage.output_tokens is None
-        counts["cost_unknown"] += record.cost is None
-        for name in DOLLARS:
-            usd: float | None = getattr(record, name)
-            if usd is not None:
-                self.pico_usd[name] += round(usd * PICO)
+        count_usage(counts, record)
+        count_dollars(self.pico_usd, record, DOLLARS)
 
     def merge(self, other: "GroupTally") -> None:
         """Add what was counted elsewhere."""

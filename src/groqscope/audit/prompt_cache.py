@@ -8,12 +8,14 @@ from typing import Final
 from groqscope.audit.baseline import id_of
 from groqscope.audit.fields import nanoseconds
 from groqscope.audit.formatting import count, money, percent
-from groqscope.audit.groups import PICO
+from groqscope.audit.groups import count_dollars, dollars_of
 from groqscope.audit.model import CacheMisses, CacheSummary, PromptCache
 from groqscope.audit.rules import cache_advice, missed_prefill_ns
 from groqscope.timeline import RequestRecord
 
 EXAMPLES: Final = 3
+_COUNTS: Final = ("requests", "hits", "misses", "input_tokens", "cached_tokens", "missed_tokens")
+_DOLLARS: Final = ("cache_saved", "cache_lost")
 MOSTLY: Final = 0.5
 """Share of a prompt from which its prefill counts as that of a cached one."""
 
@@ -23,8 +25,7 @@ class CacheSum:
     """The requests for one model."""
 
     counts: Counter[str] = field(default_factory=Counter[str])
-    saved: int | None = None
-    lost: int | None = None
+    pico_usd: Counter[str] = field(default_factory=Counter[str])
     prefill: dict[tuple[int, bool], tuple[int, int]] = field(default_factory=dict[tuple[int, bool], tuple[int, int]])
     """Requests and nanoseconds by the size of the prompt, in powers of two, and by whether it was mostly cached."""
 
@@ -37,7 +38,7 @@ class CacheSum:
         counts["input_tokens"] += tokens
         counts["cached_tokens"] += cached
         counts["missed_tokens"] += record.cache_missed_tokens or 0
-        self.saved, self.lost = _added(self.saved, record.cache_saved), _added(self.lost, record.cache_lost)
+        count_dollars(self.pico_usd, record, _DOLLARS)
         prefill_ns = nanoseconds(record.usage.prompt_time)
         mostly = cached >= MOSTLY * tokens
         if prefill_ns is not None and tokens and (mostly or not cached):
@@ -48,7 +49,7 @@ class CacheSum:
     def merge(self, other: "CacheSum") -> None:
         """Add what was counted elsewhere."""
         self.counts.update(other.counts)
-        self.saved, self.lost = _sum(self.saved, other.saved), _sum(self.lost, other.lost)
+        self.pico_usd.update(other.pico_usd)
         for key, (n, ns) in other.prefill.items():
             before = self.prefill.get(key, (0, 0))
             self.prefill[key] = before[0] + n, before[1] + ns
@@ -62,14 +63,9 @@ class CacheSum:
                 n, cached_ns, uncached_ns = n + hits, cached_ns + ns, uncached_ns + others_ns / others * hits
         return CacheSummary(
             model=model,
-            requests=self.counts["requests"],
-            hits=self.counts["hits"],
-            misses=self.counts["misses"],
-            input_tokens=self.counts["input_tokens"],
-            cached_tokens=self.counts["cached_tokens"],
-            missed_tokens=self.counts["missed_tokens"],
-            saved=_dollars(self.saved),
-            lost=_dollars(self.lost),
+            **{name: self.counts[name] for name in _COUNTS},
+            saved=dollars_of(self.pico_usd, "cache_saved"),
+            lost=dollars_of(self.pico_usd, "cache_lost"),
             prefill_cached_ns=cached_ns / n if n else None,
             prefill_uncached_ns=uncached_ns / n if n else None,
         )
@@ -81,7 +77,7 @@ class MissSum:
 
     requests: int = 0
     tokens: int = 0
-    lost: int | None = None
+    pico_usd: Counter[str] = field(default_factory=Counter[str])
     ns: int = 0
     worst: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
 
@@ -90,7 +86,7 @@ class MissSum:
         tokens = record.cache_missed_tokens or 0
         self.requests += 1
         self.tokens += tokens
-        self.lost = _added(self.lost, record.cache_lost)
+        count_dollars(self.pico_usd, record, ("cache_lost",))
         self.ns += missed_prefill_ns(record)
         self.worst = heapq.nlargest(EXAMPLES, [*self.worst, (tokens, id_of(record))])
 
@@ -98,7 +94,7 @@ class MissSum:
         """Add what was counted elsewhere."""
         self.requests += other.requests
         self.tokens += other.tokens
-        self.lost = _sum(self.lost, other.lost)
+        self.pico_usd.update(other.pico_usd)
         self.ns += other.ns
         self.worst = heapq.nlargest(EXAMPLES, self.worst + other.worst)
 
@@ -108,7 +104,7 @@ class MissSum:
             reason=reason,
             requests=self.requests,
             tokens=self.tokens,
-            lost=_dollars(self.lost),
+            lost=dollars_of(self.pico_usd, "cache_lost"),
             prefill_ns=self.ns,
             advice=cache_advice(reason),
             examples=tuple(name for _, name in self.worst),
@@ -169,11 +165,9 @@ class PromptCacheTally:
 
 def _sentence(total: CacheSummary, misses: list[CacheMisses]) -> str:
     share = total.share
-    head = (
-        "No input tokens of models that cache prompts." if share is None else f"{percent(share)} of input tokens cached"
-    )
     if share is None:
-        return head
+        return "No input tokens of models that cache prompts."
+    head = f"{percent(share)} of input tokens cached"
     if total.saved:
         head += f", which saved {money(total.saved)}"
     worth = [miss for miss in misses if miss.tokens]
@@ -184,15 +178,3 @@ def _sentence(total: CacheSummary, misses: list[CacheMisses]) -> str:
         f"{head}. Missed: about {count(total.missed_tokens, 'token')}{lost}, "
         f"most of it by {worth[0].reason} ({count(worth[0].requests, 'request')})."
     )
-
-
-def _added(known: int | None, usd: float | None) -> int | None:
-    return known if usd is None else (known or 0) + round(usd * PICO)
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return one if other is None else (one or 0) + other
-
-
-def _dollars(pico: int | None) -> float | None:
-    return None if pico is None else pico / PICO

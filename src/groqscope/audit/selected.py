@@ -6,15 +6,14 @@ from typing import Any, Final
 from groqscope.audit import columns
 from groqscope.audit.columns import MEASURED, Named, condition_sql
 from groqscope.audit.expression import compile_where
-from groqscope.audit.fields import PHASES
 from groqscope.audit.rules import INDEX
 from groqscope.audit.selection import Query
 from groqscope.history import Dataset
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import PHASE_NAMES, RequestRecord
 
 IN_MEMORY: Final = 400_000
 """Requests up to which the columns are kept in memory; of more, each question reads its own again."""
-PHASED: Final = {f"phase_{phase}": f"phases.{phase}" for phase in PHASES}
+PHASED: Final = {f"phase_{phase}": f"phases.{phase}" for phase in PHASE_NAMES}
 """The columns of phases, apart from those of the rules, where a phase that did not happen is 0."""
 _COLUMNS: Final[Mapping[str, str]] = {
     **{

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from groqscope.audit.baseline import Rows
 from groqscope.audit.distribution import Values
-from groqscope.audit.fields import FAILED, LEFT, PHASES
-from groqscope.audit.groups import PICO
+from groqscope.audit.fields import FAILED, LEFT
+from groqscope.audit.groups import count_dollars, count_usage, dollars_of
 from groqscope.audit.model import Distribution, ModelSummary, PhaseTotal, ToolSummary
 from groqscope.audit.verdict import DOING
 from groqscope.audit.why import Causes, group_sentence
-from groqscope.timeline import RequestRecord, ToolCall
+from groqscope.timeline import PHASE_NAMES, RequestRecord, ToolCall
 
 _COUNTS: Final = (
     "requests",
@@ -31,8 +31,9 @@ _COUNTS: Final = (
     "tool_calls",
     "clamped",
 )
+_DOLLARS: Final = ("cost", "cost_estimate")
 MEASURES: Final = ("ttfc", "ttft", "ttfot", "duration", "tpot", "throughput")
-_LENGTHS: Final = attrgetter(*PHASES)
+_LENGTHS: Final = attrgetter(*PHASE_NAMES)
 _NANOSECONDS: Final = frozenset(MEASURES) - {"throughput"}
 
 
@@ -52,7 +53,9 @@ class ModelTally:
     def add(self, record: RequestRecord) -> None:
         """Count one record."""
         self._count(record)
-        self._count_tokens(record)
+        count_usage(self.counts, record)
+        self.counts["reasoning_tokens"] += record.usage.reasoning_tokens or 0
+        count_dollars(self.pico_usd, record, _DOLLARS)
         measures = self.measures
         measures["duration"].add(record.duration_ns)
         for name, value in (("ttfc", record.ttfc_ns), ("ttft", record.ttft_ns), ("ttfot", record.ttfot_ns)):
@@ -83,24 +86,9 @@ class ModelTally:
         elif outcome in LEFT:
             counts["abandoned"] += 1
 
-    def _count_tokens(self, record: RequestRecord) -> None:
-        counts, usage = self.counts, record.usage
-        if usage.input_tokens is None and usage.output_tokens is None:
-            counts["usage_unknown"] += 1
-        else:
-            counts["input_tokens"] += usage.input_tokens or 0
-            counts["output_tokens"] += usage.output_tokens or 0
-            counts["cached_tokens"] += usage.cached_tokens or 0
-            counts["cacheable_tokens"] += record.cacheable_tokens or 0
-            counts["reasoning_tokens"] += usage.reasoning_tokens or 0
-        counts["cost_unknown"] += record.cost is None
-        for name, usd in (("cost", record.cost), ("cost_estimate", record.cost_estimate)):
-            if usd is not None:
-                self.pico_usd[name] += round(usd * PICO)
-
     def _add_phases(self, record: RequestRecord) -> None:
         known = False
-        for name, length in zip(PHASES, _LENGTHS(record.phases), strict=True):
+        for name, length in zip(PHASE_NAMES, _LENGTHS(record.phases), strict=True):
             if length is not None:
                 known = True
                 values = self.phases.get(name)
@@ -124,7 +112,7 @@ class ModelTally:
 
     def summary(self, model: str | None, rows: Sequence[Rows], causes: Causes) -> ModelSummary:
         """Return the summary for reports; the verdict is made from the measurements in `rows`."""
-        phases = tuple(self._phase(name) for name in PHASES if name in self.phases)
+        phases = tuple(self._phase(name) for name in PHASE_NAMES if name in self.phases)
         biggest = max(phases, key=lambda phase: phase.total_ns, default=None)
         counts: dict[str, Any] = {name: self.counts[name] for name in _COUNTS}
         measures: dict[str, Any] = {name: self._distribution(name) for name in MEASURES}
@@ -133,8 +121,8 @@ class ModelTally:
             error_types=_most_common(self.error_types),
             outcomes=_most_common(self.outcomes),
             phases=phases,
-            cost=self.pico_usd["cost"] / PICO if "cost" in self.pico_usd else None,
-            cost_estimate=self.pico_usd["cost_estimate"] / PICO if "cost_estimate" in self.pico_usd else None,
+            cost=dollars_of(self.pico_usd, "cost"),
+            cost_estimate=dollars_of(self.pico_usd, "cost_estimate"),
             verdict=group_sentence(rows, causes, None if biggest is None else (DOING[biggest.name], biggest.share)),
             **counts,
             **measures,

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from groqscope.audit.distribution import Values
-from groqscope.audit.fields import FAILED, PHASES
-from groqscope.timeline import RateLimits, RequestRecord
+from groqscope.audit.fields import FAILED
+from groqscope.timeline import PHASE_NAMES, RateLimits, RequestRecord
 
 WINDOWS: Final = {"5m": (300, 2), "15m": (900, 5), "1h": (3600, 20), "6h": (21_600, 120)}
 """The windows that can be looked at: their length and that of one stretch, in seconds."""
@@ -27,7 +27,7 @@ class Stretch:
         self.requests = self.failed = self.input_tokens = self.output_tokens = self.phased = 0
         self.cost = 0.0
         self.ttfc, self.duration = Values(_EXACT), Values(_EXACT)
-        self.phases = [0] * len(PHASES)
+        self.phases = [0] * len(PHASE_NAMES)
 
     def add(self, record: RequestRecord) -> None:
         """Count one request."""
@@ -41,7 +41,7 @@ class Stretch:
             self.ttfc.add(record.ttfc_ns)
         phases = record.phases
         known = False
-        for place, name in enumerate(PHASES):
+        for place, name in enumerate(PHASE_NAMES):
             length = getattr(phases, name)
             if length is not None:
                 known = True
