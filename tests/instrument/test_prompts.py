@@ -281,6 +281,42 @@ def test_openai_goes_the_same_way(exported: Exported) -> None:
     assert record.cache_miss == "tools"
 
 
+RESPONSE: dict[str, Any] = {
+    "model": MODEL,
+    "instructions": SYSTEM,
+    "input": HISTORY[1:],
+    "tools": [{"type": "function", **offered["function"], "strict": False} for offered in TOOLS],
+    "tool_choice": "auto",
+    "reasoning": {"effort": "low"},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"reasoning": {"effort": "high"}}, "reasoning_effort"),
+        ({"text": {"format": {"type": "json_object"}}}, "response_format"),
+        ({"tools": RESPONSE["tools"][::-1]}, "tools"),
+        ({"instructions": "It is 12:00. " + SYSTEM}, "system"),
+        ({}, None),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else "",
+)
+def test_the_responses_api(change: dict[str, Any], reason: str | None, exported: Exported, shop: Shop) -> None:
+    """The same reasons, in the words of chat completions."""
+    openai = pytest.importorskip("openai")
+    exported.options["groq_hosts"] = [shop.sim.base_url.removeprefix("http://")]
+    with openai.OpenAI(
+        base_url=f"{shop.sim.base_url}/openai/v1", api_key="test", http_client=http_client("sync")
+    ) as bare:
+        client = exported.instrument(bare)
+        client.responses.create(**RESPONSE)
+        record = groqscope.record_of(client.responses.create(**(RESPONSE | change)))
+    assert record is not None
+    assert record.cache_miss == reason
+
+
 def test_no_text_leaves_the_process(exported: Exported) -> None:
     """Every part of a prompt has a canary: in no span, metric or record is a byte of it."""
 

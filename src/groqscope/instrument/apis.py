@@ -20,7 +20,7 @@ class Api:
     asked: Callable[[RequestFacts, Mapping[str, Any]], None]
     """Notes what a request's body asks for."""
     content: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None
-    """Returns messages and tools in the form of a chat completion; `None` where there are none."""
+    """Returns messages, tools and settings in the form of a chat completion; `None` where there are none."""
     parse: Callable[[bytes], Any]
     """Reads a whole answer that the SDK has not parsed."""
     observe: Callable[[Timeline, Any, int, Any], None]

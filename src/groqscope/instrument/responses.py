@@ -53,13 +53,16 @@ def asked(facts: RequestFacts, body: Mapping[str, Any]) -> None:
 
 
 def as_chat(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the messages and tools of a request as those of a chat completion, for where content is recorded."""
+    """Return a request's messages, tools and what its prompt begins with, as a chat completion has them."""
     given = body.get("input")
     items = given if isinstance(given, (list, tuple)) else [{"role": "user", "content": given}]
     instructions = body.get("instructions")
     system = [{"role": "system", "content": instructions}] if isinstance(instructions, str) else []
     tools = body.get("tools")
     return {
+        "tool_choice": body.get("tool_choice"),
+        "response_format": member(body.get("text"), "format"),
+        "reasoning_effort": member(body.get("reasoning"), "effort"),
         "messages": [*system, *(_message(item) for item in items if isinstance(item, Mapping))],
         "tools": [
             {"type": tool.get("type"), "function": tool}

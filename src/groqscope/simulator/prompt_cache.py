@@ -27,7 +27,15 @@ MODELS: Final = frozenset(
 )
 """The models whose prompts Groq caches."""
 _BYTES_A_TOKEN: Final = 4
-_BEFORE_MESSAGES: Final = ("tool_choice", "response_format", "reasoning_effort", "tools")
+_BEFORE_MESSAGES: Final = (
+    "tool_choice",
+    "response_format",
+    "reasoning_effort",
+    "text",
+    "reasoning",
+    "tools",
+    "instructions",
+)
 """What a prompt begins with: a change of these is a change of its prefix."""
 _MAX_BLOCKS: Final = 100_000
 
@@ -96,8 +104,8 @@ def _parts(body: dict[str, Any]) -> Iterator[bytes]:
     for name in _BEFORE_MESSAGES:
         if body.get(name) is not None:
             yield json.dumps({name: body[name]}).encode()
-    messages: Any = body.get("messages")
-    for message in messages if isinstance(messages, list) else ():  # pyright: ignore[reportUnknownVariableType] - JSON
+    messages: Any = body.get("messages", body.get("input"))  # the second in the Responses API, where it may be a text
+    for message in messages if isinstance(messages, list) else [messages]:  # pyright: ignore[reportUnknownVariableType] - JSON
         yield json.dumps(message).encode()
 
 
