@@ -1,6 +1,6 @@
 """Frameworks on top of Groq, as each is used: one span a request, below the caller's; tokens once; nothing changed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -11,7 +11,7 @@ from support.scope import Exported
 import groqscope
 from groqscope.simulator import Answer, Received, Simulator, ToolCall
 
-from .ways import HERE, MODEL, QUESTION, Framework, Way
+from .ways import HERE, MODEL, QUESTION, SPEECH, Framework, Way
 
 litellm: Any = import_module("litellm") if find_spec("litellm") else None
 """Imported here, because it sets variables of the environment when it is."""
@@ -77,12 +77,41 @@ def test_a_framework(framework: Framework, way: Way, groq: Simulator, process: E
     assert len(records) == len(expected) > 0
     assert {span.parent.span_id for span in record_spans(process)} == {app.get_span_context().span_id}
     assert {record.outcome for record in records} == {"completed"}
-    assert {record.stream for record in records} == {framework.always_streams or way == "streamed"}
+    assert {record.stream for record in records} == {way in framework.streams}
     assert all(record.usage.output_tokens and record.cost for record in records)
     assert all(record.phases.total() == record.duration_ns for record in records)
     assert tokens(process) == sum((r.usage.input_tokens or 0) + (r.usage.output_tokens or 0) for r in records)
     if way == "tool":
         assert [call.name for call in records[0].tool_calls] == ["weather"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "operation"),
+    [pytest.param(ask, seen, id=ask.__name__) for module, ask, seen in SPEECH if find_spec(module)],
+)
+def test_speech(
+    ask: Callable[[str], Any],
+    operation: str | None,
+    groq: Simulator,
+    process: Exported,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is heard and said is as without; a request is a record, below the caller's span, unless it is not seen."""
+    monkeypatch.setenv("GROQ_BASE_URL", groq.base_url)
+    groq.forget()
+    bare = ask(groq.base_url)
+    observe(process, groq)
+    tracer = process.tracer_provider.get_tracer("app")
+    with tracer.start_as_current_span("app") as app:
+        got = ask(groq.base_url)
+
+    assert got == bare
+    assert got
+    assert len(groq.settle()) == 2
+    assert [(record.operation, record.outcome) for record in process.records] == (
+        [] if operation is None else [(operation, "completed")]
+    )
+    assert {span.parent.span_id for span in record_spans(process)} <= {app.get_span_context().span_id}
 
 
 def record_spans(exported: Exported) -> list[Any]:

@@ -25,7 +25,7 @@ class Framework:
     ask: Callable[[str, Way], Any]
     """Takes the address that Groq's SDK would be given."""
     ways: tuple[Way, ...] = ("whole", "streamed", "tool")
-    always_streams: bool = False
+    streams: tuple[Way, ...] = ("streamed",)
 
     def __str__(self) -> str:
         return self.name
@@ -215,6 +215,8 @@ def pipecat(address: str, way: Way) -> Any:
     from pipecat.tests.utils import run_test
 
     logger.remove()
+    if way == "tool":
+        return asyncio.run(_pipecat_with_a_tool(address))
 
     async def run() -> Any:
         service = GroqLLMService(
@@ -229,6 +231,105 @@ def pipecat(address: str, way: Way) -> Any:
     return asyncio.run(run())
 
 
+async def _pipecat_with_a_tool(address: str) -> Any:
+    """Let the pipeline call a function and ask again, as it does in a conversation; return what was said last."""
+    from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
+    from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+    from pipecat.frames.frames import EndFrame, LLMContextFrame
+    from pipecat.pipeline.pipeline import Pipeline
+    from pipecat.pipeline.runner import PipelineRunner
+    from pipecat.pipeline.task import PipelineTask
+    from pipecat.processors.aggregators.llm_context import LLMContext
+    from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
+    from pipecat.services.groq.llm import GroqLLMService
+
+    service = GroqLLMService(
+        api_key="k", base_url=f"{address}/openai/v1", settings=GroqLLMService.Settings(model=MODEL)
+    )
+
+    async def called(params: Any) -> None:
+        await params.result_callback(weather(**params.arguments))
+
+    service.register_function("weather", called)
+    schema = FunctionSchema("weather", "Return the weather of a city.", {"city": {"type": "string"}}, ["city"])
+    context: Any = LLMContext([{"role": "user", "content": QUESTION}], tools=ToolsSchema([schema]))
+    task = PipelineTask(Pipeline([service, LLMContextAggregatorPair(context).assistant()]))
+
+    async def until_answered() -> None:
+        await task.queue_frame(LLMContextFrame(context))
+        while not _said(context.messages[-1]):  # noqa: ASYNC110 - the context tells nobody
+            await asyncio.sleep(0.01)
+        await task.queue_frame(EndFrame())
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(PipelineRunner(handle_sigint=False).run(task), until_answered())
+    return _said(context.messages[-1])
+
+
+def _said(message: Any) -> Any:
+    return message["content"] if message["role"] == "assistant" else None
+
+
+SOUND = bytes(32_000)
+"""A second of silence, 16 kHz."""
+
+
+def livekit_hears(address: str) -> Any:
+    """Transcribe by LiveKit's plugin for Groq."""
+    from livekit import rtc
+    from livekit.plugins import groq
+
+    async def run() -> Any:
+        frame = rtc.AudioFrame(data=SOUND, sample_rate=16_000, num_channels=1, samples_per_channel=16_000)
+        hearing = groq.STT(api_key="k", base_url=f"{address}/openai/v1")
+        event = await hearing.recognize(frame)
+        await hearing.aclose()
+        return event.alternatives[0].text
+
+    return asyncio.run(run())
+
+
+def livekit_speaks(address: str) -> Any:
+    """Speak by LiveKit's plugin for Groq, which asks by aiohttp."""
+    import aiohttp
+    from livekit.plugins import groq
+
+    async def run() -> Any:
+        async with aiohttp.ClientSession() as session:
+            speaking = groq.TTS(api_key="k", base_url=f"{address}/openai/v1", http_session=session)
+            async with speaking.synthesize("Hello") as stream:
+                return sum([event.frame.samples_per_channel async for event in stream])
+
+    return asyncio.run(run())
+
+
+def pipecat_hears(address: str) -> Any:
+    """Transcribe by pipecat's service for Groq."""
+    from pipecat.frames.frames import TranscriptionFrame
+    from pipecat.services.groq.stt import GroqSTTService
+
+    async def run() -> Any:
+        service = GroqSTTService(api_key="k", base_url=f"{address}/openai/v1")
+        frames = [frame async for frame in service.run_stt(SOUND)]
+        return [frame.text for frame in frames if isinstance(frame, TranscriptionFrame)]
+
+    return asyncio.run(run())
+
+
+def pipecat_speaks(_: str) -> Any:
+    """Speak by pipecat's service for Groq, in a pipeline; it takes its address from the groq SDK."""
+    from pipecat.frames.frames import TTSAudioRawFrame, TTSSpeakFrame
+    from pipecat.services.groq.tts import GroqTTSService
+    from pipecat.tests.utils import run_test
+
+    async def run() -> Any:
+        service = GroqTTSService(api_key="k")
+        frames, _ = await run_test(service, frames_to_send=[TTSSpeakFrame("Hello")])
+        return sum(len(frame.audio) for frame in frames if isinstance(frame, TTSAudioRawFrame))
+
+    return asyncio.run(run())
+
+
 ALL = (
     Framework("langchain-groq", "langchain_groq", langchain),
     Framework("LlamaIndex", "llama_index", llama_index),
@@ -239,8 +340,15 @@ ALL = (
     Framework("agno", "agno", agno),
     Framework("openai-agents", "agents", openai_agents),
     Framework("openai-agents, Responses API", "agents", openai_agents_by_responses),
-    Framework("livekit-plugins-groq", "livekit", livekit, ways=("whole", "tool"), always_streams=True),
-    Framework("pipecat", "pipecat", pipecat, ways=("whole", "streamed")),
+    Framework("livekit-plugins-groq", "livekit", livekit, ways=("whole", "tool"), streams=("whole", "tool")),
+    Framework("pipecat", "pipecat", pipecat, streams=("streamed", "tool")),
 )
+SPEECH: tuple[tuple[str, Callable[[str], Any], str | None], ...] = (
+    ("livekit", livekit_hears, "transcription"),
+    ("livekit", livekit_speaks, None),
+    ("pipecat", pipecat_hears, "transcription"),
+    ("pipecat", pipecat_speaks, "speech"),
+)
+"""Module, what asks Groq by it, and the operation of its record; `None`: it is not seen."""
 HERE = tuple(framework for framework in ALL if find_spec(framework.module) is not None)
 """Those of this environment."""
