@@ -6,6 +6,8 @@ import logging
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -195,6 +197,99 @@ def test_elsewhere_nothing_changes(library: Any, mode: Mode, process: Exported) 
     assert groqscope.record_of(stream) is None
 
 
+def _our_calls(ask: Callable[[], Any]) -> int:
+    """How many functions of groqscope are called meanwhile."""
+    ours = str(Path(groqscope.__file__).parent)
+    calls = 0
+
+    def count(frame: Any, event: str, _: Any) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_code.co_filename.startswith(ours)
+
+    sys.setprofile(count)
+    try:
+        ask()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@each_mode
+def test_what_a_request_elsewhere_costs(mode: Mode, process: Exported) -> None:
+    """Two dozen calls of ours a request, and one a chunk, of the hundreds that the SDK makes for it."""
+    chunk = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[]}\n\n'
+
+    def calls(chunks: int) -> int:
+        def answer(_: Any) -> Any:
+            return LIBRARIES[-1].Response(200, headers={"content-type": "text/event-stream"}, content=chunk * chunks)
+
+        client = openai_client(mode, "https://api.openai.com/v1", http=wire(LIBRARIES[-1], answer))
+        return _our_calls(lambda: run(mode, read_to_the_end, client))
+
+    calls(1)
+    none, hundred = calls(0), calls(100)
+
+    assert 0 < none <= 24
+    assert hundred - none == 100
+    assert not process.spans
+
+
+@both
+async def absolute(client: Any, url: str) -> Any:
+    return await client.post(url, cast_to=object, body=ASK)
+
+
+@each_mode
+@pytest.mark.parametrize(
+    ("base_url", "url", "seen"),
+    [
+        ("https://api.openai.com/v1", "https://api.groq.com/openai/v1/chat/completions", True),
+        ("https://api.groq.com/openai/v1", "https://api.openai.com/v1/chat/completions", False),
+        ("https://api.groq.com/openai/v1", "/chat/completions", True),
+        ("https://API.Groq.com:443/openai/v1", "/chat/completions", True),
+        ("https://api.groq.com./openai/v1", "/chat/completions", True),
+        ("https://api.groq.com.evil.test/openai/v1", "/chat/completions", False),
+        ("https://gateway.test:8443/tenants/7/groq", "/chat/completions", True),
+        ("https://gateway.test/tenants/7/groq", "/chat/completions", False),
+    ],
+)
+def test_what_counts_is_where_a_request_goes(
+    base_url: str, url: str, seen: bool, mode: Mode, exported: Exported
+) -> None:
+    """Not where its client asks otherwise: an absolute URL, a host in any case, a proxy with a path of its own."""
+    groqscope.instrument(**exported.providers, groq_hosts=["Gateway.Test:8443"])
+    library = LIBRARIES[-1]
+    client = openai_client(mode, base_url, http=wire(library, lambda _: library.Response(200, json=COMPLETION)))
+    answer = absolute(mode, client, url)
+    groqscope.uninstrument()
+
+    assert answer["id"] == "c"
+    assert [record.operation for record in exported.records] == ["chat"] * seen
+    if seen:
+        assert exported.records[0].server_address == library.URL(url if "://" in url else base_url).host
+
+
+@each_mode
+def test_azure_is_left_alone(mode: Mode, process: Exported) -> None:
+    """Its requests go to Azure, whatever the deployment is called."""
+    library = LIBRARIES[-1]
+    seen: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        seen.append(dict(request.extensions))
+        return library.Response(200, json=COMPLETION)
+
+    kind = openai.AzureOpenAI if mode == "sync" else openai.AsyncAzureOpenAI
+    http = openai_client(mode, http=wire(library, answer))._client
+    client = kind(
+        api_key="k", api_version="1", azure_endpoint="https://groq.openai.azure.com", http_client=http, max_retries=0
+    )
+
+    assert run(mode, whole, client).id == "c"
+    assert "trace" not in seen[0]
+    assert not process.spans
+
+
 @pytest.mark.parametrize("inside", [True, False], ids=["inside a request to Groq", "alone"])
 def test_a_request_elsewhere_is_no_part_of_one_to_groq(inside: bool, process: Exported) -> None:
     """A client that asks another host while a request to Groq is sent leaves that request's record alone."""
@@ -310,6 +405,19 @@ assert not any(type(finder).__module__.startswith("groqscope") for finder in sys
 import openai
 assert not is_instrumented(openai.OpenAI)
 """
+IMPORTED = """
+import sys
+import importlib.abc
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "openai":
+            raise ModuleNotFoundError(name=name)
+if sys.argv[1] == "hidden":
+    sys.meta_path.insert(0, Hidden())
+import groqscope
+groqscope.instrument()
+print(*sorted(sys.modules))
+"""
 OLD = """
 import sys, types
 old = types.ModuleType("openai")
@@ -332,6 +440,18 @@ assert sys.modules["httpx2"].Response
 def test_imported_later(program: str) -> None:
     """It is observed once it is imported, and shows the loader that it has without us."""
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.slow
+def test_nothing_is_imported_for_an_openai_that_is_not() -> None:
+    """Observing the process imports the same modules as where openai is not installed."""
+    here, hidden = (
+        subprocess.run([sys.executable, "-c", IMPORTED, which], check=True, capture_output=True, text=True).stdout
+        for which in ("here", "hidden")
+    )
+
+    assert here == hidden
+    assert not {name.partition(".")[0] for name in here.split()} & {"openai", "httpx2", "httpcore2"}
 
 
 def test_a_version_that_cannot_be_observed_is_said_once() -> None:
