@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import gc
 import json
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -246,6 +247,23 @@ def async_stream(base_url: str, chunks: int, streams: int, *, aiohttp: bool) -> 
     """Read streams with the async client."""
     from groq import AsyncGroq, DefaultAioHttpClient
 
+    def prepare() -> Any:
+        transport: Any = {"http_client": DefaultAioHttpClient()} if aiohttp else {}
+        return AsyncGroq(api_key=KEY, base_url=base_url, **transport)
+
+    return read_streams(prepare, chunks, streams)
+
+
+def openai_stream(base_url: str, chunks: int, streams: int) -> dict[str, float]:
+    """Read streams with the openai SDK."""
+    from openai import AsyncOpenAI
+
+    return read_streams(lambda: AsyncOpenAI(api_key=KEY, base_url=f"{base_url}/openai/v1"), chunks, streams)
+
+
+def read_streams(prepare: Callable[[], Any], chunks: int, streams: int) -> dict[str, float]:
+    """Read streams with an async client of either SDK."""
+
     async def work(client: Any, streams: int) -> int:
         count = 0
         for _ in range(streams):
@@ -255,10 +273,6 @@ def async_stream(base_url: str, chunks: int, streams: int, *, aiohttp: bool) -> 
             async for _chunk in response:
                 count += 1
         return count
-
-    def prepare() -> Any:
-        transport: Any = {"http_client": DefaultAioHttpClient()} if aiohttp else {}
-        return AsyncGroq(api_key=KEY, base_url=base_url, **transport)
 
     return run_async(prepare, work, streams)
 
@@ -280,11 +294,22 @@ def httpx_bytes(base_url: str, chunks: int, streams: int, *, aiohttp: bool = Fal
     return run_async(DefaultAioHttpClient if aiohttp else httpx.AsyncClient, work, streams)
 
 
-def requests(base_url: str, count: int, body: dict[str, Any]) -> dict[str, float]:
-    """Make requests that are not streamed, sync."""
+def groq_client(base_url: str) -> Any:
+    """Return a sync client of Groq's SDK."""
     from groq import Groq
 
-    client = Groq(api_key=KEY, base_url=base_url)
+    return Groq(api_key=KEY, base_url=base_url)
+
+
+def openai_client(base_url: str) -> Any:
+    """Return a sync client of openai's SDK."""
+    from openai import OpenAI
+
+    return OpenAI(api_key=KEY, base_url=f"{base_url}/openai/v1")
+
+
+def requests(client: Any, count: int, body: dict[str, Any]) -> dict[str, float]:
+    """Make requests that are not streamed, sync."""
 
     def work(count: int = count) -> int:
         for _ in range(count):
@@ -452,6 +477,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200)
     options = parser.parse_args()
     base_url = f"http://127.0.0.1:{options.port}"
+    if options.path.startswith("openai"):
+        os.environ["GROQSCOPE_HOSTS"] = "127.0.0.1"
     SETUPS.get(options.variant, bare)()
     chunks, streams = options.chunks, options.streams
     paths: dict[str, Callable[[], dict[str, float]]] = {
@@ -460,8 +487,12 @@ def main() -> None:
         "aiohttp": lambda: async_stream(base_url, chunks, streams, aiohttp=True),
         "httpx": lambda: httpx_bytes(base_url, chunks, streams),
         "httpx-aiohttp": lambda: httpx_bytes(base_url, chunks, streams, aiohttp=True),
-        "request": lambda: requests(base_url, options.requests, {"messages": MESSAGES}),
-        "agent-request": lambda: requests(base_url, options.requests, AGENTS),
+        "request": lambda: requests(groq_client(base_url), options.requests, {"messages": MESSAGES}),
+        "agent-request": lambda: requests(groq_client(base_url), options.requests, AGENTS),
+        "openai": lambda: openai_stream(base_url, chunks, streams),
+        "openai-request": lambda: requests(openai_client(base_url), options.requests, {"messages": MESSAGES}),
+        "elsewhere": lambda: openai_stream(base_url, chunks, streams),
+        "elsewhere-request": lambda: requests(openai_client(base_url), options.requests, {"messages": MESSAGES}),
         "cache-doctor": lambda: cache_doctor(options.requests, ours=options.variant == "groqscope"),
         "agent": lambda: agent_stream(
             base_url,
