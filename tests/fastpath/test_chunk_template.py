@@ -86,7 +86,7 @@ def test_any_text(text: bytes, family: Family) -> None:
 
 @each_family
 @given(
-    payload=st.one_of(payloads(family.models.chunk) for family in FAMILIES),
+    payload=st.one_of(*(payloads(family.models.chunk) for family in FAMILIES)),
     text=st.text(min_size=1, max_size=6),
     random=st.randoms(use_true_random=False),
 )

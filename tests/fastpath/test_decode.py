@@ -46,7 +46,7 @@ _CHUNK = (
 
 
 @each_family
-@given(payload=st.one_of(payloads(family.models.chunk) for family in FAMILIES))
+@given(payload=st.one_of(*(payloads(family.models.chunk) for family in FAMILIES)))
 @example(payload=_CHUNK % (b'"content":"\xf0\x9f\x98\x80"', b"null", b""))
 @example(payload=_CHUNK % (b'"content":"\\ud83d\\ude00 \\u2028"', b'{"content":[{"token":"a","logprob":-0}]}', b""))
 @example(payload=_CHUNK % (b'"content":"\\ud83d"', b"null", b""))
@@ -75,7 +75,7 @@ def test_generated_chunks(payload: bytes, family: Family) -> None:
 
 
 @each_family
-@given(payload=st.one_of(payloads(family.models.completion) for family in FAMILIES))
+@given(payload=st.one_of(*(payloads(family.models.completion) for family in FAMILIES)))
 def test_generated_completions(payload: bytes, family: Family) -> None:
     """The same for answers in one piece."""
     completion = family.models.decode_completion(payload)

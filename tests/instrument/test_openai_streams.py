@@ -167,11 +167,9 @@ class Looking(openai.OpenAI):
 def test_a_client_that_looks_at_the_json(exported: Exported) -> None:
     """It sees each chunk's, as it does without groqscope."""
     body = _CHUNK % (b'"content":"a"', b"null", b"") + b"\n\ndata: [DONE]\n\n"
-    http = httpx.Client(**_answered([body]))
-    client = groqscope.instrument(
-        Looking(base_url="https://api.groq.com/openai/v1", api_key="k", http_client=http), **exported.providers
-    )
-    (chunk,) = run("sync", read_to_the_end, client)
+    http: Any = httpx.Client(**_answered([body]))
+    client = Looking(base_url="https://api.groq.com/openai/v1", api_key="k", http_client=http)
+    (chunk,) = run("sync", read_to_the_end, groqscope.instrument(client, **exported.providers))
 
     assert chunk.seen
     assert exported.records[0].chunks == 1
