@@ -111,7 +111,7 @@ def test_parts_that_a_filter_left(part: str, tmp_path: Path) -> None:
 def test_only_what_is_torn_is_called_so(tmp_path: Path) -> None:
     """The last line of a file that is something else is not torn."""
     wrong = (b"[" + LINE.encode() + b",]", b"var x = " + LINE.encode() + b";")
-    for data in (*wrong, b"hello", b"<html>", b"{nonsense", b"a,b,c\n1,2,3", b"[1, 2", b"\xff\xfe"):
+    for data in (*wrong, b"hello", b"<html>", b"{nonsense", b"a,b,c\n1,2,3", b"[1, 2", b"\xff\xfe\xfd"):
         _, report = _read(data, tmp_path)
 
         assert report.warnings, data
