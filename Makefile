@@ -9,6 +9,8 @@ RUN := $(VENV)/.run-stamp
 DEV := $(VENV)/.dev-stamp
 UV = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 GRAFANA_SDK := $(VENV)/grafana-sdk
+# A file's tests stay together, and so do what they share: a server, a browser, what is built or read once.
+PYTEST = $(BIN)/python -m pytest -q -n 2 --dist loadfile --randomly-seed=$(SEED) --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks
 PYTEST_ARGS ?=
 # The order of the tests, and what is drawn at random in them; a change must not fail by what chance finds elsewhere.
 SEED ?= 1
@@ -28,10 +30,10 @@ demo: $(RUN)  ## recorded Groq traffic, traced and audited in the terminal; no k
 	@$(BIN)/groqscope demo
 
 test: $(DEV)  ## the tests
-	$(BIN)/python -m pytest -q -n 2 --randomly-seed=$(SEED) -m 'not slow' --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks $(PYTEST_ARGS)
+	$(PYTEST) -m 'not slow' $(PYTEST_ARGS)
 
 test-slow: $(DEV)  ## those that take their time: browser, packaging, examples, floods, forks, crashes, an outage, the benchmark
-	$(BIN)/python -m pytest -q -n 2 --randomly-seed=$(SEED) -m slow --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks $(PYTEST_ARGS)
+	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 coverage: $(DEV)  ## the tests, and how much of src they run
 	$(MAKE) test PYTEST_ARGS="--cov --cov-report=term $(PYTEST_ARGS)"

@@ -1,6 +1,7 @@
 """What holds for every test: no environment of the user's, no network but loopback, no instrumentation left behind."""
 
 import gc
+import itertools
 import os
 import signal
 import socket
@@ -21,7 +22,7 @@ from groqscope import _diagnostics
 # Machines that run these tests are shared: a slow example is not a failure. By default the examples are the same each
 # time, so that nobody's change fails by what chance found elsewhere; looking for new ones is what `thorough` is for.
 settings.register_profile(
-    "default", deadline=None, max_examples=100, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "default", deadline=None, max_examples=50, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("thorough", parent=settings.get_profile("default"), max_examples=2_000, derandomize=False)
 settings.load_profile(os.environ.get("GROQSCOPE_HYPOTHESIS_PROFILE", "default"))
@@ -88,12 +89,19 @@ def _alone() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(_alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _clean_environment(_alone: None, monkeypatch: pytest.MonkeyPatch, _homes: Iterator[Path]) -> None:
     """Settings of whoever runs the tests do not reach them; the local store is the test's own."""
     for name in os.environ:
         if name.upper().startswith(_OURS):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("GROQSCOPE_HOME", str(tmp_path / "groqscope-home"))
+    monkeypatch.setenv("GROQSCOPE_HOME", str(next(_homes)))
+
+
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory for each test, made by whoever writes to it: most tests do not."""
+    homes = tmp_path_factory.mktemp("homes")
+    return (homes / str(number) for number in itertools.count())
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -15,7 +15,7 @@ from groqscope.audit import MemorySource, Query, Records
 from groqscope.instrument import flush, instrument, uninstrument
 from groqscope.simulator import Answer, Connection, Delays, Failure, Simulator, Usage
 
-pytestmark = pytest.mark.wall_clock
+pytestmark = [pytest.mark.slow, pytest.mark.wall_clock]
 
 MODEL = "llama-3.3-70b-versatile"
 WORDS = " ".join(["word"] * 40)

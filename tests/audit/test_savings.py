@@ -11,9 +11,8 @@ from support.savings import CAUSES, CELLS, TOKENS, Bench, Cause, Cell
 
 from groqscope.audit.verdict import judge
 
-pytestmark = pytest.mark.wall_clock
+pytestmark = [pytest.mark.slow, pytest.mark.wall_clock]
 MARGIN_NS = 25_000_000
-QUICK = [c for c in CELLS if c.caller_s == 0.02 and (c.reported or c.reader == "async")]
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +22,7 @@ def bench() -> Iterator[Bench]:
         yield made
 
 
-@pytest.mark.parametrize(
-    "cell", [pytest.param(c, id=str(c), marks=() if c in QUICK else pytest.mark.slow) for c in CELLS]
-)
+@pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_speed_is_true_and_the_caller_is_blamed_for_what_would_be_saved(bench: Bench, cell: Cell) -> None:
     """Over server and caller speeds, three kinds of reader, with and without Groq's `completion_time`."""
     run = bench.cell(cell)

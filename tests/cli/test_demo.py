@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from groq import AsyncGroq, Groq
+from support.programs import Programs
 
 from groqscope.audit import AuditError, load
 from groqscope.cli.demo import demo
@@ -60,19 +61,19 @@ def test_the_demo_shows_everything_that_happens_to_requests(tmp_path: Path) -> N
     assert slow.phases.consume >= 27 * 40_000_000
 
 
-def test_live_without_a_key_is_refused() -> None:
+def test_live_without_a_key_is_refused(programs: Programs) -> None:
     """No GROQ_API_KEY: what is missing and where it comes from, status 2."""
-    done = run("demo", "--live", "--yes")
+    done = programs.command("demo", "--live", "--yes")
 
-    assert done.returncode == 2
+    assert done.status == 2
     assert "GROQ_API_KEY" in done.stderr
 
 
-def test_live_asks_before_it_costs() -> None:
+def test_live_asks_before_it_costs(programs: Programs) -> None:
     """No terminal to ask on: the price is said, nothing is sent, status 2."""
-    done = run("demo", "--live", environ={"GROQ_API_KEY": "test", "GROQ_BASE_URL": "http://127.0.0.1:1"})
+    done = programs.command("demo", "--live", GROQ_API_KEY="test", GROQ_BASE_URL="http://127.0.0.1:1")
 
-    assert done.returncode == 2
+    assert done.status == 2
     assert "at most $0.0" in done.stdout
     assert "--yes" in done.stderr
 

@@ -78,7 +78,7 @@ def states(report: dict[str, Any]) -> dict[str, str]:
 def test_all_is_well(tmp_path: Path, doctor: Doctor) -> None:
     """Without any setting all is well, spans go to the local store, and nothing is left in it."""
     status, report = doctor()
-    store = tmp_path / "groqscope-home" / "store"
+    store = Path(os.environ["GROQSCOPE_HOME"]) / "store"
 
     assert (status, report["ok"]) == (0, True)
     assert states(report) == {

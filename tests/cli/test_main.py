@@ -131,7 +131,7 @@ def test_help_imports_nothing_heavy():
         "import sys, groqscope; before = set(sys.modules); from groqscope.cli.app import application; application();"
         "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
 
     loaded = set(done.stdout.split())
     assert not loaded & {"logfire", "pydantic_ai", "starlette", "uvicorn", "msgspec", "genai_prices"}

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from support.both import Mode
@@ -26,8 +27,14 @@ def modes_of(scenario: Scenario, number: int, sdk: SDK) -> tuple[Mode, ...]:
     return ("async",) if scenario.drains or number % 2 else ("sync",)
 
 
+def marks_of(number: int, mode: Mode, sdk: SDK, scenario: Scenario) -> tuple[Any, ...]:
+    """A scenario takes the time that it injects: `make test` has it once, with Groq's SDK, sync or async by turns."""
+    quick = sdk is GROQ and mode == scenario.modes[number % len(scenario.modes)]
+    return () if quick else (pytest.mark.slow,)
+
+
 RUNS = [
-    pytest.param(s, mode, sdk, id=f"{sdk}-{s}-{mode}", marks=() if sdk is GROQ else pytest.mark.slow)
+    pytest.param(s, mode, sdk, id=f"{sdk}-{s}-{mode}", marks=marks_of(number, mode, sdk, s))
     for place, sdk in enumerate(SDKS)
     for number, s in enumerate(SCENARIOS, place)
     for mode in modes_of(s, number, sdk)

@@ -439,7 +439,7 @@ assert sys.modules["httpx2"].Response
 @pytest.mark.parametrize("program", [LATER, NEVER], ids=["imported later", "taken back before"])
 def test_imported_later(program: str) -> None:
     """It is observed once it is imported, and shows the loader that it has without us."""
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 @pytest.mark.slow
@@ -456,7 +456,7 @@ def test_nothing_is_imported_for_an_openai_that_is_not() -> None:
 
 def test_a_version_that_cannot_be_observed_is_said_once() -> None:
     """Groq's own SDK is observed all the same."""
-    done = subprocess.run([sys.executable, "-c", OLD], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", OLD], check=True, capture_output=True, text=True, timeout=60)
 
     assert done.stderr.count("openai 0.28.1 is not observed") == 1
 

@@ -1,6 +1,7 @@
 """openai's streams, observed: for any bytes, however they are cut, the chunks and errors of a client that is not."""
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -60,6 +61,11 @@ def _observed(mode: Mode, pieces: Iterable[bytes | Exception], exported: Exporte
     return run(mode, ask, groqscope.instrument(client, **exported.providers, **options))
 
 
+@cache
+def _bare_recording(mode: Mode, recording: Recording) -> Any:
+    return _bare(mode, [recording.body])
+
+
 @pytest.fixture(scope="module")
 def anywhere() -> Exported:
     """For tests that look at no record."""
@@ -70,7 +76,7 @@ def anywhere() -> Exported:
 @pytest.mark.parametrize("recording", streams(), ids=lambda r: r.name)
 def test_recorded_streams(recording: Recording, mode: Mode, exported: Exported) -> None:
     """Whole, event by event, and in the pieces a network would make."""
-    expected = _bare(mode, [recording.body])
+    expected = _bare_recording(mode, recording)
     events = [event + b"\n\n" for event in recording.body.split(b"\n\n")[:-1]]
     sevenths = [recording.body[i : i + 700] for i in range(0, len(recording.body), 700)]
 
@@ -82,7 +88,7 @@ def test_recorded_streams(recording: Recording, mode: Mode, exported: Exported) 
 @given(cuts=st.lists(st.integers(0, 100_000), max_size=40), recording=st.sampled_from(streams()))
 def test_any_cutting_of_a_recording(mode: Mode, cuts: list[int], recording: Recording, anywhere: Exported) -> None:
     """However a recorded stream is cut, its chunks are the same."""
-    assert _observed(mode, _cut(recording.body, cuts), anywhere) == _bare(mode, [recording.body])
+    assert _observed(mode, _cut(recording.body, cuts), anywhere) == _bare_recording(mode, recording)
 
 
 _text = st.sampled_from([b"a", b"\\n", b"\xc3\xb8", b"\\ud83d", b"\xff", b"", b'","x":"'])

@@ -194,14 +194,14 @@ def test_exported_lazily() -> None:
     assert groqscope.GroqModel is GroqModel
     code = "import sys, groqscope; sys.exit('pydantic_ai' in sys.modules)"
 
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("statement", ["import groqscope.models.groq", "from groqscope import GroqModel"])
 def test_without_the_extra(statement: str) -> None:
     """Without pydantic-ai the error names the command that installs it."""
     code = f"import sys; sys.modules['pydantic_ai'] = None\n{statement}"
-    run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
 
     assert run.stderr.splitlines()[-1].startswith("ImportError: groqscope.models.groq needs pydantic-ai")
     assert "pip install 'groqscope[pydantic-ai]'" in run.stderr.splitlines()[-1]

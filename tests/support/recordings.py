@@ -9,7 +9,7 @@ from typing import Any
 FOLDER = Path(__file__).parent.parent / "recordings"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recording:
     """One exchange."""
 

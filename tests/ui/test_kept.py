@@ -25,7 +25,7 @@ LATER = many(12)
 def test_any_records(records: list[RequestRecord]):
     """Whatever is in them, packed records come out as they went in."""
     kept = Kept(40)
-    kept.extend([*records, *LATER])  # of more than twelve, the first four are packed
+    kept.extend([*records, *LATER])  # of so many the first ones are packed
 
     assert every(kept) == [*records, *LATER]
     assert kept.horizon == 0
@@ -92,7 +92,7 @@ def test_pick():
 @given(st.lists(st.integers(0, 30), max_size=60), st.integers(1, 7))
 def test_order(starts: list[int], size: int):
     """Requests are in order of their start; of those that start at the same moment, the first that arrived is first."""
-    records = [replace(many(1)[0], start_unix_ns=start, chunks=place) for place, start in enumerate(starts)]
+    records = [replace(LATER[0], start_unix_ns=start, chunks=place) for place, start in enumerate(starts)]
     parts = [Part.of(records[at : at + size], at) for at in range(0, len(records), size)]
     ordered: Sequence[RequestRecord] = sorted(records, key=lambda record: record.start_unix_ns)
 

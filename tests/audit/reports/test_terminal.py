@@ -272,4 +272,4 @@ def test_rich_is_imported_with_the_terminal_only() -> None:
         "sys.exit('groqscope.audit.reports.page' in sys.modules)"
     )
 
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=60).returncode == 0
