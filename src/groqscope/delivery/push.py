@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import msgspec
 
+from groqscope.delivery.canonical import canonical_form, is_canonical
 from groqscope.delivery.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
 from groqscope.delivery.transcode import Signal, key_of, signal_of
-from groqscope.delivery.usual_form import is_usual, usual_form
 from groqscope.store.directory import home, make_private
 from groqscope.store.locks import locked
 from groqscope.store.otlp import spans_of
@@ -173,12 +173,12 @@ class Push:
             if number <= self._done.get(key, 0):
                 self.report.before += 1
                 continue
-            for signal, usual in self._usual(line, name_of(path), number, complete=complete):
-                if batch is not None and (batch.signal != signal or batch.size + len(usual) > self._batch_bytes):
+            for signal, canonical in self._canonical(line, name_of(path), number, complete=complete):
+                if batch is not None and (batch.signal != signal or batch.size + len(canonical) > self._batch_bytes):
                     self._send(batch)
                     batch = None
                 batch = batch or _Batch(key, name_of(path), signal)
-                unsent = self._unsent(usual) if signal == "traces" else usual
+                unsent = self._unsent(canonical) if signal == "traces" else canonical
                 batch.last = number
                 if unsent is not None:
                     batch.add(unsent, number)
@@ -204,7 +204,7 @@ class Push:
                 scope_spans["spans"] = [span for span in scope_spans.get("spans") or () if next(keep, True)]
         return msgspec.json.encode(document)
 
-    def _usual(self, document: bytes, name: str, number: int, *, complete: bool) -> Iterator[tuple[Signal, bytes]]:
+    def _canonical(self, document: bytes, name: str, number: int, *, complete: bool) -> Iterator[tuple[Signal, bytes]]:
         """Yield a document as lines of OTLP JSON with their signals; nothing, with a warning, if it has none."""
         warn = partial(self.report.read.warn, name, number)
         if not complete:
@@ -212,11 +212,11 @@ class Push:
             return
         with suppress(msgspec.DecodeError, RecursionError):
             signal = signal_of(document)
-            if signal is not None and (signal != "traces" or is_usual(document)):
+            if signal is not None and (signal != "traces" or is_canonical(document)):
                 yield signal, document
                 return
         try:
-            yield from usual_form(document, warn)
+            yield from canonical_form(document, warn)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             warn(f"not JSON, not sent: {error}")
 
@@ -254,7 +254,7 @@ class Push:
             return None
         (number,) = batch.numbers
         repaired = _Batch(batch.key, batch.name, batch.signal, repaired=True)
-        for _, line in usual_form(batch.lines[0], partial(self.report.read.warn, batch.name, number)):
+        for _, line in canonical_form(batch.lines[0], partial(self.report.read.warn, batch.name, number)):
             repaired.add(line, number)
         repaired.last = batch.last
         return repaired

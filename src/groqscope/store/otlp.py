@@ -39,11 +39,11 @@ def spans_of(document: bytes, warn: Warn) -> Iterator[tuple[Span, str | None]]:
     Raises:
         msgspec.DecodeError: the document is not JSON.
     """
-    usual = usual_spans(document)
-    yield from lenient.spans(document, warn) if usual is None else usual
+    canonical = canonical_spans(document)
+    yield from lenient.spans(document, warn) if canonical is None else canonical
 
 
-def usual_spans(document: bytes) -> list[tuple[Span, str | None]] | None:
+def canonical_spans(document: bytes) -> list[tuple[Span, str | None]] | None:
     """Return the spans; `None` if something does not fit, or is missing and may be there under another name.
 
     Raises:

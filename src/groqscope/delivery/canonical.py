@@ -25,16 +25,16 @@ _OLD_NAME: Final = b'"instrumentationLibrarySpans"'
 _SCOPES: Final = ("scope", "instrumentationLibrary")
 
 
-def is_usual(line: bytes) -> bool:
+def is_canonical(line: bytes) -> bool:
     """Return whether a line of traces is in the specified form, as far as its spans go."""
     try:
-        spans = otlp.usual_spans(line)
+        spans = otlp.canonical_spans(line)
     except msgspec.DecodeError:
         return False
-    return spans is not None and all(_is_usual(span) for span, _ in spans) and _OLD_NAME not in line
+    return spans is not None and all(_is_canonical(span) for span, _ in spans) and _OLD_NAME not in line
 
 
-def usual_form(document: bytes, warn: Warn) -> Iterator[tuple[Signal, bytes]]:
+def canonical_form(document: bytes, warn: Warn) -> Iterator[tuple[Signal, bytes]]:
     """Yield a document as lines of OTLP JSON, each with its signal.
 
     Raises:
@@ -71,7 +71,7 @@ def _lines(document: bytes, warn: Warn) -> Iterator[tuple[Signal, bytes]]:
         yield "traces", msgspec.json.encode({"resourceSpans": [_to_json(entry) for entry in entries]})
 
 
-def _is_usual(span: SpanRead) -> bool:
+def _is_canonical(span: SpanRead) -> bool:
     return (
         len(span.trace_id or "") == _IDS["traceId"]
         and len(span.span_id or "") == _IDS["spanId"]
