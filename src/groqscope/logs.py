@@ -53,7 +53,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Take back what `install` did; a factory that somebody set after it stays, and ours below it adds nothing new."""
+    """Undo `install`; if another record factory was set since, it stays, and ours below it adds nothing more."""
     global _factory, _remove  # noqa: PLW0603 - as in `install`
     if _factory is not None and getattr(logging.getLogRecordFactory(), "__module__", None) == __name__:
         logging.setLogRecordFactory(_factory)
@@ -63,13 +63,13 @@ def uninstall() -> None:
 
 
 def fields() -> dict[str, str]:
-    """Return what is known of request, trace and run at this place, for loggers that are not `logging`."""
+    """Return request, trace and run of this thread or task, for loggers other than `logging`."""
     _watch()
     return {name: value for name, value in _values().items() if value}
 
 
 def add_fields(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Add them to an event of structlog, in its list of processors; what the event has already stays."""
+    """Add them to an event, as a processor of structlog; keys that the event has already stay as they are."""
     with suppress(Exception):
         for name, value in fields().items():
             event.setdefault(name, value)

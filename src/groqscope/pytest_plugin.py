@@ -121,7 +121,7 @@ def _add(budgets: "Budgets", records: CapturedRecords) -> None:
 
 @contextmanager
 def captured_runs() -> Generator[list["Run"]]:
-    """Collect the runs that end while the block runs; those of the last moment are in the list when it has ended."""
+    """Collect the runs that end while the block runs; the list is complete once the block has ended."""
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
 

@@ -130,7 +130,7 @@ def parse_budget(text: str, source: str = "--budget") -> Budget:
 
 
 def _measure_of_runs(text: str, parsed: Limit) -> tuple[str, str, Unit]:
-    """Return what is measured of runs; without a statistic, what every run has to keep."""
+    """Return measure, statistic and unit of a budget on runs; without a statistic, every run has to keep the limit."""
     name, limit = parsed.measure, parsed.number
     match = _STATISTIC.fullmatch(name.text)
     try:
@@ -192,7 +192,7 @@ class _Tally:
 
 
 class Budgets:
-    """Budgets, and what the records added so far measure up to."""
+    """Budgets, and the measurements of the records added so far."""
 
     def __init__(self, budgets: Iterable[Budget] = (), goodput: Goodput | None = None) -> None:
         """Begin to measure.
@@ -228,7 +228,7 @@ class Budgets:
         return any(budget.of_runs for budget in self.budgets)
 
     def add_run(self, run: Run) -> None:
-        """Measure one run; how long one lasted that was interrupted says nothing."""
+        """Measure one run, except for the duration of an interrupted one, which says nothing."""
         for budget, field, tally in zip(self.budgets, self._fields, self.tallies, strict=True):
             if field is None or not budget.of_runs or not (budget.where is None or budget.where(run)):
                 continue

@@ -73,13 +73,13 @@ _Ranked = Mapping[tuple[Any, ...], Mapping[str, Ranked]]
 
 
 class ColumnScan(Scan):
-    """A scan that an engine fills."""
+    """A scan whose counts come from DuckDB."""
 
     _whole: ModelTally | None = None
     _causes: Causes | None = None
 
     def causes(self) -> Causes:
-        """Return the causes that the engine counted."""
+        """Return the causes that DuckDB counted."""
         return self._causes or super().causes()
 
     def total(self, causes: Causes) -> ModelSummary:
@@ -89,7 +89,7 @@ class ColumnScan(Scan):
         return self._whole.summary(None, list(self.baseline.rows.values()), causes)
 
     def fill(self, dataset: Dataset, *, timelines: bool = True) -> Self:
-        """Ask everything that an overview shows."""
+        """Query everything that an overview shows."""
         parameters = Named()
         selected = Selected(dataset, self.query, parameters, self._more(parameters))
         self.cover(selected)
@@ -248,7 +248,7 @@ class ColumnScan(Scan):
 
 
 class ColumnSample(Sample):
-    """The values of one set, which an engine has counted."""
+    """The values of one set, as counted by DuckDB."""
 
     def __init__(self, selected: Selected) -> None:
         super().__init__()
@@ -275,7 +275,7 @@ class ColumnSample(Sample):
 
 
 def _only_near(selected: Selected, start: int, count: int) -> None:
-    """Leave the requests that are nearest to a moment."""
+    """Keep only the requests that are nearest to a moment."""
     rank = NEAREST - 1
     ((distance,),) = selected.ask(
         f"SELECT quantile_disc(abs(start_unix_ns - {start:d}), {_share(rank, count)!r}) FROM requests"

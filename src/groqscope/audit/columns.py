@@ -15,7 +15,7 @@ from groqscope.timeline import CACHING_MODELS, PHASE_NAMES
 
 
 class Parameters(Protocol):
-    """Takes values, and returns what stands for each of them in the query."""
+    """Collects the values of a query, and returns a placeholder for each."""
 
     def add(self, value: float | str | list[str]) -> str:
         """Return the placeholder of a value."""
@@ -52,7 +52,7 @@ def _zero(expression: str) -> str:
 
 
 def _wide(expression: str) -> str:
-    """Calculate in 128 bits: a sum or product of what one damaged request holds may not fit into 64, as in Python."""
+    """Calculate in 128 bits: the sum or product of a damaged request's numbers may not fit into 64."""
     return f"CAST({expression} AS HUGEINT)"
 
 

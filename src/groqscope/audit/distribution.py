@@ -173,7 +173,7 @@ class Values:
 
 
 class Ranked(Values):
-    """Values that an engine has counted: of their order only the ranks are known that were asked for."""
+    """Values that DuckDB has counted; of their order, only the ranks that were queried are known."""
 
     __slots__ = ("by_rank", "wanted")
 

@@ -112,7 +112,7 @@ def sample_of(source: Source, scan: Scan) -> "Sample | None":
 
 
 def plain_of(source: Source) -> Source:
-    """Return what of a source lies in lines of JSON."""
+    """Return a source without what is stored as Parquet."""
     return source.without_columns() if isinstance(source, FileSource) and source.column_addresses else source
 
 

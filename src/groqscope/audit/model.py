@@ -15,7 +15,7 @@ AUDIT_VERSION = 1
 
 Unit = Literal["ns", "tokens/s", "tokens", "bytes", "usd", "1", "share"]
 Certainty = Literal["slower", "faster", "more", "less", "inconclusive"]
-"""`more` and `less`: of what is no duration."""
+"""`more` and `less`: for measures that are not durations."""
 BudgetVerdict = Literal["ok", "over", "inconclusive", "measured"]
 """`measured`: there is no limit (goodput without one)."""
 
@@ -128,9 +128,9 @@ class CacheSummary:
     model: str | None
     requests: int
     hits: int
-    """Requests of which something was cached."""
+    """Requests of whose prompt a part was cached."""
     misses: int
-    """Requests of which more should have been cached, or was too short for it."""
+    """Requests whose prompt should have been cached further, or was too short for it."""
     input_tokens: int
     cached_tokens: int
     missed_tokens: int

@@ -40,8 +40,8 @@ _ADVICE: Final = {
     "tools": "Put what changes behind what stays: send the same tools, in the same order, in every request.",
     "model": "Stay with one model where prompts are alike: each has a cache of its own.",
     "expired": "Groq forgets a prompt two hours after its last use: ask more often, or do without.",
-    "provider": "The prompt was the same, and Groq does not guarantee a hit: there is nothing to mend.",
-    "too short": "Groq caches from 128 to 1,024 tokens on, depending on the model: there is nothing to mend.",
+    "provider": "The prompt was the same, and Groq does not guarantee a hit: there is nothing to fix.",
+    "too short": "Groq caches from 128 to 1,024 tokens on, depending on the model: there is nothing to fix.",
 }
 NAN: Final = float("nan")
 

@@ -17,8 +17,8 @@ Examples:
   groqscope compact --to s3://bucket/groq     to object storage
   groqscope compact spans.jsonl --to history  copies; the file stays as it is
 \b
-`groqscope audit` reads files and history as one. Exit status: 0 all is well,
-2 a mistake or something that cannot be read.
+`groqscope audit` reads files and history as one. Exit status: 0 success,
+2 an error or unreadable input.
 """
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -46,7 +46,7 @@ def compact(
         typer.Option("--max-size", metavar="SIZE", help="Remove the oldest days beyond this size: 5GB (default 10GB)."),
     ] = None,
 ) -> int:
-    """Turn the closed files of the store into Parquet, which takes a fortieth of the room and is read much faster."""
+    """Turn the closed files of the store into Parquet, which takes a fortieth of the space and is read much faster."""
     from groqscope import history
     from groqscope.audit import AuditError, source_of
     from groqscope.store import store_directory

@@ -7,12 +7,12 @@ from groqscope.simulator.plan import Plan, Write
 from groqscope.simulator.received import Received
 from groqscope.simulator.script import Failure
 
-_FOR = (
+_RATE_LIMIT = (
     "{} for model `{{model}}` in organization `org_00000000000000000000000000` service tier `on_demand` "
     "on tokens per minute (TPM): "
 )
 # status: (message, type, code); None where Groq omits it
-USUAL: dict[int, tuple[str, str, str | None]] = {
+BODIES: dict[int, tuple[str, str, str | None]] = {
     400: ("'messages' : minimum number of items is 1", "invalid_request_error", None),
     401: ("Invalid API Key", "invalid_request_error", "invalid_api_key"),
     403: ("Access denied. Please check your network settings.", "invalid_request_error", "forbidden"),
@@ -25,14 +25,16 @@ USUAL: dict[int, tuple[str, str, str | None]] = {
     408: ("The request body did not arrive in time.", "invalid_request_error", "request_timeout"),
     409: ("The request conflicts with another one.", "invalid_request_error", "conflict"),
     413: (
-        _FOR.format("Request too large") + "Limit 6000, Requested 9120, please reduce your message size and try again.",
+        _RATE_LIMIT.format("Request too large")
+        + "Limit 6000, Requested 9120, please reduce your message size and try again.",
         "tokens",
         "rate_limit_exceeded",
     ),
     422: ("The request could not be processed.", "invalid_request_error", "unprocessable_entity"),
     424: ("A server that the request depends on failed.", "invalid_request_error", "failed_dependency"),
     429: (
-        _FOR.format("Rate limit reached") + "Limit 6000, Used 5447, Requested 783. Please try again in {seconds}s.",
+        _RATE_LIMIT.format("Rate limit reached")
+        + "Limit 6000, Used 5447, Requested 783. Please try again in {seconds}s.",
         "tokens",
         "rate_limit_exceeded",
     ),
@@ -60,7 +62,7 @@ def plan_failure(failure: Failure, received: Received, headers: dict[str, str]) 
 
 
 def _error(failure: Failure, received: Received, retry_after: float | None) -> dict[str, Any]:
-    message, kind, code = USUAL.get(failure.status, ("The request failed.", "api_error", None))
+    message, kind, code = BODIES.get(failure.status, ("The request failed.", "api_error", None))
     message = message.format(model=received.model or "unknown", seconds=f"{max(0.0, retry_after or 0.0):g}")
     error: dict[str, Any] = {"message": failure.message or message, "type": failure.type or kind}
     if code := failure.code or code:

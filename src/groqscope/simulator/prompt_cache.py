@@ -1,4 +1,4 @@
-"""Groq's prompt cache: an exact prefix, by blocks of tokens, for two hours, as its documentation and answers tell.
+"""Groq's prompt cache: an exact prefix, by blocks of tokens, for two hours, as its documentation and its answers say.
 
 <https://console.groq.com/docs/prompt-caching>: a prefix is cached automatically for some models, expires after two
 hours without use, and has to have at least 128 to 1,024 tokens, depending on the model. Every count of cached tokens

@@ -8,9 +8,9 @@ from groqscope.simulator.library import Recording, parse
 from groqscope.simulator.plan import Plan, Write
 from groqscope.simulator.script import Pace, Recorded
 
-# for recordings without reported times: a typical wait and Groq's typical speed
-_USUAL_WAIT = 0.15
-_USUAL_TOKEN = 0.0025
+# for recordings without reported times
+_TYPICAL_WAIT = 0.15
+_TYPICAL_TOKEN = 0.0025
 
 
 def plan_recording(recorded: Recorded, headers: dict[str, str]) -> Plan:
@@ -35,7 +35,7 @@ def _whole(recording: Recording, pace: Pace) -> float:
         return pace.chunk / pace.speed
     usage = recording.usage or {}
     times = [float(usage.get(name) or 0.0) for name in ("queue_time", "prompt_time", "completion_time")]
-    return (sum(times) or (0.0 if recording.failed else _USUAL_WAIT)) / pace.speed
+    return (sum(times) or (0.0 if recording.failed else _TYPICAL_WAIT)) / pace.speed
 
 
 def _streamed(recording: Recording, pace: Pace) -> tuple[float, list[float]]:
@@ -44,9 +44,9 @@ def _streamed(recording: Recording, pace: Pace) -> tuple[float, list[float]]:
     if pace.chunk is not None:
         return 0.0, [pace.chunk / pace.speed] * count
     usage = recording.usage
-    wait = float(usage["queue_time"]) + float(usage["prompt_time"]) if usage else _USUAL_WAIT
+    wait = float(usage["queue_time"]) + float(usage["prompt_time"]) if usage else _TYPICAL_WAIT
     tokens = _tokens(recording.sse, usage)
-    each = float(usage["completion_time"]) / max(1.0, sum(tokens)) if usage else _USUAL_TOKEN
+    each = float(usage["completion_time"]) / max(1.0, sum(tokens)) if usage else _TYPICAL_TOKEN
     return wait / pace.speed, [each * held / pace.speed for held in tokens]
 
 

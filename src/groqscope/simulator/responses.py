@@ -28,7 +28,7 @@ _ECHOED: dict[str, Any] = {
     "tool_choice": "auto",
     "tools": [],
 }
-"""What a response repeats of its request, and what is there when it was not asked."""
+"""What a response repeats of its request, with the defaults."""
 
 
 @dataclass

@@ -138,7 +138,7 @@ def _resource_spans_of(document: bytes, warn: Warn) -> Iterator[tuple[str, msgsp
 
 
 def _first_given(fields: _Object, names: tuple[str, ...]) -> str:
-    """Return the first of these names under which there is something, else the first."""
+    """Return the first of these names that has a value, else the first."""
     given = (name for name in names if bytes(fields.get(name, NO_LIST)) not in _NOTHING)
     return next(given, names[0])
 

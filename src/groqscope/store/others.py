@@ -15,7 +15,7 @@ from groqscope import semconv
 OTHERS: Final = 1_000
 """Spans of others that are kept of a trace."""
 MAX_WAITING: Final = 4_096
-"""Spans that wait at once; of more, those of the traces that began first are let go."""
+"""Limit of waiting spans; beyond it, those of the oldest traces are dropped."""
 MAX_TRACES: Final = 10_000
 """Traces with a Groq request that are remembered."""
 
@@ -78,8 +78,8 @@ class OtherSpans:
         self._waiting.setdefault(trace_id, []).append(span)
         self._number += 1
         while self._number > MAX_WAITING:
-            _, let_go = self._waiting.popitem(last=False)
-            self._number -= len(let_go)
+            _, dropped = self._waiting.popitem(last=False)
+            self._number -= len(dropped)
 
 
 def _within(known: _Trace, span: ReadableSpan, limit: int) -> Iterator[ReadableSpan]:

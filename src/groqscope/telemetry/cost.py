@@ -120,7 +120,7 @@ def price_of_audio(
 
 
 def price_of_tools(tools: Iterable[ExecutedTool]) -> float | None:
-    """Return what tools that Groq ran cost at least; `None` where a price or a length is not known."""
+    """Return the least that Groq's own tools cost; `None` where a price or a duration is not known."""
     total = 0.0
     for tool in tools:
         hourly = _TOOLS_BY_TIME.get(tool.type)
@@ -135,12 +135,12 @@ def price_of_tools(tools: Iterable[ExecutedTool]) -> float | None:
 
 @cache
 def price_source() -> str:
-    """Return where prices are from, with its version."""
+    """Return the name and the version of the price list."""
     return f"genai-prices {version('genai-prices')}"
 
 
 def cached_discount(models: tuple[str | None, ...], tokens: int | None, *, tier: str | None = None) -> float | None:
-    """Return how much less tokens cost that are read from the prompt cache; `None` where no price says so.
+    """Return how much less cached tokens cost than others; `None` where no price is known.
 
     In a batch they cost no less.
     """

@@ -198,7 +198,7 @@ class Metrics:
         self._rate_limits(record.rate_limits, base)
 
     def _cache(self, record: RequestRecord, base: MetricAttributes) -> None:
-        """Count what the prompt cache did; of a model that has none, nothing."""
+        """Count what the prompt cache did, if the model has one."""
         tokens = record.cacheable_tokens
         if tokens is None:
             return
@@ -289,7 +289,7 @@ def _key(attributes: MetricAttributes) -> _Key:
 
 
 def _labels() -> dict[str, Callable[[RequestRecord], str | None]]:
-    """Return how to read each attribute that was asked for: each value is a time series of its own, so none is else."""
+    """Return how to read each attribute that was asked for; no others, since each value is a time series of its own."""
     asked = [name.strip() for name in os.environ.get(LABELS_VARIABLE, "").split(",")]
     tags = [name for name in asked if name.startswith(semconv.TAG_PREFIX)]
     return {name: _LABELS[name] for name in asked if name in _LABELS} | {name: _tag(name) for name in tags}

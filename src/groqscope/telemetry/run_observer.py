@@ -51,12 +51,12 @@ class _Trace:
         self.asked = False
         """Whether a Groq request is among them."""
         self.told = False
-        """Whether some of it was told as a run already: the rest is none by itself."""
+        """Whether a part of it was reported as a run already; the rest alone is not one."""
         self.full = False
 
 
 class RunObserver(SpanProcessor):
-    """Tells of each run of a tracer provider when it ends."""
+    """Reports each run of a tracer provider when it ends."""
 
     def __init__(self, on_run: OnRun) -> None:
         self.on_run: OnRun | None = on_run
@@ -84,7 +84,7 @@ class RunObserver(SpanProcessor):
             log_failure_once(logger, "groqscope could not observe a run", error)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Have the runs told that ended before."""
+        """Report the runs that have ended so far."""
         del timeout_millis
         worker.drain()
         return True
@@ -151,7 +151,7 @@ class RunObserver(SpanProcessor):
             log_failure_once(logger, "groqscope could not make a run of spans", error)
 
     def _forked(self) -> None:
-        """Forget in a child process what is open: it is the parent's."""
+        """Forget the open spans in a child process: they are the parent's."""
         self._lock = threading.Lock()
         self._traces = {}
         self._kept = 0
@@ -170,7 +170,7 @@ _KINDS: Final = {kind: kind.name.lower() for kind in SpanKind}
 
 
 def trace_span(span: ReadableSpan) -> TraceSpan | None:
-    """Return a span of the SDK as a run has it; `None` when it has no start."""
+    """Return a span of the SDK as a span of a run; `None` when it has no start."""
     context, parent = span.get_span_context(), span.parent
     if context is None or span.start_time is None:
         return None

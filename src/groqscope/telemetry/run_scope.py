@@ -110,7 +110,7 @@ class _Entered:
         self.token: Token[Context] | None = None
 
     def end(self, kind: type[BaseException] | None) -> None:
-        """Detach its context and end its span. Called again after an interrupt, it does what was left."""
+        """Detach its context and end its span. Called again after an interrupt, it does the rest."""
         token, span = self.token, self.span
         try:
             if token is not None:
@@ -219,7 +219,7 @@ class RunScope:
         self._open.append(entered)
 
     def _innermost(self) -> _Entered | None:
-        """Return the entry that is left now.
+        """Return the entry that is being exited.
 
         Several tasks may have entered this scope: the entry whose span is current here. If there is none, a generator
         is being closed in another context: the latest.

@@ -1,9 +1,9 @@
 """The record span and its children, created by the provider's tracer.
 
 The record span starts when the call is issued. Its children (phases, attempts, tool calls) are created when the request
-ends: each is started and ended with the times it had, then the record span gets its attributes and events and ends
-    last.
-So samplers, processors and exporters see ordinary spans, complete before they end, and can change them like any others.
+ends: each is started and ended with the times it had. Then the record span gets its attributes and events, and ends
+last. So samplers, processors and exporters see ordinary spans, complete before they end, and can change them like any
+others.
 """
 
 import logging
