@@ -97,7 +97,7 @@ def test_series_counts_by_the_time_of_the_end() -> None:
 
 
 def test_series_forgets() -> None:
-    """Each window keeps no more stretches than it shows, whatever comes, early or late."""
+    """Each window keeps no more buckets than it shows, whatever comes, early or late."""
     series = Series()
     now = int(time.time())
     for second in [*range(now - 9_000, now, 7), *range(now - 9_000, now, 1_000)]:

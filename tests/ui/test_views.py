@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -230,12 +231,30 @@ def test_live(collect: Collect, tmp_path: Path) -> None:
     tiles = {label: (value, more) for label, value, more, _ in shown["tiles"]}
 
     assert tiles["requests/s"] == ("0.0", "30 requests")
-    assert tiles["in flight"] == ("-", "no program says")
-    assert sum(row[1] for row in shown["stretches"]) == 30
+    assert tiles["in flight"] == ("-", "not reported")
+    assert sum(row[1] for row in shown["buckets"]) == 30
     assert shown["list"]["requests"][0]["id"].endswith("30")
     assert shown["limits"]
     with pytest.raises(AuditError, match="there is no window"):
         views.live("1y")
+
+
+@pytest.mark.parametrize(
+    ("number", "ago", "shown"),
+    [(3, 40, ("3", "reported 40 s ago")), (0, 2, ("0", "reported 2 s ago")), (0, 40, ("-", "0 reported 40 s ago"))],
+)
+def test_in_flight(collect: Collect, tmp_path: Path, number: int, ago: int, shown: tuple[str, str]) -> None:
+    """A number is shown with its age; a 0 that requests have contradicted since is not."""
+    now = int(time.time())
+    point = {"asInt": str(number), "timeUnixNano": str((now - ago) * 10**9)}
+    metric = {"name": "groqscope.requests.active", "sum": {"dataPoints": [point]}}
+    said = {"resourceMetrics": [{"resource": {}, "scopeMetrics": [{"metrics": [metric]}]}]}
+    record = replace(numbered([streamed()])[0], start_unix_ns=(now - 11) * 10**9, duration_ns=10**9)
+    views = Views(collect(tmp_path, [record]))
+    (tmp_path / "metrics-1.jsonl").write_text(json.dumps(said) + "\n")
+    wait_for(views.collection.active.now)
+
+    assert views.in_flight(now) == shown
 
 
 def test_addresses() -> None:

@@ -1,6 +1,6 @@
-"""How many requests are in flight, as the programs said last in their metrics.
+"""How many requests are in flight, as programs last reported in their metrics.
 
-A request has a record only once it has ended, so its beginning shows in the metric `groqscope.requests.active` alone.
+A request has a record only once it has ended; until then, only the metric `groqscope.requests.active` shows it.
 """
 
 import time
@@ -15,34 +15,34 @@ from groqscope import semconv
 _METRIC: Final = semconv.METRIC_ACTIVE.name
 _MARK: Final = f'"{_METRIC}"'.encode()
 _STALE: Final = 150.0
-"""Seconds after which what a program said no longer counts: it has ended, or says something every minute."""
+"""Seconds after which a report no longer counts: a program that is running reports every minute."""
 _MAX_PROGRAMS: Final = 1_000
 _BLOCK: Final = 4 * 1024 * 1024
 
 
 class ActiveRequests:
-    """Follows the metrics of a store."""
+    """Follows the metrics files of a store."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._path, self._clock = path, clock
         self._offsets: dict[Path, int] = {}
-        self._said: dict[bytes, tuple[float, int]] = {}
+        self._reported: dict[bytes, tuple[float, int]] = {}
 
     def look(self) -> bool:
-        """Read what was added; return whether anything was said."""
+        """Read what was added; return whether anything was reported."""
         try:
             files = sorted(self._path.glob("metrics-*.jsonl")) if self._path.is_dir() else []
         except OSError:
             return False
-        said = False
+        found = False
         for file in files:
-            said = self._read(file) or said
-        return said
+            found = self._read(file) or found
+        return found
 
     def now(self) -> tuple[int, float] | None:
-        """Return how many requests were in flight, and when that was said, Unix seconds; `None`: nobody says."""
+        """Return how many requests were in flight, and when that was reported, Unix seconds; `None`: never."""
         oldest = self._clock() - _STALE
-        known = [(at, number) for at, number in self._said.values() if at >= oldest]
+        known = [(at, number) for at, number in self._reported.values() if at >= oldest]
         return (sum(number for _, number in known), max(at for at, _ in known)) if known else None
 
     def _read(self, file: Path) -> bool:
@@ -66,7 +66,7 @@ class ActiveRequests:
             for resource in msgspec.json.decode(line)["resourceMetrics"]:
                 self._note_resource(resource, file)
         except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
-            return  # a damaged line says nothing
+            return  # a damaged line is passed over
 
     def _note_resource(self, resource: dict[str, Any], file: str) -> None:
         points = [
@@ -79,6 +79,6 @@ class ActiveRequests:
         if not points:
             return
         program = file.encode() + msgspec.json.encode(resource.get("resource"))
-        if program in self._said or len(self._said) < _MAX_PROGRAMS:
+        if program in self._reported or len(self._reported) < _MAX_PROGRAMS:
             at = max(int(point.get("timeUnixNano", 0)) for point in points) / 1e9
-            self._said[program] = (at, max(0, sum(int(point.get("asInt", 0)) for point in points)))
+            self._reported[program] = (at, max(0, sum(int(point.get("asInt", 0)) for point in points)))

@@ -26,20 +26,20 @@ from groqscope.ui.series import WINDOWS
 from groqscope.ui.views import RENDERERS, Views
 
 PAGES: Final = ("/", "/live", "/requests", "/requests/{id}", "/overview", "/why", "/compare", "/runs", "/runs/{id}")
-"""Addresses of pages, all answered by the same document; its script shows what the address says."""
+"""Addresses of pages: all get the same document, whose script shows the view that the address names."""
 MAX_STREAMS: Final = 32
-"""Pages that may follow live at the same time."""
+"""Pages that may follow live events at the same time."""
 _PACE: Final = 1.0
-"""Seconds between two live events at least."""
+"""Least number of seconds between two live events."""
 _QUIET: Final = 5.0
-"""Seconds after which an event is sent though nothing happened, because rates fall."""
+"""Seconds after which an event is sent even if nothing happened, because rates fall."""
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "html": "text/html", "svg": "image/svg+xml"}
 
 Answer = Callable[[Request], dict[str, Any]]
 
 
 class Application:
-    """What the routes call."""
+    """The handlers behind the routes."""
 
     def __init__(self, collection: Collection, receiver: Receiver) -> None:
         self.collection = collection
@@ -49,7 +49,7 @@ class Application:
         self._streams = 0
 
     def routes(self) -> list[Route]:
-        """Return every address that is answered."""
+        """Return the routes."""
         views = self.views
         data: Mapping[str, Answer] = {
             "live": lambda r: views.live(r.query_params.get("window", "5m")),
@@ -107,7 +107,7 @@ class Application:
         if window not in WINDOWS:
             return PlainTextResponse(f"a window is one of {', '.join(WINDOWS)}\n", 404)
         if self._streams >= MAX_STREAMS:
-            return PlainTextResponse(f"{MAX_STREAMS} pages follow already\n", 503)
+            return PlainTextResponse(f"{MAX_STREAMS} pages are following already\n", 503)
         return StreamingResponse(self._stream(window), media_type="text/event-stream")
 
     async def _stream(self, window: str) -> AsyncGenerator[str]:
@@ -129,7 +129,7 @@ class Application:
             quiet()
 
     async def _pause(self, seconds: float, until: asyncio.Event | None = None) -> None:
-        """Wait so long, or until something happens or the server stops."""
+        """Wait for a time, or until something happens or the server stops."""
         tasks = [asyncio.create_task(event.wait()) for event in (self.stopping, until) if event is not None]
         try:
             await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -155,7 +155,7 @@ def make_app(application: Application, *, hosts: Iterable[str] = (), token: str 
 
 
 def _answering(answer: Answer, collection: Collection) -> Callable[[Request], Any]:
-    """Return an endpoint that computes in a thread; what the user can put right is data too."""
+    """Return an endpoint that computes in a thread; a problem that the user can fix is data too."""
 
     async def endpoint(request: Request) -> Response:
         try:

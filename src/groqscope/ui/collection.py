@@ -1,6 +1,6 @@
 """The requests of a store in memory, as far back as there is room, and what was added to them.
 
-A thread reads what is there, then looks for more a few times a second. Every view reads its records here by the
+A thread reads what is there, then polls for more a few times a second. Every view reads its records here by the
 interface of the audit's sources, or from the store's files where the memory does not reach back far enough, so that
 its figures are those of `groqscope audit`. What an overview of everything needs is counted as requests arrive.
 """
@@ -24,11 +24,11 @@ from groqscope.ui.series import Series
 KEPT: Final = 100_000
 """Requests in memory at most."""
 INTERVAL: Final = 0.25
-"""Seconds between two looks."""
+"""Seconds between two polls."""
 NEWEST: Final = 50
 """Requests that the live page lists."""
 _PART: Final = 1_000
-"""Requests after which views may look while a store is being read."""
+"""Requests after which views are updated while a store is being read."""
 
 Listener = Callable[[], object]
 
@@ -37,7 +37,7 @@ class Collection:
     """The newest requests of a store or a file, kept up to date by a thread of its own."""
 
     def __init__(self, path: Path | None = None, *, kept: int = KEPT, interval: float = INTERVAL) -> None:
-        """Follow a directory or a file, by default the local store; `start` begins.
+        """Prepare to follow a directory or a file, by default the local store; `start` begins.
 
         Raises:
             SourceError: there is no place for the local store.
@@ -47,7 +47,7 @@ class Collection:
         self.version = 0
         """Changes whenever something was added."""
         self.total = 0
-        """Requests that were read, also those no longer in memory."""
+        """Requests read so far, including those no longer in memory."""
         self.loading = True
         """Whether what was there before is still being read."""
         self.series = Series()
@@ -66,7 +66,7 @@ class Collection:
         self._thread = threading.Thread(target=self._run, name="groqscope-ui", daemon=True)
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -76,12 +76,12 @@ class Collection:
             self._thread.join()
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Have a function called, in the reading thread, after each look that found something; return what ends it."""
+        """Call a function, in the reading thread, whenever something was added; return what ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def parts(self, since: int | None = None, until: int | None = None) -> list[Part]:
-        """Return what is in memory, without the parts that lie outside a time."""
+        """Return what is in memory, without the parts that lie outside a time range."""
         with self._lock:
             parts = self._records.parts()
         return [
@@ -165,7 +165,7 @@ class CollectedSource:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The path."""
+        """The path of the store."""
         return self._stored.names
 
     @property

@@ -1,4 +1,4 @@
-"""What lists are sorted and searched by, of every request in memory, so that none has to be unpacked for it."""
+"""What lists are sorted and searched by, kept for every request in memory so that none has to be unpacked."""
 
 import math
 import sys
@@ -68,12 +68,12 @@ class Columns:
                 self._first = first
 
     def numbers(self) -> range:
-        """Return the number of each request that is there."""
+        """Return the numbers of all requests in memory."""
         with self._lock:
             return self._all()
 
     def sort(self, numbers: Iterable[int], by: str, *, descending: bool) -> "array[int]":
-        """Return requests in order, what is not known last, whichever way they are sorted.
+        """Return requests sorted by a column, unknown values last in either direction.
 
         Raises:
             AuditError: there is no such column.
@@ -132,7 +132,7 @@ class Columns:
         return None if found is None else round(found)
 
     def values(self, name: str) -> list[str]:
-        """Return the models or services that are there."""
+        """Return the models or services that occur."""
         with self._lock:
             return sorted({text for text in self._texts[name][1] if text is not None})
 
@@ -140,7 +140,7 @@ class Columns:
         return range(self._first, self._first + len(self._starts))
 
     def _places(self, numbers: Iterable[int]) -> list[int]:
-        """Return where requests are that are still there."""
+        """Return the positions of those requests that are still in memory."""
         first, end = self._first, self._first + len(self._starts)
         if isinstance(numbers, range):
             return list(range(max(numbers.start, first) - first, min(numbers.stop, end) - first))
@@ -148,7 +148,7 @@ class Columns:
 
 
 def _words(record: RequestRecord) -> str:
-    """Return what a search looks at."""
+    """Return the text that a search looks through."""
     words = [record.model, record.outcome, record.error_type, record.service, record.region, *ids_of(record)]
     words += [record.run, record.agent, record.user, record.conversation]
     words += [call.name for call in record.tool_calls] + [tool.type for tool in record.executed_tools]

@@ -33,7 +33,7 @@ _HEADERS: Final = {
 
 
 class Guard:
-    """Answers for the application what it must not see."""
+    """Refuses what the application must not see."""
 
     def __init__(self, app: ASGIApp, *, hosts: Iterable[str] = (), token: str | None = None) -> None:
         """Protect an application.
@@ -41,14 +41,14 @@ class Guard:
         Args:
             app: What answers if nothing is wrong.
             hosts: Names by which the machine may be called, besides those of loopback.
-            token: What everybody has to have; `None`: only this machine can reach the port.
+            token: What every request needs; `None` where only this machine can reach the port.
         """
         self._app = app
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or pass on, with headers that keep other pages out."""
+        """Refuse a request or pass it on; either way the answer has headers that keep other sites out."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -66,14 +66,14 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._knows(host):
-            return PlainTextResponse(f"this server is not called {_printable(host)}\n", 421)
+            return PlainTextResponse(f"unknown host {_printable(host)}\n", 421)
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
-            return PlainTextResponse("another page's requests are not answered\n", 403)
+            return PlainTextResponse("requests from other sites are refused\n", 403)
         site = headers.get("sec-fetch-site", "none")
         visits = headers.get("sec-fetch-mode") == "navigate" and scope["method"] == "GET"
         if site not in ("same-origin", "none") and not visits:
-            return PlainTextResponse("another page's requests are not answered\n", 403)
+            return PlainTextResponse("requests from other sites are refused\n", 403)
         return None if self._token is None else self._without_token(scope, headers, self._token)
 
     def _knows(self, host: str) -> bool:
@@ -99,7 +99,7 @@ class Guard:
             response = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), 303)
             response.set_cookie(cookie, token, httponly=True, samesite="strict")
             return response
-        return PlainTextResponse("open the address that `groqscope ui` printed: it has a token\n", 401)
+        return PlainTextResponse("a token is needed: open the address that `groqscope ui` printed\n", 401)
 
 
 def _same(given: str, token: str) -> bool:

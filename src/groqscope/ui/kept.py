@@ -22,7 +22,7 @@ ROOM: Final = 128 * 1024 * 1024
 _TOGETHER: Final = 50
 """Requests that are packed together: to look at one, all of them are unpacked."""
 _PLAIN: Final = 4096
-"""Bytes that a request counts as which cannot be packed."""
+"""Bytes for which a request counts that cannot be packed."""
 _LEVEL: Final = 1
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(list[RequestRecord]).decode
@@ -53,7 +53,7 @@ class Part:
 
     @property
     def size(self) -> int:
-        """How many bytes it takes, roughly."""
+        """About how many bytes it takes."""
         return len(self.content) if isinstance(self.content, bytes) else _PLAIN * self.number
 
     def records(self) -> Sequence[RequestRecord]:
@@ -125,7 +125,7 @@ def pick(parts: Sequence[Part], numbers: Iterable[int]) -> list[RequestRecord | 
 
 
 def in_order(parts: Sequence[Part]) -> Iterator[RequestRecord]:
-    """Yield all requests, earliest start first; no more of them are unpacked than overlap in time."""
+    """Yield all requests, earliest start first; only parts that overlap in time are unpacked at once."""
     bounds: list[float] = [float("inf")]
     for part in reversed(parts[1:]):
         bounds.append(min(bounds[-1], part.earliest))

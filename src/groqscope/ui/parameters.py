@@ -1,4 +1,4 @@
-"""What the address of a view says: the options of `groqscope audit`, by their names."""
+"""The parameters in the address of a view: the options of `groqscope audit`, by their names."""
 
 import shlex
 import time
@@ -10,11 +10,11 @@ from starlette.datastructures import QueryParams
 from groqscope.audit import AuditError, Query, parse_moment
 
 _MAX_ROWS: Final = 500
-"""Rows of a list that are given at once."""
+"""Greatest number of rows in one answer."""
 _DIGITS: Final = 19
 """Digits of a number: those of a time in Unix nanoseconds."""
 _LONGEST: Final = 2_000
-"""Characters of one parameter."""
+"""Greatest number of characters in one parameter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Asked:
     by: str = ""
 
     def query(self, now: int | None = None) -> Query:
-        """Return the query that it stands for, now or at another moment, Unix nanoseconds.
+        """Return the query that it stands for now, or at another moment in Unix nanoseconds.
 
         Raises:
             AuditError: a time, an outcome, a field or the expression cannot be understood.

@@ -48,7 +48,7 @@ class Allowance:
         self._left, self._at = 2 * rate, clock()
 
     def take(self, size: int) -> bool:
-        """Use part of the allowance, and return whether there was any left."""
+        """Use part of the allowance; return whether any was left."""
         now = self._clock()
         self._left = min(2 * self._rate, self._left + (now - self._at) * self._rate)
         self._at = now
@@ -117,7 +117,7 @@ class Receiver:
                 await self._places.acquire()
         except TimeoutError:
             # 503 rather than 429: every exporter tries that again
-            raise Refused(503, f"{AT_ONCE} requests are being read already", retry_after=1) from None
+            raise Refused(503, f"too many requests at once: {AT_ONCE} are being read", retry_after=1) from None
 
     async def _take(self, request: Request, signal: Signal, content_type: str) -> None:
         writer = self._writers.get(signal)
@@ -127,7 +127,7 @@ class Receiver:
             raise Refused(415, f"expected {PROTOBUF} or {JSON}")
         body = await self._body(request)
         if not self._allowance.take(len(body)):
-            raise Refused(503, "more than can be taken in a second", retry_after=1)
+            raise Refused(503, "too many bytes in one second", retry_after=1)
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         await run_in_threadpool(self._write, writer, body, encoding, content_type, signal)
 
@@ -142,7 +142,7 @@ class Receiver:
         except TimeoutError:
             raise Refused(408, f"the body did not arrive within {self._body_timeout:g} s") from None
         except ClientDisconnect:
-            raise Refused(400, "the body ended before its length") from None
+            raise Refused(400, "the body ended early") from None
         return bytes(body)
 
     def _write(self, writer: SegmentWriter, body: bytes, encoding: str, content_type: str, signal: Signal) -> None:
@@ -167,7 +167,7 @@ class Receiver:
         if len(plain) > self._max_body:
             raise Refused(413, f"a body has at most {self._max_body:,} bytes, unpacked")
         if not inflate.eof:
-            raise Refused(400, "not gzip: it ends too early")
+            raise Refused(400, "not gzip: it ends early")
         return plain
 
 

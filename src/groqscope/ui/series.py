@@ -1,4 +1,4 @@
-"""What happened in the last minutes, in equal stretches of time; in bounded memory, whatever the traffic."""
+"""Counts of the last minutes and hours, in equal buckets of time; in bounded memory, whatever the traffic."""
 
 import threading
 from collections.abc import Iterable
@@ -9,17 +9,17 @@ from groqscope.audit.fields import FAILED
 from groqscope.timeline import PHASE_NAMES, RateLimits, RequestRecord
 
 WINDOWS: Final = {"5m": (300, 2), "15m": (900, 5), "1h": (3600, 20), "6h": (21_600, 120)}
-"""The windows that can be looked at: their length and that of one stretch, in seconds."""
+"""The windows that a reader can choose: their length and that of one bucket, in seconds."""
 SMOOTH: Final = 11
-"""Stretches before one that its quantiles are over too."""
+"""Earlier buckets that the quantiles of a bucket include."""
 _EXACT: Final = 500
-"""Durations of one stretch up to which its quantiles are exact."""
+"""Up to so many durations, the quantiles of a bucket are exact."""
 _NS: Final = 1_000_000_000
 _MAX_MODELS: Final = 100
 
 
-class Stretch:
-    """One stretch of time: the requests that ended in it."""
+class Bucket:
+    """The requests that ended in one bucket of time."""
 
     __slots__ = ("cost", "duration", "failed", "input_tokens", "output_tokens", "phased", "phases", "requests", "ttfc")
 
@@ -48,23 +48,23 @@ class Stretch:
                 self.phases[place] += length
         self.phased += known
 
-    def merge(self, other: "Stretch") -> None:
-        """Add what was counted in another stretch."""
+    def merge(self, other: "Bucket") -> None:
+        """Add the counts of another bucket."""
         for name in ("requests", "failed", "input_tokens", "output_tokens", "cost", "phased"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.ttfc.merge(other.ttfc)
         self.duration.merge(other.duration)
         self.phases = [a + b for a, b in zip(self.phases, other.phases, strict=True)]
 
-    def row(self, at: int, around: "Iterable[Stretch]") -> list[Any]:
-        """Return its numbers: when, counts, durations in milliseconds, phases as milliseconds of a mean request.
+    def row(self, at: int, around: "Iterable[Bucket]") -> list[Any]:
+        """Return its numbers: time, counts, durations in milliseconds, phases in milliseconds per request.
 
-        Durations are those of the stretches around it, so that there are enough of them for a p95.
+        Its quantiles include the buckets around it, so that there are enough durations for a p95.
         """
-        every = Stretch()
-        for stretch in around:
-            every.ttfc.merge(stretch.ttfc)
-            every.duration.merge(stretch.duration)
+        every = Bucket()
+        for bucket in around:
+            every.ttfc.merge(bucket.ttfc)
+            every.duration.merge(bucket.duration)
         ttfc, duration = every.ttfc.distribution("ns"), every.duration.distribution("ns")
         times = [_ms(value) for value in (ttfc.p50, ttfc.p95, duration.p50, duration.p95)]
         phases = [round(length / self.phased / 1e6, 3) if self.phased else None for length in self.phases]
@@ -72,17 +72,17 @@ class Stretch:
 
 
 class Series:
-    """The last minutes and hours."""
+    """The buckets of all windows, and the latest rate limits."""
 
     def __init__(self) -> None:
-        self._stretches: dict[str, dict[int, Stretch]] = {window: {} for window in WINDOWS}
+        self._buckets: dict[str, dict[int, Bucket]] = {window: {} for window in WINDOWS}
         self._dirty: dict[str, set[int]] = {window: set() for window in WINDOWS}
         self._limits: dict[str | None, tuple[int, RateLimits]] = {}
         self._newest = 0
         self._lock = threading.Lock()
 
     def add(self, record: RequestRecord) -> None:
-        """Count a request in the stretch in which it ended."""
+        """Count a request in the bucket in which it ended."""
         end = (record.start_unix_ns + record.duration_ns) // _NS
         with self._lock:
             self._newest = max(self._newest, end)
@@ -90,13 +90,13 @@ class Series:
                 at = end - end % width
                 if at <= self._newest - length - width:
                     continue
-                stretches = self._stretches[window]
-                if at not in stretches:
-                    stretches[at] = Stretch()
-                    if len(stretches) > length // width + 2:
-                        del stretches[min(stretches)]
-                if at in stretches:
-                    stretches[at].add(record)
+                buckets = self._buckets[window]
+                if at not in buckets:
+                    buckets[at] = Bucket()
+                    if len(buckets) > length // width + 2:
+                        del buckets[min(buckets)]
+                if at in buckets:
+                    buckets[at].add(record)
             self._note_limits(record, end)
 
     def _note_limits(self, record: RequestRecord, end: int) -> None:
@@ -108,31 +108,29 @@ class Series:
             self._limits[record.model] = (end, limits)
 
     def rows(self, window: str, now: int, since: int = 0) -> list[list[Any]]:
-        """Return the numbers of each stretch of a window that had requests, from a moment on, oldest first."""
+        """Return the numbers of each bucket of a window that had requests, from a moment on, oldest first."""
         length, width = WINDOWS[window]
         first = max(now - length, since) // width * width
         with self._lock:
-            stretches = self._stretches[window]
+            buckets = self._buckets[window]
             return [
-                stretches[at].row(
-                    at, (stretches[t] for t in range(at - SMOOTH * width, at + 1, width) if t in stretches)
-                )
-                for at in sorted(stretches)
+                buckets[at].row(at, (buckets[t] for t in range(at - SMOOTH * width, at + 1, width) if t in buckets))
+                for at in sorted(buckets)
                 if first <= at <= now + width
             ]
 
-    def whole(self, window: str, now: int) -> Stretch:
-        """Return a window as one stretch."""
+    def whole(self, window: str, now: int) -> Bucket:
+        """Return a whole window as one bucket."""
         length, _ = WINDOWS[window]
-        whole = Stretch()
+        whole = Bucket()
         with self._lock:
-            for at, stretch in self._stretches[window].items():
+            for at, bucket in self._buckets[window].items():
                 if at > now - length:
-                    whole.merge(stretch)
+                    whole.merge(bucket)
         return whole
 
     def limits(self) -> list[tuple[str | None, int, RateLimits]]:
-        """Return the latest rate limits of each model, and when they were said, the latest first."""
+        """Return the latest rate limits of each model, and when Groq sent them, the latest first."""
         with self._lock:
             return sorted(
                 ((model, end, limits) for model, (end, limits) in self._limits.items()), key=lambda item: -item[1]

@@ -41,9 +41,9 @@ class Server:
             path: A directory or a file to follow; by default the local store.
             host: Address to listen on; one that is not loopback needs a token.
             port: 0 takes a free one.
-            token: What everybody has to have who is to be answered.
+            token: What every request needs to be answered.
             read_only: Refuse telemetry; a file is never written to.
-            kept: Requests in memory at most.
+            kept: Greatest number of requests in memory.
 
         Raises:
             SourceError: there is no place for the local store.
@@ -60,7 +60,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where the page is, and what `OTEL_EXPORTER_OTLP_ENDPOINT` takes."""
+        """The address of the server, which `OTEL_EXPORTER_OTLP_ENDPOINT` takes."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 - what was bound
         return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
 
@@ -120,7 +120,7 @@ class Server:
 
 
 class _Uvicorn(Uvicorn):
-    """Says when it listens, and ends streams when it stops."""
+    """Calls back when it listens, and ends live events when it stops."""
 
     def __init__(self, application: Application, app: Any) -> None:
         config = Config(

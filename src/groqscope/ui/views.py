@@ -47,7 +47,7 @@ from groqscope.ui.collection import CollectedSource, Collection
 from groqscope.ui.columns import TIME
 from groqscope.ui.kept import pick
 from groqscope.ui.parameters import Asked, Page, command
-from groqscope.ui.series import WINDOWS, Stretch
+from groqscope.ui.series import WINDOWS, Bucket
 
 T = TypeVar("T")
 
@@ -66,6 +66,8 @@ _TOGETHER: Final = 1_000
 _SHOWN: Final = 3
 _VALUES: Final = 200
 """Models and services of which one can be chosen."""
+_LATE: Final = 1.0
+"""Seconds by which a request may end after the report that counts it."""
 _FRESH: Final = 5_000
 """Requests up to which what is usual is computed anew for each state of the store."""
 _STALE: Final = 10.0
@@ -129,7 +131,7 @@ class Views:
     # -- live
 
     def live(self, window: str, since: int = 0) -> dict[str, Any]:
-        """Return the last minutes: headline figures, the stretches since a moment, the newest requests.
+        """Return the last minutes: headline figures, the buckets since a moment, the newest requests.
 
         Raises:
             AuditError: there is no such window.
@@ -149,27 +151,35 @@ class Views:
             "loading": round(collection.read_share, 3) if collection.loading else None,
             "tiles": self._tiles(collection.series.whole(window, now), min(length, 60 * 60 * 6), now),
             "limits": self._limits(now),
-            "stretches": collection.series.rows(window, now, since),
+            "buckets": collection.series.rows(window, now, since),
             "list": list_data(entries, _MS),
         }
 
-    def _tiles(self, whole: Stretch, length: int, now: int) -> list[list[Any]]:
+    def _tiles(self, whole: Bucket, length: int, now: int) -> list[list[Any]]:
         ttfc, duration = whole.ttfc.distribution("ns"), whole.duration.distribution("ns")
-        active = self.collection.active.now()
-        flying = ["in flight", "-", "no program says", ""]
-        if active is not None:
-            number, at = active
-            flying = ["in flight", f"{number:,}", f"said {max(0, round(now - at))} s ago", ""]
+        in_flight = self.in_flight(now)
         failed = whole.failed / whole.requests if whole.requests else None
         return [
             ["requests/s", rate(whole.requests / length), count(whole.requests, "request"), ""],
-            flying,
+            ["in flight", *in_flight, ""],
             ["failed", "-" if failed is None else percent(failed), f"{whole.failed:,}", "bad" if whole.failed else ""],
-            ["first chunk p50", _MS.text(ttfc.p50), f"p95 {_MS.text(ttfc.p95)} ms", ""],
-            ["total p50", _MS.text(duration.p50), f"p95 {_MS.text(duration.p95)} ms", ""],
+            ["first chunk p50, ms", _MS.text(ttfc.p50), f"p95 {_MS.text(ttfc.p95)}", ""],
+            ["total p50, ms", _MS.text(duration.p50), f"p95 {_MS.text(duration.p95)}", ""],
             ["tokens out/s", rate(whole.output_tokens / length), f"{whole.input_tokens:,} in", ""],
             ["cost", money(whole.cost) if whole.requests else "-", f"{money(whole.cost * 3600 / length)} an hour", ""],
         ]
+
+    def in_flight(self, now: int) -> tuple[str, str]:
+        """Return how many requests are in flight, and since when that is known."""
+        reported = self.collection.active.now()
+        if reported is None:
+            return "-", "not reported"
+        number, at = reported
+        age = f"{max(0, round(now - at))} s ago"
+        newest = max((r.start_unix_ns + r.duration_ns for r in self.collection.newest), default=0)
+        if not number and newest > (at + _LATE) * 1e9:
+            return "-", f"0 reported {age}"  # which no longer holds: requests have ended since
+        return f"{number:,}", f"reported {age}"
 
     def _limits(self, now: int) -> list[list[Any]]:
         rows: list[list[Any]] = []
@@ -181,7 +191,7 @@ class Views:
                 if left is not None and of:
                     part = max(0.0, min(1.0, left / of))
                     rows.append([model or "-", what, f"{left:,} of {of:,}", share(left, of), part, max(0, now - at)])
-        return rows
+        return sorted(rows, key=lambda row: row[4])  # the least left first
 
     # -- requests
 
@@ -550,7 +560,7 @@ def _usual_words(audit: RequestAudit) -> str:
     usual = audit.usual
     if usual is None or usual.duration.p50 is None:
         return ""
-    return f"{count(usual.requests, 'request')} for this model, {_MS.full(usual.duration.p50)} in the middle"
+    return f"{count(usual.requests, 'request')} to this model, median {_MS.full(usual.duration.p50)}"
 
 
 def _text(value: Any) -> str:

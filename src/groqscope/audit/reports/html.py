@@ -365,12 +365,13 @@ def _run_causes(causes: Sequence[RunCause], unit: DurationUnit) -> list[Markup]:
 def _went(audit: RunsAudit, unit: DurationUnit) -> Markup:
     shares = [(f"part-{kind.kind}", f"{kind.kind} {share(kind.share, 1)}", kind.share) for kind in audit.kinds]
     said = ", ".join(text for _, text, _ in shares)
+    unnamed = ", ".join(text for _, text, part in shares if part < _NAMED)
     return tag(
         "div",
         tag("span", "all runs", class_="name"),
         tag("svg", *_boxes(shares), class_="stack", role="img", aria_label=f"all runs: {said}"),
         tag("span", unit.full(sum(kind.ns for kind in audit.kinds)), class_="r"),
-        tag("p", said, class_="stack-note"),
+        tag("p", f"also {unnamed}" if unnamed else "", class_="stack-note"),
         tag("p", said, class_="stack-note every"),
         class_="stack-row",
     )

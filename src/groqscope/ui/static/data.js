@@ -32,17 +32,17 @@ export function asking() {
 export function nothing(parent, { problem, kind, known, at }) {
   const box = make(parent, "section", { class: "empty", role: "status" });
   make(box, "h1", {}, kind === "missing" ? "Not found" : kind === "nothing" ? "Nothing to show yet" : "This cannot be shown");
-  for (const line of (at === undefined ? problem : "The condition above has to be put right first.").split("\n")) make(box, "p", {}, line);
+  for (const line of (at === undefined ? problem : "Correct the condition above first.").split("\n")) make(box, "p", {}, line);
   if (kind === "nothing" && !known) firstSteps(box);
   return box;
 }
 
 export function firstSteps(box) {
-  make(box, "p", {}, "In the terminal, for recorded traffic without a key:");
+  make(box, "p", {}, "In a terminal, to replay recorded traffic without an API key:");
   make(box, "pre", {}, "groqscope demo");
   make(box, "p", {}, "Or in a program, before its first request:");
   make(box, "pre", {}, "import groqscope\n\ngroqscope.configure()\ngroqscope.instrument()");
-  make(box, "p", {}, "From another machine or a container, send OTLP here:");
+  make(box, "p", {}, "From a container or a collector, send OTLP here:");
   make(box, "pre", {}, "export OTEL_EXPORTER_OTLP_ENDPOINT=" + location.origin);
 }
 

@@ -46,7 +46,7 @@ export function filters(parent, shell, path, parameters, { chips = true, group =
   conditionBox(bar, prefix, value("where"), (where) => change("where", where));
   if (group) choice(bar, "Group", prefix + "by", GROUPS, value("by"), (by) => change("by", by));
   if (chips) {
-    const row = make(bar, "span", { class: "filters", role: "group", "aria-label": "Often asked" });
+    const row = make(bar, "span", { class: "filters", role: "group", "aria-label": "Quick filters" });
     for (const [title, where] of CHIPS) {
       const on = value("where") === where;
       make(row, "button", { type: "button", "aria-pressed": String(on) }, title).addEventListener("click", () => change("where", on ? "" : where));
@@ -64,12 +64,10 @@ function momentOf(text) {
   const date = ago ? new Date(Date.now() - ago[1] * AGO[ago[2]] * 1000) : new Date(text);
   return text && !Number.isNaN(date.getTime()) ? date.toISOString().slice(0, 19) : "";
 }
-const momentWords = (text) => (/^\d/.test(text) && text.length > 9 ? momentOf(text).replace("T", " ") : `${text} ago`);
 
 function timeRange(bar, prefix, since, until, changes) {
   const custom = Boolean(until) || !TIMES.some(([key]) => key === since);
-  const said = !custom ? "from … to …" : `${since ? momentWords(since) : "the beginning"} to ${until ? momentWords(until) : "now"}`;
-  const select = choice(bar, "Time", prefix + "since", [...TIMES, [CUSTOM, said]], custom ? CUSTOM : since, (chosen) => {
+  const select = choice(bar, "Time", prefix + "since", [...TIMES, [CUSTOM, "from … to …"]], custom ? CUSTOM : since, (chosen) => {
     form.hidden = chosen !== CUSTOM;
     if (chosen === CUSTOM) from.focus();
     else changes({ since: chosen, until: "" });
@@ -78,7 +76,7 @@ function timeRange(bar, prefix, since, until, changes) {
   const field = (label, text) => make(make(form, "label", {}, label + " "), "input", { type: "datetime-local", step: "1", value: momentOf(text) });
   const from = field("from", since), to = field("to", until);
   make(form, "span", { class: "faint" }, "UTC");
-  make(form, "button", { type: "submit" }, "show");
+  make(form, "button", { type: "submit" }, "apply");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const utc = (input) => (input.value ? (input.value.length === 16 ? input.value + ":00" : input.value) + "Z" : "");

@@ -26,18 +26,18 @@ export function live(main, shell, parameters) {
   const perSecond = (place) => (row) => row[place] / width;
   const charts = [
     chart(grid, {
-      title: "Requests", unit: "a second",
+      title: "Requests", unit: "per second",
       series: [
         { label: "all", colour: variable("ink-line"), fill: true, values: perSecond(1), empty: 0 },
         { label: "failed", colour: variable("bad"), fill: true, values: perSecond(2), empty: 0 },
       ],
     }),
     chart(grid, {
-      title: "Where a request's time goes", unit: "ms of a mean request", stacked: true,
+      title: "Where a request's time goes", unit: "ms per request", stacked: true,
       series: PHASES.map((name, place) => ({ label: NAMES[name] ?? name, colour: () => colourOf("phase-" + name), values: (row) => row[10][place] })),
     }),
     chart(grid, {
-      title: "Durations", unit: "ms, over twelve points",
+      title: "Durations", unit: "ms, moving over 12 points",
       series: [
         { label: "first chunk p50", colour: () => colourOf("phase-prefill"), values: (row) => row[3] },
         { label: "p95", colour: () => colourOf("phase-prefill"), dash: [4, 3], values: (row) => row[4] },
@@ -46,7 +46,7 @@ export function live(main, shell, parameters) {
       ],
     }),
     chart(grid, {
-      title: "Tokens", unit: "a second",
+      title: "Tokens", unit: "per second",
       series: [
         { label: "in", colour: () => colourOf("phase-prefill"), values: perSecond(7), empty: 0 },
         { label: "out", colour: () => colourOf("phase-generate"), fill: true, values: perSecond(8), empty: 0 },
@@ -57,19 +57,19 @@ export function live(main, shell, parameters) {
   const newest = make(lower, "section", { class: "requests", "aria-labelledby": "newest-title" });
   const bar = make(newest, "div", { class: "bar" });
   make(bar, "h2", { id: "newest-title" }, "Newest requests, durations in ms");
-  make(bar, "a", { href: "/requests", class: "keys" }, "all of them");
+  make(bar, "a", { href: "/requests", class: "keys" }, "all requests");
   const table = make(make(newest, "div", { class: "scroller short", tabindex: 0, role: "region", "aria-label": "Newest requests" }), "table", { class: "list" });
   const heads = make(make(table, "thead"), "tr"), rows = make(table, "tbody");
   const limits = make(lower, "section", { hidden: "" });
-  make(limits, "h2", {}, "What is left of Groq's rate limits");
+  make(limits, "h2", {}, "Groq's rate limits");
   const meters = make(limits, "div", { class: "meters" });
-  const stretches = new Map();
+  const buckets = new Map();
   let width = 2, shown = "", paused = false;
 
   pause.addEventListener("click", () => {
     paused = !paused;
     pause.setAttribute("aria-pressed", String(paused));
-    pause.textContent = paused ? "go on" : "pause";
+    pause.textContent = paused ? "resume" : "pause";
     if (!paused && shell.latest) event(shell.latest);
   });
   rows.addEventListener("click", (click) => {
@@ -80,16 +80,16 @@ export function live(main, shell, parameters) {
   function event(latest) {
     if (latest.window !== window) return;
     width = latest.width;
-    for (const row of latest.stretches) stretches.set(row[0], row);
+    for (const row of latest.buckets) buckets.set(row[0], row);
     if (paused) return;
     const empty = !latest.total;
     welcome.hidden = !empty || latest.loading !== null;
     body.hidden = empty;
     if (empty) return;
-    const last = latest.now - (latest.now % width), times = [];
+    const last = latest.now - (latest.now % width) - width, times = []; // the latest bucket that is complete
     for (let at = last - Math.floor(latest.length / width) * width; at <= last; at += width) times.push(at);
-    for (const at of stretches.keys()) if (at < times[0]) stretches.delete(at);
-    const found = times.map((at) => stretches.get(at) ?? null);
+    for (const at of buckets.keys()) if (at < times[0]) buckets.delete(at);
+    const found = times.map((at) => buckets.get(at) ?? null);
     for (const one of charts) one.set(times, found);
     drawTiles(latest.tiles);
     drawLimits(latest.limits);
@@ -114,7 +114,7 @@ export function live(main, shell, parameters) {
       make(line, "b", { class: part < 0.1 ? "bad" : "" }, (part < 0.1 ? "✕ " : "") + share);
       const meter = make(line, "svg", { class: "meter", role: "img", "aria-label": `${text} ${what} left` });
       make(meter, "rect", { class: part < 0.1 ? "low" : "left", width: part * 100 + "%", height: "100%" });
-      make(line, "span", { class: "faint small" }, `${text} left, said ${age} s ago`);
+      make(line, "span", { class: "faint small" }, `${text} left, ${age} s ago`);
     }
   }
   function drawNewest(list) {

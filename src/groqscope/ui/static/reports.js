@@ -68,7 +68,7 @@ export function runs(main, shell, parameters) {
   asks.set("order", order);
   const row = make(main, "div", { class: "filterbar", role: "group", "aria-label": "Order" });
   for (const name of ORDERS) {
-    make(row, "button", { type: "button", "aria-pressed": String(name === order) }, name).addEventListener("click", () => {
+    make(row, "button", { type: "button", "aria-pressed": String(name === order) }, name === "dearest" ? "most expensive" : name).addEventListener("click", () => {
       parameters.set("order", name);
       shell.go(address("/runs", parameters));
     });
@@ -116,7 +116,7 @@ export function compare(main, shell, parameters) {
   make(main, "h1", { class: "visually-hidden" }, "Compare");
   filters(main, shell, "/compare", parameters, { chips: false, prefix: "a.", note: "A" });
   filters(main, shell, "/compare", parameters, { chips: false, prefix: "b.", note: "B" });
-  const quick = make(main, "div", { class: "filterbar", role: "group", "aria-label": "Often compared" });
+  const quick = make(main, "div", { class: "filterbar", role: "group", "aria-label": "Quick comparisons" });
   const pairs = [
     ["this hour with the one before", { "a.since": "2h", "a.until": "1h", "b.since": "1h" }],
     ["today with yesterday", { "a.since": "2d", "a.until": "1d", "b.since": "1d" }],

@@ -33,7 +33,7 @@ export function request(main, shell, parameters, id) {
     panel.querySelector("h2").setAttribute("aria-level", "1");
     redraw = () => drawFall(holder, data, data.words);
     if (data.usual) make(panel, "p", { class: "faint small" }, "compared with " + data.usual);
-    if (data.run) make(make(panel, "p"), "a", { href: "/runs/" + data.run }, "the run around it");
+    if (data.run) make(make(panel, "p"), "a", { href: "/runs/" + data.run }, "its run");
     for (const [title, pairs] of [["Content, as it was recorded", data.content], ["All attributes of its span", data.attributes]]) {
       if (!pairs.length) continue;
       const box = make(panel, "details", { class: "more" });

@@ -48,7 +48,7 @@ export function requests(main, shell, parameters) {
       if (data.problem) nothing(main, data);
       else if (!data.known && data.loading === null) nothing(main, { problem: "No request has arrived.", kind: "nothing" });
       else if (!data.known) nothing(main, { problem: "The store is being read." });
-      else nothing(main, { problem: `None of ${data.known.toLocaleString("en")} requests fits: widen the selection, or take the condition away.` });
+      else nothing(main, { problem: `None of ${data.known.toLocaleString("en")} requests matches: widen the selection, or remove the condition.` });
       version = data.version ?? -1;
       return;
     }
@@ -59,7 +59,7 @@ export function requests(main, shell, parameters) {
     partial = data.loading !== null;
     begun = { upto: data.upto, at: data.at };
     const day = data.day ? ` on ${data.day}` : "";
-    const rest = data.complete ? "" : ", the newest that are in memory";
+    const rest = data.complete ? "" : ", the newest in memory";
     title.textContent = `${data.total.toLocaleString("en")} ${data.total === 1 ? "request" : "requests"}${day}, durations in ${data.unit}${rest}`;
     tools.replaceChildren();
     exports(tools, "requests", full());
