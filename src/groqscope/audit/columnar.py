@@ -33,8 +33,8 @@ from groqscope.audit.why import EXAMPLES, Causes, CauseTallies, CauseTally
 from groqscope.history import Dataset
 from groqscope.timeline import PHASE_NAMES, RequestRecord
 
-AT_ONCE: Final = 2
-"""Columns that are ranked at once where they are not kept in memory: the engine holds all their values meanwhile."""
+RANKED_AT_ONCE: Final = 60_000_000
+"""Values that are ranked at once, 8 bytes each: the engine holds them in memory, and reads the requests once for them."""
 _SUMS: Final[Mapping[str, str]] = {
     "requests": "1",
     "streamed": "stream::INT",
@@ -184,8 +184,7 @@ class ColumnScan(Scan):
         for model, error, count in selected.ask(texts("kind_of_error", "failed")):
             self.models[model].error_types[error] = count
         _rank(selected, ("model",), {(model,): _ranked(tally) for model, tally in self.models.items()})
-        (row,) = selected.ask(f"SELECT {numbers} FROM requests")
-        self._whole = whole = _model_tally(row)
+        self._whole = whole = _model_tally(_total([numbers for _, *numbers in rows]))
         for tally in self.models.values():
             whole.outcomes.update(tally.outcomes)
             whole.error_types.update(tally.error_types)
@@ -300,6 +299,17 @@ def _model_tally(row: Sequence[Any]) -> ModelTally:
     return tally
 
 
+def _total(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """Return the numbers of all models together: sums, and for each measure count, sum, least and greatest value."""
+    sums = len(_SUMS) + 1 + len(_PRICED)
+    total: list[Any] = []
+    for place, values in enumerate(zip(*rows, strict=True)):
+        known = [value for value in values if value is not None]
+        how = sum if place < sums else (sum, sum, min, max)[(place - sums) % 4]
+        total.append(how(known) if known else None)
+    return total
+
+
 def _values(row: Sequence[Any]) -> Ranked:
     n, total, least, greatest = row
     return Ranked(n, float(total or 0), least, greatest)
@@ -337,10 +347,10 @@ def _fetch(selected: Selected, keys: Sequence[str], ranked: _Ranked, where: str,
     }
     names = [name for name, shares in asked.items() if shares]
     group = f" GROUP BY {', '.join(keys)}" if keys else ""
-    step = max(1, len(names)) if selected.in_memory else AT_ONCE
+    step = max(1, RANKED_AT_ONCE // max(1, selected.count))
     for place in range(0, len(names), step):
         some = names[place : place + step]
-        values = (f"quantile_disc({name}, {asked[name]})" for name in some)
+        values = (f"quantile_disc(CAST({name} AS DOUBLE), {asked[name]})" for name in some)
         for row in selected.ask(f"SELECT {', '.join([*keys, *values])} FROM {source} WHERE {where}{group}"):
             by_column = ranked.get(tuple(row[: len(keys)]), {})
             for name, found in zip(some, row[len(keys) :], strict=True):
@@ -384,46 +394,47 @@ def _causes(
         f"SELECT *, {_IS_SLOW} AS slow FROM requests LEFT JOIN usual "
         f"ON model IS NOT DISTINCT FROM usual_model AND stream = usual_stream"
     )
+    flags = ", ".join(
+        f"coalesce(duration > 0 AND {stands_out}, false) AS is_{code}" for code, (_, stands_out) in named.items()
+    )
     each = ", ".join(
-        f"CASE WHEN duration > 0 AND {stands_out} THEN {{'code': '{code}', 'ns': {length}}} END"
-        for code, (length, stands_out) in named.items()
+        f"CASE WHEN is_{code} THEN {{'code': '{code}', 'ns': {length}}} END" for code, (length, _) in named.items()
     )
+    # Most requests have no cause, and need no list. One that has some also counts once under the empty code.
     causes = (
-        "SELECT model, stream, slow, id, duration, caller_is_least, "
-        f"list_filter([{each}], lambda c: c IS NOT NULL) AS causes FROM ({judged})"
+        f"SELECT model, stream, slow, id, caller_is_least, CASE WHEN {' OR '.join(f'is_{code}' for code in named)} THEN "
+        f"list_append(list_filter([{each}], lambda c: c IS NOT NULL), {{'code': '', 'ns': 0}}) END AS causes "
+        f"FROM (SELECT *, {flags} FROM ({judged}))"
     )
-    # Each request counts once under the empty code, and under another one when it has no cause.
-    counted = (
-        "SELECT model, stream, slow, id, caller_is_least, unnest(list_concat(causes, [{'code': '', 'ns': duration}], "
-        f"CASE WHEN len(causes) = 0 THEN [{{'code': '{_NOTHING}', 'ns': 0}}] ELSE [] END)) AS cause FROM ({causes})"
-    )
-    worst = f"max({{'ns': cause.ns, 'id': id}}, {EXAMPLES})"
+    worst = f"max({{'ns': cause.ns, 'id': id}}, {EXAMPLES}) FILTER (WHERE cause.code <> '')"
     found: dict[Kind, tuple[CauseTallies, CauseTallies]] = {kind: (CauseTallies(), CauseTallies()) for kind in usual}
+    for model, stream, slow, count, ns in selected.ask(
+        f"SELECT model, stream, slow, count(*), sum(duration) FROM ({judged}) GROUP BY ALL"
+    ):
+        for tallies in found[model, stream][: 1 + slow]:
+            tallies.requests += count
+            tallies.unexplained += count
+            tallies.ns += float(ns)
     for model, stream, slow, code, *numbers in selected.ask(
         f"SELECT model, stream, slow, cause.code, count(*), sum(cause.ns), bool_or(caller_is_least), {worst} "
-        f"FROM ({counted}) GROUP BY ALL"
+        f"FROM (SELECT * EXCLUDE (causes), unnest(causes) AS cause FROM ({causes})) GROUP BY ALL"
     ):
-        everything, only_slow = found[model, stream]
-        for tallies in (everything, only_slow) if slow else (everything,):
+        for tallies in found[model, stream][: 1 + slow]:
             _add_cause(tallies, code, numbers, usual[model, stream])
     return found
 
 
 def _add_cause(tallies: CauseTallies, code: str, numbers: Sequence[Any], usual: dict[str, float]) -> None:
     count, ns, is_least, worst = numbers
-    if code == _NOTHING:
-        tallies.unexplained += count
-    elif not code:
-        tallies.requests += count
-        tallies.ns += float(ns)
-    else:
-        one = CauseTally(count, float(ns), count * (usual_of(code, usual) or 0))
-        one.is_lower_bound = code == "caller" and is_least
-        one.worst = [(float(each["ns"]), each["id"]) for each in worst]
-        tallies.by_code.setdefault(code, CauseTally()).add(one)
+    if not code:
+        tallies.unexplained -= count
+        return
+    one = CauseTally(count, float(ns), count * (usual_of(code, usual) or 0))
+    one.is_lower_bound = code == "caller" and is_least
+    one.worst = [(float(each["ns"]), each["id"]) for each in worst]
+    tallies.by_code.setdefault(code, CauseTally()).add(one)
 
 
-_NOTHING: Final = "nothing"
 _IS_SLOW: Final = (
     f"coalesce(duration >= {number(SLOW_TIMES)} * usual_duration AND duration - usual_duration >= {MIN_NS}, false)"
 )
