@@ -244,6 +244,33 @@ def _refused(stores, **options):
     return str(caught.value)
 
 
+_WISE = ("ΔΕΛΤΑΣ", "δελτας", "δελτασ")  # the last letter of a Greek word differs
+
+
+@pytest.mark.parametrize("text", ["İSTANBUL", "istanbul", *_WISE, "STRASSE", "ß", "É"])
+def test_letters_whose_case_differs(text, tmp_path):
+    """`~` and `model` ignore the case of every letter in the same way, whoever compares."""
+    names = ["İstanbul", "istanbul", *_WISE, "straße", "é", "i̇"]
+    written = [replace(r, model=name, span_id=None) for r, name in zip(traffic(len(names)), names, strict=True)]
+    history.write(written, tmp_path)
+
+    for query in ({"models": (text,)}, {"where": f"model ~ '{text}'"}):
+        expected, found = (
+            sorted(r.model for r in audit.Records(source, audit.Query(**query)))
+            for source in (audit.MemorySource(written), audit.source_of([tmp_path]))
+        )
+        totals = [_selected(source, query) for source in (audit.MemorySource(written), audit.source_of([tmp_path]))]
+        assert expected == found == totals[0] == totals[1]
+
+
+def _selected(source, query):
+    try:
+        found = audit.Records(source, audit.Query(**query)).overview()
+    except audit.NoRequests:
+        return []
+    return sorted(model.model for model in found.models for _ in range(model.requests))
+
+
 class _Drawn(list):
     def __repr__(self) -> str:
         return f"<{len(self)} records>"  # all of them are 150 kB

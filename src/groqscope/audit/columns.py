@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from groqscope import semconv
 from groqscope.audit import rules
-from groqscope.audit.conditions import Comparison, Condition, Flag, Junction, Known, Negation
+from groqscope.audit.conditions import FINAL_SIGMA, SIGMA, Comparison, Condition, Flag, Junction, Known, Negation
 from groqscope.audit.fields import FAILED, FIELDS, LEFT, TAG, Field, word_of
 from groqscope.timeline import CACHING_MODELS, PHASE_NAMES
 
@@ -193,7 +193,7 @@ def _text(one: Comparison, left: str, parameters: Parameters) -> str:
     texts = left if one.field.kind == "texts" else f"[{left}]"
     wanted = right if one.other and one.other.kind == "texts" else f"[{right}]"
     if one.sign in {"~", "!~"}:
-        inside = "lambda w: contains(lower(t), lower(w))"
+        inside = f"lambda w: contains({without_case('t')}, {without_case('w')})"
         fits = f"len(list_filter({texts}, lambda t: len(list_filter({wanted}, {inside})) > 0)) > 0"
     elif texts is left or wanted is right:
         fits = f"list_has_any({texts}, {wanted})"
@@ -201,6 +201,11 @@ def _text(one: Comparison, left: str, parameters: Parameters) -> str:
         fits = f"{left} = {right}"
     fits = f"coalesce({fits}, false)"
     return f"(NOT {fits})" if one.sign.startswith("!") else fits
+
+
+def without_case(text: str) -> str:
+    """Return a text in lower case, as `conditions.without_case` has it."""
+    return f"replace(lower({text}), '{FINAL_SIGMA}', '{SIGMA}')"
 
 
 # What the rules need of a request, as `rules.measure` has it; 0 where a phase did not happen.

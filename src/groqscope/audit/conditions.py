@@ -14,6 +14,9 @@ Truth = bool | None
 Test = Callable[[Any], Truth]
 Sign = Literal["<", "<=", ">", ">=", "=", "!=", "~", "!~"]
 
+FINAL_SIGMA: Final = "\N{GREEK SMALL LETTER FINAL SIGMA}"
+SIGMA: Final = "\N{GREEK SMALL LETTER SIGMA}"
+
 ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -141,7 +144,7 @@ def _text_test(field: Field, sign: str, right: Callable[[Any], Value]) -> Test:
         texts = value if isinstance(value, tuple) else (str(value),)
         targets = wanted if isinstance(wanted, tuple) else (str(wanted),)
         if part:
-            return any(w.lower() in t.lower() for t in texts for w in targets)
+            return any(without_case(w) in without_case(t) for t in texts for w in targets)
         return any(t == w for t in texts for w in targets)
 
     return _not(test) if sign.startswith("!") else test
@@ -179,3 +182,8 @@ def _not(test: Test) -> Test:
         return None if truth is None else not truth
 
     return negated
+
+
+def without_case(text: str) -> str:
+    """Return a text in lower case, letter by letter, so that SQL has the same: of few letters Python knows more."""
+    return text.lower() if text.isascii() else text.replace("İ", "i").lower().replace(FINAL_SIGMA, SIGMA)

@@ -156,7 +156,8 @@ def _in_time(query: Query) -> str:
 
 def _conditions(query: Query, values: Named) -> Iterator[str]:
     if query.models:
-        parts = (f"contains(lower(coalesce(model, '')), {values.add(model.lower())})" for model in query.models)
+        model = columns.without_case("coalesce(model, '')")
+        parts = (f"contains({model}, {columns.without_case(values.add(one))})" for one in query.models)
         yield f"({' OR '.join(parts)})"
     if query.services:
         yield f"({' OR '.join(f'service = {values.add(service)}' for service in query.services)})"

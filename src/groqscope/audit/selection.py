@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Final, get_args
 
+from groqscope.audit.conditions import without_case
 from groqscope.audit.errors import AuditError
 from groqscope.audit.expression import compile_where
 from groqscope.audit.fields import Field, find, groupable, numeric
@@ -98,8 +99,8 @@ class Query:
     def _request_test(self) -> Callable[[RequestRecord], bool]:
         tests: list[Callable[[RequestRecord], bool]] = []
         if self.models:
-            parts = [model.lower() for model in self.models]
-            tests.append(lambda r: any(part in (r.model or "").lower() for part in parts))
+            parts = [without_case(model) for model in self.models]
+            tests.append(lambda r: any(part in without_case(r.model or "") for part in parts))
         if self.services:
             tests.append(lambda r: r.service in self.services)
         if self.outcomes:
