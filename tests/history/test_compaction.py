@@ -216,3 +216,34 @@ def test_runs_are_kept(tmp_path, much_later):
     assert before.runs == 1
     assert after.entries == before.entries
     assert replace(after, provenance=before.provenance) == before
+
+
+@pytest.mark.parametrize("cut", [0, 2, 4])
+def test_runs_of_both_forms(cut, tmp_path, much_later):
+    """Runs whose spans lie in lines of JSON, partly or wholly in Parquet, are the same: listed, and one by one."""
+    traces = [_trace(number) for number in range(8)]
+    write_traces(tmp_path / "json", traces)
+    write_traces(tmp_path / "mixed", [trace[:cut] for trace in traces if cut])
+    history.compact(tmp_path / "mixed", now_ns=much_later)
+    write_traces(tmp_path / "mixed", [trace[cut:] or trace for trace in traces])
+    expected, found = (audit.FileSource([tmp_path / form]) for form in ("json", "mixed"))
+
+    for order in ("newest", "slowest"):
+        one, other = (audit.list_runs(source, audit.Query(), order=order, listed=5) for source in (expected, found))
+        assert one.runs == 8
+        assert replace(other, provenance=one.provenance) == one
+    one, other = (audit.one_run(source, audit.Query(), f"{3:032x}"[::-1]) for source in (expected, found))
+    assert other.entry == one.entry
+    assert other.entry.run.requests[0].timeline_us
+
+
+def _trace(number: int):
+    agent = [
+        span("a", 1_000, 3_000 + number, name="invoke_agent planner"),
+        asked("b1", 1_000, "a", receive=300 + number, messages=1, calls=[("c1", "search", "h")]),
+        tool("c1", "search", 1_300, 1_900, "a", "c1"),
+        asked("b2", 2_000, "a", receive=200, messages=3),
+    ]
+    record = replace(agent[1].record, chunks=2, timeline_us=(1_000, 2_000), timeline_stride=1)
+    agent[1] = replace(agent[1], record=record)
+    return [replace(one, trace_id=f"{number:032x}"[::-1] if number else "f" * 32) for one in agent]

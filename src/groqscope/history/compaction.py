@@ -421,7 +421,7 @@ class _Made:
                     f" AND NOT EXISTS (FROM ({relation_of(known)}) known "
                     "WHERE known.trace_id = rows.trace_id AND known.span_id = rows.span_id)"
                 )
-            written = self._add(directory, f"SELECT * {chosen} ORDER BY start_unix_ns, span_id", parameters)
+            written = self._add(directory, f"SELECT * {chosen}", parameters)
             if written:
                 self._add_ids(*self.parts[-1])
             self.requests += written

@@ -22,6 +22,7 @@ VERSION_KEY: Final = "groqscope_record"
 """In a file's metadata: the version of the records in it."""
 ID_COLUMNS: Final = ("request_id", "span_id", "trace_id", "response_id")
 """By each of these a request can be found."""
+_WITHOUT_TIMELINE: Final = "* EXCLUDE (timeline_us, timeline_stride)"
 _FETCHED: Final = 500
 _INCLUDED: Final = "included"
 _LONGEST_LINE: Final = 64 * 1024 * 1024
@@ -143,7 +144,7 @@ class Dataset:
         self, query: str, parameters: Parameters | None = None, *, timelines: bool = True
     ) -> Iterator[RequestRecord]:
         """Yield the records of a query whose rows are requests."""
-        chosen = "*" if timelines else "* EXCLUDE (timeline_us, timeline_stride)"
+        chosen = "*" if timelines else _WITHOUT_TIMELINE
         with closing(self.connection.cursor()) as cursor:
             cursor.execute(f"SELECT to_json(row) FROM (SELECT {chosen} FROM ({query})) row", parameters or {})
             while fetched := cursor.fetchmany(_FETCHED):
@@ -151,14 +152,19 @@ class Dataset:
                     yield rows.record_of(row)
 
     def spans(self, trace_id: str | None = None) -> Iterator[TraceSpan]:
-        """Yield the spans around the requests, and those of the requests themselves; or only those of one trace."""
+        """Yield the spans around the requests, and those of the requests themselves; or only those of one trace.
+
+        Of one trace the requests have the arrival times of their chunks, as files give them.
+        """
         files = [address for place in self.places for address, _ in self._parts(place, SPANS)]
         if not files or not self.parts:
             return
         names = ", ".join(f"s.{name}" for name in spans.columns())
-        only, values = ("s.trace_id = $trace_id", {"trace_id": trace_id}) if trace_id else ("true", {})
+        only, values, chosen = "true", {}, _WITHOUT_TIMELINE
+        if trace_id:
+            only, values, chosen = "s.trace_id = $trace_id", {"trace_id": trace_id}, "*"
         query = (
-            f"SELECT to_json(r), {names} FROM {_read(files)} s LEFT JOIN ({self.relation()}) r "
+            f"SELECT to_json(r), {names} FROM {_read(files)} s LEFT JOIN (SELECT {chosen} FROM ({self.relation()})) r "
             f"ON s.request AND r.trace_id = s.trace_id AND r.span_id = s.span_id WHERE {only}"
         )
         with closing(self.connection.cursor()) as cursor:
