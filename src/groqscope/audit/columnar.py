@@ -34,7 +34,7 @@ from groqscope.history import Dataset
 from groqscope.timeline import PHASE_NAMES, RequestRecord
 
 RANKED_AT_ONCE: Final = 60_000_000
-"""Values that are ranked at once, 8 bytes each: the engine holds them in memory, and reads the requests once for them."""
+"""Values that are ranked in one reading of the requests: the engine holds them in memory, 8 bytes each."""
 _SUMS: Final[Mapping[str, str]] = {
     "requests": "1",
     "streamed": "stream::INT",
@@ -401,8 +401,9 @@ def _causes(
         f"CASE WHEN is_{code} THEN {{'code': '{code}', 'ns': {length}}} END" for code, (length, _) in named.items()
     )
     # Most requests have no cause, and need no list. One that has some also counts once under the empty code.
+    explained = " OR ".join(f"is_{code}" for code in named)
     causes = (
-        f"SELECT model, stream, slow, id, caller_is_least, CASE WHEN {' OR '.join(f'is_{code}' for code in named)} THEN "
+        f"SELECT model, stream, slow, id, caller_is_least, CASE WHEN {explained} THEN "
         f"list_append(list_filter([{each}], lambda c: c IS NOT NULL), {{'code': '', 'ns': 0}}) END AS causes "
         f"FROM (SELECT *, {flags} FROM ({judged}))"
     )
