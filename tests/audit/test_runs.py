@@ -4,6 +4,7 @@ import csv
 import gc
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -221,6 +222,26 @@ def test_reasons_begin_as_sentences():
     assert "<strong>Tool search 2 times" in HtmlRenderer().render(report)
     assert "- Tool search 2 times" in MarkdownRenderer().render(report)
     assert "\nTool search 2 times" in TerminalRenderer(Look(width=100)).render(report)
+
+
+def test_how_a_run_ended():
+    """What failed or was interrupted says so in words, in the list and by itself."""
+    agent, asked = span("a", 0, 180, name="invoke_agent planner", failed=True), request("r1", 0, "a", receive=180)
+    assert asked.record is not None
+    left = replace(asked, record=replace(asked.record, outcome="cancelled"))
+    report = list_runs(Traces([agent, left]), Query())
+
+    assert report.entries[0].sentence == "failed, interrupted, 180 ms, 1 request: nothing stands out"
+    for renderer in (TerminalRenderer(Look(width=120)), HtmlRenderer(), MarkdownRenderer()):
+        assert "failed; interrupted" in renderer.render(report)
+
+
+def test_why_and_id_on_a_page():
+    """The reason may take several lines, so that the ID after it is on the page; texts are aligned left."""
+    page = HtmlRenderer().render(list_runs(Traces(list(slow_run().spans)), Query()))
+
+    assert re.search(r'<td class="words[^"]*" data-label="why">60% in tool search', page)
+    assert '<td data-label="id">a</td>' in page
 
 
 def test_page():

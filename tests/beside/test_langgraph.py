@@ -1,6 +1,8 @@
 """LangGraph: a run finds what its nodes and tools took, by what LangChain's instrumentations write of them."""
 
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage
@@ -9,20 +11,25 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 from openinference.instrumentation.langchain import LangChainInstrumentor
 from opentelemetry.instrumentation.langchain import LangchainInstrumentor
-from support.known_delays import Measured, agrees, run_of_spans
-from support.scope import ASK, Exported
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from support.known_delays import Measured, agrees, found, run_of_spans
+from support.scope import ASK, Exported, groq_client
+from support.virtual_time import Wire, answered, clock
 
 import groqscope
 from groqscope.runs import Run
 from groqscope.simulator import Answer, Delays, Simulator, ToolCall
+from groqscope.testing import ManualClock
+
+__all__ = ["clock"]
 
 SERVER = Delays(before_headers=0.2, before_first=0.1)
 BOTH = Answer(tool_calls=[ToolCall("search", '{"query": "a"}'), ToolCall("weather", '{"city": "b"}')], delays=SERVER)
 TEXT = Answer(["done"], delays=SERVER)
 
 
-def graph(client: Any, measured: Measured) -> Any:
-    """A node that thinks, one that asks Groq, and the tools it calls, at once."""
+def measured_graph(client: Any, measured: Measured) -> Any:
+    """A graph that measures its tools and its own code."""
 
     @tool
     def search(query: str) -> str:
@@ -38,9 +45,18 @@ def graph(client: Any, measured: Measured) -> Any:
             time.sleep(0.2)
         return city
 
-    def think(_: MessagesState) -> dict[str, Any]:
+    def think() -> None:
         with measured("own"):
             time.sleep(0.5)
+
+    return graph(client, think, search, weather)
+
+
+def graph(client: Any, thought: Callable[[], object], *tools: Any) -> Any:
+    """A node that thinks, one that asks Groq, and the tools it calls, at once."""
+
+    def think(_: MessagesState) -> dict[str, Any]:
+        thought()
         return {}
 
     def ask(_: MessagesState) -> dict[str, Any]:
@@ -54,7 +70,7 @@ def graph(client: Any, measured: Measured) -> Any:
     made = StateGraph(MessagesState)
     made.add_node("think", think)
     made.add_node("ask", ask)
-    made.add_node("tools", ToolNode([search, weather]))
+    made.add_node("tools", ToolNode(tools))
     made.add_edge(START, "think")
     made.add_edge("think", "ask")
     made.add_edge("tools", "think")
@@ -80,7 +96,7 @@ async def _agrees(instrumentor: Any, sim: Simulator) -> None:
         before = len(sim.settle())
         sim.play([BOTH, TEXT])
         with groqscope.run("answer", tracer_provider=exported.tracer_provider):
-            graph(client, measured).invoke({"messages": [HumanMessage("hello")]})
+            measured_graph(client, measured).invoke({"messages": [HumanMessage("hello")]})
         client.close()
         expected = {name: measured.lengths[name] for name in ("tool search", "own")}
         return run_of_spans(exported.spans[earlier:]), {**expected, "model": measured.server(sim, before)}
@@ -95,3 +111,55 @@ async def _agrees(instrumentor: Any, sim: Simulator) -> None:
         ["weather", "search"],
     )
     assert len(run.requests) == 2
+
+
+class _Ended(SpanProcessor):
+    """Waits for the end of a span."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self.event = name, threading.Event()
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Note it."""
+        if self._name in span.name:
+            self.event.set()
+
+
+def test_a_graph_to_the_nanosecond(clock: ManualClock) -> None:
+    """The same on a clock that passes when told: two tools in threads at once, of which one ends within the other.
+
+    By OpenLLMetry's instrumentation; OpenInference's takes its spans' times from LangChain, which has another clock.
+    """
+    exported, theirs, searching, told = Exported(), LangchainInstrumentor(), threading.Event(), _Ended("weather")
+    exported.tracer_provider.add_span_processor(told)
+
+    @tool
+    def search(query: str) -> str:
+        """Search."""
+        searching.set()
+        assert told.event.wait(30)
+        clock.advance(300)
+        return query
+
+    @tool
+    def weather(city: str) -> str:
+        """Tell the weather."""
+        assert searching.wait(30)
+        clock.advance(200)
+        return city
+
+    client = groq_client("sync", http={"transport": Wire(clock, answered("search", "weather"), answered())})
+    exported.instrument(client, clock=clock)
+    theirs.instrument(tracer_provider=exported.tracer_provider, meter_provider=exported.meter_provider)
+    try:
+        with groqscope.run("answer", tracer_provider=exported.tracer_provider):
+            graph(client, lambda: clock.advance(70), search, weather).invoke({"messages": [HumanMessage("hello")]})
+            clock.advance(9)
+    finally:
+        theirs.uninstrument()
+    run = run_of_spans(exported.spans)
+    exported.shutdown()
+
+    lengths = {name: length / 1e6 for name, length in found(run).items() if length}
+    assert lengths == {"own": 2 * 70 + 9, "model": 2 * 300, "tool search": 500}
+    assert sum(overlap.saved_ns for overlap in run.overlaps) == 200_000_000

@@ -16,8 +16,8 @@ from pydantic_ai import Agent
 from pydantic_ai.models.instrumented import InstrumentationSettings
 from support.known_delays import found, run_of_spans
 from support.runs import MS
-from support.scope import ASK, COMPLETION, Exported, groq_client
-from support.virtual_time import Wire, clock, run
+from support.scope import ASK, Exported, groq_client
+from support.virtual_time import MODEL_MS, Wire, answered, clock, run
 
 import groqscope
 from groqscope.models.groq import GroqModel
@@ -25,20 +25,6 @@ from groqscope.runs import Run
 from groqscope.testing import ManualClock
 
 __all__ = ["clock"]
-
-MODEL_MS = 300
-"""What each request takes."""
-
-
-def whole(*calls: str) -> tuple[float, list[tuple[float, bytes]]]:
-    """An answer of 300 ms, with calls of these tools or with a text."""
-    message: dict[str, Any] = {"role": "assistant", "content": None if calls else "done"}
-    if calls:
-        message["tool_calls"] = [
-            {"id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": "{}"}} for name in calls
-        ]
-    choice = {"index": 0, "finish_reason": "tool_calls" if calls else "stop", "message": message}
-    return 200, [(100, json.dumps({**COMPLETION, "choices": [choice]}).encode())]
 
 
 def chunk(text: str) -> bytes:
@@ -100,7 +86,7 @@ def program(clock: ManualClock) -> Program:
 
 def test_each_kind_of_part(program: Program) -> None:
     """One after the other: each delay is in its part, and nothing else is anywhere."""
-    clock, client = program.clock, program.client("sync", whole())
+    clock, client = program.clock, program.client("sync", answered())
     with program.scope():
         clock.advance(11)
         client.chat.completions.create(**ASK)
@@ -122,7 +108,7 @@ def test_each_kind_of_part(program: Program) -> None:
 
 def test_nothing_open_is_idle(program: Program) -> None:
     """A trace without a span around its parts: what is between them is idle."""
-    clock, client = program.clock, program.client("sync", whole(), whole())
+    clock, client = program.clock, program.client("sync", answered(), answered())
     remote = trace.SpanContext(0xA11CE, 0xB0B, is_remote=True, trace_flags=trace.TraceFlags(1))
     with trace.use_span(trace.NonRecordingSpan(remote)):
         client.chat.completions.create(**ASK)
@@ -165,7 +151,7 @@ def test_the_time_between_chunks(mode: str, program: Program) -> None:
 
 def test_tasks_at_once(program: Program) -> None:
     """Of what ran at once, the one that ended last; what the others took is told as saved."""
-    clock, client = program.clock, program.client("async", whole(), whole(), whole())
+    clock, client = program.clock, program.client("async", answered(), answered(), answered())
 
     async def tool(name: str, ms: float) -> None:
         with program.tool(name):
@@ -188,7 +174,7 @@ def test_tasks_at_once(program: Program) -> None:
 
 def test_threads_at_once(program: Program) -> None:
     """Two threads with a tool each, and a request in a third; each ends when it is told."""
-    clock, client = program.clock, program.client("sync", whole())
+    clock, client = program.clock, program.client("sync", answered())
     begun, done = threading.Barrier(3), {name: threading.Event() for name in ("search", "weather")}
 
     def tool(name: str) -> None:
@@ -222,7 +208,9 @@ def test_threads_at_once(program: Program) -> None:
 async def _agents(program: Program) -> None:
     """An agent that thinks, then has three tools at once, one of which asks an agent of its own that has a tool."""
     clock = program.clock
-    client = program.client("async", whole("research", "weather", "time"), whole("archive"), whole(), whole())
+    client = program.client(
+        "async", answered("research", "weather", "time"), answered("archive"), answered(), answered()
+    )
     model = GroqModel("llama-3.3-70b-versatile", groq_client=client)
     inner: Agent[None, str] = Agent(model, name="researcher")
     outer: Agent[None, str] = Agent(model, name="planner")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -148,7 +149,7 @@ OURS = replace(full_record(), operation="chat", nested=False, response_id="chatc
 MODEL = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "groq", "gen_ai.request.model": str(OURS.model)}
 
 
-def _around(attributes: dict[str, str], *, before_ns: int = 1_000, after_ns: int = 1_000, trace: str | None = None):
+def _around(attributes: dict[str, Any], *, before_ns: int = 1_000, after_ns: int = 1_000, trace: str | None = None):
     """Make another library's span from before our request to after it, beside it and unmarked."""
     around = replace(
         OURS,
@@ -179,7 +180,8 @@ def _around(attributes: dict[str, str], *, before_ns: int = 1_000, after_ns: int
         ({**MODEL, "gen_ai.operation.name": "embeddings"}, {}, 2),
         (MODEL, {"before_ns": -1_000}, 2),
         (MODEL, {"after_ns": -10_000_000}, 2),
-        (MODEL, {"trace": "c" * 32}, 2),
+        (MODEL, {"trace": "c" * 32}, 1),  # neither has a parent
+        (MODEL | {"gen_ai.usage.output_tokens": 7}, {"trace": "c" * 32}, 2),
     ],
 )
 @pytest.mark.parametrize("written", ["ours first", "theirs first", "a line each"])
@@ -198,7 +200,9 @@ def test_one_inference_told_by_two_libraries_counts_once(attributes, times, requ
 
 def test_a_library_that_tells_of_requests_that_nobody_observed() -> None:
     """Without ours in the trace, theirs counts; ours of another trace says nothing about it."""
-    line = encode_span_line([span_of(replace(OURS, trace_id="d" * 32)), _around(MODEL)])
+    ours = span_of(replace(OURS, trace_id="d" * 32))
+    ours._parent = SpanContext(0xD, 0xD, is_remote=False)
+    line = encode_span_line([ours, _around(MODEL)])
     assert line is not None
 
     assert len(decode_traces(line)) == 2
@@ -208,8 +212,31 @@ def test_ours_is_remembered_for_a_while() -> None:
     """Of as many traces as fit into memory, and at least of the last 4096."""
     observed = Observed()
     for number in range(2 * 4096):
-        observed.add(replace(OURS, trace_id=f"{number:032x}"))
+        observed.add(replace(OURS, trace_id=f"{number:032x}"), alone=False)
 
-    assert not observed.tells(replace(OURS, trace_id=f"{8192:032x}"))
-    assert observed.tells(replace(OURS, trace_id=f"{8191:032x}"))
-    assert observed.tells(replace(OURS, trace_id=f"{4096:032x}"))
+    assert not observed.tells(replace(OURS, trace_id=f"{8192:032x}"), alone=False)
+    assert observed.tells(replace(OURS, trace_id=f"{8191:032x}"), alone=False)
+    assert observed.tells(replace(OURS, trace_id=f"{4096:032x}"), alone=False)
+
+
+def _alone(number: int, **changes: Any) -> RequestRecord:
+    """Make one of several requests at the same time, each in a trace of its own."""
+    return replace(OURS, trace_id=f"{number:032x}", response_id=None, **changes)
+
+
+def test_without_a_parent_each_is_a_trace_of_its_own() -> None:
+    """So LangChain's instrumentations leave a model that is asked outside of a chain: one of ours for one of theirs."""
+    observed = Observed()
+    for number in range(3):
+        observed.add(_alone(number), alone=number < 2)
+    theirs = _alone(9, start_unix_ns=OURS.start_unix_ns - 10, duration_ns=OURS.duration_ns + 20)
+    others = (
+        replace(theirs, usage=replace(OURS.usage, output_tokens=987_654)),
+        replace(theirs, start_unix_ns=theirs.start_unix_ns + 11),
+        replace(theirs, model="another"),
+    )
+
+    assert not observed.tells(theirs, alone=False)
+    assert [observed.tells(other, alone=True) for other in others] == [False] * 3
+    assert [observed.tells(theirs, alone=True) for _ in range(3)] == [True, True, False]
+    assert not observed.tells(replace(theirs, start_unix_ns=theirs.start_unix_ns + 10**12), alone=True)

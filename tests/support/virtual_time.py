@@ -5,6 +5,7 @@ still while anything runs and, when every task waits, is put forward to the mome
 """
 
 import asyncio
+import json
 import selectors
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -15,6 +16,7 @@ import opentelemetry.sdk.trace
 import pytest
 
 from groqscope.testing import ManualClock
+from support.scope import COMPLETION
 
 NOON: Final = 1_790_000_000_000_000_000
 """Unix time at 0 of the clock."""
@@ -57,6 +59,21 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     for module in (time, opentelemetry.sdk.trace):
         monkeypatch.setattr(module, "time_ns", lambda: NOON + made())
     return made
+
+
+MODEL_MS: Final = 300
+"""How long each request takes that is answered at once."""
+
+
+def answered(*calls: str) -> tuple[float, list[tuple[float, bytes]]]:
+    """Return an answer of 300 ms, with calls of these tools or with a text."""
+    message: dict[str, Any] = {"role": "assistant", "content": None if calls else "done"}
+    if calls:
+        message["tool_calls"] = [
+            {"id": f"call_{name}", "type": "function", "function": {"name": name, "arguments": "{}"}} for name in calls
+        ]
+    choice = {"index": 0, "finish_reason": "tool_calls" if calls else "stop", "message": message}
+    return 200, [(100, json.dumps({**COMPLETION, "choices": [choice]}).encode())]
 
 
 class Wire(httpx.AsyncBaseTransport, httpx.BaseTransport):

@@ -465,8 +465,13 @@ def _words(finding: Finding, share: str, length: str) -> str:  # noqa: PLR0911 -
             return f"{share} in which nothing was running ({length})"
 
 
+def ended(run: Run) -> list[str]:
+    """Return how a run ended, unless it was completed."""
+    return [word for word, holds in (("failed", run.failed), ("interrupted", run.interrupted)) if holds]
+
+
 def _sentence(run: Run, reasons: tuple[Reason, ...]) -> str:
-    head = f"{duration(run.duration_ns)}, {count(len(run.requests), 'request')}"
+    head = ", ".join([*ended(run), duration(run.duration_ns), count(len(run.requests), "request")])
     if run.tools:
         head += f", {count(len(run.tools), 'tool execution')}"
     if run.cost is not None:

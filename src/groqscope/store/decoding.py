@@ -100,7 +100,7 @@ class RecordDecoder:
                 warn(f"not JSON: {error}")
 
     def _records(self, document: bytes, warn: "_Warn") -> Iterator[RequestRecord]:
-        foreign: list[RequestRecord] = []
+        foreign: list[tuple[RequestRecord, bool]] = []
         for span, service in otlp.spans_of(document, warn):
             if self.wants is not None and not self.wants(span):
                 continue
@@ -113,15 +113,16 @@ class RecordDecoder:
                 self.on_span(span, record)
             if record is None:
                 continue
+            alone = not span.parent_span_id
             if not ours:
-                foreign.append(record)
+                foreign.append((record, alone))
                 continue
-            self._observed.add(record)
+            self._observed.add(record, alone=alone)
             self.report.records += 1
             yield record
         # Spans are written in the order in which they end, but those of one document library by library.
-        for record in foreign:
-            if not self._observed.tells(record):
+        for record, alone in foreign:
+            if not self._observed.tells(record, alone=alone):
                 self.report.records += 1
                 yield record
 

@@ -9,7 +9,7 @@ from groqscope.audit.reports.tables import Cell, Column, Row, Table
 from groqscope.audit.reports.waterfall import phase_label
 from groqscope.audit.rules import missed_prefill_ns
 from groqscope.audit.run_causes import RunCause
-from groqscope.audit.runs import RunEntry, RunsAudit, run_id
+from groqscope.audit.runs import RunEntry, RunsAudit, ended, run_id
 from groqscope.runs import PartKind, Run, Segment, TraceSpan
 
 _MAX_NAME: Final = 60
@@ -234,7 +234,7 @@ def listing(audit: RunsAudit, unit: DurationUnit) -> Table:
 
 def _listed(entry: RunEntry, unit: DurationUnit, *, missed: bool) -> Row:
     run = entry.run
-    why = entry.reasons[0].sentence if entry.reasons else ""
+    why = "; ".join([*ended(run), *(reason.sentence for reason in entry.reasons[:1])])
     return Row.of(
         moment(run.start_unix_ns)[5:19],
         Cell(visible(run.name, limit=_MAX_NAME), "bad" if run.failed else ""),
