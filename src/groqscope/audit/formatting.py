@@ -147,11 +147,6 @@ def moment(unix_ns: int) -> str:
     return f"{date:%Y-%m-%d %H:%M:%S}.{unix_ns // 1_000_000 % 1000:03d}Z"
 
 
-def clock(unix_ns: int) -> str:
-    """Return the time of day of a moment, UTC, without the date."""
-    return moment(unix_ns)[11:]
-
-
 def plain(value: object) -> str:
     """Return a setting or an attribute."""
     if isinstance(value, bool):

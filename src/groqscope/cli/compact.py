@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groqscope.cli.output import say_first
+from groqscope.cli.output import counted, say_first
 
 if TYPE_CHECKING:
     from groqscope.history import Compaction
@@ -79,12 +79,11 @@ def _sentence(done: "Compaction") -> str:
     words = [f"{count(done.requests, 'request')} of {done.files:,} files"]
     if done.bytes_read:
         words.append(f"{done.bytes_read / 1e6:,.1f} MB became {done.bytes_written / 1e6:,.1f} MB")
-    if done.repeats:
-        words.append(f"{done.repeats:,} copies were left out")
-    if done.open_files:
-        words.append(f"{done.open_files:,} still written to")
-    if done.removed:
-        words.append(f"{done.removed:,} old files were removed")
+    words += counted(
+        (done.repeats, "copies were left out"),
+        (done.open_files, "still written to"),
+        (done.removed, "old files were removed"),
+    )
     return ", ".join(words)
 
 

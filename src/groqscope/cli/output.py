@@ -32,6 +32,11 @@ def say_first(warnings: "Iterable[object]") -> None:
         say(warning)
 
 
+def counted(*counts: tuple[int, str]) -> list[str]:
+    """Return those counts that are not 0, with their words."""
+    return [f"{number:,} {words}" for number, words in counts if number]
+
+
 def listening_failed(error: OSError, host: str, port: int, hint: str) -> "AuditError":
     """Return the error that a server cannot listen, with what to do."""
     from groqscope.audit import AuditError

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from groqscope.cli.output import say_first
+from groqscope.cli.output import counted, say_first
 
 if TYPE_CHECKING:
     from groqscope.delivery import PushReport
@@ -73,14 +73,12 @@ def _sentence(report: "PushReport", where: str) -> str:
     from groqscope.audit.formatting import count
 
     words = [f"sent {count(report.sent_lines, 'line')} to {where}"]
-    if report.before:
-        words.append(f"{report.before:,} were sent before")
-    if report.repeats:
-        words.append(f"{report.repeats:,} repeated spans were skipped")
-    if report.rejected:
-        words.append(f"{report.rejected:,} entries were rejected")
-    if report.refused_lines:
-        words.append(f"{report.refused_lines:,} lines were refused")
+    words += counted(
+        (report.before, "were sent before"),
+        (report.repeats, "repeated spans were skipped"),
+        (report.rejected, "entries were rejected"),
+        (report.refused_lines, "lines were refused"),
+    )
     return ", ".join(words)
 
 

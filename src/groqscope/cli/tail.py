@@ -201,11 +201,11 @@ def _row(cells: _Cells, widths: tuple[int, ...]) -> str:
 
 
 def _cells(record: "RequestRecord", unit: "DurationUnit") -> _Cells:
-    from groqscope.audit.formatting import clock, count, money, rate, tokens_out, visible
+    from groqscope.audit.formatting import count, moment, money, rate, tokens_out, visible
 
     outcome = f"! {record.error_type or record.outcome}" if record.outcome in FAILED else record.outcome
     return (
-        clock(record.start_unix_ns),
+        moment(record.start_unix_ns)[11:],
         visible(record.model or "-"),
         visible(outcome or "running"),
         unit.text(record.duration_ns),
