@@ -19,7 +19,7 @@ QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
 
 
 def needed(quantile: float) -> int:
-    """Return how many values a quantile needs: so many that one of them is expected beyond it."""
+    """Return how many values a quantile needs, so that one of them is expected beyond it."""
     return max(1, math.ceil(round(1 / (1 - quantile), 6))) if quantile > 0.5 else 1  # the median
 
 

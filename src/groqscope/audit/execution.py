@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WORTH_IT: Final = 48 * 1024 * 1024
-"""Stores of at least so many bytes are read faster by several processes."""
+"""Size of a store, in bytes, from which several processes read it faster."""
 MAX_WORKERS: Final = 8
 _MAX_LISTED: Final = 1000
 
@@ -76,7 +76,7 @@ def execute(
 def asked(
     source: Source, scan: Scan, question: "Callable[[ColumnScan, Dataset], T]", *, timelines: bool = True
 ) -> T | None:
-    """Let an engine answer, where requests lie as columns; `None`: nothing does, or there is no engine, which is noted.
+    """Let DuckDB answer, where requests are stored as Parquet; `None`: none are, or it is not installed (a warning).
 
     Raises:
         SourceError: the engine cannot read what lies there.

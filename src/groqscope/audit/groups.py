@@ -17,9 +17,9 @@ from groqscope.timeline import RequestRecord
 UNKNOWN_VALUE: Final = "(none)"
 """Shown in place of a value that is not known."""
 MAX_GROUPS: Final = 10_000
-"""At most so many values have their own group; later ones share one."""
+"""Limit of values that have a group of their own; later ones share one."""
 _EXACT: Final = 10_000
-"""The quantiles of a group are exact up to so many durations."""
+"""Number of durations up to which the quantiles of a group are exact."""
 PICO: Final = 10**12
 """Cost is summed in millionths of a millionth of a dollar: whole numbers, whose sum does not depend on the order."""
 COUNTS: Final = (

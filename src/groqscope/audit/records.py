@@ -19,7 +19,7 @@ from groqscope.audit.sources import FileSource, ReadReport, Source, StoreSource,
 from groqscope.timeline import RequestRecord
 
 MIN_ID: Final = 4
-"""An ID must have at least so many characters, or too many requests would match."""
+"""The least number of characters of an ID: with fewer, too many requests would match."""
 _KEPT: Final = 6
 _SHOWN: Final = 5
 

@@ -12,7 +12,7 @@ from groqscope.audit.why import slow_sentence
 from groqscope.runs import NOTICEABLE_NS, FindingKind
 
 SLOW_TIMES: Final = 2.0
-"""A run is slow when it lasted so many times the median of its name."""
+"""Multiple of the median duration of its name from which a run is slow."""
 USUAL_NEEDS: Final = 5
 """Completed runs of one name that it takes to say what is usual."""
 RULE: Final = (

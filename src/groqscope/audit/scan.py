@@ -24,7 +24,7 @@ from groqscope.timeline import Phases, RequestRecord
 LISTED: Final = 20
 """Requests that an overview lists by default."""
 NEAREST: Final = 20_000
-"""With so many requests, the nearest to it in time, is one request compared."""
+"""Number of requests, the nearest in time, with which one request is compared."""
 _NO_PHASES: Final = Phases()
 MAX_SERVICES: Final = 20
 

@@ -83,7 +83,7 @@ class FileSource:
         self._elsewhere = elsewhere
         self._share = share
         self.column_addresses = tuple(str(path) for path in self._paths if has_columns(path))
-        """Those of them where requests lie as columns."""
+        """Those of them where requests are stored as Parquet."""
         self._plain = tuple(path for path in self._paths if not is_columns(path))
 
     @property
@@ -137,7 +137,7 @@ class FileSource:
         yield from merge(plain, _counted(stored, report), key=attrgetter("start_unix_ns"))
 
     def _dataset(self, report: ReadReport, since: int | None, until: int | None) -> Dataset | None:
-        """Return what lies as columns; what reads it may be missing, which is noted."""
+        """Return what is stored as Parquet; if DuckDB is not installed, nothing, with a warning."""
         try:
             return Dataset(self.column_addresses, report, Wanted(since, until))
         except HistoryError as error:

@@ -33,16 +33,16 @@ TIMEOUT: Final = 30.0
 MAX_SEARCH_BYTES: Final = 16 * 1024 * 1024
 MAX_TRACE_BYTES: Final = 64 * 1024 * 1024
 MAX_SEARCHES: Final = 256
-"""After so many searches, time ranges are not halved any more."""
+"""Number of searches after which time ranges are not halved any more."""
 MAX_TRACES: Final = 100_000
 PERIOD: Final = 3600
-"""Without a time range, the last so many seconds are searched."""
+"""Seconds before now that are searched without a time range."""
 _TOGETHER: Final = 4
 _TRIES: Final = 2
 """For each trace, because a busy Tempo may answer single ones late."""
 _SECOND: Final = 1_000_000_000
 _AROUND: Final = 3600
-"""The spans of a trace are looked for within so many seconds around its start."""
+"""Seconds before and after its start in which the spans of a trace are looked for."""
 _LATEST: Final = 2**31 - 1
 """The last second that Tempo's API accepts."""
 _ID: Final = re.compile(r"[0-9a-fA-F]{1,32}")

@@ -68,8 +68,8 @@ class Response:
 
     def error(self, ending: ErrorEvent) -> bytes:
         """Return the event of an error, with which a stream ends."""
-        told = {"type": "error", "code": ending.code, "message": ending.message, "param": None}
-        return event(dump(self._numbered(told)), "error" if ending.named else None)
+        data = {"type": "error", "code": ending.code, "message": ending.message, "param": None}
+        return event(dump(self._numbered(data)), "error" if ending.named else None)
 
     def _begin(self) -> Iterator[Event]:
         for name in ("created", "in_progress"):
@@ -138,8 +138,8 @@ class Response:
             if item["type"] in _TEXTS:
                 name = f"response.{_TEXTS[item['type']]}"
                 (part,) = item["content"]
-                told = {"type": f"{name}.done", "content_index": 0, "text": part["text"]}
-                yield self._of(index, told | _logprobs(_TEXTS[item["type"]]))
+                data = {"type": f"{name}.done", "content_index": 0, "text": part["text"]}
+                yield self._of(index, data | _logprobs(_TEXTS[item["type"]]))
                 yield self._of(index, {"type": "response.content_part.done", "content_index": 0, "part": dict(part)})
             elif item["type"] == "function_call":
                 done = {"type": "response.function_call_arguments.done", "arguments": item["arguments"]}
@@ -148,13 +148,13 @@ class Response:
             yield self._of(index, {"type": "response.output_item.done", "item": dict(item)}, bare=True)
         self._open.clear()
 
-    def _of(self, index: int, told: Event, *, bare: bool = False) -> Event:
+    def _of(self, index: int, data: Event, *, bare: bool = False) -> Event:
         item = {} if bare else {"item_id": self.output[index]["id"]}
-        return self._numbered({**told, **item, "output_index": index})
+        return self._numbered({**data, **item, "output_index": index})
 
-    def _numbered(self, told: Event) -> Event:
+    def _numbered(self, data: Event) -> Event:
         self._events += 1
-        return {**told, "sequence_number": self._events - 1}
+        return {**data, "sequence_number": self._events - 1}
 
     def _envelope(self, status: str | None = None, usage: Mapping[str, Any] | None = None) -> dict[str, Any]:
         asked, answer = self.received.json, self.answer

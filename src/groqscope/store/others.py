@@ -1,4 +1,4 @@
-"""Spans of other libraries in the local store: those of traces with a Groq request, so many of each.
+"""Spans of other libraries in the local store: those of traces with a Groq request, up to a limit for each.
 
 Most of an agent's spans end before its first request has, so they wait until it is known whether their trace has one.
 """

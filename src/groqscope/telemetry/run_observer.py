@@ -224,7 +224,7 @@ _observers: "weakref.WeakKeyDictionary[Any, RunObserver]" = weakref.WeakKeyDicti
 
 
 def observer_of(provider: Any, on_run: OnRun) -> RunObserver:
-    """Return the observer of a provider, added at first; providers do not let go of their processors."""
+    """Return the observer of a provider, added the first time, since a processor cannot be removed again."""
     known = _observers.get(provider)
     if known is None:
         known = _observers[provider] = RunObserver(on_run)

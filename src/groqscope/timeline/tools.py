@@ -23,13 +23,13 @@ def known_between(first: Arrival, last: Arrival) -> int | None:
 
 
 MAX_CALLS = 32
-"""At most so many calls are kept; more are only counted."""
+"""Limit of calls that are kept; more are only counted."""
 MAX_EXECUTED = 16
 MAX_ARGUMENTS = 16_384
-"""At most so many characters of arguments are kept per call, to check whether they are JSON."""
+"""Limit of characters of arguments that are kept per call, to check whether they are JSON."""
 MAX_ARGUMENTS_TOTAL = 32_768
 MAX_COUNTED = 1_024
-"""At most so many further calls are told apart, so that each counts once however many fragments it has."""
+"""Limit of further calls that are distinguished, so that each counts once however many fragments it has."""
 
 
 _SALT = secrets.token_bytes(16)

@@ -162,7 +162,7 @@ def _break(text: str, width: int) -> tuple[str, str]:
 
 
 def draw_table(page: Page, table: Table, floors: Sequence[int] = ()) -> None:
-    """Draw a table: the least important columns are left out until it fits, and the reader is told which.
+    """Draw a table: the least important columns are left out until it fits, and named below it.
 
     A column in which nothing stands is left out without a word. `floors` are the least widths of the columns, so that
     several tables line up.
