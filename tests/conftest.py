@@ -5,6 +5,7 @@ import itertools
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -125,9 +126,14 @@ def _few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     end = "-----END CERTIFICATE-----\n"
     one = tmp_path_factory.mktemp("certificates") / "one.pem"
     one.write_text(certifi.contents().partition(end)[0] + end)
+    public = {certifi.where(), os.environ.get("SSL_CERT_FILE", certifi.where())}
+    create = ssl.create_default_context
+
+    def creating(*purpose: Any, cafile: Any = None, **more: Any) -> ssl.SSLContext:
+        return create(*purpose, cafile=one if cafile in public else cafile, **more)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(certifi, "where", lambda: str(one))
-        patch.setenv("SSL_CERT_FILE", str(one))
+        patch.setattr(ssl, "create_default_context", creating)
         yield
 
 

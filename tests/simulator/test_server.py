@@ -13,7 +13,7 @@ import pytest
 from groq import Groq
 from support.waiting import wait_for
 
-from groqscope.simulator import Answer, Connection, Delays, MissingExtraError, Simulator
+from groqscope.simulator import Answer, Connection, Hang, MissingExtraError, Simulator
 from groqscope.simulator.server import make_local_tls
 
 CHAT = "/openai/v1/chat/completions"
@@ -114,15 +114,15 @@ def test_a_script_that_raises_is_a_500_and_said() -> None:
 
 def test_settle_does_not_wait_for_ever(sim: Simulator) -> None:
     """A request that is still being served when the time is up: TimeoutError."""
-    sim.play(Answer("a b", delays=Delays(before_close=0.3)))
+    sim.play(Answer("a b", ending=Hang(1)))
     with Groq(base_url=sim.base_url, api_key="test") as client:
         stream = client.chat.completions.create(model="m", messages=[], stream=True)
         next(iter(stream))
         with pytest.raises(TimeoutError, match="still serving"):
             sim.settle(timeout=0.01)
-        list(stream)
+        stream.close()
 
-    assert sim.settle()[-1].left == "complete"
+    assert sim.settle()[-1].left == "client left"
 
 
 def test_the_missing_extra_names_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
