@@ -5,19 +5,16 @@ import gc
 import io
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from support.runs import MS, request, span, tool, write_traces
+from support.runs import MS, Traces, request, span, tool, write_traces
 from support.scope import ASK, Wire, completion, groq_client
 
 import groqscope
-from groqscope import RequestRecord
 from groqscope.audit import NoRequests, NotFound, Query, file_source, list_runs, one_run
 from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Look, MarkdownRenderer, TerminalRenderer
 from groqscope.audit.runs import explain_run
@@ -37,24 +34,6 @@ def slow_run() -> Run:
             request("r2", 1_500, "a", receive=400, messages=3),
         ]
     )
-
-
-class Traces:
-    """Traces that are there already."""
-
-    names = ("memory",)
-    when_empty = "nothing"
-
-    def __init__(self, *traces: list[TraceSpan]) -> None:
-        self._traces = traces
-
-    def read(self, report: ReadReport, **_: Any) -> Iterator[RequestRecord]:
-        return iter(())
-
-    def traces(self, report: ReadReport, **_: Any) -> Iterator[list[TraceSpan]]:
-        for trace in self._traces:
-            report.records += sum(s.record is not None for s in trace)
-            yield trace
 
 
 def trace(number: int, duration: int = 1_000, *, cost: float | None = None) -> list[TraceSpan]:

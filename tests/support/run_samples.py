@@ -1,15 +1,13 @@
 """A slow run as an application has it, for the JSON Schema and the documentation's pictures."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from groqscope.audit import Budgets, Query, RunAudit, RunsAudit, list_runs, one_run, parse_budget
 from groqscope.runs import TraceSpan
-from groqscope.store import ReadReport
 from groqscope.testing.story import NOON_UNIX_NS
-from groqscope.timeline import RequestRecord, Usage
-from support.runs import MS, TRACE, request, span, tool
+from groqscope.timeline import Usage
+from support.runs import MS, TRACE, Traces, request, span, tool
 
 _NOON = NOON_UNIX_NS // MS
 _RUN = {
@@ -19,25 +17,6 @@ _RUN = {
     "groqscope.tag.feature": "support",
 }
 _AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}
-
-
-class _Traces:
-    """Traces that are there already."""
-
-    names = ("the local store",)
-    when_empty = "nothing"
-
-    def __init__(self, *traces: list[TraceSpan]) -> None:
-        self._traces = traces
-
-    def read(self, report: ReadReport, **_: Any) -> Iterator[RequestRecord]:
-        del report
-        return iter(())
-
-    def traces(self, report: ReadReport, **_: Any) -> Iterator[list[TraceSpan]]:
-        for trace in self._traces:
-            report.records += sum(one.record is not None for one in trace)
-            yield trace
 
 
 def slow_answer(trace_id: str = TRACE, after: int = 0) -> list[TraceSpan]:
@@ -77,12 +56,12 @@ def _at(one: TraceSpan, trace_id: str, milliseconds: int) -> TraceSpan:
 
 def slow_run() -> RunAudit:
     """Return the slow run, as `groqscope audit ID` shows it."""
-    return _plain(one_run(_Traces(slow_answer()), Query(), TRACE))
+    return _plain(one_run(Traces(slow_answer()), Query(), TRACE))
 
 
 def several_runs() -> RunsAudit:
     """Return a list of runs, with budgets and in groups."""
-    traces = _Traces(*(slow_answer(f"{n:08x}{'0' * 24}", n * 60_000) for n in range(1, 8)))
+    traces = Traces(*(slow_answer(f"{n:08x}{'0' * 24}", n * 60_000) for n in range(1, 8)))
     budgets = Budgets([parse_budget(text) for text in ("run.duration.p50 < 4s", "run.tools < 6")])
     return _plain(list_runs(traces, Query(by="tag.feature"), budgets=budgets))
 
