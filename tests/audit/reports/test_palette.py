@@ -8,11 +8,11 @@ from typing import get_args
 import pytest
 from support.report_samples import judged, queued, retried
 
-from groqscope.audit.fields import PHASES as PHASE_NAMES
 from groqscope.audit.reports import HtmlRenderer, Look, TerminalRenderer
 from groqscope.audit.reports.palette import BAD, CAUSES, GOOD, PARTS, PHASES, colour_of, contrast, css
 from groqscope.audit.rules import RULES
 from groqscope.runs.spans import PartKind
+from groqscope.timeline import PHASE_NAMES
 
 LIGHT, DARK, GRAFANA_DARK = "#FFFFFF", "#1C2026", "#181B1F"
 CLOSE = 0.06
