@@ -9,6 +9,7 @@ RUN := $(VENV)/.run-stamp
 DEV := $(VENV)/.dev-stamp
 UV = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 GRAFANA_SDK := $(VENV)/grafana-sdk
+CHDB := $(VENV)/chdb
 # A file's tests stay together, and so do what they share: a server, a browser, what is built or read once.
 PYTEST = $(BIN)/python -m pytest -q -n 2 --dist loadfile --randomly-seed=$(SEED) --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks
 PYTEST_ARGS ?=
@@ -68,8 +69,8 @@ stack-demo:  ## the same with a simulated Groq and an application that talks to 
 	$(COMPOSE) --profile demo up -d --wait
 	@echo "Grafana: http://127.0.0.1:3000   First figures in half a minute. To end it: $(COMPOSE) --profile demo down"
 
-test-stack: $(DEV) $(GRAFANA_SDK)/.stamp  ## tests of the bundled services, with the programs that are given
-	GRAFANA_SDK=$(GRAFANA_SDK) $(BIN)/python -m pytest -q --randomly-seed=$(SEED) tests/stack $(PYTEST_ARGS)
+test-stack: $(DEV) $(GRAFANA_SDK)/.stamp $(CHDB)/.stamp  ## tests of the bundled services, with the programs that are given
+	GRAFANA_SDK=$(GRAFANA_SDK) CHDB=$(CHDB) $(BIN)/python -m pytest -q --randomly-seed=$(SEED) tests/stack $(PYTEST_ARGS)
 
 format: $(DEV)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .
@@ -115,6 +116,11 @@ $(DEV): requirements-dev.txt pyproject.toml | $(BIN)/python
 $(GRAFANA_SDK)/.stamp: tests/stack/grafana-sdk.txt | $(DEV)
 	@rm -rf $(GRAFANA_SDK)
 	@$(PIP) install --no-deps --require-hashes --target $(GRAFANA_SDK) -r tests/stack/grafana-sdk.txt
+	@touch $@
+
+$(CHDB)/.stamp: tests/stack/chdb.txt | $(DEV)
+	@rm -rf $(CHDB)
+	@$(PIP) install --no-deps --require-hashes --target $(CHDB) -r tests/stack/chdb.txt
 	@touch $@
 
 $(OTHERS)/.stamp: bench/others.txt

@@ -1,6 +1,7 @@
 """Write what the docs repeat of the code: `python docs/generate_reference.py`; `--check` compares only.
 
-That is docs/reference.md, from groqscope.semconv, and the tables of docs/audit.md that stand between marks.
+That is docs/reference.md, from groqscope.semconv, the tables of docs/audit.md that stand between marks, and
+stack/scale/clickhouse/requests.sql.
 """
 
 import re
@@ -9,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from groqscope import semconv
+from groqscope.audit.clickhouse import TABLE
+from groqscope.audit.clickhouse_schema import statement
 from groqscope.audit.fields import FIELDS, Field
 from groqscope.audit.formatting import percent
 from groqscope.audit.rules import MIN_NS, RULES
@@ -26,6 +29,16 @@ absent, never 0. The last column is the field of `groqscope.RequestRecord` that 
 follows from the rest. Fields in nanoseconds, phases among them, travel as seconds.
 
 """
+_CLICKHOUSE = """\
+-- Written by docs/generate_reference.py. Columns for the fields of groqscope's records in the table of the collector's
+-- ClickHouse exporter, which `groqscope audit --clickhouse` asks. Run once, and again after an update of groqscope, on
+-- each node of a cluster:
+--
+--   clickhouse-client --multiquery < requests.sql
+--
+-- Rows from now on have the columns on disk; in older ones they are computed when they are read, which takes longer.
+
+"""
 
 
 def pages() -> dict[Path, str]:
@@ -33,7 +46,12 @@ def pages() -> dict[Path, str]:
     audit = _DOCS / "audit.md"
     tables = {"fields": _fields(), "rules": _rules()}
     renewed = _MARKED.sub(lambda match: f"{match[1]}{tables[match['name']]}\n{match[3]}", audit.read_text("utf-8"))
-    return {_DOCS / "reference.md": _HEAD + "\n".join(_sections()).rstrip() + "\n", audit: renewed}
+    columns = _DOCS.parent / "stack" / "scale" / "clickhouse" / "requests.sql"
+    return {
+        columns: _CLICKHOUSE + statement(f"otel.{TABLE}") + ";\n",
+        _DOCS / "reference.md": _HEAD + "\n".join(_sections()).rstrip() + "\n",
+        audit: renewed,
+    }
 
 
 def _fields() -> str:

@@ -1,8 +1,6 @@
 """However requests are stored, and whichever of the two executions runs, the answers are the same."""
 
 import dataclasses
-import math
-import random
 from dataclasses import replace
 
 import pytest
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from support.files import write_store
 from support.full_records import busy_record, full_record
 from support.records import records
+from support.same import reasonable, same
 from support.traffic import START, traffic
 
 from groqscope import audit, history
@@ -53,22 +52,6 @@ def _overview(path, listed: int | None = 20, **query):
     )
     found = audit.Records(audit.source_of([path]), audit.Query(**query))
     return audit.overview(found, budgets=budgets, why=True, listed=listed)
-
-
-def same(a, b, path=""):
-    """Compare results to the last digit, but for sums of fractions, which depend on the order of adding."""
-    if dataclasses.is_dataclass(a):
-        for field in dataclasses.fields(a):
-            if path != ".provenance" or field.name not in {"sources", "files", "repeated"}:
-                same(getattr(a, field.name), getattr(b, field.name), f"{path}.{field.name}")
-    elif isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
-        for number, pair in enumerate(zip(a, b, strict=True)):
-            same(*pair, f"{path}[{number}]")
-    elif isinstance(a, float) and isinstance(b, float) and path.endswith((".total", ".cost", ".measured")):
-        assert math.isclose(a, b, rel_tol=1e-12), path
-    else:
-        assert a == b, path
-        assert type(a) is type(b), path
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +277,7 @@ def test_any_records_in_any_form(tmp_path_factory, drawn, count, seed, query, ch
     """Records of every kind, shared out to both forms by chance."""
     folder = tmp_path_factory.mktemp("any")
     made = [*drawn, *traffic(count, seed)] or list(traffic(1))
-    written = [_reasonable(record, number, chance) for number, record in enumerate(made)]
+    written = [reasonable(record, number, chance) for number, record in enumerate(made)]
     chance.shuffle(written)
     cut = chance.randrange(len(written) + 1)
     history.write(written[:cut], str(folder / "history"))
@@ -320,7 +303,7 @@ class _Mixed(audit.FileSource):
         self.column_addresses = (str(folder),)
         self._beside = beside
 
-    def dataset(self, report, since, until, **_: object):
+    def requests(self, report, since, until, **_: object):
         dataset = history.Dataset(self.column_addresses, report)
         dataset.include(
             r
@@ -328,19 +311,3 @@ class _Mixed(audit.FileSource):
             if (since is None or since <= r.start_unix_ns) and (until is None or r.start_unix_ns < until)
         )
         return dataset
-
-
-def _price(usd):
-    return usd if usd is None or usd < 10**9 else None
-
-
-def _reasonable(record, number: int, chance: random.Random):
-    """Give a record ids of its own, and a start near the others."""
-    return replace(
-        record,
-        trace_id=f"{number:032x}",
-        span_id=f"{number:016x}",
-        start_unix_ns=START + chance.randrange(6 * 10**11),
-        model=chance.choice(["llama", "gpt", None, record.model]),
-        **{name: _price(getattr(record, name)) for name in ("cost", "cost_estimate", "cache_saved", "cache_lost")},
-    )

@@ -71,6 +71,9 @@ def test_every_alert_and_every_recording_rule_has_a_test():
         ["collector/secure.yaml"],
         ["collector/tail-sampling.yaml", "collector/secure.yaml"],
         ["collector/tail-sampling.yaml", "scale/collector-gateway.yaml"],
+        ["scale/collector-clickhouse.yaml"],
+        ["scale/collector-kafka.yaml"],
+        ["scale/collector-clickhouse.yaml", "scale/collector-kafka-clickhouse.yaml"],
     ],
 )
 def test_the_collector_takes_its_configuration(layers: list[str], tmp_path: Path):

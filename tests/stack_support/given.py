@@ -2,14 +2,15 @@
 
 Programs that may be started here:
 
-    OTELCOL, PROMETHEUS, PROMTOOL, DOCKER_COMPOSE, TEMPO    each a command, as it is written in a shell
+    OTELCOL, PROMETHEUS, PROMTOOL, DOCKER_COMPOSE, TEMPO, SEAWEEDFS
+                                                            each a command, as it is written in a shell
 
 Addresses of a stack that runs already, from `docker compose up`, all four or none:
 
     STACK_COLLECTOR, STACK_TEMPO, STACK_PROMETHEUS, STACK_GRAFANA
     STACK_GRAFANA_PASSWORD                                  of its admin, if it was started with one
 
-and GRAFANA_SDK, a folder with the newest grafana-foundation-sdk.
+and GRAFANA_SDK, a folder with the newest grafana-foundation-sdk, and CHDB, one with ClickHouse's engine (chdb-core).
 """
 
 import os

@@ -15,4 +15,8 @@ SCALE = {
     "TENANT": "groq",
     "GROQSCOPE_OTLP_TOKEN": "t",
     "COLLECTOR_GATEWAYS": "gateways",
+    "KAFKA_BROKERS": "kafka:9092",
+    "CLICKHOUSE_ENDPOINT": "tcp://clickhouse:9000",
+    "CLICKHOUSE_USER": "u",
+    "CLICKHOUSE_PASSWORD": "p",
 }

@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Self
 
-import msgspec
-
 from groqscope.audit import columns
 from groqscope.audit.baseline import Key as Kind
 from groqscope.audit.baseline import Rows
@@ -26,15 +24,16 @@ from groqscope.audit.prompt_cache import EXAMPLES as MISSES_SHOWN
 from groqscope.audit.prompt_cache import MOSTLY, CacheSum, MissSum, PromptCacheTally
 from groqscope.audit.rules import INDEX, MIN_EXCESS, MIN_NS, NOTICEABLE_NS, RULES, SLOW_TIMES, TIMES_USUAL, USUAL_NEEDS
 from groqscope.audit.scan import MAX_SERVICES, NEAREST, Scan
-from groqscope.audit.selected import PHASED, Key, Selected
+from groqscope.audit.selected import PHASED, Key, Requests, Selected
 from groqscope.audit.tally import MEASURES, ModelTally, ToolTally
 from groqscope.audit.verdict import usual_of
 from groqscope.audit.why import EXAMPLES, Causes, CauseTallies, CauseTally
-from groqscope.history import Dataset
 from groqscope.timeline import PHASE_NAMES, RequestRecord
 
 RANKED_AT_ONCE: Final = 60_000_000
 """Values that are ranked in one reading of the requests: the engine holds them in memory, 8 bytes each."""
+KINDS_AT_ONCE: Final = 64
+"""Models, streamed and not, whose usual values are sent with one question."""
 _SUMS: Final[Mapping[str, str]] = {
     "requests": "1",
     "streamed": "stream::INT",
@@ -88,10 +87,10 @@ class ColumnScan(Scan):
             return super().total(causes)
         return self._whole.summary(None, list(self.baseline.rows.values()), causes)
 
-    def fill(self, dataset: Dataset, *, timelines: bool = True) -> Self:
+    def fill(self, requests: Requests, *, timelines: bool = True) -> Self:
         """Query everything that an overview shows."""
         parameters = Named()
-        selected = Selected(dataset, self.query, parameters, self._more(parameters))
+        selected = Selected(requests, self.query, parameters, self._more(parameters))
         self.cover(selected)
         if not self.coverage.requests:
             return self
@@ -106,7 +105,7 @@ class ColumnScan(Scan):
         self._list(selected, timelines=timelines)
         return self
 
-    def find(self, dataset: Dataset, wanted: str, most: int) -> tuple[list[RequestRecord], int]:
+    def find(self, requests: Requests, wanted: str, most: int) -> tuple[list[RequestRecord], int]:
         """Find requests by an ID or its beginning; count those of its model, of the nearest in time, when it is one.
 
         Return the first of them, and how many there are: with exactly this ID, or else with one that begins so.
@@ -117,9 +116,9 @@ class ColumnScan(Scan):
             "exact": f"coalesce({' OR '.join(f'{name} = {given}' for name in _IDS)}, false)",
             "begun": f"coalesce({' OR '.join(f'starts_with({name}, {given})' for name in _IDS)}, false)",
         }
-        selected = few = Selected(dataset, self.query, parameters, more)
+        selected = few = Selected(requests, self.query, parameters, more)
         if not selected.in_memory and self.query.last is None:
-            few = Selected(dataset, self.query, parameters, more, among=dataset.may_have(wanted))
+            few = Selected(requests, self.query, parameters, more, among=requests.may_have(wanted))
         keys: list[Key] = []
         number = 0
         for how in ("exact", "begun"):
@@ -142,9 +141,9 @@ class ColumnScan(Scan):
             _tell_cache(selected, self.cache)
         return found, number
 
-    def sample(self, dataset: Dataset) -> "ColumnSample":
+    def sample(self, requests: Requests) -> "ColumnSample":
         """Count what a comparison needs."""
-        selected = Selected(dataset, self.query, Named(), {})
+        selected = Selected(requests, self.query, Named(), {})
         self.cover(selected)
         return ColumnSample(selected)
 
@@ -385,43 +384,44 @@ def _causes(
         {"usual_model": model, "usual_stream": stream, **{f"usual_{name}": value for name, value in medians.items()}}
         for (model, stream), medians in usual.items()
     ]
-    selected.define("usual", types, msgspec.json.encode(rows))
     named = {rule.code: (rule.code, _stands_out(rule.code, rule.absolute)) for rule in RULES if rule.code in INDEX}
     generation = f"slow AND {_exceeds('generation', f'{number(MIN_EXCESS)} * duration')}"
     named["long_answer"] = "generation", f"{generation} AND {_IS_LONG}"
     named["slow_generation"] = "generation", f"{generation} AND NOT {_IS_LONG}"
     judged = (
-        f"SELECT *, {_IS_SLOW} AS slow FROM requests LEFT JOIN usual "
+        f"SELECT *, {_IS_SLOW} AS slow FROM requests JOIN usual "
         f"ON model IS NOT DISTINCT FROM usual_model AND stream = usual_stream"
     )
     flags = ", ".join(
         f"coalesce(duration > 0 AND {stands_out}, false) AS is_{code}" for code, (_, stands_out) in named.items()
     )
     each = ", ".join(
-        f"CASE WHEN is_{code} THEN {{'code': '{code}', 'ns': {length}}} END" for code, (length, _) in named.items()
+        f"{{'code': '{code}', 'ns': CASE WHEN is_{code} THEN {length} END}}" for code, (length, _) in named.items()
     )
     # Most requests have no cause, and need no list. One that has some also counts once under the empty code.
     explained = " OR ".join(f"is_{code}" for code in named)
     causes = (
         f"SELECT model, stream, slow, id, caller_is_least, CASE WHEN {explained} THEN "
-        f"list_append(list_filter([{each}], lambda c: c IS NOT NULL), {{'code': '', 'ns': 0}}) END AS causes "
-        f"FROM (SELECT *, {flags} FROM ({judged}))"
+        f"list_append(list_filter([{each}], lambda c: c.ns IS NOT NULL), {{'code': '', 'ns': 0}}) ELSE [] END "
+        f"AS causes FROM (SELECT *, {flags} FROM ({judged}))"
     )
     worst = f"max({{'ns': cause.ns, 'id': id}}, {EXAMPLES}) FILTER (WHERE cause.code <> '')"
     found: dict[Kind, tuple[CauseTallies, CauseTallies]] = {kind: (CauseTallies(), CauseTallies()) for kind in usual}
-    for model, stream, slow, count, ns in selected.ask(
-        f"SELECT model, stream, slow, count(*), sum(duration) FROM ({judged}) GROUP BY ALL"
-    ):
-        for tallies in found[model, stream][: 1 + slow]:
-            tallies.requests += count
-            tallies.unexplained += count
-            tallies.ns += float(ns)
-    for model, stream, slow, code, *numbers in selected.ask(
-        f"SELECT model, stream, slow, cause.code, count(*), sum(cause.ns), bool_or(caller_is_least), {worst} "
-        f"FROM (SELECT * EXCLUDE (causes), unnest(causes) AS cause FROM ({causes})) GROUP BY ALL"
-    ):
-        for tallies in found[model, stream][: 1 + slow]:
-            _add_cause(tallies, code, numbers, usual[model, stream])
+    for place in range(0, len(rows), KINDS_AT_ONCE):
+        selected.define("usual", types, rows[place : place + KINDS_AT_ONCE])
+        for model, stream, slow, count, ns in selected.ask(
+            f"SELECT model, stream, slow, count(*), sum(duration) FROM ({judged}) GROUP BY ALL"
+        ):
+            for tallies in found[model, stream][: 1 + slow]:
+                tallies.requests += count
+                tallies.unexplained += count
+                tallies.ns += float(ns)
+        for model, stream, slow, code, *numbers in selected.ask(
+            f"SELECT model, stream, slow, cause.code, count(*), sum(cause.ns), bool_or(caller_is_least), {worst} "
+            f"FROM (SELECT * EXCLUDE (causes), unnest(causes) AS cause FROM ({causes})) GROUP BY ALL"
+        ):
+            for tallies in found[model, stream][: 1 + slow]:
+                _add_cause(tallies, code, numbers, usual[model, stream])
     return found
 
 
@@ -515,7 +515,9 @@ def _measure(selected: Selected, budgets: Budgets) -> None:
 
 def _group(selected: Selected, grouping: Grouping) -> None:
     first = f"(SELECT grouped FROM requests GROUP BY grouped ORDER BY min(start_unix_ns) LIMIT {MAX_GROUPS})"
-    is_first = f"EXISTS (FROM {first} named WHERE named.grouped IS NOT DISTINCT FROM requests.grouped)"
+    is_first = (
+        f"CASE WHEN grouped IS NULL THEN (SELECT count(*) > count(grouped) FROM {first}) ELSE grouped IN {first} END"
+    )
     grouping.groups = dict(_group_tallies(selected, "grouped", is_first))
     if len(grouping.groups) == MAX_GROUPS:
         grouping.others = next(
@@ -578,9 +580,9 @@ def _tell_cache(selected: Selected, cache: PromptCacheTally) -> None:
         )
     mostly = f"{cached} >= {number(MOSTLY)} * cacheable_tokens"
     for model, size, is_cached, count, ns in selected.ask(
-        f"SELECT model, length(bin(cacheable_tokens)) AS size, {mostly} AS mostly, count(*), sum(prompt_ns) "
-        f"FROM requests WHERE cacheable_tokens <> 0 AND prompt_ns IS NOT NULL AND ({mostly} OR {cached} = 0) "
-        "GROUP BY ALL"
+        f"SELECT model, length(ltrim(bin(cacheable_tokens), '0')) AS size, {mostly} AS mostly, count(*), "
+        f"sum(prompt_ns) FROM requests WHERE cacheable_tokens <> 0 AND prompt_ns IS NOT NULL "
+        f"AND ({mostly} OR {cached} = 0) GROUP BY ALL"
     ):
         cache.models[model].prefill[size, is_cached] = count, int(ns)
     for reason, requests, tokens, lost, ns, worst in selected.ask(

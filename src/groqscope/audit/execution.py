@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from groqscope.audit.errors import SourceError
 from groqscope.audit.scan import Scan
-from groqscope.audit.sources import FileSource, Source
-from groqscope.history import Dataset, HistoryError, engine_error
+from groqscope.audit.sources import FileSource, Source, column_source
+from groqscope.history import HistoryError, engine_error
 from groqscope.store import SeenIds
 from groqscope.timeline import RequestRecord
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from groqscope.audit.columnar import ColumnScan
     from groqscope.audit.comparison import Sample
+    from groqscope.audit.selected import Requests
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ def execute(
 ) -> None:
     """Read the records that the scan's query selects from a source, and add them to the scan."""
     if (
-        asked(source, scan, lambda scan, dataset: scan.fill(dataset, timelines=timelines), timelines=timelines)
+        asked(source, scan, lambda scan, requests: scan.fill(requests, timelines=timelines), timelines=timelines)
         is not None
     ):
         return
@@ -74,14 +75,15 @@ def execute(
 
 
 def asked(
-    source: Source, scan: Scan, question: "Callable[[ColumnScan, Dataset], T]", *, timelines: bool = True
+    source: Source, scan: Scan, question: "Callable[[ColumnScan, Requests], T]", *, timelines: bool = True
 ) -> T | None:
     """Let DuckDB answer, where requests are stored as Parquet; `None`: none are, or it is not installed (a warning).
 
     Raises:
         SourceError: the engine cannot read what lies there.
     """
-    if not (isinstance(source, FileSource) and source.column_addresses):
+    columns = column_source(source)
+    if columns is None:
         return None
     from groqscope.audit.columnar import ColumnScan  # few stores have columns
 
@@ -89,26 +91,26 @@ def asked(
     if not isinstance(scan, ColumnScan):
         raise TypeError("columns are counted by a ColumnScan")
     try:
-        dataset = source.dataset(report, query.since, query.until, timelines=timelines)
+        requests = columns.requests(report, query.since, query.until, timelines=timelines)
     except HistoryError as error:
-        report.warn(", ".join(source.column_addresses), None, str(error))
+        report.warn(", ".join(columns.column_addresses), None, str(error))
         return None
     while True:
         try:
-            return question(scan, dataset)
+            return question(scan, requests)
         except engine_error() as error:
-            if not dataset.leave_out_broken():
+            if not requests.leave_out_broken():
                 raise SourceError(f"{', '.join(source.names)}: {str(error).strip()}") from error
 
 
 def ask_for(source: Source, scan: Scan, wanted: str, most: int) -> tuple[list[RequestRecord], int] | None:
     """Return the first requests with an ID and how many have it, where an engine can find them."""
-    return asked(source, scan, lambda scan, dataset: scan.find(dataset, wanted, most))
+    return asked(source, scan, lambda scan, requests: scan.find(requests, wanted, most))
 
 
 def sample_of(source: Source, scan: Scan) -> "Sample | None":
     """Return what a comparison needs, where an engine can count it."""
-    return asked(source, scan, lambda scan, dataset: scan.sample(dataset), timelines=False)
+    return asked(source, scan, lambda scan, requests: scan.sample(requests), timelines=False)
 
 
 def plain_of(source: Source) -> Source:

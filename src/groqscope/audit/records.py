@@ -15,7 +15,7 @@ from groqscope.audit.formatting import duration
 from groqscope.audit.model import Audit, BudgetResult, RequestAudit, Why
 from groqscope.audit.scan import LISTED, NEAREST, Coverage, Scan
 from groqscope.audit.selection import Query, parse_moment
-from groqscope.audit.sources import FileSource, ReadReport, Source, StoreSource, file_source
+from groqscope.audit.sources import ReadReport, Source, StoreSource, column_source, file_source
 from groqscope.timeline import RequestRecord
 
 MIN_ID: Final = 4
@@ -49,7 +49,7 @@ class Records:
     def scan(self, budgets: Budgets | None = None, *, listed: int | None = LISTED) -> Scan:
         """Begin a new reading, and return the scan for it."""
         self.report = ReadReport()
-        if isinstance(self.source, FileSource) and self.source.column_addresses:
+        if column_source(self.source) is not None:
             from groqscope.audit.columnar import ColumnScan
 
             return ColumnScan(self.query, budgets, listed=listed, report=self.report)
@@ -249,6 +249,7 @@ def _line(record: RequestRecord) -> str:
 def load(
     *paths: Path | str,
     tempo: str | None = None,
+    clickhouse: str | None = None,
     since: str | None = None,
     until: str | None = None,
     model: str | Sequence[str] = (),
@@ -257,11 +258,12 @@ def load(
     where: str | None = None,
     last: int | None = None,
 ) -> Records:
-    """Return the records of files, directories or a Tempo; of the local store if none is given.
+    """Return the records of files, directories, a Tempo or a ClickHouse; of the local store if none is given.
 
     Args:
         paths: Files and directories of OTLP JSON; `-` is standard input.
         tempo: Address of a Tempo, for example `http://127.0.0.1:3200`.
+        clickhouse: Address of a ClickHouse, for example `http://127.0.0.1:8123/otel`.
         since: How long ago (`1h`, `30m`, `2d`), or a moment in ISO form.
         until: The same.
         model: A part of the model's name, or several, one of which has to be in it.
@@ -284,10 +286,10 @@ def load(
         last=last,
     )
     query.predicate()
-    return Records(source_of(paths, tempo), query)
+    return Records(source_of(paths, tempo, clickhouse), query)
 
 
-def source_of(paths: Sequence[Path | str], tempo: str | None = None) -> Source:
+def source_of(paths: Sequence[Path | str], tempo: str | None = None, clickhouse: str | None = None) -> Source:
     """Return the source of the paths or the address.
 
     Raises:
@@ -297,6 +299,10 @@ def source_of(paths: Sequence[Path | str], tempo: str | None = None) -> Source:
         from groqscope.audit.tempo import TempoSource
 
         return TempoSource(tempo)
+    if clickhouse is not None:
+        from groqscope.audit.clickhouse import ClickHouseSource
+
+        return ClickHouseSource(clickhouse)
     return file_source(paths) if paths else StoreSource()
 
 

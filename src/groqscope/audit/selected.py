@@ -1,14 +1,13 @@
 """The requests that a query selects, as columns that SQL can ask."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from groqscope.audit import columns
 from groqscope.audit.columns import MEASURED, Named, condition_sql
 from groqscope.audit.expression import compile_where
 from groqscope.audit.rules import INDEX
 from groqscope.audit.selection import Query
-from groqscope.history import Dataset
 from groqscope.timeline import PHASE_NAMES, RequestRecord
 
 IN_MEMORY: Final = 400_000
@@ -61,12 +60,47 @@ Key = tuple[int, str | None, str | None]
 """Start, trace ID and span ID of a request."""
 
 
+class Requests(Protocol):
+    """All requests, as an engine has them."""
+
+    @property
+    def keeps_tables(self) -> bool:
+        """Whether tables can be made, for what is asked several times."""
+        ...
+
+    def relation(self) -> str:
+        """Return all requests as a query, each once."""
+        ...
+
+    def may_have(self, beginning: str) -> str:
+        """Return a query for requests, among them each that has an ID with this beginning."""
+        ...
+
+    def ask(self, query: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        ...
+
+    def define(self, table: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Make rows known as a table, in place of an earlier one with its name."""
+        ...
+
+    def fetch(
+        self, query: str, parameters: dict[str, Any] | None = None, *, timelines: bool = True
+    ) -> Iterator[RequestRecord]:
+        """Yield the records of a query whose rows are requests."""
+        ...
+
+    def leave_out_broken(self) -> bool:
+        """Leave out what cannot be read, and return whether there is any."""
+        ...
+
+
 class Selected:
     """The selected requests: the table `requests` of a few, and of many a part of each question."""
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Requests,
         query: Query,
         parameters: Named,
         more: Mapping[str, str],
@@ -92,7 +126,7 @@ class Selected:
         self._bound = self._values.values | parameters.values
         ((self.count,),) = dataset.ask(self._everything("count(*)"), self._values.values)
         """How many there are, `last` aside."""
-        self.in_memory = among is None and self.count <= IN_MEMORY
+        self.in_memory = among is None and dataset.keeps_tables and self.count <= IN_MEMORY
         if self.in_memory:
             self._keep("true", {})
 
@@ -104,9 +138,11 @@ class Selected:
 
     def narrow(self, condition: str, values: Mapping[str, Any]) -> None:
         """Leave only the requests that fit a condition, and keep their columns if they are few."""
-        if self.in_memory or self.ask(f"SELECT count(*) FROM requests WHERE {condition}", values)[0][0] <= IN_MEMORY:
-            self._keep(condition, values)
-            return
+        if self._dataset.keeps_tables:
+            counted = f"SELECT count(*) FROM requests WHERE {condition}"
+            if self.in_memory or self.ask(counted, values)[0][0] <= IN_MEMORY:
+                self._keep(condition, values)
+                return
         self._bound = {**self._bound, **values}
         self._rows = f"SELECT * FROM ({self._rows}) WHERE {condition}"
 
@@ -115,13 +151,9 @@ class Selected:
         self._dataset.ask(f"CREATE OR REPLACE TABLE requests AS {which}", {**self._bound, **values})
         self._rows, self._bound, self.in_memory = "FROM requests", {}, True
 
-    def define(self, table: str, types: Mapping[str, str], json: bytes) -> None:
-        """Make a table of rows that are given as JSON."""
-        members = ", ".join(f'"{name}": "{kind}"' for name, kind in types.items())
-        self._dataset.ask(
-            f"CREATE OR REPLACE TABLE {table} AS SELECT unnest(from_json($rows, '[{{{members}}}]'), recursive := true)",
-            {"rows": json.decode()},
-        )
+    def define(self, table: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Make rows known as a table."""
+        self._dataset.define(table, types, rows)
 
     def read(self) -> int:
         """Return how many requests there are in the time asked for, selected or not."""

@@ -1,4 +1,4 @@
-"""The sources of records, with one interface: the local store, files and directories, standard input, Tempo."""
+"""The sources of records, with one interface: the local store, files, standard input, Tempo, ClickHouse."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,7 +6,7 @@ from heapq import merge
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from groqscope.audit.errors import SourceError
 from groqscope.history import Dataset, HistoryError, Wanted, has_columns, is_address, is_columns, require
@@ -14,13 +14,18 @@ from groqscope.runs import TraceSpan
 from groqscope.store import ReadReport, SeenIds, Share, once, read_records, read_traces, sources, store_directory
 from groqscope.timeline import RequestRecord
 
+if TYPE_CHECKING:
+    from groqscope.audit.selected import Requests
+
 __all__ = [
+    "ColumnSource",
     "FileSource",
     "MemorySource",
     "ReadReport",
     "Source",
     "StoreSource",
     "TraceSource",
+    "column_source",
     "file_source",
     "trace_source",
 ]
@@ -62,6 +67,24 @@ class TraceSource(Source, Protocol):
 
         Raises:
             SourceError: nothing can be read at all.
+        """
+        ...
+
+
+class ColumnSource(Source, Protocol):
+    """A source some of whose requests lie as columns, of which an engine can be asked."""
+
+    @property
+    def column_addresses(self) -> tuple[str, ...]:
+        """Where."""
+        ...
+
+    def requests(self, report: ReadReport, since: int | None, until: int | None, *, timelines: bool) -> "Requests":
+        """Return all requests of a time as columns, those of other files too.
+
+        Raises:
+            HistoryError: what reads columns is not installed.
+            SourceError: the engine does not answer.
         """
         ...
 
@@ -144,7 +167,7 @@ class FileSource:
             report.warn(", ".join(self.column_addresses), None, str(error))
             return None
 
-    def dataset(self, report: ReadReport, since: int | None, until: int | None, *, timelines: bool) -> Dataset:
+    def requests(self, report: ReadReport, since: int | None, until: int | None, *, timelines: bool) -> Dataset:
         """Return all requests as columns, those of other files too.
 
         Raises:
@@ -266,6 +289,11 @@ def file_source(paths: Sequence[Path | str]) -> FileSource:
         if str(path) != "-" and not is_address(path) and not Path(path).exists():
             raise SourceError(f"there is no file or directory {str(path)!r}")
     return FileSource(paths)
+
+
+def column_source(source: Source) -> ColumnSource | None:
+    """Return a source of which an engine can be asked; `None` for another one."""
+    return cast("ColumnSource", source) if getattr(source, "column_addresses", ()) else None
 
 
 def trace_source(source: Source) -> TraceSource:

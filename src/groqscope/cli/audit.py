@@ -59,6 +59,7 @@ class _Output:
 def audit(
     what: opt.What = None,
     tempo: opt.Tempo = None,
+    clickhouse: opt.ClickHouse = None,
     since: opt.Since = None,
     until: opt.Until = None,
     model: opt.Model = None,
@@ -109,7 +110,7 @@ def audit(
     if compare is not None:
         return _compare([Records(source_of([path]), query) for path in compare], output, of_runs=runs)
     paths, wanted = sort_out(what or [])
-    records = Records(source_of(paths, tempo), query)
+    records = Records(source_of(paths, tempo, clickhouse), query)
     if wanted is not None:
         return _one_run(records, wanted, output) if runs else _one(records, wanted, output)
     limits = _limits(budget or (), goodput or (), config, from_project=budgets)

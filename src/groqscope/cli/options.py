@@ -15,6 +15,14 @@ What = Annotated[
 Tempo = Annotated[
     str | None, typer.Option("--tempo", metavar="URL", help="Read from Tempo, for example http://127.0.0.1:3200.")
 ]
+ClickHouse = Annotated[
+    str | None,
+    typer.Option(
+        "--clickhouse",
+        metavar="URL",
+        help="Ask a ClickHouse that the collector writes to, for example http://127.0.0.1:8123/otel.",
+    ),
+]
 Since = Annotated[
     str | None,
     typer.Option("--since", metavar="TIME", help="Only after this: 30m, 1h, 2d ago, or an ISO date and time."),

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from groqscope import semconv
 from groqscope.history import rows, spans
 from groqscope.history.engine import connect, engine_error, literal
@@ -31,6 +33,8 @@ Parameters = dict[str, Any]
 
 class Dataset:
     """The Parquet files at some addresses, in one database."""
+
+    keeps_tables = True
 
     def __init__(self, addresses: Iterable[str], report: ReadReport, wanted: Wanted | None = None) -> None:
         """Look for the files; one that cannot be read is a warning.
@@ -177,6 +181,14 @@ class Dataset:
         """Return all rows of a query."""
         with closing(self.connection.cursor()) as cursor:
             return cursor.execute(query, parameters or {}).fetchall()
+
+    def define(self, table: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Make a table of rows, in place of an earlier one with its name."""
+        members = ", ".join(f'"{name}": "{kind}"' for name, kind in types.items())
+        self.ask(
+            f"CREATE OR REPLACE TABLE {table} AS SELECT unnest(from_json($rows, '[{{{members}}}]'), recursive := true)",
+            {"rows": msgspec.json.encode(rows).decode()},
+        )
 
     def leave_out_broken(self) -> bool:
         """Read every part to its end, leave out those that cannot be, and return whether there are any."""

@@ -1,0 +1,279 @@
+"""The audit of a ClickHouse: its engine with the exporter's table, behind its HTTP interface."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from stack_support.clickhouse import DISTRIBUTED, REQUESTS, TRACES, Server, clickhouse
+from stack_support.given import needs
+from stack_support.programs import ROOT, collector
+from stack_support.waiting import until
+from support.full_records import busy_record, full_record
+from support.records import records
+from support.same import reasonable, same
+from support.spans import family_of
+from support.traffic import START, traffic
+
+from groqscope import audit
+from groqscope.timeline import RequestRecord
+
+pytestmark = needs("CHDB")
+
+QUERIES: tuple[dict[str, Any], ...] = (
+    {},
+    {"slowest": 7, "by": "queue"},
+    {"where": "tool ~ 'WEATHER' or tag.feature = 'search' or ttfot > ttft or error != 'x' and user in ('u1', 'u2')"},
+    {"where": "duration > 400ms and not retries > 0 and share.queue > 1%", "models": ("LLAMA", "nothing")},
+    {"by": "user", "services": ("worker", "shop")},
+    {"last": 40, "slowest": 3, "by": "throughput"},
+    {"by": "nested", "since": START + 10**11, "until": START + 4 * 10**11},
+)
+BUDGETS = (
+    "ttfc.p95 < 1s",
+    "errors < 1%",
+    "goodput > 90%",
+    "cost.sum < 1usd where not failed",
+    "retries.max < 2 where model ~ 'llama'",
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with 600 requests in `otel.otel_traces`, and another library's span."""
+    with clickhouse(tmp_path_factory.mktemp("clickhouse")) as up:
+        prepare(up, "otel", made())
+        up.do(
+            "INSERT INTO otel.otel_traces (Timestamp, TraceId, SpanId, SpanName) VALUES (now64(9), 'a', 'b', 'GET /')"
+        )
+        yield up
+
+
+def made() -> list[RequestRecord]:
+    """Return requests of every kind."""
+    some = [replace(record, user=f"u{number % 7}") for number, record in enumerate(traffic(600))]
+    return [*some, full_record(), replace(busy_record(), span_id="f" * 16)]
+
+
+def prepare(server: Server, database: str, written: list[RequestRecord]) -> None:
+    """Make a database with requests."""
+    server.do(f"DROP DATABASE IF EXISTS {database}")
+    server.run(TRACES, database)
+    server.run(REQUESTS, database)
+    server.insert(f"{database}.otel_traces", written)
+
+
+def overview(source: audit.Source, **query: Any) -> audit.Audit | str:
+    """Return all that an overview can show, or why there is none."""
+    budgets = audit.Budgets([*map(audit.parse_budget, BUDGETS)], audit.parse_goodput(["ttft:400", "tpot:10"]))
+    try:
+        return audit.overview(audit.Records(source, audit.Query(**query)), budgets=budgets, why=True)
+    except audit.NoRequests as nothing:
+        return str(nothing).partition(":")[0]
+
+
+def oracle(written: list[RequestRecord], query: dict[str, Any]) -> audit.Source:
+    """Return the same requests in memory, those of the time that is asked for."""
+    return audit.MemorySource([r for r in written if audit.Query(**query).in_time(r)])
+
+
+def compare(expected: audit.Audit | str, found: audit.Audit | str) -> None:
+    """Compare to the last digit."""
+    if isinstance(expected, str) or isinstance(found, str):
+        assert isinstance(expected, str)
+        assert isinstance(found, str)
+    else:
+        same(expected, found)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_the_overview_is_that_of_the_records(server: Server, query: dict[str, Any]):
+    """Selection, exact quantiles, phases, verdicts, causes, tools, groups, budgets, goodput and the list."""
+    written = made()
+    narrowed = {name: value for name, value in query.items() if name in {"since", "until"}}
+
+    compare(
+        overview(oracle(written, narrowed), **query),
+        overview(audit.source_of([], None, f"{server.address}otel"), **query),
+    )
+
+
+def test_every_record_comes_back_as_it_was(server: Server):
+    """What is a text in the exporter's table has its type again; pages follow each other in order of start."""
+    found = list(audit.load(clickhouse=f"{server.address}otel"))
+
+    assert found == sorted(made(), key=lambda record: record.start_unix_ns)
+
+
+def test_one_request_and_a_comparison(server: Server):
+    """`audit ID` by the beginning of an ID, against what is usual; two times of one table compared."""
+    written = made()
+    wanted = "req_01k00000000000000000000007"
+    middle = START + 3 * 10**11
+    here, there = (audit.Records(s, audit.Query()) for s in (oracle(written, {}), _source(server)))
+    sides = [
+        [audit.Records(source, audit.Query(until=middle)), audit.Records(source, audit.Query(since=middle))]
+        for source in (audit.MemorySource(written), _source(server))
+    ]
+
+    expected, found = here.request(wanted), there.request(wanted)
+    same(replace(expected, provenance=found.provenance), found)
+    with pytest.raises(audit.NotFound, match="no request with the ID 'nobody'"):
+        there.request("nobody")
+    expected, found = (audit.compare(*side) for side in sides)
+    same(replace(expected, a=found.a, b=found.b), found)
+
+
+def _source(server: Server, rest: str = "otel") -> audit.Source:
+    return audit.source_of([], None, server.address + rest)
+
+
+@settings(
+    phases=(Phase.explicit, Phase.generate),
+    deadline=None,
+    max_examples=8,  # each is thirty questions
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(
+    st.lists(records, max_size=5),
+    st.integers(1, 200),
+    st.integers(0, 2**32),
+    st.sampled_from(QUERIES),
+    st.randoms(use_true_random=False),
+)
+def test_any_records(
+    server: Server, drawn: list[RequestRecord], count: int, seed: int, query: dict[str, Any], chance: Any
+):
+    """Records of every kind, as the exporter writes them."""
+    written = [reasonable(record, number, chance) for number, record in enumerate([*drawn, *traffic(count, seed)])]
+    prepare(server, "drawn", written)
+    narrowed = {name: value for name, value in query.items() if name in {"since", "until"}}
+
+    compare(overview(oracle(written, narrowed), **query), overview(_source(server, "drawn"), **query))
+
+
+def test_what_the_exporter_repeats_counts_once(server: Server):
+    """An exporter that was not sure sends again; the report says how many were repeats."""
+    written = made()[:50]
+    prepare(server, "twice", [*written, *written[:20]])
+
+    found = overview(_source(server, "twice"))
+
+    assert isinstance(found, audit.Audit)
+    assert (found.total.requests, found.provenance.repeated) == (50, 20)
+    compare(overview(oracle(written, {})), replace(found, provenance=replace(found.provenance, repeated=0)))
+
+
+def test_each_shard_of_a_cluster_counts_its_own(server: Server):
+    """Shards send counts, not rows: both of these are this server, so that each request is there twice."""
+    written = made()
+    once = overview(oracle(written, {}))
+
+    found = overview(_source(server, "otel?cluster=groq"))
+
+    assert isinstance(once, audit.Audit)
+    assert isinstance(found, audit.Audit)
+    assert found.total.requests == 2 * once.total.requests
+    assert found.total.errors == 2 * once.total.errors
+    assert found.total.duration.max == once.total.duration.max
+    assert [m.model for m in found.models] == [m.model for m in once.models]
+    assert found.total.cost == pytest.approx(2 * once.total.cost)
+
+
+def test_collectors_write_by_a_distributed_table(server: Server):
+    """The table over the shards takes what the exporter sends, and the shards' tables compute the columns."""
+    server.do("DROP DATABASE IF EXISTS spread")
+    server.run(TRACES, "spread")
+    server.run(DISTRIBUTED.replace("groq, otel,", "groq, spread,"), "spread")
+    server.run(REQUESTS, "spread")
+    written = made()[:50]
+    server.insert("spread.otel_traces_all", written)
+    server.do("SYSTEM FLUSH DISTRIBUTED spread.otel_traces_all")
+
+    compare(overview(oracle(written, {})), overview(_source(server, "spread")))
+
+
+@needs("OTELCOL")
+def test_the_collector_writes_what_the_audit_asks(server: Server, tmp_path: Path):
+    """Through the real exporter, by its own table: with columns that are added before and after rows come."""
+    layer = (ROOT / "stack/scale/collector-clickhouse.yaml").read_text(encoding="utf-8")
+    (tmp_path / "layer.yaml").write_text(layer.replace("database: otel", "database: sent"), encoding="utf-8")
+    written = [replace(r, trace_id=f"{n + 1:032x}", span_id=f"{n + 1:016x}") for n, r in enumerate(traffic(60))]
+    # The driver reads blocks as they come over ClickHouse's own protocol, so that nothing is compressed here.
+    environment = {
+        "CLICKHOUSE_ENDPOINT": server.address,
+        "CLICKHOUSE_USER": "default",
+        "CLICKHOUSE_PASSWORD": "",
+    }
+    quick = {"exporters": {"clickhouse": {"compress": "none", "sending_queue": {"batch": {"flush_timeout": "200ms"}}}}}
+    with collector(tmp_path / "collector", str(tmp_path / "layer.yaml"), quick, environment=environment) as up:
+        for half in (written[:30], written[30:]):
+            before = int(
+                server.do("SELECT count() FROM sent.otel_traces WHERE SpanAttributes['groqscope.record'] = '1'")
+            )
+            spans = [span for record in half for span in family_of(record)]
+            up.post("traces", encode_spans(spans).SerializeToString())
+            until(
+                "the rows are there",
+                lambda before=before: (
+                    int(
+                        server.do("SELECT count() FROM sent.otel_traces WHERE SpanAttributes['groqscope.record'] = '1'")
+                    )
+                    == before + 30
+                ),
+                seconds=60,
+            )
+            if half[0] is written[0]:
+                server.run(REQUESTS, "sent")
+
+    described = [
+        server.do(f"SELECT name, type FROM system.columns WHERE database = '{one}' AND table = 'otel_traces'")
+        for one in ("otel", "sent")
+    ]
+    assert described[0] == described[1]
+    compare(overview(oracle(written, {})), overview(_source(server, "sent")))
+
+
+@pytest.mark.parametrize(
+    "text", ["x'; DROP TABLE otel.otel_traces; --", "{p0:String}$q0", "\\'\t\n\\", "\\N", "' OR true OR '"]
+)
+def test_nothing_is_injected(server: Server, text: str):
+    """A text of an option or a field is a value, whatever is in it."""
+    address = f"{server.address}otel"
+    for option in ("model", "service"):
+        with pytest.raises(audit.NoRequests):
+            audit.load(clickhouse=address, **{option: text}).overview(why=False)
+    with pytest.raises(audit.NotFound):
+        audit.load(clickhouse=address).request(f"none{text}none")
+    prepare(server, "strange", [replace(r, model=text, user=text, service=text) for r in traffic(10)])
+    found = audit.load(clickhouse=f"{server.address}strange", model=text, service=text).overview(why=False)
+    assert (found.total.requests, found.models[0].model) == (10, text)
+
+
+def test_a_newer_form_and_a_missing_table(server: Server):
+    """What is wrong at which address, and what to do."""
+    written = made()[:20]
+    prepare(server, "newer", written)
+    server.do(
+        "INSERT INTO newer.otel_traces (Timestamp, TraceId, SpanId, SpanAttributes) "
+        "VALUES (now64(9), 'a', 'b', {'groqscope.record': '2'})"
+    )
+    found = overview(_source(server, "newer"))
+    assert isinstance(found, audit.Audit)
+    assert found.total.requests == 20
+    assert "1 requests were written by a newer groqscope: update groqscope" in found.provenance.warnings[0]
+    server.do("CREATE DATABASE IF NOT EXISTS bare")
+    with pytest.raises(audit.SourceError, match=r"ClickHouse at http://.*/bare\.otel_traces: there is no such table"):
+        overview(_source(server, "bare"))
+    server.run(TRACES, "bare")
+    with pytest.raises(audit.SourceError, match=r"the table lacks a column: stack/scale/clickhouse/requests\.sql"):
+        overview(_source(server, "bare"))
+    with pytest.raises(audit.SourceError, match="there is no such database"):
+        overview(_source(server, "nowhere"))
+    with pytest.raises(audit.SourceError, match="there is no such cluster"):
+        overview(_source(server, "otel?cluster=other"))
