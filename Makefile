@@ -103,7 +103,7 @@ $(BIN)/python:
 
 $(RUN): requirements.txt pyproject.toml | $(BIN)/python
 	@echo "Installing groqscope into $(VENV) (once) ..."
-	@$(PIP) install --no-deps --require-hashes -r requirements.txt
+	@$(PIP) install --no-compile --no-deps --require-hashes -r requirements.txt  # what is imported is compiled then
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
