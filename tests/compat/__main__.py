@@ -27,6 +27,7 @@ SUITE = (
     "tests/instrument/test_recordings.py",
     "tests/instrument/test_endings.py",
     "tests/instrument/test_openai.py",
+    "tests/instrument/test_openai_streams.py",
     "tests/instrument/test_responses.py",
     "tests/models/test_groq.py",
     "tests/telemetry",
