@@ -2,6 +2,7 @@
 
 import gc
 import os
+import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from support.scope import ASK, Wire, completion, groq_client
 import groqscope
 from groqscope.runs import Run
 from groqscope.telemetry import metrics, observer_of, run_observer, worker
+from groqscope.telemetry.metrics import shared_metrics
 
 AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "planner"}
 SEARCH = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
@@ -210,3 +212,61 @@ def test_a_provider_is_not_kept() -> None:
     gc.collect()
 
     assert gone() is None
+
+
+def test_a_run_that_is_measured_by_a_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collection that finds a run still waiting has all it needs: to create instruments meanwhile would block it."""
+    monkeypatch.setattr(worker, "start", lambda: None)
+    reader = InMemoryMetricReader()
+    meters = _Locked(MeterProvider([reader], shutdown_on_exit=False))
+    shared = shared_metrics(meters)
+    program = Program()
+    program.provider.add_span_processor(groqscope.run_metrics(meters))
+    with program.run("answer"):
+        program.ask()
+    with meters.lock:
+        flushed = threading.Thread(target=worker.drain, daemon=True)
+        flushed.start()
+        flushed.join(30)
+        assert not flushed.is_alive()
+
+    assert shared_metrics(meters) is shared
+    assert [point.count for point in measured(reader)["groqscope.run.duration"]] == [1]
+    program.provider.shutdown()
+    meters.shutdown()
+
+
+class _Locked(MeterProvider):
+    """Locked while it is flushed, and not hashable, as logfire's."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, inner: MeterProvider) -> None:
+        self._inner = inner
+        self.lock = threading.Lock()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def get_meter(self, *args: Any, **kwargs: Any) -> Any:
+        with self.lock:
+            return self._inner.get_meter(*args, **kwargs)
+
+    def shutdown(self, timeout_millis: float = 30_000) -> None:
+        self._inner.shutdown(timeout_millis)
+
+
+def test_a_provider_that_is_not_hashable() -> None:
+    """It has one observer and one set of instruments, as any other; and none once it is gone."""
+
+    class Provider(TracerProvider):
+        __hash__ = None  # type: ignore[assignment]
+
+    provider = Provider(shutdown_on_exit=False)
+    observer = observer_of(provider, lambda *_: None)
+    assert observer_of(provider, lambda *_: None) is observer
+    provider.shutdown()
+    kept = weakref.ref(observer)
+    del provider, observer
+    gc.collect()
+    assert kept() is None

@@ -12,7 +12,6 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from operator import attrgetter
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from groqscope._version import __version__
 from groqscope.runs import PART_KINDS, Run
 from groqscope.semconv import Metric
 from groqscope.telemetry.background import worker
+from groqscope.telemetry.kept import Kept
 from groqscope.timeline import RateLimits, RequestRecord
 
 MAX_VALUES = 128
@@ -313,15 +313,14 @@ def _forked() -> None:
 _fork.register(after_in_child=_forked)
 
 
-_shared: "weakref.WeakKeyDictionary[MeterProvider, Metrics]" = weakref.WeakKeyDictionary()
+_shared: Kept[Metrics] = Kept()
 
 
 def shared_metrics(provider: MeterProvider) -> Metrics:
-    """Return the metrics of a provider, created once: a provider keeps its instruments for as long as it exists."""
-    with suppress(TypeError):  # the provider is not hashable
-        if (known := _shared.get(provider)) is not None:
-            return known
-    made = Metrics(provider.get_meter(semconv.SCOPE, __version__, schema_url=semconv.SCHEMA_URL))
-    with suppress(TypeError):  # or does not support weak references
-        _shared[provider] = made
-    return made
+    """Return the metrics of a provider, created once: a provider keeps its instruments for as long as it exists.
+
+    Not to be called while metrics are collected: a provider may lock then what creating instruments needs.
+    """
+    return _shared.of(
+        provider, lambda: Metrics(provider.get_meter(semconv.SCOPE, __version__, schema_url=semconv.SCHEMA_URL))
+    )

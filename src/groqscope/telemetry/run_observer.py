@@ -7,7 +7,6 @@ worker, so that a request waits for none of it.
 
 import logging
 import threading
-import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -23,7 +22,8 @@ from groqscope._diagnostics import log_failure_once
 from groqscope.codec import decode
 from groqscope.runs import Run, TraceSpan, runs_of
 from groqscope.telemetry.background import worker
-from groqscope.telemetry.metrics import shared_metrics
+from groqscope.telemetry.kept import Kept
+from groqscope.telemetry.metrics import Metrics, shared_metrics
 
 logger = logging.getLogger("groqscope")
 
@@ -58,9 +58,16 @@ class _Trace:
 class RunObserver(SpanProcessor):
     """Reports each run of a tracer provider when it ends."""
 
-    def __init__(self, on_run: OnRun) -> None:
+    def __init__(self, on_run: OnRun, *, prepare: Callable[[], object] = lambda: None) -> None:
+        """Begin.
+
+        Args:
+            on_run: Called with each run.
+            prepare: Called before, in the thread in which the run ends, for what the worker must not do.
+        """
         self.on_run: OnRun | None = on_run
         """`None`: nothing is kept."""
+        self._prepare = prepare
         self._traces: dict[int, _Trace] = {}
         self._kept = 0
         self._lock = threading.Lock()
@@ -124,6 +131,7 @@ class RunObserver(SpanProcessor):
             if last:
                 del self._traces[context.trace_id]
         if done:
+            self._prepare()
             worker.start()
             worker.put(partial(self._tell, done))
 
@@ -213,21 +221,30 @@ def run_metrics(meter_provider: MeterProvider | None = None) -> SpanProcessor:
     Args:
         meter_provider: Where the metrics go; the global meter provider when not given.
     """
+    # The worker's jobs may run while metrics are collected, and then a provider can give no instruments.
+    instruments: list[Metrics] = []
+
+    def prepare() -> None:
+        instruments[:] = [shared_metrics(meter_provider or metrics.get_meter_provider())]
 
     def record(run: Run, context: Context) -> None:
-        shared_metrics(meter_provider or metrics.get_meter_provider()).record_run(run, context)
+        for made in instruments:
+            made.record_run(run, context)
 
-    return RunObserver(record)
+    return RunObserver(record, prepare=prepare)
 
 
-_observers: "weakref.WeakKeyDictionary[Any, RunObserver]" = weakref.WeakKeyDictionary()
+_observers: Kept[RunObserver] = Kept()
 
 
 def observer_of(provider: Any, on_run: OnRun) -> RunObserver:
     """Return the observer of a provider, added the first time, since a processor cannot be removed again."""
-    known = _observers.get(provider)
-    if known is None:
-        known = _observers[provider] = RunObserver(on_run)
-        provider.add_span_processor(known)
+
+    def added() -> RunObserver:
+        made = RunObserver(on_run)
+        provider.add_span_processor(made)
+        return made
+
+    known = _observers.of(provider, added)
     known.on_run = on_run
     return known
