@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -133,6 +134,7 @@ def test_one_request_among_very_many(query, stores, monkeypatch):
     for module in (audit_records, columnar):
         monkeypatch.setattr(module, "NEAREST", 50)
     wanted = list(audit.Records(audit.source_of([stores / "json"]), audit.Query(**query)))[250].span_id
+    assert wanted is not None
 
     expected, *found = (
         _without_place(audit.Records(audit.source_of([stores / form]), audit.Query(**query)).request(wanted))
@@ -164,10 +166,11 @@ def test_numbers_that_no_request_has(tmp_path):
     written = [*traffic(40), _greatest(full_record()), replace(_greatest(busy_record()), span_id="f" * 16)]
     history.write(written, tmp_path)
 
-    for query in (
+    queries: list[dict[str, Any]] = [
         {},
         {"where": "wait > 1s or tool_calls > 3 or usage_deltas > 1 or attempts > 2 or created > '2026-01-01'"},
-    ):
+    ]
+    for query in queries:
         expected, found = (
             audit.Records(source, audit.Query(**query)).overview()
             for source in (audit.MemorySource(written), audit.source_of([tmp_path]))
@@ -237,9 +240,10 @@ def test_letters_whose_case_differs(text, tmp_path):
     written = [replace(r, model=name, span_id=None) for r, name in zip(traffic(len(names)), names, strict=True)]
     history.write(written, tmp_path)
 
-    for query in ({"models": (text,)}, {"where": f"model ~ '{text}'"}):
+    queries: list[dict[str, Any]] = [{"models": (text,)}, {"where": f"model ~ '{text}'"}]
+    for query in queries:
         expected, found = (
-            sorted(r.model for r in audit.Records(source, audit.Query(**query)))
+            sorted(str(r.model) for r in audit.Records(source, audit.Query(**query)))
             for source in (audit.MemorySource(written), audit.source_of([tmp_path]))
         )
         totals = [_selected(source, query) for source in (audit.MemorySource(written), audit.source_of([tmp_path]))]
@@ -251,7 +255,7 @@ def _selected(source, query):
         found = audit.Records(source, audit.Query(**query)).overview()
     except audit.NoRequests:
         return []
-    return sorted(model.model for model in found.models for _ in range(model.requests))
+    return sorted(str(model.model) for model in found.models for _ in range(model.requests))
 
 
 class _Drawn(list):

@@ -1,6 +1,7 @@
 """The progress bar, and words for numbers."""
 
 import io
+from typing import Any
 
 import pytest
 
@@ -112,5 +113,12 @@ def test_numbers_in_sentences():
         "100",
         "1,234",
     ]
-    values = ((4e8, "ns"), (0.01, "share"), (0.0000168, "usd"), (3, "1"), (2.5, "tokens/s"), (None, "ns"))
+    values: tuple[tuple[float | None, Any], ...] = (
+        (4e8, "ns"),
+        (0.01, "share"),
+        (0.0000168, "usd"),
+        (3, "1"),
+        (2.5, "tokens/s"),
+        (None, "ns"),
+    )
     assert [measure(*pair) for pair in values] == ["400 ms", "1%", "$0.000017", "3", "2.5 tokens/s", "-"]

@@ -244,6 +244,8 @@ def _trace(number: int):
         tool("c1", "search", 1_300, 1_900, "a", "c1"),
         asked("b2", 2_000, "a", receive=200, messages=3),
     ]
-    record = replace(agent[1].record, chunks=2, timeline_us=(1_000, 2_000), timeline_stride=1)
+    asked_first = agent[1].record
+    assert asked_first is not None
+    record = replace(asked_first, chunks=2, timeline_us=(1_000, 2_000), timeline_stride=1)
     agent[1] = replace(agent[1], record=record)
     return [replace(one, trace_id=f"{number:032x}"[::-1] if number else "f" * 32) for one in agent]
