@@ -23,6 +23,7 @@ _OPERATIONS: Final = (
     ("/audio/speech", "speech"),
 )
 _RESOURCE: Final = re.compile(r"/(models|files|batches)(?:/.+?)?(?:/(content|cancel))?/?$")
+_NOTHING_USED: Final = Usage()
 _VERBS: Final = {"get": "retrieve", "post": "create", "delete": "delete"}
 _SINGULAR: Final = {"models": "model", "files": "file", "batches": "batch"}
 
@@ -90,14 +91,14 @@ def usage_of(usage: Any) -> Usage | None:
     found = Usage(
         input_tokens=as_count(member(usage, f"{given}_tokens")),
         output_tokens=as_count(member(usage, f"{made}_tokens")),
-        cached_tokens=as_count(member(prompt, "cached_tokens")),
-        reasoning_tokens=as_count(member(completion, "reasoning_tokens")),
+        cached_tokens=None if prompt is None else as_count(member(prompt, "cached_tokens")),
+        reasoning_tokens=None if completion is None else as_count(member(completion, "reasoning_tokens")),
         queue_time=as_amount(member(usage, "queue_time")),
         prompt_time=as_amount(member(usage, "prompt_time")),
         completion_time=as_amount(member(usage, "completion_time")),
         total_time=as_amount(member(usage, "total_time")),
     )
-    return None if found == Usage() else found
+    return None if found == _NOTHING_USED else found
 
 
 def models_of(breakdown: Any) -> tuple[ModelUsage, ...]:
@@ -186,7 +187,7 @@ def observe_other(timeline: Timeline, answer: Any, t: int, _content: Any = None)
             input_tokens=as_count(member(usage, "prompt_tokens")),
             output_tokens=as_count(member(usage, "completion_tokens")),
         )
-        if found != Usage():
+        if found != _NOTHING_USED:
             timeline.used(t, found)
     x_groq = getattr(answer, "x_groq", None)
     timeline.identified(

@@ -8,10 +8,16 @@ import math
 import re
 from collections.abc import Mapping
 from email.utils import mktime_tz, parsedate_tz
-from typing import TypedDict
+from typing import Final, TypedDict
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(d|h|ms|m|us|µs|ns|s)")
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+RATE_LIMIT_HEADERS: Final = tuple(
+    f"x-ratelimit-{figure}-{resource}"
+    for figure in ("limit", "remaining", "reset")
+    for resource in ("requests", "tokens")
+)
 
 
 class RateLimitHeaders(TypedDict):
@@ -29,7 +35,7 @@ def parse_duration(text: str) -> float | None:
     """Return a duration in seconds; `None` when it is not one."""
     text = text.strip()
     parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    if not parts or "".join(map("".join, parts)) != text:
         return _finite(text)
     if len(parts) == 1 and parts[0][1] == "ms":
         return float(parts[0][0]) / 1000

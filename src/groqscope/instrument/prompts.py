@@ -224,6 +224,8 @@ class _Account:
             return None
         expected = _Expected(tokens / whole, cached, least)
         same, _ = self._longest(prompt, began, model)
+        if expected.too_short(whole):
+            return Miss("too short", None) if not cached and (same or self._changed(prompt, model, began)[1]) else None
         missed = expected.missed(same)
         if missed is not None and cached < missed:
             return Miss("provider", missed)
@@ -277,9 +279,17 @@ class _Expected(NamedTuple):
     cached: int
     least: int
 
+    def blocks(self, size: int) -> int:
+        """Return the tokens of `size` bytes that could be cached: whole blocks."""
+        return int(size * self.tokens_a_byte) // BLOCK * BLOCK
+
+    def too_short(self, size: int) -> bool:
+        """Return whether a prompt of `size` bytes is too short for anything of it to be cached."""
+        return self.blocks(size) <= self.least
+
     def missed(self, size: int) -> int | None:
         """Return the tokens of `size` bytes that were not cached, and would have been; `None` where hardly any."""
-        whole = int(size * self.tokens_a_byte) // BLOCK * BLOCK
+        whole = self.blocks(size)
         missed = whole - self.cached
         return missed if whole > self.least and missed >= max(BLOCK, _NOTABLE * whole) else None
 

@@ -18,7 +18,7 @@ from groqscope.instrument.facts import (
     request_facts,
 )
 from groqscope.instrument.faults import hook
-from groqscope.instrument.headers import rate_limits, retry_after
+from groqscope.instrument.headers import RATE_LIMIT_HEADERS, rate_limits, retry_after
 from groqscope.instrument.hosts import target
 from groqscope.instrument.http import is_response
 from groqscope.instrument.lifecycle import OpenRequest
@@ -136,14 +136,16 @@ class Recorder(OpenRequest):
 
     def _trace(self, name: str, info: Mapping[str, Any]) -> Any:
         chained = None if self._chained is None else self._chained(name, info)
-        self._traced(name, info)
+        if name not in _TELL_NOTHING:
+            self._traced(name, info)
         return chained
 
     async def _atrace(self, name: str, info: Mapping[str, Any]) -> None:
         if self._chained is not None:
             chained: Awaitable[Any] = self._chained(name, info)
             await chained
-        self._traced(name, info)
+        if name not in _TELL_NOTHING:
+            self._traced(name, info)
 
     @hook("trace")
     def _traced(self, name: str, info: Mapping[str, Any]) -> None:
@@ -211,8 +213,11 @@ class Recorder(OpenRequest):
 
     def returned(self, result: Any) -> None:
         """The call returns `result` to the caller."""
-        if not self._streaming(result):
-            self._answer(result)
+        # Looked up once: of an answer that has no such field, pydantic makes an exception of it.
+        response = result if is_response(result) else getattr(result, "http_response", None)
+        response = response if is_response(response) else None
+        if not self.timeline.streaming and (response is None or response.is_closed):
+            self._answer(result, response)
             self.finish("completed")
         elif self.adopted or self.watched:
             self._give_back()
@@ -224,17 +229,10 @@ class Recorder(OpenRequest):
     def _give_back(self) -> None:
         self.timeline.returned(self.now())
 
-    def _streaming(self, result: Any) -> bool:
-        if self.timeline.streaming:
-            return True
-        response = getattr(result, "http_response", None)
-        return is_response(response) and not response.is_closed
-
     @hook("answer")
-    def _answer(self, result: Any) -> None:
+    def _answer(self, result: Any, response: httpx.Response | None) -> None:
         t = self.now()
-        response = result if is_response(result) else getattr(result, "http_response", None)
-        if is_response(response):
+        if response is not None:
             self.body(response.content, t)
         else:
             self._observe(result, t)
@@ -395,10 +393,11 @@ class Recorder(OpenRequest):
             return {}
         status, raw, now_unix = found
         headers = {
-            k.decode("ascii", "replace").lower(): v[:_MAX_HEADER].decode("ascii", "replace")
+            name: v[:_MAX_HEADER].decode("ascii", "replace")
             for k, v in raw[:_MAX_HEADERS]
+            if (name := _OURS.get(k.lower())) is not None
         }
-        limited = any(name.startswith("x-ratelimit-") for name in headers)
+        limited = not headers.keys().isdisjoint(RATE_LIMIT_HEADERS)
         return ResponseFacts(
             request_id=headers.get("x-request-id"),
             region=headers.get("x-groq-region"),
@@ -457,6 +456,24 @@ _STEPS: Final[Mapping[str, Callable[[Timeline, int], None]]] = {
     "receive_response_body.complete": Timeline.last_byte,
 }
 _HEADERS: Final = "receive_response_headers.complete"
+_TELL_NOTHING: Final = frozenset(
+    f"{protocol}.{event}"
+    for protocol in ("http11", "http2")
+    for event in (
+        "send_request_headers.complete",
+        "send_request_body.started",
+        "receive_response_headers.started",
+        "receive_response_body.started",
+        "response_closed.started",
+        "response_closed.complete",
+    )
+)
+"""More than half of a request's trace events: they come too often to look at."""
+_OURS: Final[Mapping[bytes, str]] = {
+    name.encode(): name
+    for name in ("x-request-id", "x-groq-region", "retry-after", "retry-after-ms", *RATE_LIMIT_HEADERS)
+}
+"""The headers of an answer that are read, by their name in lower case."""
 _BEGINNINGS: Final = frozenset({"connect_tcp.started", "connect_unix_socket.started", "send_request_headers.started"})
 _FIRST_ERROR_STATUS: Final = 400
 _BYTES_A_TOKEN: Final = 4

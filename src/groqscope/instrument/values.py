@@ -1,7 +1,7 @@
 """Reads values that a caller or a server sent; a value is used only if it has the type of its field."""
 
 import re
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Final, TypeGuard
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -35,12 +35,13 @@ def as_number(value: Any) -> float | None:
 
 def as_count(value: Any) -> int | None:
     """Return an integer that is not negative."""
-    found = as_integer(value)
-    return None if found is None or found < 0 else found
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
 
 
 def as_amount(value: Any) -> float | None:
     """Return a finite number that is not negative."""
+    if type(value) is float and 0.0 <= value < inf:
+        return value
     found = as_number(value)
     return None if found is None or found < 0 else found
 

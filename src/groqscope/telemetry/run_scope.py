@@ -75,6 +75,8 @@ def facts_of_context(context: Context, outer: Span, allowed: Collection[str] = (
     if run is not None:
         facts = {"run": run.name, "conversation": run.conversation, "user": run.user, "tags": run.tags}
     attributes: Any = getattr(outer, "attributes", None) or {}
+    if not attributes and not allowed:
+        return facts
     found = {name: attributes.get(name) for name in _FROM_SPANS}
     tags: dict[str, str] = {}
     for name in allowed:
