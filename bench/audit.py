@@ -1,18 +1,21 @@
-"""How long the overview of a large store takes, and how much memory: `python -m bench.audit [REQUESTS]`.
+"""How long the overview of a large store takes, and how much memory: `python -m bench.audit [--requests N]`.
 
 The store is written by the project's own exporter, in the form real requests have: about 60 attributes, an attempt, a
-usage delta, and a tool call in every fifth. Time is the wall clock of `groqscope audit`, memory the greatest sum of proportional
+usage delta, and a tool call in every fifth. More than a million requests are Parquet (`bench.columns`). Time is the wall clock of `groqscope audit`, memory the greatest sum of proportional
 set sizes of its processes.
 """
 
+import argparse
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -26,6 +29,8 @@ from groqscope.timeline import Attempt, Phases, RateLimits, RequestRecord, ToolC
 
 MS = 1_000_000
 REQUESTS = 100_000
+LINES = 1_000_000
+"""More requests than this are not written as lines of JSON: 10 million would be 60 GB."""
 MAX_SECONDS = 10.0
 MAX_MEGABYTES = 300.0
 _START = 1_790_035_200 * 10**9
@@ -132,7 +137,7 @@ def _base32(number: int, digits: int) -> str:
 
 
 def span_of(record: RequestRecord) -> ReadableSpan:
-    """Make the span the exporter is given."""
+    """Return the span that the exporter is given."""
     attributes, events = encode(record)
     return ReadableSpan(
         name=f"chat {record.model}",
@@ -147,7 +152,7 @@ def span_of(record: RequestRecord) -> ReadableSpan:
 
 
 def write(directory: Path, count: int) -> int:
-    """Write a store; give its size in bytes."""
+    """Write a store, and return its size in bytes."""
     exporter = LocalSpanExporter(directory, total_bytes=1 << 40)
     source = requests(count)
     while batch := list(islice(source, 512)):
@@ -156,18 +161,32 @@ def write(directory: Path, count: int) -> int:
     return sum(file.stat().st_size for file in directory.iterdir())
 
 
-def measure(home: Path) -> tuple[float, float]:
-    """Run the overview; give seconds and megabytes."""
-    command = [sys.executable, "-c", "from groqscope.cli import main; main()", "audit"]
-    started, peak = time.perf_counter(), 0
-    environment = {**os.environ, "GROQSCOPE_HOME": str(home)}
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one command took."""
+
+    seconds: float
+    cpu: float
+    megabytes: float
+
+
+def measure(*arguments: str, home: Path | None = None) -> Measured:
+    """Run `groqscope audit`, and return what it took."""
+    command = [sys.executable, "-c", "from groqscope.cli import main; main()", "audit", *arguments]
+    environment = os.environ if home is None else {**os.environ, "GROQSCOPE_HOME": str(home)}
+    started, peak, before = time.perf_counter(), 0, _cpu()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
         while process.poll() is None:
             peak = max(peak, sum(map(_pss_kilobytes, _family(process.pid))))
             time.sleep(0.02)
     if process.returncode:
         raise SystemExit(f"groqscope audit ended with status {process.returncode}")
-    return time.perf_counter() - started, peak / 1024
+    return Measured(time.perf_counter() - started, _cpu() - before, peak / 1024)
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _family(pid: int) -> list[int]:
@@ -188,16 +207,30 @@ def _pss_kilobytes(pid: int) -> int:
 
 def main() -> None:
     """Measure and print."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else REQUESTS
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=REQUESTS)
+    parser.add_argument("--directory", type=Path, help="where the Parquet of more than a million is, and stays")
+    given = parser.parse_args()
+    if given.requests > LINES:
+        from bench import columns
+
+        columns.run(given.requests // LINES, given.directory)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        size = write(Path(folder) / "store", count)
-        seconds, megabytes = measure(Path(folder))
-    load = os.getloadavg()[0]
-    where = f"load {load:.1f} on {os.cpu_count()} processors"
-    print(f"{count:,} requests, {size / 1e6:,.0f} MB: {seconds:.1f} s, {megabytes:,.0f} MB ({where})")
-    if count <= REQUESTS and (seconds > MAX_SECONDS or megabytes > MAX_MEGABYTES):
+        size = write(Path(folder) / "store", given.requests)
+        took = measure(home=Path(folder))
+    print(
+        f"{given.requests:,} requests, {size / 1e6:,.0f} MB: {took.seconds:.1f} s, {took.cpu:.1f} s of CPU, "
+        f"{took.megabytes:,.0f} MB ({where()})"
+    )
+    if given.requests <= REQUESTS and (took.seconds > MAX_SECONDS or took.megabytes > MAX_MEGABYTES):
         print(f"over: at most {MAX_SECONDS:g} s and {MAX_MEGABYTES:g} MB", file=sys.stderr)
         sys.exit(1)
+
+
+def where() -> str:
+    """Return what else the machine was doing."""
+    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
 
 
 if __name__ == "__main__":

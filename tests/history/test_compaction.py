@@ -147,6 +147,18 @@ def test_old_days_make_room(tmp_path, much_later):
     assert not list(tmp_path.rglob("day=2026-09-21"))
 
 
+def test_each_directory_and_file_of_a_history(tmp_path, much_later):
+    """A store, its history, one day, one service, and one file are all read."""
+    write_store(tmp_path, [request(n) for n in range(3)])
+    history.compact(tmp_path, now_ns=much_later)
+    (part,) = tmp_path.glob("history/requests/**/*.parquet")
+
+    for place in (part, *part.parents[:5]):
+        assert len(list(audit.load(place))) == audit.load(place).overview().total.requests == 3
+        assert audit.load(place).request(request(1).span_id).record.span_id == request(1).span_id
+    assert part.parents[4] == tmp_path
+
+
 def test_one_request_is_looked_up(tmp_path):
     """Only parts with such an ID are read; one without the file of its IDs is read in any case."""
     for number in range(4):

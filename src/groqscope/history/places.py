@@ -139,7 +139,8 @@ def has_columns(path: object) -> bool:
     try:
         with os.scandir(str(path)) as entries:
             return any(
-                e.name in {HISTORY, REQUESTS} or e.name.startswith("day=") or e.name.endswith(SUFFIX) for e in entries
+                e.name in {HISTORY, REQUESTS} or e.name.startswith(("day=", "service=")) or e.name.endswith(SUFFIX)
+                for e in entries
             )
     except OSError:
         return False
