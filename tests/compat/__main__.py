@@ -32,6 +32,9 @@ SUITE = (
     "tests/models/test_groq.py",
     "tests/telemetry",
     "tests/delivery/test_outage.py",
+    "tests/history/test_compaction.py",
+    "tests/history/test_damage.py",
+    "tests/audit/test_columnar.py",
 )
 TOOLS = (
     "editables",
@@ -43,7 +46,7 @@ TOOLS = (
     "trustme",
 )
 SHOWN = re.compile(
-    r"groq|openai|httpx|opentelemetry-(api|instrumentation-(groq|httpx)|util-genai)|logfire|pydantic(-ai-slim)?|open(inference-instrumentation-groq|lit)|genai-prices|msgspec"
+    r"groq|openai|httpx|opentelemetry-(api|instrumentation-(groq|httpx)|util-genai)|logfire|pydantic(-ai-slim)?|duckdb|open(inference-instrumentation-groq|lit)|genai-prices|msgspec"
 )
 
 
