@@ -66,8 +66,9 @@ def _copy(connection: Any, part: Path, day: int) -> None:
         "request_id": f"'req_01k' || left(md5(request_id || {day}), 23)",
         "response_id": f"'chatcmpl-' || CAST(CAST(md5(response_id || {day}) AS UUID) AS VARCHAR)",
     }
+    source = f"read_parquet('{part}', hive_partitioning = false)"
     replaced = ", ".join(f"{sql} AS {name}" for name, sql in new.items())
-    _write(connection, f"SELECT * REPLACE ({replaced}) FROM '{part}' ORDER BY start_unix_ns", target)
+    _write(connection, f"SELECT * REPLACE ({replaced}) FROM {source} ORDER BY start_unix_ns", target)
     _write(connection, ids_query(str(target)), Path(ids_of_part(str(target))), ", ROW_GROUP_SIZE 20480")
 
 

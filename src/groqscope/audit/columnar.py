@@ -130,7 +130,7 @@ class ColumnScan(Scan):
                 )
                 break
         found = sorted(few.records(keys, timelines=True), key=lambda record: record.start_unix_ns)
-        ((self.coverage.requests,),) = selected.ask("SELECT count(*) FROM requests")
+        self.coverage.requests = min(selected.count, self.query.last or selected.count)
         if number == 1:
             if self.coverage.requests > NEAREST:
                 _only_near(selected, found[0].start_unix_ns, self.coverage.requests)
