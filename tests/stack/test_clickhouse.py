@@ -20,6 +20,7 @@ from support.spans import family_of
 from support.traffic import START, traffic
 
 from groqscope import audit
+from groqscope.cli.app import run
 from groqscope.timeline import RequestRecord
 
 pytestmark = needs("CHDB")
@@ -100,6 +101,20 @@ def test_the_overview_is_that_of_the_records(server: Server, query: dict[str, An
         overview(oracle(written, narrowed), **query),
         overview(audit.source_of([], None, f"{server.address}otel"), **query),
     )
+
+
+def test_the_command(server: Server, capsys: pytest.CaptureFixture[str]):
+    """The overview, one request, and why there are no runs."""
+    address = f"{server.address}otel"
+
+    assert run(["audit", "--clickhouse", address, "--slowest", "3"]) == 0
+    assert run(["audit", "--clickhouse", address, "req_01k00000000000000000000007"]) == 0
+    shown = capsys.readouterr()
+    assert "602 requests" in shown.out
+    assert "req_01k00000000000000000000007" in shown.out
+    assert shown.err == ""
+    assert run(["audit", "--clickhouse", address, "--runs"]) == 2
+    assert "there are no traces, so there are no runs" in capsys.readouterr().err
 
 
 def test_every_record_comes_back_as_it_was(server: Server):
@@ -245,9 +260,9 @@ def test_the_collector_writes_what_the_audit_asks(server: Server, tmp_path: Path
 def test_nothing_is_injected(server: Server, text: str):
     """A text of an option or a field is a value, whatever is in it."""
     address = f"{server.address}otel"
-    for option in ("model", "service"):
+    for selected in (audit.load(clickhouse=address, model=text), audit.load(clickhouse=address, service=text)):
         with pytest.raises(audit.NoRequests):
-            audit.load(clickhouse=address, **{option: text}).overview(why=False)
+            selected.overview(why=False)
     with pytest.raises(audit.NotFound):
         audit.load(clickhouse=address).request(f"none{text}none")
     prepare(server, "strange", [replace(r, model=text, user=text, service=text) for r in traffic(10)])

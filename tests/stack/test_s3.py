@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stack_support.given import needs, program
@@ -133,7 +134,7 @@ def compacted(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-def overview(*paths: str | Path, **query: str) -> audit.Audit:
+def overview(*paths: str | Path, **query: Any) -> audit.Audit:
     """Return what the audit says of some places."""
     return audit.load(*paths, **query).overview()
 

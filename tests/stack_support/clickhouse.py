@@ -25,7 +25,7 @@ class Server:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._client = httpx.Client(timeout=300, trust_env=False)
+        self.client = httpx.Client(timeout=300, trust_env=False)
 
     def do(self, query: str, rows: bytes = b"") -> str:
         """Return what the server says to a statement.
@@ -33,7 +33,7 @@ class Server:
         Raises:
             ValueError: it refuses.
         """
-        answer = self._client.post(self.address, content=query.encode() + rows, params={"precise_float_parsing": "1"})
+        answer = self.client.post(self.address, content=query.encode() + rows, params={"precise_float_parsing": "1"})
         if not answer.is_success:
             raise ValueError(answer.text)
         return answer.text
@@ -64,9 +64,11 @@ def clickhouse(folder: Path) -> Iterator[Server]:
         {"PYTHONPATH": os.environ["CHDB"], "PATH": os.environ["PATH"]},
     )
     process.start()
+    server = Server(f"http://127.0.0.1:{port}/")
     try:
-        yield Server(f"http://127.0.0.1:{port}/")
+        yield server
     finally:
+        server.client.close()
         process.kill()
 
 

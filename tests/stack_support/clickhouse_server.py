@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from chdb import ChdbError, session
+from chdb import ChdbError, session  # pyright: ignore[reportMissingImports] - in a folder of its own, $CHDB
 
 CLUSTER = "groq"
 _CONFIG = f"""<clickhouse><tcp_port>9000</tcp_port><remote_servers><{CLUSTER}>
