@@ -14,7 +14,6 @@ from groqscope.audit.baseline import Key as Kind
 from groqscope.audit.baseline import Rows
 from groqscope.audit.budgets import GOODPUT, Budget, Budgets, Goodput
 from groqscope.audit.columns import Named, condition_sql, number, sql_of
-from groqscope.audit.comparison import COMPARED, Sample
 from groqscope.audit.conditions import Predicate
 from groqscope.audit.distribution import QUANTILES, Ranked, Values, needed, ranks_of
 from groqscope.audit.fields import numeric
@@ -23,6 +22,7 @@ from groqscope.audit.model import ModelSummary
 from groqscope.audit.prompt_cache import EXAMPLES as MISSES_SHOWN
 from groqscope.audit.prompt_cache import MOSTLY, CacheSum, MissSum, PromptCacheTally
 from groqscope.audit.rules import INDEX, MIN_EXCESS, MIN_NS, NOTICEABLE_NS, RULES, SLOW_TIMES, TIMES_USUAL, USUAL_NEEDS
+from groqscope.audit.sample import COMPARED, Sample
 from groqscope.audit.scan import MAX_SERVICES, NEAREST, Scan
 from groqscope.audit.selected import PHASED, Key, Requests, Selected
 from groqscope.audit.tally import MEASURES, ModelTally, ToolTally

@@ -11,21 +11,19 @@ any real change, one in twenty names a change. A measure is called slower or fas
 
 import math
 import random
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
 from groqscope.audit.distribution import Sorted, Values, quantile_of_sorted, ranks_of
 from groqscope.audit.execution import Watch, plain_of, sample_of
-from groqscope.audit.fields import Getter, find
+from groqscope.audit.fields import find
 from groqscope.audit.formatting import percent
 from groqscope.audit.model import Certainty, Change, Comparison, ComparisonRow, Provenance, Unit
 from groqscope.audit.records import Records
 from groqscope.audit.run_fields import PREFIX, find_of_run, is_of_run
 from groqscope.audit.runs import read_runs
-from groqscope.runs import PART_KINDS, Run
-from groqscope.timeline import PHASE_NAMES, RequestRecord
+from groqscope.audit.sample import COMPARED, COMPARED_OF_RUNS, PARTS, Sample
 
 DRAWS: Final = 2000
 """The least number of draws; with many intervals a hundred for each, so that their tails contain several draws."""
@@ -36,49 +34,6 @@ MIN_P95: Final = 100
 """With fewer values in each set, an interval for p95 would be too narrow."""
 SHARE: Final = 0.02
 """A phase with a smaller share of the summed durations in both sets is not compared."""
-_MEASURES: Final = ("duration", "ttfc", "ttft", "tpot")
-
-
-class Sample:
-    """The values of one set, by model and measure."""
-
-    def __init__(self) -> None:
-        self.models: dict[str | None, dict[str, Values]] = {}
-
-    def add(self, record: RequestRecord) -> None:
-        """Add one request, unless it failed or the caller ended it early: its duration would be misleading."""
-        if record.outcome == "completed":
-            self._add(record.model, _GETTERS, record)
-
-    def add_run(self, run: Run) -> None:
-        """Add one run by its name, unless it failed or was interrupted."""
-        if not (run.failed or run.interrupted):
-            self._add(run.name, _RUN_GETTERS, run)
-
-    def _add(self, name: str | None, getters: Iterable[tuple[str, Getter]], one: RequestRecord | Run) -> None:
-        measures = self.models.setdefault(name, {})
-        for measure, get in getters:
-            value = get(one)
-            if isinstance(value, int | float):
-                measures.setdefault(measure, Values(_NO_LIMIT)).add(value)
-
-    def want(self, model: str | None, measure: str, ranks: Iterable[int]) -> None:
-        """Note which values of a measure are needed, by their rank: here all are known."""
-
-    def fetch(self) -> None:
-        """Get the values that are needed: here all are known."""
-
-
-_NO_LIMIT: Final = 2**62
-COMPARED: Final = (*_MEASURES, *(f"phase.{name}" for name in PHASE_NAMES))
-_GETTERS: Final = tuple((name, find(name).get) for name in COMPARED)
-_PARTS: Final = tuple(f"{PREFIX}{kind}" for kind in PART_KINDS)
-_RUN_NAMES: Final = (
-    *(f"{PREFIX}{name}" for name in ("duration", "first_answer", "first_audio")),
-    *_PARTS,
-    *(f"{PREFIX}{name}" for name in ("cost", "requests", "tools", "input_tokens", "output_tokens")),
-)
-_RUN_GETTERS: Final = tuple((name, find_of_run(name).get) for name in _RUN_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +142,11 @@ def _missing(a: Sample, b: Sample) -> tuple[str, ...]:
 def _pairs(models: _Models, a: Sample, b: Sample) -> list[_Pair]:
     pairs: list[_Pair] = []
     first, second = models
-    for name in (*COMPARED, *_RUN_NAMES):
+    for name in (*COMPARED, *COMPARED_OF_RUNS):
         left, right = a.models[first].get(name), b.models[second].get(name)
         if left is None or right is None:
             continue
-        part = name.startswith("phase.") or name in _PARTS
+        part = name.startswith("phase.") or name in PARTS
         if part and not (_matters(left, a, first) or _matters(right, b, second)):
             continue
         pairs.append(_Pair(models, name, left.sorted(), right.sorted()))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
     from groqscope.audit.columnar import ColumnScan
-    from groqscope.audit.comparison import Sample
+    from groqscope.audit.sample import Sample
     from groqscope.audit.selected import Requests
 
 T = TypeVar("T")
