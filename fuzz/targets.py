@@ -6,13 +6,13 @@ A target knows which errors are its answer to bad input; whatever else is raised
 import json
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import openai
-from groq._models import construct_type
 from groq._streaming import SSEDecoder as SdkDecoder
 
 from groqscope.audit.budgets import parse_budget
@@ -72,13 +72,18 @@ def chunk(data: bytes) -> None:
         models.decode_completion(data)
         for template in _templates(models):
             built = template(data, 0, len(data))
-            if built is not None and built != construct_type(value=json.loads(data), type_=models.chunk):
+            if built is not None and built != _constructed(data, models.chunk):
                 raise Differs(repr(built))
+
+
+def _constructed(data: bytes, model: type) -> Any:
+    sdk = import_module(f"{model.__module__.partition('.')[0]}._models")
+    return sdk.construct_type(value=json.loads(data), type_=model)
 
 
 @cache
 def _models() -> tuple[Models, ...]:
-    """Of Groq's SDK and of openai's, which construct by the same code."""
+    """Of Groq's SDK and of openai's."""
     assert openai.AsyncOpenAI  # imported: else there is Groq's family alone
     return families.each(lambda family: family.models)
 
