@@ -45,7 +45,7 @@ INTERRUPTS: dict[Mode, tuple[type[BaseException], ...]] = {
     "sync": (KeyboardInterrupt, SystemExit),
     "async": (KeyboardInterrupt, SystemExit, asyncio.CancelledError),
 }
-GIVEN_UP = ("ChunkReader.__del__", "_Observer.__del__", "OpenRequest.abandon", "OpenRequest.open", "OpenRequest.finish")
+GIVEN_UP = ("Reader.__del__", "_Observer.__del__", "OpenRequest.abandon", "OpenRequest.open", "OpenRequest.finish")
 """Where Python gives up an interrupt and a request at once: before the end that a `__del__` is about has begun."""
 ENTERED_BY_PYTHON = ("RunScope.__exit__", "RunScope.__aexit__")
 _HANGS_S = 20.0
