@@ -210,7 +210,6 @@ def test_unknown_attributes_are_passed_over() -> None:
         ({"gen_ai.response.time_to_first_chunk": "[REDACTED]"}, "ttfc_ns", "expected a number, got a string"),
         ({"groqscope.phase.wait_time": 1, "groqscope.phase.queue_time": -0.5}, "phases.queue", "from 0 on"),
         ({"operation.cost": float("nan")}, "cost", "expected a finite number"),
-        ({"operation.cost": 1e300}, "cost", "expected a number from 0 to 10^15, got 1e+300"),
         ({"gen_ai.request.stream": "yes"}, "stream", "expected true or false, got a string"),
         ({"gen_ai.request.model": 7}, "model", "expected a string, got 7"),
         ({"gen_ai.response.finish_reasons": 7}, "finish_reasons", "expected a list of strings, got 7"),

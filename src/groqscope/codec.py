@@ -6,7 +6,7 @@ tables of `semconv` map fields to names. A damaged value loses only its own fiel
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from math import isfinite
+from math import inf, isfinite
 from operator import attrgetter
 from typing import Any, Final, get_args
 
@@ -347,11 +347,11 @@ def _to_float(value: Any) -> float:
 
 
 def _to_amount(value: Any) -> float:
-    if type(value) is float and 0.0 <= value <= _MAX_AMOUNT:
+    if type(value) is float and 0.0 <= value < inf:
         return value
     number = _to_float(value)
-    if not 0 <= number <= _MAX_AMOUNT:
-        raise ValueError(_expected("a number from 0 to 10^15", value))
+    if number < 0:
+        raise ValueError(_expected("a number from 0 on", value))
     return number
 
 
@@ -415,10 +415,8 @@ def _expected(what: str, value: object) -> str:
 _TYPE_NAMES: Final[Mapping[type, str]] = {str: "string", list: "list", tuple: "list", dict: "map"}
 _OUTCOMES: Final = frozenset(get_args(Outcome))
 _MAX_INT: Final = 2**63 - 1
-"""OTLP's integers have 64 bits, as do the columns of data frames."""
 _MAX_SECONDS: Final = 9e9
-_MAX_AMOUNT: Final = 1e15
-"""Far beyond any dollars or tokens a second; dollars are summed as whole numbers of 128 bits."""
+"""OTLP's integers have 64 bits, as do the columns of data frames."""
 _DAMAGED: Final = (TypeError, ValueError, OverflowError)
 _SIGNED: Final = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty", "seed"})
 """Fields that may be negative: they contain whatever the caller sent."""

@@ -256,3 +256,10 @@ def test_a_short_id_leads_to_its_request_though_others_are_not_listed() -> None:
     assert short == "req_01m8k8cr17a6"
     assert not any(name.startswith(short) for name in hidden)
     assert len(set(short_ids([*listed, "req_01m8k8cr17a6t82dkxtqcfrxn4"]))) == 2, "more, where that is not enough"
+
+
+def test_a_damaged_cost_ends_no_audit() -> None:
+    """A cost that becomes infinite in the unit of the sums is shown as one that is very large."""
+    found = overview(Records(MemorySource([tagged(1, "a", cost=1e300), tagged(2, "b", cost=0.5)]), Query(by="model")))
+    assert found.groups is not None
+    assert found.groups.total.cost == found.total.cost == pytest.approx(1e26)

@@ -18,7 +18,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=24),
     bool: st.booleans(),
     int: st.integers(0, MAX_INT),
-    float: st.floats(0, 1e15).map(lambda x: x + 0.0),  # -0.0 is nobody's measurement
+    float: st.floats(0, allow_nan=False, allow_infinity=False).map(lambda x: x + 0.0),  # -0.0 is nobody's measurement
 }
 _LENGTHS = st.integers(0, MAX_NS)
 

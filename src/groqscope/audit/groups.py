@@ -52,7 +52,12 @@ def count_dollars(pico_usd: Counter[str], record: RequestRecord, names: Iterable
     for name in names:
         usd: float | None = getattr(record, name)
         if usd is not None:
-            pico_usd[name] += round(usd * PICO)
+            pico_usd[name] += pico(usd)
+
+
+def pico(usd: float) -> int:
+    """Return dollars as they are summed; a damaged amount is bounded, since what is infinite is no whole number."""
+    return round(min(usd * PICO, 1e38))
 
 
 def dollars_of(pico_usd: Counter[str], name: str) -> float | None:
@@ -197,7 +202,7 @@ def sum_of(groups: Iterable[Group]) -> Group:
     several = list(groups)
     counts: dict[str, Any] = {name: sum(getattr(one, name) for one in several) for name in (*COUNTS, "runs")}
     for name in DOLLARS:
-        known = [round(usd * PICO) for usd in (getattr(one, name) for one in several) if usd is not None]
+        known = [pico(usd) for usd in (getattr(one, name) for one in several) if usd is not None]
         counts[name] = sum(known) / PICO if known else None
     duration = Distribution(unit="ns", n=sum(one.duration.n for one in several))
     return replace(several[0], value=None, values=(), duration=duration, **counts)

@@ -14,7 +14,7 @@ from groqscope.audit.errors import AuditError, NoRequests, NotFound
 from groqscope.audit.execution import Watch, by_traces
 from groqscope.audit.fields import Field
 from groqscope.audit.formatting import count, duration, money, percent
-from groqscope.audit.groups import PICO, Grouping
+from groqscope.audit.groups import PICO, Grouping, pico
 from groqscope.audit.model import BudgetResult, Distribution, Groups, Provenance, RequestAudit
 from groqscope.audit.records import Records, ambiguous, checked_id, ids_of, one_request
 from groqscope.audit.run_causes import ADVICE, Causes, Lost, RunCause, RunsWhy, SlowRuns
@@ -346,7 +346,7 @@ class _Sums:
         counts["unpriced"] += run.unpriced
         counts["ns"] += run.duration_ns
         if cost is not None:
-            counts["pico_usd"] += round(cost * PICO)
+            counts["pico_usd"] += pico(cost)
         for values, value in (
             (self.duration, None if interrupted else run.duration_ns),
             (self.first, run.first_answer_ns),
