@@ -51,11 +51,7 @@ _SUMS: Final[Mapping[str, str]] = {
     "tool_calls": "called",
     "clamped": "phases_clamped::INT",
 }
-_GROUP_SUMS: Final[Mapping[str, str]] = {
-    **{name: _SUMS.get(name, name) for name in COUNTS},
-    **{name: name for name in ("input_tokens", "cached_tokens")},
-    "output_tokens": "tokens",
-}
+_GROUP_SUMS: Final[Mapping[str, str]] = {name: _SUMS[name] for name in COUNTS}
 _USUAL: Final = tuple(name for name in INDEX if name not in {"completed", "reported", "caller_is_least"})
 """Measurements whose medians say what is usual."""
 _TALLIES: Final = {

@@ -133,7 +133,8 @@ _OWN: Final[Mapping[str, str]] = {
 def _of_semconv(attribute: semconv.Attribute) -> str:
     path = attribute.field or ""
     seconds = path == "created" or (attribute.unit == "s" and not attribute.nanoseconds)
-    return whole(f"CAST({path} AS DOUBLE) * 1e9") if seconds else path
+    # What 64 bits have no room for is not a time, as in `fields.nanoseconds`.
+    return f"TRY_CAST(CAST({path} AS DOUBLE) * 1e9 AS BIGINT)" if seconds else path
 
 
 SQL: Final[Mapping[str, str]] = {

@@ -39,12 +39,15 @@ DOLLARS: Final = ("cost", "cost_estimate", "cache_saved", "cache_lost")
 def count_usage(counts: Counter[str], record: RequestRecord) -> None:
     """Count the tokens of a request, whether its usage never came, and whether its cost is not known."""
     usage = record.usage
+    counts["cost_unknown"] += record.cost is None
+    if usage.input_tokens is None and usage.output_tokens is None:
+        counts["usage_unknown"] += 1
+        return
     counts["input_tokens"] += usage.input_tokens or 0
     counts["cached_tokens"] += usage.cached_tokens or 0
     counts["cacheable_tokens"] += record.cacheable_tokens or 0
     counts["output_tokens"] += usage.output_tokens or 0
-    counts["usage_unknown"] += usage.input_tokens is None and usage.output_tokens is None
-    counts["cost_unknown"] += record.cost is None
+    counts["reasoning_tokens"] += usage.reasoning_tokens or 0
 
 
 def count_dollars(pico_usd: Counter[str], record: RequestRecord, names: Iterable[str]) -> None:

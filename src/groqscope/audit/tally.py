@@ -54,7 +54,6 @@ class ModelTally:
         """Count one record."""
         self._count(record)
         count_usage(self.counts, record)
-        self.counts["reasoning_tokens"] += record.usage.reasoning_tokens or 0
         count_dollars(self.pico_usd, record, _DOLLARS)
         measures = self.measures
         measures["duration"].add(record.duration_ns)

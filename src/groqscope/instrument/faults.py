@@ -24,7 +24,7 @@ class Observing(Protocol):
         ...
 
 
-O = TypeVar("O", bound=Observing)  # noqa: E741 - a type
+O = TypeVar("O", bound=Observing | None)  # noqa: E741 - a type
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -18,7 +18,7 @@ from httpx import Response
 from groqscope.fastpath import ChunkDecoder, PayloadDecoder
 from groqscope.instrument.facts import chunk_observer
 from groqscope.instrument.families import GROQ, Family
-from groqscope.instrument.faults import HOOKS, report
+from groqscope.instrument.faults import HOOKS, hook, report
 from groqscope.instrument.recorder import RECORDER_EXTENSION, Recorder
 from groqscope.timeline import Channel, Outcome, Timeline
 
@@ -94,7 +94,7 @@ class ChunkReader(Reader):
     def __init__(self, client: Any, cast_to: Any, response: Response, recorder: Recorder | None) -> None:
         super().__init__(recorder)
         self.decoder = ChunkDecoder(
-            GROQ.models if _builds(GROQ, client, cast_to) else None,
+            GROQ.models if _builds(recorder, GROQ, client, cast_to) else None,
             partial(client._process_response_data, cast_to=cast_to, response=response),  # noqa: SLF001 - as the SDK's own streams
             response.request,
             # Not a method of this reader: a reference cycle would keep an abandoned stream from ending at once.
@@ -397,7 +397,7 @@ class _Instrumented:
             # A separate stream: it and its iterator are a reference cycle, but an abandoned stream must end at once.
             inner = self._sdks(cast_to=cast_to, response=response, client=client, **more)
             vars(self).update(vars(inner))
-            builds = _builds(self._family, client, cast_to, more.get("options"))
+            builds = _builds(recorder, self._family, client, cast_to, more.get("options"))
             payloads = PayloadDecoder(
                 self._family.models if builds else None,
                 partial(report, STREAM, observing=recorder),
@@ -492,7 +492,8 @@ def _derived(family: Family, observed: Any, sdks: Any) -> Any:
     )
 
 
-def _builds(family: Family, client: Any, cast_to: Any, options: Any = None) -> bool:
+@hook("builds_chunks")
+def _builds(_recorder: Recorder | None, family: Family, client: Any, cast_to: Any, options: Any = None) -> bool:
     """Return whether `fastpath` builds the chunks of a stream; whatever is not plain is left to the SDK."""
     return (
         getattr(client, "_groqscope_fast", True)
