@@ -155,7 +155,7 @@ def test_each_directory_and_file_of_a_history(tmp_path, much_later):
 
     for place in (part, *part.parents[:5]):
         assert len(list(audit.load(place))) == audit.load(place).overview().total.requests == 3
-        assert audit.load(place).request(request(1).span_id).record.span_id == request(1).span_id
+        assert audit.load(place).request(str(request(1).span_id)).record.span_id == request(1).span_id
     assert part.parents[4] == tmp_path
 
 

@@ -46,7 +46,7 @@ def compact(
         typer.Option("--max-size", metavar="SIZE", help="Remove the oldest days beyond this size: 5GB (default 10GB)."),
     ] = None,
 ) -> int:
-    """Turn the closed files of the store into Parquet, which takes a fortieth of the space and is read much faster."""
+    """Turn the closed files of the store into Parquet, which takes a thirtieth of the space and is read much faster."""
     from groqscope import history
     from groqscope.audit import AuditError, source_of
     from groqscope.store import store_directory
