@@ -117,6 +117,7 @@ def test_the_overview_shows_it_and_why_sums_it() -> None:
     why = TERMINAL.render(audit, "why")
     assert "7 requests, about 6,272 tokens, $0.00047" in why
     assert "Put what changes behind what stays: message[0] changed" in why
+    assert '<td class="words" data-label="what to do">' in HtmlRenderer().render(audit), "advice may wrap"
     plain = Records(MemorySource([asked(model="llama-3.3-70b-versatile")]), Query())
     assert "prompt cache" not in TERMINAL.render(overview(plain))
 

@@ -94,12 +94,13 @@ def _line(row: Row, table: Table, left: int) -> Markup:
     """Return a row; each figure knows its column's title, which a narrow screen writes beside it."""
     cells: list[Markup] = []
     for index, cell in enumerate(row.cells):
-        first = "indent" if row.group else "name" if table.columns[0].shrink else ""
         column = table.columns[index]
-        words = "words" if column.shrink and not column.right else ""
-        place = first if not index else "r" if index >= left and column.right else words
+        if index >= left:
+            place = "r" if column.right else "words" if column.shrink else ""
+        else:
+            place = "indent" if row.group and not index else "name" if column.shrink else ""
         names = " ".join(name for name in (place, cell.tone) if name)
-        title = table.columns[index].title if index >= left else None
+        title = column.title if index >= left else None
         cells.append(tag("td", cell.text, class_=names or None, data_label=title or None))
     return tag("tr", *cells, class_="sum" if row.total else None)
 
@@ -251,12 +252,14 @@ def _budgets(audit: Audit | RunsAudit, unit: DurationUnit) -> Markup:
 
 
 def _groups(audit: Audit | RunsAudit, unit: DurationUnit) -> Markup:
-    return Markup() if audit.groups is None else _titled(tables.groups(audit.groups, unit, _MAX_GROUPS))
+    if audit.groups is None:
+        return Markup()
+    return _titled(tables.groups(audit.groups, unit, _MAX_GROUPS), left=len(tables.group_names(audit.groups)))
 
 
 def _cache(cache: PromptCache, unit: DurationUnit) -> Markup:
     models, misses = tables.prompt_cache(cache, unit), tables.cache_misses(cache, unit)
-    why = [table_markup(misses, left=3)] if misses.rows else []
+    why = [table_markup(misses, left=2)] if misses.rows else []
     return section("Groq's prompt cache", tag("p", cache.sentence), table_markup(models), *why)
 
 
@@ -264,8 +267,8 @@ def _empty(table: Table, index: int) -> bool:
     return all(row.cells[index].text in ("0", UNKNOWN) for row in table.rows)
 
 
-def _titled(table: Table) -> Markup:
-    return section(table.title.capitalize(), table_markup(table))
+def _titled(table: Table, left: int = 1) -> Markup:
+    return section(table.title.capitalize(), table_markup(table, left=left))
 
 
 def _boxes(shares: Iterable[tuple[str, str, float]]) -> list[Markup]:

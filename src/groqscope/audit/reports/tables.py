@@ -243,9 +243,14 @@ def _cached(of: ModelSummary | Group) -> str:
     return count(of.cached_tokens if of.cacheable_tokens else None)
 
 
+def group_names(found: Groups) -> list[str]:
+    """Return the fields that are grouped by, each of which has a column."""
+    return [name.strip() for name in found.by.split(",")]
+
+
 def groups(found: Groups, unit: DurationUnit, most: int | None = None) -> Table:
     """Return a row for each group, the rest in one, and the total: how many, tokens, cost, how long."""
-    names = [name.strip() for name in found.by.split(",")]
+    names = group_names(found)
     columns = (
         *(Column(title=name, right=False, keep=10, shrink=12) for name in names),
         *Column.several({"runs": 9} if found.total.runs else {}),
@@ -433,7 +438,8 @@ def cache_misses(found: PromptCache, unit: DurationUnit) -> Table:
     """Return why prompts were not cached, most tokens first, and what to do."""
     titles = ("not cached by", "what was missed", "what to do")
     rows = (Row.of(visible(m.reason), cache_miss_facts(m, unit), m.advice) for m in found.misses)
-    return Table(columns=tuple(Column(title=title, right=False) for title in titles), rows=tuple(rows))
+    columns = tuple(Column(title=title, right=False, shrink=20 if title == titles[-1] else 0) for title in titles)
+    return Table(columns=columns, rows=tuple(rows))
 
 
 def cache_miss_facts(miss: CacheMisses, unit: DurationUnit) -> str:
