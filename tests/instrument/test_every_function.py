@@ -39,7 +39,6 @@ IN_THE_SDKS_PLACE = {
     "_governs",
     "_recorder",
     "Recorder.returned",
-    "Recorder._streaming",
     "Recorder.exhausted",
     "Recorder.failed",
     "Recorder._settle",

@@ -4,7 +4,7 @@ import math
 import sys
 import threading
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Any, Final, cast
 
@@ -28,8 +28,6 @@ _TEXTS: Final = ("model", "outcome", "service")
 TIME: Final = "time"
 SORTS: Final = (TIME, "model", "outcome", *_NUMBERS)
 """What a list can be sorted by."""
-
-Places = Sequence[int]
 
 
 class Columns:
