@@ -40,19 +40,12 @@ from groqscope.audit.model import (
     Verdict,
     Why,
 )
-from groqscope.audit.records import Records, load, one_request, overview, source_of
-from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit, explain_run, find, list_runs, one_run
+from groqscope.audit.records import Records, find, load, one_request, overview, source_of
+from groqscope.audit.runs import RunAudit, RunEntry, RunsAudit, explain_run, list_runs, one_run
 from groqscope.audit.scan import LISTED, Scan
 from groqscope.audit.selection import Query, parse_moment
-from groqscope.audit.sources import (
-    FileSource,
-    MemorySource,
-    ReadReport,
-    Source,
-    StoreSource,
-    file_source,
-    trace_source,
-)
+from groqscope.audit.sources import FileSource, MemorySource, Source, StoreSource, file_source, trace_source
+from groqscope.store import ReadReport
 
 __all__ = [
     "AUDIT_VERSION",

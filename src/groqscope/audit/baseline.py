@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from groqscope.audit.distribution import EXACT_LIMIT, quantile_of_sorted
+from groqscope.audit.ids import id_of
 from groqscope.audit.rules import INDEX, USUAL_NEEDS, WIDTH, Row, measure
 from groqscope.timeline import RequestRecord
 
@@ -117,8 +118,3 @@ class Baseline:
 def key_of(record: RequestRecord) -> Key:
     """Return the group whose requests a record is compared with."""
     return record.model, record.stream
-
-
-def id_of(record: RequestRecord) -> str:
-    """Return the ID by which `groqscope audit ID` finds the record."""
-    return record.request_id or record.span_id or record.response_id or ""

@@ -24,6 +24,7 @@ from groqscope.audit.records import Records
 from groqscope.audit.run_fields import PREFIX, find_of_run, is_of_run
 from groqscope.audit.runs import read_runs
 from groqscope.audit.sample import COMPARED, COMPARED_OF_RUNS, PARTS, Sample
+from groqscope.audit.sources import trace_source
 
 DRAWS: Final = 2000
 """The least number of draws; with many intervals a hundred for each, so that their tails contain several draws."""
@@ -64,7 +65,8 @@ def compare_runs(a: Records, b: Records) -> Comparison:
         AuditError: one of them cannot be read, or has no run.
     """
     first, second = Sample(), Sample()
-    from_a, from_b = read_runs(a, first.add_run), read_runs(b, second.add_run)
+    from_a = read_runs(trace_source(a.source), a.coverage(), first.add_run)
+    from_b = read_runs(trace_source(b.source), b.coverage(), second.add_run)
     return _compared("runs", (first, from_a), (second, from_b))
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from groqscope.audit.columnar import ColumnScan
     from groqscope.audit.sample import Sample
-    from groqscope.audit.selected import Requests
+    from groqscope.audit.sources import Requests
 
 T = TypeVar("T")
 

@@ -5,10 +5,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from groqscope.audit.baseline import id_of
 from groqscope.audit.fields import nanoseconds
 from groqscope.audit.formatting import count, money, percent
 from groqscope.audit.groups import count_dollars, dollars_of
+from groqscope.audit.ids import id_of
 from groqscope.audit.model import CacheMisses, CacheSummary, PromptCache
 from groqscope.audit.rules import cache_advice, missed_prefill_ns
 from groqscope.timeline import RequestRecord

@@ -7,19 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from groqscope.audit.baseline import id_of
 from groqscope.audit.budgets import Budgets, parse_budgets
-from groqscope.audit.errors import NotFound
+from groqscope.audit.errors import AuditError, NoRequests, NotFound
 from groqscope.audit.execution import Watch, ask_for, execute, plain_of
 from groqscope.audit.formatting import duration
+from groqscope.audit.ids import ambiguous, checked_id, id_of, ids_of
 from groqscope.audit.model import Audit, BudgetResult, RequestAudit, Why
+from groqscope.audit.runs import RunAudit, measure_runs, one_run
 from groqscope.audit.scan import LISTED, NEAREST, Coverage, Scan
 from groqscope.audit.selection import Query, parse_moment
-from groqscope.audit.sources import ReadReport, Source, StoreSource, column_source, file_source
+from groqscope.audit.sources import Source, StoreSource, column_source, file_source, trace_source
+from groqscope.runs import Run
+from groqscope.store import ReadReport
 from groqscope.timeline import RequestRecord
 
-MIN_ID: Final = 4
-"""The least number of characters of an ID: with fewer, too many requests would match."""
 _KEPT: Final = 6
 _SHOWN: Final = 5
 
@@ -139,9 +140,7 @@ def overview(
     scan = records.scan(budgets, listed=listed)
     execute(records.source, scan, timelines=timelines, workers=workers, watch=watch)
     if budgets is not None and budgets.measure_runs:
-        from groqscope.audit.runs import measure_runs  # which needs this module
-
-        measure_runs(records, budgets)
+        measure_runs(trace_source(records.source), records.query, budgets)
     return scan.result(records.source, why=why)
 
 
@@ -204,32 +203,6 @@ def _nearest(records: Records, scan: Scan, moment: int, starts: "array[int]") ->
     return nearest if nearest.coverage.requests else scan  # standard input is read only once
 
 
-def checked_id(wanted: str) -> str:
-    """Return an ID without the spaces around it.
-
-    Raises:
-        NotFound: it is too short.
-    """
-    wanted = wanted.strip()
-    if len(wanted) < MIN_ID:
-        raise NotFound(f"{wanted!r} is too short for an ID: write at least its first {MIN_ID} characters")
-    return wanted
-
-
-def ambiguous(wanted: str, noun: str, lines: Iterable[str], number: int) -> NotFound:
-    """Return the error that several requests or runs have an ID, with a line for each of the first."""
-    shown = [f"    {line}" for line in lines]
-    more = [f"    and {number - len(shown):,} more"] if number > len(shown) else []
-    message = f"{number:,} {noun}s have the ID {wanted!r}: give one of these"
-    return NotFound("\n".join([message, *shown, *more]), number)
-
-
-def ids_of(record: RequestRecord) -> tuple[str, ...]:
-    """Return every ID by which a request can be found."""
-    ids = (record.request_id, record.span_id, record.trace_id, record.response_id)
-    return tuple(one for one in ids if one)
-
-
 def _only(found: list[RequestRecord], wanted: str, number: int, among: int, source: Source) -> RequestRecord:
     if not found:
         raise NotFound(
@@ -244,6 +217,31 @@ def _only(found: list[RequestRecord], wanted: str, number: int, among: int, sour
 def _line(record: RequestRecord) -> str:
     one = record.span_id or id_of(record)
     return f"{one}  {record.request_id or '-'}  {record.model or '-'}  {record.outcome}  {duration(record.duration_ns)}"
+
+
+def find(records: Records, wanted: str, *, watch: Watch | None = None) -> RequestAudit | RunAudit:
+    """Find what has an ID: one request; else the run whose requests have it, or one of whose spans has it.
+
+    Raises:
+        NotFound: nothing has it, several requests or runs do, or it is too short for an ID.
+        AuditError: nothing can be read.
+    """
+    try:
+        return one_request(records, wanted, watch=watch)
+    except (NotFound, NoRequests) as error:
+        found = error.found if isinstance(error, NotFound) else 0
+        try:
+            audit = one_run(trace_source(records.source), records.query, wanted)
+        except AuditError:
+            audit = None
+        if audit is None or (found and found != _having(audit.entry.run, wanted)):
+            raise
+        return audit
+
+
+def _having(run: Run, wanted: str) -> int:
+    """Count the requests of a run that have an ID which begins so."""
+    return sum(any(one.startswith(wanted) for one in ids_of(request)) for request in run.requests)
 
 
 def load(

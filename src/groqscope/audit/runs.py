@@ -11,17 +11,18 @@ from typing import Final
 from groqscope.audit.budgets import Budgets
 from groqscope.audit.distribution import Values
 from groqscope.audit.errors import AuditError, NoRequests, NotFound
-from groqscope.audit.execution import Watch, by_traces
+from groqscope.audit.execution import by_traces
 from groqscope.audit.fields import Field
 from groqscope.audit.formatting import count, duration, money, percent
 from groqscope.audit.groups import PICO, Grouping, pico
-from groqscope.audit.model import BudgetResult, Distribution, Groups, Provenance, RequestAudit
-from groqscope.audit.records import Records, ambiguous, checked_id, ids_of, one_request
+from groqscope.audit.ids import ambiguous, checked_id
+from groqscope.audit.model import BudgetResult, Distribution, Groups, Provenance
 from groqscope.audit.run_causes import ADVICE, Causes, Lost, RunCause, RunsWhy, SlowRuns
 from groqscope.audit.scan import Coverage
 from groqscope.audit.selection import Query
-from groqscope.audit.sources import ReadReport, Source, TraceSource, trace_source
+from groqscope.audit.sources import Source, TraceSource, trace_source
 from groqscope.runs import Finding, FindingKind, NotARun, Run, TraceSpan, findings_of, run_of, runs_of
+from groqscope.store import ReadReport
 
 LISTED: Final = 20
 """Runs that a list shows by default."""
@@ -167,30 +168,28 @@ def _read(source: TraceSource, query: Query, sums: "_Sums", coverage: Coverage, 
             budgets.add_run(run)
 
 
-def read_runs(records: Records, add: Callable[[Run], object]) -> Provenance:
+def read_runs(source: TraceSource, coverage: Coverage, add: Callable[[Run], object]) -> Provenance:
     """Hand over each of the selected runs, and return where they come from.
 
     Raises:
         AuditError: nothing can be read, or there is no run.
     """
-    records.report = ReadReport()
-    source, coverage = trace_source(records.source), Coverage(records.query, records.report)
-    for run in _selected(source, records.query, records.report):
+    for run in _selected(source, coverage.query, coverage.report):
         add(run)
         for request in run.requests:
             coverage.add(request)
     if not coverage.requests:
-        _no_runs(source, records.report)
+        _no_runs(source, coverage.report)
     return coverage.provenance(source)
 
 
-def measure_runs(records: Records, budgets: Budgets) -> None:
+def measure_runs(source: TraceSource, query: Query, budgets: Budgets) -> None:
     """Hold the selected runs against those budgets that are on runs.
 
     Raises:
         AuditError: nothing can be read.
     """
-    for run in _selected(trace_source(records.source), records.query, ReadReport()):
+    for run in _selected(source, query, ReadReport()):
         budgets.add_run(run)
 
 
@@ -246,31 +245,6 @@ def _with_arrivals(source: TraceSource, query: Query, run: Run) -> Run:
             with suppress(NotARun, KeyError):  # less of it came than before
                 return run_of(trace, top=run.span_id)
     return run
-
-
-def find(records: Records, wanted: str, *, watch: Watch | None = None) -> RequestAudit | RunAudit:
-    """Find what has an ID: one request; else the run whose requests have it, or one of whose spans has it.
-
-    Raises:
-        NotFound: nothing has it, several requests or runs do, or it is too short for an ID.
-        AuditError: nothing can be read.
-    """
-    try:
-        return one_request(records, wanted, watch=watch)
-    except (NotFound, NoRequests) as error:
-        found = error.found if isinstance(error, NotFound) else 0
-        try:
-            audit = one_run(trace_source(records.source), records.query, wanted)
-        except AuditError:
-            audit = None
-        if audit is None or (found and found != _having(audit.entry.run, wanted)):
-            raise
-        return audit
-
-
-def _having(run: Run, wanted: str) -> int:
-    """Count the requests of a run that have an ID which begins so."""
-    return sum(any(one.startswith(wanted) for one in ids_of(request)) for request in run.requests)
 
 
 def _with_id(trace: list[TraceSpan], runs: list[Run], wanted: str) -> list[Run]:

@@ -15,10 +15,11 @@ from groqscope.audit.groups import Grouping
 from groqscope.audit.model import Audit, Entry, ModelSummary, Provenance, ToolSummary, Verdict
 from groqscope.audit.prompt_cache import PromptCacheTally
 from groqscope.audit.selection import Query, Top
-from groqscope.audit.sources import ReadReport, Source
+from groqscope.audit.sources import Source
 from groqscope.audit.tally import ModelTally, ToolTally
 from groqscope.audit.verdict import judge
 from groqscope.audit.why import Causes, explain
+from groqscope.store import ReadReport
 from groqscope.timeline import Phases, RequestRecord
 
 LISTED: Final = 20

@@ -1,13 +1,14 @@
 """The requests that a query selects, as columns that SQL can ask."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from groqscope.audit import columns
 from groqscope.audit.columns import MEASURED, Named, condition_sql
 from groqscope.audit.expression import compile_where
 from groqscope.audit.rules import INDEX
 from groqscope.audit.selection import Query
+from groqscope.audit.sources import Requests
 from groqscope.timeline import PHASE_NAMES, RequestRecord
 
 IN_MEMORY: Final = 400_000
@@ -58,41 +59,6 @@ _COLUMNS: Final[Mapping[str, str]] = {
 }
 Key = tuple[int, str | None, str | None]
 """Start, trace ID and span ID of a request."""
-
-
-class Requests(Protocol):
-    """All requests, as an engine has them."""
-
-    @property
-    def keeps_tables(self) -> bool:
-        """Whether tables can be made, for what is asked several times."""
-        ...
-
-    def relation(self) -> str:
-        """Return all requests as a query, each once."""
-        ...
-
-    def may_have(self, beginning: str) -> str:
-        """Return a query for requests, among them each that has an ID with this beginning."""
-        ...
-
-    def ask(self, query: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """Return all rows of a query."""
-        ...
-
-    def define(self, table: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
-        """Make rows known as a table, in place of an earlier one with its name."""
-        ...
-
-    def fetch(
-        self, query: str, parameters: dict[str, Any] | None = None, *, timelines: bool = True
-    ) -> Iterator[RequestRecord]:
-        """Yield the records of a query whose rows are requests."""
-        ...
-
-    def leave_out_broken(self) -> bool:
-        """Leave out what cannot be read, and return whether there is any."""
-        ...
 
 
 class Selected:

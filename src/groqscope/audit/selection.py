@@ -15,8 +15,9 @@ from groqscope.audit.fields import Field, find, groupable, numeric
 from groqscope.audit.lexer import DURATION_UNITS, unix_ns
 from groqscope.audit.model import Selection
 from groqscope.audit.run_fields import find_in_runs, of_any_request
-from groqscope.audit.sources import ReadReport, Source
+from groqscope.audit.sources import Source
 from groqscope.runs import Run
+from groqscope.store import ReadReport
 from groqscope.timeline import Outcome, RequestRecord
 
 _AGO: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)")

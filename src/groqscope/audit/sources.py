@@ -1,34 +1,18 @@
 """The sources of records, with one interface: the local store, files, standard input, Tempo, ClickHouse."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Any, Protocol, cast
 
 from groqscope.audit.errors import SourceError
 from groqscope.history import Dataset, HistoryError, Wanted, has_columns, is_address, is_columns, require
 from groqscope.runs import TraceSpan
 from groqscope.store import ReadReport, SeenIds, Share, once, read_records, read_traces, sources, store_directory
 from groqscope.timeline import RequestRecord
-
-if TYPE_CHECKING:
-    from groqscope.audit.selected import Requests
-
-__all__ = [
-    "ColumnSource",
-    "FileSource",
-    "MemorySource",
-    "ReadReport",
-    "Source",
-    "StoreSource",
-    "TraceSource",
-    "column_source",
-    "file_source",
-    "trace_source",
-]
 
 
 class Source(Protocol):
@@ -71,6 +55,41 @@ class TraceSource(Source, Protocol):
         ...
 
 
+class Requests(Protocol):
+    """All requests, as an engine has them."""
+
+    @property
+    def keeps_tables(self) -> bool:
+        """Whether tables can be made, for what is asked several times."""
+        ...
+
+    def relation(self) -> str:
+        """Return all requests as a query, each once."""
+        ...
+
+    def may_have(self, beginning: str) -> str:
+        """Return a query for requests, among them each that has an ID with this beginning."""
+        ...
+
+    def ask(self, query: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        ...
+
+    def define(self, table: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Make rows known as a table, in place of an earlier one with its name."""
+        ...
+
+    def fetch(
+        self, query: str, parameters: dict[str, Any] | None = None, *, timelines: bool = True
+    ) -> Iterator[RequestRecord]:
+        """Yield the records of a query whose rows are requests."""
+        ...
+
+    def leave_out_broken(self) -> bool:
+        """Leave out what cannot be read, and return whether there is any."""
+        ...
+
+
 class ColumnSource(Source, Protocol):
     """A source some of whose requests lie as columns, of which an engine can be asked."""
 
@@ -79,7 +98,7 @@ class ColumnSource(Source, Protocol):
         """Where."""
         ...
 
-    def requests(self, report: ReadReport, since: int | None, until: int | None, *, timelines: bool) -> "Requests":
+    def requests(self, report: ReadReport, since: int | None, until: int | None, *, timelines: bool) -> Requests:
         """Return all requests of a time as columns, those of other files too.
 
         Raises:

@@ -218,8 +218,8 @@ def _cells(record: "RequestRecord", unit: "DurationUnit") -> _Cells:
 
 
 def _id(record: "RequestRecord") -> str:
-    from groqscope.audit.baseline import id_of
     from groqscope.audit.formatting import visible
+    from groqscope.audit.ids import id_of
 
     return visible(id_of(record), limit=40)
 

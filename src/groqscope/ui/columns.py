@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from groqscope.audit import AuditError
 from groqscope.audit.fields import FAILED, find
-from groqscope.audit.records import ids_of
+from groqscope.audit.ids import ids_of
 from groqscope.timeline import RequestRecord
 
 _NUMBERS: Final = {

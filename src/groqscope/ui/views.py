@@ -31,8 +31,8 @@ from groqscope.audit import (
 from groqscope.audit.baseline import Key, key_of
 from groqscope.audit.fields import FIELDS
 from groqscope.audit.formatting import DurationUnit, count, moment, money, percent, rate, share
+from groqscope.audit.ids import checked_id, ids_of
 from groqscope.audit.prompt_cache import PromptCacheTally
-from groqscope.audit.records import checked_id, ids_of
 from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Report, unit_of
 from groqscope.audit.reports.details import record_id
 from groqscope.audit.reports.html_data import LEGEND, detail_data, list_data

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from groqscope.audit.baseline import id_of
 from groqscope.audit.fields import nanoseconds
 from groqscope.audit.formatting import DurationUnit, count, moment, money, plain, rate, seconds, share, size, visible
+from groqscope.audit.ids import id_of
 from groqscope.audit.model import Verdict
 from groqscope.audit.reports.waterfall import Waterfall
 from groqscope.audit.rules import cache_miss, missed_prefill_ns, not_reported
