@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from support.files import write_store
+from support.report_samples import SAMPLES, many
 from support.runs import readable, span
 from support.runs import request as run_request
 from support.traffic import MS, failed, request, traffic
@@ -14,7 +15,9 @@ from support.traffic import MS, failed, request, traffic
 from groqscope.audit import FileSource, MemorySource, Query, Records
 from groqscope.audit.baseline import Baseline, Rows
 from groqscope.audit.execution import WORTH_IT, files_to_share, processors
+from groqscope.audit.reports.json import to_data
 from groqscope.audit.scan import Scan
+from groqscope.audit.table import RecordTable, Some
 from groqscope.store import encode_span_line
 
 # A process of its own: it forks, which a test run with its threads must not.
@@ -210,3 +213,32 @@ def test_what_a_child_does(tmp_path, monkeypatch):
     assert report.tools == expected.tools
     assert [entry.record for entry in report.entries] == [entry.record for entry in expected.entries]
     assert [result.n for result in report.budgets] == [expected.total.ttfc.n, 200]
+
+
+def test_many_at_once() -> None:
+    """Requests that are counted as one table, or as some of a larger one, count as one by one."""
+    records = [make() for make in SAMPLES.values() for _ in range(3)]
+    one_by_one, at_once = Scan(Query(by="model"), listed=0), Scan(Query(by="model"), listed=0)
+    for record in records:
+        one_by_one.add(record)
+        one_by_one.settle()
+    at_once.extend(Some(RecordTable(records), range(20)))
+    at_once.extend(Some(RecordTable(records), range(20, len(records))))
+    source = MemorySource(records)
+
+    assert to_data(at_once.result(source, why=True)) == to_data(one_by_one.result(source, why=True))
+    assert at_once.verdict(records[0]) == one_by_one.verdict(records[0])
+
+
+def test_beyond_what_is_exact() -> None:
+    """With more requests than are counted exactly, counts stay exact, and quantiles are near."""
+    records = many(400)
+    rough, exact = Scan(Query(), listed=0, exact=100), Scan(Query(), listed=0)
+    for scan in (rough, exact):
+        scan.extend(RecordTable(records))
+    about, true = (scan.result(MemorySource(records), why=True).total for scan in (rough, exact))
+
+    assert (about.requests, about.cost, about.errors) == (true.requests, true.cost, true.errors)
+    assert about.duration.p95 == pytest.approx(true.duration.p95, rel=0.011)
+    assert not about.duration.exact
+    assert all(len(rows) <= 100 for rows in rough.baseline.rows.values())

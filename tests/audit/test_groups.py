@@ -28,6 +28,7 @@ from groqscope.audit.reports import (
     unit_of,
 )
 from groqscope.audit.reports.tables import groups, short_ids
+from groqscope.audit.table import RecordTable
 from groqscope.cli.app import run
 from groqscope.runs import runs_of
 from groqscope.store import store_directory
@@ -126,7 +127,7 @@ def test_counted_in_several_processes():
     records = [tagged(number, "search" if number % 2 else None, tokens=3, cost=0.001) for number in range(9)]
     here, there = Grouping(find("tag.feature")), Grouping(find("tag.feature"))
     for number, record in enumerate(records):
-        (here if number < 4 else there).add(record)
+        (here if number < 4 else there).add(RecordTable([record]))
 
     here.merge(pickle.loads(pickle.dumps(there)))
 
@@ -223,8 +224,7 @@ def test_dollars_by_any_fields_sum_to_the_total_exactly(
         for number, (feature, cost) in enumerate(requests)
     ]
     grouping = Grouping(groupable(by))
-    for record in records:
-        grouping.add(record)
+    grouping.add(RecordTable(records))
     found = grouping.result()
 
     for name in ("cost", "cost_estimate", "cache_saved", "cache_lost"):

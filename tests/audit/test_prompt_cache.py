@@ -12,6 +12,7 @@ from support.traffic import request
 from groqscope.audit import MemorySource, Query, Records, one_request, overview
 from groqscope.audit.prompt_cache import PromptCacheTally
 from groqscope.audit.reports import HtmlRenderer, JsonRenderer, Look, MarkdownRenderer, TerminalRenderer
+from groqscope.audit.table import RecordTable
 from groqscope.timeline import RequestRecord, Usage
 
 GPT = "openai/gpt-oss-120b"
@@ -41,8 +42,7 @@ def missed(number: int, reason: str, tokens: int, **more: Any) -> RequestRecord:
 def tally(*records: RequestRecord) -> PromptCacheTally:
     """All of them, counted."""
     found = PromptCacheTally()
-    for record in records:
-        found.add(record)
+    found.add(RecordTable(records))
     return found
 
 

@@ -3,12 +3,13 @@
 import math
 import random
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from groqscope.audit.distribution import EXACT_LIMIT, quantile_of_sorted
-from groqscope.audit.ids import id_of
-from groqscope.audit.rules import INDEX, USUAL_NEEDS, WIDTH, Row, measure
+from groqscope.audit.rules import INDEX, USUAL_NEEDS, WIDTH, Row
+from groqscope.audit.table import RecordTable, Table, ids, split
 from groqscope.timeline import RequestRecord
 
 Key = tuple[str | None, bool]
@@ -40,6 +41,16 @@ class Rows:
         if place < self._limit:
             self.data[place * WIDTH : (place + 1) * WIDTH] = array("d", row)
             self.ids[place] = request
+
+    def extend(self, rows: Sequence[Row], requests: Sequence[str]) -> None:
+        """Add several rows, one after the other."""
+        room = self._limit - len(self.ids)
+        self.seen += min(room, len(rows))
+        self._known = None
+        self.data.extend(chain.from_iterable(rows[:room]))
+        self.ids.extend(requests[:room])
+        for row, request in zip(rows[room:], requests[room:], strict=True):
+            self.add(row, request)
 
     def merge(self, other: "Rows") -> None:
         """Add the rows of another sample; rows that it left out still count as seen."""
@@ -98,11 +109,15 @@ class Baseline:
 
     def add(self, record: RequestRecord) -> None:
         """Add one record."""
-        key = key_of(record)
-        rows = self.rows.get(key)
-        if rows is None:
-            rows = self.rows[key] = Rows(self._limit)
-        rows.add(measure(record), id_of(record))
+        self.extend(RecordTable([record]))
+
+    def extend(self, table: Table) -> None:
+        """Add requests."""
+        for key, these in split(table, list(zip(table.column("model"), table.column("stream"), strict=True))):
+            rows = self.rows.get(key)
+            if rows is None:
+                rows = self.rows[key] = Rows(self._limit)
+            rows.extend(these.measured(), ids(these))
 
     def merge(self, other: "Baseline") -> None:
         """Add the rows of another baseline."""

@@ -13,6 +13,7 @@ import math
 import random
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Final, Literal
 
 from groqscope.audit.distribution import Sorted, Values, quantile_of_sorted, ranks_of
@@ -25,6 +26,7 @@ from groqscope.audit.run_fields import PREFIX, find_of_run, is_of_run
 from groqscope.audit.runs import read_runs
 from groqscope.audit.sample import COMPARED, COMPARED_OF_RUNS, PARTS, Sample
 from groqscope.audit.sources import trace_source
+from groqscope.audit.table import RecordTable
 
 DRAWS: Final = 2000
 """The least number of draws; with many intervals a hundred for each, so that their tails contain several draws."""
@@ -33,6 +35,8 @@ FAMILY: Final = 0.95
 MIN_MEDIAN: Final = 20
 MIN_P95: Final = 100
 """With fewer values in each set, an interval for p95 would be too narrow."""
+_TOGETHER: Final = 256
+"""Requests that are counted together."""
 SHARE: Final = 0.02
 """A phase with a smaller share of the summed durations in both sets is not compared."""
 
@@ -95,11 +99,13 @@ def _read(records: Records, watch: Watch | None) -> tuple[Sample, Provenance]:
         coverage.require_requests(records.source)
         return counted, coverage.provenance(records.source)
     sample = Sample()
-    for record in records.query.select(plain_of(records.source), records.report, timelines=False):
-        coverage.add(record)
-        sample.add(record)
+    found = records.query.select(plain_of(records.source), records.report, timelines=False)
+    while together := list(islice(found, _TOGETHER)):
+        table = RecordTable(together)
+        coverage.extend(table)
+        sample.add(table)
         if watch is not None:
-            watch(1)
+            watch(len(together))
     coverage.require_requests(records.source)
     return sample, coverage.provenance(records.source)
 

@@ -7,6 +7,9 @@ sum, minimum and maximum stay exact.
 
 import math
 from array import array
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Final, Protocol
 
 from groqscope.audit.model import Distribution, Unit
@@ -79,6 +82,23 @@ class Values:
             self._count(value, 1)
             return
         self._values.append(value)
+        self._sorted = False
+        if self.n > self.limit:
+            self._to_sketch()
+
+    def extend(self, values: Sequence[float]) -> None:
+        """Add several values, one after the other."""
+        if not values:
+            return
+        self.n += len(values)
+        self.total = reduce(add, values, self.total)
+        least, greatest = min(values), max(values)
+        self.min, self.max = min(self.min, least), max(self.max, greatest)
+        if self._values is None:
+            for value in values:
+                self._count(value, 1)
+            return
+        self._values.extend(values)
         self._sorted = False
         if self.n > self.limit:
             self._to_sketch()

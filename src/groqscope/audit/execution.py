@@ -219,6 +219,7 @@ def _scan_file(file: Path, elsewhere: SeenIds | None = None) -> Scan:
         raise AssertionError
     scan = _job.scan.fresh()
     _scan_here(FileSource([file], elsewhere=elsewhere), scan, timelines=_job.timelines, watch=None)
+    scan.settle()
     for tally in scan.models.values():
         tally.settle()
     return scan

@@ -36,6 +36,8 @@ class Field:
     brief: str
     get: Getter
     aliases: tuple[str, ...] = ()
+    path: str | None = None
+    """Its place in the record, where the value is what stands there."""
 
 
 _ALIASES: Final = {
@@ -92,11 +94,15 @@ def _from_semconv(attribute: semconv.Attribute) -> Field:
     if path == "created":
         return Field(name, "time", "ns", attribute.brief, _seconds(path), aliases)
     if attribute.nanoseconds:
-        return Field(name, "duration", "ns", attribute.brief, attrgetter(path), aliases)
+        return Field(name, "duration", "ns", attribute.brief, attrgetter(path), aliases, path)
     if attribute.unit == "s":
         return Field(name, "duration", "ns", attribute.brief, _seconds(path), aliases)
     kind = _TEXT.get(attribute.type, "number")
-    return Field(name, kind, _UNITS.get(attribute.unit, "1"), attribute.brief, attrgetter(path), aliases)
+    return Field(name, kind, _UNITS.get(attribute.unit, "1"), attribute.brief, attrgetter(path), aliases, path)
+
+
+def _own(name: str, kind: Kind, unit: Unit, brief: str, path: str, aliases: tuple[str, ...] = ()) -> Field:
+    return Field(name, kind, unit, brief, attrgetter(path), aliases, path)
 
 
 def _tpot_ns(record: RequestRecord) -> Value:
@@ -117,8 +123,8 @@ def _failed(record: RequestRecord) -> Value:
 
 
 _OWN: Final = (
-    Field("duration", "duration", "ns", "The whole call, issue to end", attrgetter("duration_ns"), ("e2el", "total")),
-    Field("start", "time", "ns", "When the call was issued, wall clock", attrgetter("start_unix_ns"), ("time",)),
+    _own("duration", "duration", "ns", "The whole call, issue to end", "duration_ns", ("e2el", "total")),
+    _own("start", "time", "ns", "When the call was issued, wall clock", "start_unix_ns", ("time",)),
     Field(
         "tpot",
         "duration",
@@ -126,18 +132,18 @@ _OWN: Final = (
         "Time of generation per output token: completion_time by tokens, else as observed",
         _tpot_ns,
     ),
-    Field(
+    _own(
         "throughput",
         "number",
         "tokens/s",
         "Output tokens generated per second, 1 / tpot",
-        attrgetter("output_token_throughput"),
+        "output_token_throughput",
         ("tps", "tokens_per_second"),
     ),
     Field("tpot_source", "text", "1", "`reported` by Groq, or `observed` in arrivals", attrgetter("tpot_source")),
     Field("cached_share", "number", "share", "Share of the input tokens that was cached", attrgetter("cached_share")),
     Field("wait", "duration", "ns", "Wait for the first token: queue, prefill, network", attrgetter("phases.wait")),
-    Field("retries", "number", "1", "HTTP attempts beyond the first", attrgetter("retries")),
+    _own("retries", "number", "1", "HTTP attempts beyond the first", "retries"),
     Field("attempts", "number", "1", "HTTP attempts", lambda r: len(r.attempts) + r.attempts_dropped),
     Field("failed", "flag", "1", "Outcome `error` or `truncated`", _failed),
     Field("tool_calls", "number", "1", "Tool calls the model made", lambda r: len(r.tool_calls) + r.tool_calls_dropped),
@@ -166,11 +172,11 @@ _OWN: Final = (
         "Chunks that brought usage",
         lambda r: len(r.usage_deltas) + r.usage_deltas_dropped,
     ),
-    Field("trace_id", "text", "1", "Trace, 32 hex digits", attrgetter("trace_id"), ("trace",)),
-    Field("span_id", "text", "1", "Span, 16 hex digits", attrgetter("span_id"), ("span",)),
+    _own("trace_id", "text", "1", "Trace, 32 hex digits", "trace_id", ("trace",)),
+    _own("span_id", "text", "1", "Span, 16 hex digits", "span_id", ("span",)),
     Field("tags", "texts", "1", "Tags as name=value; one by itself is `tag.NAME`", _tags),
-    Field("service", "text", "1", "`service.name` of the resource", attrgetter("service")),
-    Field("nested", "flag", "1", "Inside another library's inference span", attrgetter("nested")),
+    _own("service", "text", "1", "`service.name` of the resource", "service"),
+    _own("nested", "flag", "1", "Inside another library's inference span", "nested"),
 )
 
 FIELDS: Final[tuple[Field, ...]] = (

@@ -11,6 +11,7 @@ from typing import Any, Final
 from groqscope.audit.distribution import Values
 from groqscope.audit.fields import ABSENT, BETWEEN, FAILED, Field, Value
 from groqscope.audit.model import Distribution, Group, Groups
+from groqscope.audit.table import RecordTable, Table, known, split, where
 from groqscope.runs import Run
 from groqscope.timeline import RequestRecord
 
@@ -36,26 +37,31 @@ COUNTS: Final = (
 DOLLARS: Final = ("cost", "cost_estimate", "cache_saved", "cache_lost")
 
 
-def count_usage(counts: Counter[str], record: RequestRecord) -> None:
-    """Count the tokens of a request, whether its usage never came, and whether its cost is not known."""
-    usage = record.usage
-    counts["cost_unknown"] += record.cost is None
-    if usage.input_tokens is None and usage.output_tokens is None:
-        counts["usage_unknown"] += 1
-        return
-    counts["input_tokens"] += usage.input_tokens or 0
-    counts["cached_tokens"] += usage.cached_tokens or 0
-    counts["cacheable_tokens"] += record.cacheable_tokens or 0
-    counts["output_tokens"] += usage.output_tokens or 0
-    counts["reasoning_tokens"] += usage.reasoning_tokens or 0
+_TOKENS: Final = {
+    "input_tokens": "usage.input_tokens",
+    "cached_tokens": "usage.cached_tokens",
+    "cacheable_tokens": "cacheable_tokens",
+    "output_tokens": "usage.output_tokens",
+    "reasoning_tokens": "usage.reasoning_tokens",
+}
 
 
-def count_dollars(pico_usd: Counter[str], record: RequestRecord, names: Iterable[str]) -> None:
-    """Sum those amounts of a request that are known."""
+def count_usage(counts: Counter[str], table: Table) -> None:
+    """Count the tokens of requests, how often their usage never came, and how often their cost is not known."""
+    counts["cost_unknown"] += len(table) - len(known(table.column("cost")))
+    amounts = zip(table.column("usage.input_tokens"), table.column("usage.output_tokens"), strict=True)
+    used = where(table, [sent is not None or got is not None for sent, got in amounts])
+    counts["usage_unknown"] += len(table) - len(used)
+    for name, path in _TOKENS.items():
+        counts[name] += sum(filter(None, used.column(path)))
+
+
+def count_dollars(pico_usd: Counter[str], table: Table, names: Iterable[str]) -> None:
+    """Sum those amounts of requests that are known."""
     for name in names:
-        usd: float | None = getattr(record, name)
-        if usd is not None:
-            pico_usd[name] += pico(usd)
+        amounts = known(table.column(name))
+        if amounts:
+            pico_usd[name] += sum(map(pico, amounts))
 
 
 def pico(usd: float) -> int:
@@ -78,14 +84,14 @@ class GroupTally:
         self.counts: Counter[str] = Counter()
         self.duration = Values(_EXACT)
 
-    def add(self, record: RequestRecord) -> None:
-        """Count a request, except for its duration."""
+    def add(self, table: Table) -> None:
+        """Count requests, except for their duration."""
         counts = self.counts
-        counts["requests"] += 1
-        counts["errors"] += record.outcome in FAILED
-        counts["retries"] += record.retries
-        count_usage(counts, record)
-        count_dollars(self.pico_usd, record, DOLLARS)
+        counts["requests"] += len(table)
+        counts["errors"] += sum(outcome in FAILED for outcome in table.column("outcome"))
+        counts["retries"] += sum(table.column("retries"))
+        count_usage(counts, table)
+        count_dollars(self.pico_usd, table, DOLLARS)
 
     def merge(self, other: "GroupTally") -> None:
         """Add what was counted elsewhere."""
@@ -110,7 +116,7 @@ class Grouping:
 
     def __init__(self, by: Field) -> None:
         self.by = by.name
-        self._get = by.get
+        self._field = by
         self.groups: dict[str | None, GroupTally] = {}
         self.others = GroupTally()
         self.total: GroupTally | None = None
@@ -118,20 +124,20 @@ class Grouping:
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what cannot travel between processes: the function that gets a field's value."""
-        return {name: value for name, value in self.__dict__.items() if name != "_get"}
+        return {name: value for name, value in self.__dict__.items() if name != "_field"}
 
-    def add(self, record: RequestRecord) -> None:
-        """Count a request."""
-        tally = self._of(_text(self._get(record)))
-        tally.add(record)
-        tally.duration.add(record.duration_ns)
+    def add(self, table: Table) -> None:
+        """Count requests."""
+        for value, these in split(table, list(map(_text, table.values(self._field)))):
+            tally = self._of(value)
+            tally.add(these)
+            tally.duration.extend(these.column("duration_ns"))
 
     def add_run(self, run: Run) -> None:
         """Count a run, its requests and its own duration."""
-        tally = self._of(value_of_run(run, self.by, self._get))
+        tally = self._of(value_of_run(run, self.by, self._field.get))
         tally.runs += 1
-        for record in run.requests:
-            tally.add(record)
+        tally.add(RecordTable(run.requests))
         tally.duration.add(run.duration_ns)
 
     def _of(self, value: str | None) -> GroupTally:

@@ -8,14 +8,15 @@ from typing import Final
 from groqscope.audit.fields import nanoseconds
 from groqscope.audit.formatting import count, money, percent
 from groqscope.audit.groups import count_dollars, dollars_of
-from groqscope.audit.ids import id_of
 from groqscope.audit.model import CacheMisses, CacheSummary, PromptCache
-from groqscope.audit.rules import cache_advice, missed_prefill_ns
+from groqscope.audit.rules import INDEX, cache_advice
+from groqscope.audit.table import Table, ids, known, split, where
 from groqscope.timeline import RequestRecord
 
 EXAMPLES: Final = 3
 _COUNTS: Final = ("requests", "hits", "misses", "input_tokens", "cached_tokens", "missed_tokens")
 _DOLLARS: Final = ("cache_saved", "cache_lost")
+_MISSED: Final = INDEX["cache_miss"]
 MOSTLY: Final = 0.5
 """Share of a prompt from which its prefill counts as that of a cached one."""
 
@@ -29,22 +30,24 @@ class CacheSum:
     prefill: dict[tuple[int, bool], tuple[int, int]] = field(default_factory=dict[tuple[int, bool], tuple[int, int]])
     """Requests and nanoseconds by the size of the prompt, in powers of two, and by whether it was mostly cached."""
 
-    def add(self, record: RequestRecord, tokens: int) -> None:
-        """Count a request whose prompt could be cached."""
-        counts, cached = self.counts, record.usage.cached_tokens or 0
-        counts["requests"] += 1
-        counts["hits"] += cached > 0
-        counts["misses"] += record.cache_miss is not None
-        counts["input_tokens"] += tokens
-        counts["cached_tokens"] += cached
-        counts["missed_tokens"] += record.cache_missed_tokens or 0
-        count_dollars(self.pico_usd, record, _DOLLARS)
-        prefill_ns = nanoseconds(record.usage.prompt_time)
-        mostly = cached >= MOSTLY * tokens
-        if prefill_ns is not None and tokens and (mostly or not cached):
-            key = tokens.bit_length(), mostly
-            n, ns = self.prefill.get(key, (0, 0))
-            self.prefill[key] = n + 1, ns + prefill_ns
+    def add(self, table: Table) -> None:
+        """Count requests whose prompts could be cached."""
+        counts, tokens = self.counts, table.column("cacheable_tokens")
+        cached = [number or 0 for number in table.column("usage.cached_tokens")]
+        counts["requests"] += len(table)
+        counts["hits"] += sum(number > 0 for number in cached)
+        counts["misses"] += len(known(table.column("cache_miss")))
+        counts["input_tokens"] += sum(tokens)
+        counts["cached_tokens"] += sum(cached)
+        counts["missed_tokens"] += sum(filter(None, table.column("cache_missed_tokens")))
+        count_dollars(self.pico_usd, table, _DOLLARS)
+        for sent, known_before, seconds in zip(tokens, cached, table.column("usage.prompt_time"), strict=True):
+            prefill_ns = nanoseconds(seconds)
+            mostly = known_before >= MOSTLY * sent
+            if prefill_ns is not None and sent and (mostly or not known_before):
+                key = sent.bit_length(), mostly
+                n, ns = self.prefill.get(key, (0, 0))
+                self.prefill[key] = n + 1, ns + prefill_ns
 
     def merge(self, other: "CacheSum") -> None:
         """Add what was counted elsewhere."""
@@ -81,14 +84,14 @@ class MissSum:
     ns: int = 0
     worst: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
 
-    def add(self, record: RequestRecord) -> None:
-        """Count one."""
-        tokens = record.cache_missed_tokens or 0
-        self.requests += 1
-        self.tokens += tokens
-        count_dollars(self.pico_usd, record, ("cache_lost",))
-        self.ns += missed_prefill_ns(record)
-        self.worst = heapq.nlargest(EXAMPLES, [*self.worst, (tokens, id_of(record))])
+    def add(self, table: Table) -> None:
+        """Count some."""
+        tokens = [number or 0 for number in table.column("cache_missed_tokens")]
+        self.requests += len(table)
+        self.tokens += sum(tokens)
+        count_dollars(self.pico_usd, table, ("cache_lost",))
+        self.ns += sum(int(row[_MISSED]) for row in table.measured())
+        self.worst = heapq.nlargest(EXAMPLES, [*self.worst, *zip(tokens, ids(table), strict=True)])
 
     def merge(self, other: "MissSum") -> None:
         """Add what was counted elsewhere."""
@@ -118,14 +121,16 @@ class PromptCacheTally:
         self.models: dict[str | None, CacheSum] = {}
         self.misses: dict[str, MissSum] = {}
 
-    def add(self, record: RequestRecord) -> None:
-        """Count one record; of a model without a cache, nothing."""
-        tokens = record.cacheable_tokens
-        if tokens is None:
+    def add(self, table: Table) -> None:
+        """Count requests; those of a model without a cache do not count."""
+        cacheable = where(table, [tokens is not None for tokens in table.column("cacheable_tokens")])
+        if not len(cacheable):
             return
-        self.models.setdefault(record.model, CacheSum()).add(record, tokens)
-        if record.cache_miss is not None:
-            self.misses.setdefault(record.cache_miss, MissSum()).add(record)
+        for model, these in split(cacheable, cacheable.column("model")):
+            self.models.setdefault(model, CacheSum()).add(these)
+        for reason, these in split(cacheable, cacheable.column("cache_miss")):
+            if reason is not None:
+                self.misses.setdefault(reason, MissSum()).add(these)
 
     def merge(self, other: "PromptCacheTally") -> None:
         """Add what was counted elsewhere."""

@@ -1,18 +1,19 @@
 """The values of one set of requests, or of runs, that a comparison needs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from groqscope.audit.distribution import Values
-from groqscope.audit.fields import Getter, find
+from groqscope.audit.fields import find
 from groqscope.audit.run_fields import PREFIX, find_of_run
+from groqscope.audit.table import Table, known, split, where
 from groqscope.runs import PART_KINDS, Run
-from groqscope.timeline import PHASE_NAMES, RequestRecord
+from groqscope.timeline import PHASE_NAMES
 
 _MEASURES: Final = ("duration", "ttfc", "ttft", "tpot")
 _NO_LIMIT: Final = 2**62
 COMPARED: Final = (*_MEASURES, *(f"phase.{name}" for name in PHASE_NAMES))
-_GETTERS: Final = tuple((name, find(name).get) for name in COMPARED)
+_FIELDS: Final = tuple(map(find, COMPARED))
 PARTS: Final = tuple(f"{PREFIX}{kind}" for kind in PART_KINDS)
 COMPARED_OF_RUNS: Final = (
     *(f"{PREFIX}{name}" for name in ("duration", "first_answer", "first_audio")),
@@ -28,22 +29,26 @@ class Sample:
     def __init__(self) -> None:
         self.models: dict[str | None, dict[str, Values]] = {}
 
-    def add(self, record: RequestRecord) -> None:
-        """Add one request, unless it failed or the caller ended it early: its duration would be misleading."""
-        if record.outcome == "completed":
-            self._add(record.model, _GETTERS, record)
+    def add(self, table: Table) -> None:
+        """Add requests, except those that failed or that the caller ended early: their duration would be misleading."""
+        completed = where(table, [outcome == "completed" for outcome in table.column("outcome")])
+        for model, these in split(completed, completed.column("model")) if len(completed) else ():
+            for field in _FIELDS:
+                self._add(model, field.name, known(these.values(field)))
 
     def add_run(self, run: Run) -> None:
         """Add one run by its name, unless it failed or was interrupted."""
         if not (run.failed or run.interrupted):
-            self._add(run.name, _RUN_GETTERS, run)
+            for measure, get in _RUN_GETTERS:
+                value = get(run)
+                self._add(run.name, measure, [value] if isinstance(value, int | float) else [])
 
-    def _add(self, name: str | None, getters: Iterable[tuple[str, Getter]], one: RequestRecord | Run) -> None:
+    def _add(self, name: str | None, measure: str, values: Sequence[float]) -> None:
         measures = self.models.setdefault(name, {})
-        for measure, get in getters:
-            value = get(one)
-            if isinstance(value, int | float):
-                measures.setdefault(measure, Values(_NO_LIMIT)).add(value)
+        if values:
+            if measure not in measures:
+                measures[measure] = Values(_NO_LIMIT)
+            measures[measure].extend(values)
 
     def want(self, model: str | None, measure: str, ranks: Iterable[int]) -> None:
         """Note which values of a measure are needed, by their rank: here all are known."""

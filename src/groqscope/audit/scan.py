@@ -4,11 +4,14 @@ What is counted of one part of the data merges with what is counted of another, 
 store. However the counts came about, `Scan.result` turns them into the same `Audit`.
 """
 
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final
 
 from groqscope._version import __version__
 from groqscope.audit.baseline import Baseline
 from groqscope.audit.budgets import Budgets
+from groqscope.audit.distribution import EXACT_LIMIT
 from groqscope.audit.errors import NoRequests, SourceError
 from groqscope.audit.formatting import count, percent
 from groqscope.audit.groups import Grouping
@@ -16,17 +19,22 @@ from groqscope.audit.model import Audit, Entry, ModelSummary, Provenance, ToolSu
 from groqscope.audit.prompt_cache import PromptCacheTally
 from groqscope.audit.selection import Query, Top
 from groqscope.audit.sources import Source
+from groqscope.audit.table import RecordTable, Table, known, split
 from groqscope.audit.tally import ModelTally, ToolTally
 from groqscope.audit.verdict import judge
 from groqscope.audit.why import Causes, explain
 from groqscope.store import ReadReport
-from groqscope.timeline import Phases, RequestRecord
+from groqscope.timeline import PHASE_NAMES, RequestRecord, ToolCall
 
 LISTED: Final = 20
 """Requests that an overview lists by default."""
 NEAREST: Final = 20_000
 """Number of requests, the nearest in time, with which one request is compared."""
-_NO_PHASES: Final = Phases()
+_PHASES: Final = tuple(f"phases.{name}" for name in PHASE_NAMES)
+_LENGTHS: Final = attrgetter(*_PHASES)
+_NO_PHASES: Final = (None,) * len(PHASE_NAMES)
+_TOGETHER: Final = 256
+"""Requests that are counted together."""
 MAX_SERVICES: Final = 20
 
 
@@ -45,10 +53,24 @@ class Coverage:
         """Count one selected record."""
         self.requests += 1
         self._extend(record.start_unix_ns)
-        if record.phases == _NO_PHASES:
+        if _LENGTHS(record) == _NO_PHASES:
             self.foreign += 1
         if record.service is not None and len(self.services) < MAX_SERVICES:
             self.services.add(record.service)
+
+    def extend(self, table: Table) -> None:
+        """Count selected requests."""
+        if not len(table):
+            return
+        self.requests += len(table)
+        starts = table.column("start_unix_ns")
+        self._extend(min(starts))
+        self._extend(max(starts))
+        lengths = zip(*map(table.column, _PHASES), strict=True)
+        self.foreign += sum(one == _NO_PHASES for one in lengths)
+        for service in dict.fromkeys(known(table.column("service"))):
+            if len(self.services) < MAX_SERVICES:
+                self.services.add(service)
 
     def _extend(self, start: int) -> None:
         if self.first is None or start < self.first:
@@ -131,6 +153,7 @@ class Scan:
         *,
         listed: int | None = LISTED,
         report: ReadReport | None = None,
+        exact: int = EXACT_LIMIT,
     ) -> None:
         """Begin with nothing counted.
 
@@ -139,13 +162,16 @@ class Scan:
             budgets: Limits that the requests are held against.
             listed: How many requests to keep for the list; `None`: all of them.
             report: Where the source notes what it passes over.
+            exact: Number of requests to a model up to which medians are exact and every cause is counted.
         """
+        self._exact = exact
+        self._waiting: list[RequestRecord] = []
         self.query = query
         self.budgets = budgets
         self.coverage = Coverage(query, report)
         self.models: dict[str | None, ModelTally] = {}
         self.tools: dict[str | None, ToolTally] = {}
-        self.baseline = Baseline()
+        self.baseline = Baseline(exact)
         self.cache = PromptCacheTally()
         self.top = Top(query.slowest or listed, query.sorting if query.slowest else None)
         self.groups = None if query.grouping is None else Grouping(query.grouping)
@@ -153,28 +179,49 @@ class Scan:
     def add(self, record: RequestRecord) -> None:
         """Count one record."""
         self.coverage.add(record)
-        tally = self.models.get(record.model)
-        if tally is None:
-            tally = self.models[record.model] = ModelTally()
-        tally.add(record)
-        self.baseline.add(record)
-        self.cache.add(record)
-        if record.tool_calls:
-            self._add_tools(record)
         self.top.add(record)
         if self.budgets is not None:
             self.budgets.add(record)
-        if self.groups is not None:
-            self.groups.add(record)
+        self._waiting.append(record)
+        if len(self._waiting) == _TOGETHER:
+            self.settle()
 
-    def _add_tools(self, record: RequestRecord) -> None:
-        for name in {call.name for call in record.tool_calls}:
-            self.tools.setdefault(name, ToolTally()).requests += 1
-        for call in record.tool_calls:
+    def extend(self, table: Table) -> None:
+        """Count requests that are neither listed nor held against budgets."""
+        self.coverage.extend(table)
+        self._count(table)
+
+    def settle(self) -> None:
+        """Count what waits to be counted together with others."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._count(RecordTable(waiting))
+
+    def _count(self, table: Table) -> None:
+        for model, these in split(table, table.column("model")):
+            tally = self.models.get(model)
+            if tally is None:
+                tally = self.models[model] = ModelTally(self._exact)
+            tally.add(these)
+        self.baseline.extend(table)
+        self.cache.add(table)
+        for calls in filter(None, table.column("tool_calls")):
+            self._add_tools(calls)
+        if self.groups is not None:
+            self.groups.add(table)
+
+    def _add_tools(self, calls: Sequence[ToolCall]) -> None:
+        for name in {call.name for call in calls}:
+            if name not in self.tools:
+                self.tools[name] = ToolTally(self._exact)
+            self.tools[name].requests += 1
+        for call in calls:
             self.tools[call.name].add(call)
 
     def merge(self, other: "Scan") -> None:
         """Add what was counted of another part of the data."""
+        self.settle()
+        other.settle()
         self.coverage.merge(other.coverage)
         for model, tally in other.models.items():
             self.models.setdefault(model, ModelTally()).merge(tally)
@@ -199,6 +246,7 @@ class Scan:
         Raises:
             AuditError: nothing could be read, or nothing was selected.
         """
+        self.settle()
         self.coverage.require_requests(source)
         causes = self.causes()
         total = self.total(causes)
@@ -219,6 +267,7 @@ class Scan:
 
     def verdict(self, record: RequestRecord) -> Verdict:
         """Return why a request took as long as it did, compared with all that was counted."""
+        self.settle()
         return judge(record, self.baseline.of(record), self.cache.prefill_uncached_ns(record))
 
     def causes(self) -> Causes:

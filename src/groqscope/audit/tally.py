@@ -2,17 +2,18 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from operator import attrgetter
+from itertools import compress
 from typing import Any, Final
 
 from groqscope.audit.baseline import Rows
-from groqscope.audit.distribution import Values
+from groqscope.audit.distribution import EXACT_LIMIT, Values
 from groqscope.audit.fields import FAILED, LEFT
 from groqscope.audit.groups import count_dollars, count_usage, dollars_of
 from groqscope.audit.model import Distribution, ModelSummary, PhaseTotal, ToolSummary
+from groqscope.audit.table import Table, known
 from groqscope.audit.verdict import DOING
 from groqscope.audit.why import Causes, group_sentence
-from groqscope.timeline import PHASE_NAMES, RequestRecord, ToolCall
+from groqscope.timeline import PHASE_NAMES, ToolCall
 
 _COUNTS: Final = (
     "requests",
@@ -33,69 +34,64 @@ _COUNTS: Final = (
 )
 _DOLLARS: Final = ("cost", "cost_estimate")
 MEASURES: Final = ("ttfc", "ttft", "ttfot", "duration", "tpot", "throughput")
-_LENGTHS: Final = attrgetter(*PHASE_NAMES)
 _NANOSECONDS: Final = frozenset(MEASURES) - {"throughput"}
 
 
 class ModelTally:
     """The requests of one model."""
 
-    def __init__(self) -> None:
+    def __init__(self, exact: int = EXACT_LIMIT) -> None:
+        self._exact = exact
         self.counts: Counter[str] = Counter()
         self.error_types: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.pico_usd: Counter[str] = Counter()
         """By name, in whole millionths of a millionth, so that parts add up; one that is not there is unknown."""
-        self.measures = {name: Values() for name in MEASURES}
+        self.measures = {name: Values(exact) for name in MEASURES}
         self.phases: dict[str, Values] = {}
         self.phased_ns = 0
 
-    def add(self, record: RequestRecord) -> None:
-        """Count one record."""
-        self._count(record)
-        count_usage(self.counts, record)
-        count_dollars(self.pico_usd, record, _DOLLARS)
+    def add(self, table: Table) -> None:
+        """Count requests."""
+        self._count(table)
+        count_usage(self.counts, table)
+        count_dollars(self.pico_usd, table, _DOLLARS)
         measures = self.measures
-        measures["duration"].add(record.duration_ns)
-        for name, value in (("ttfc", record.ttfc_ns), ("ttft", record.ttft_ns), ("ttfot", record.ttfot_ns)):
-            if value is not None:
-                measures[name].add(value)
-        tpot = record.tpot
-        if tpot is not None:
-            measures["tpot"].add(tpot * 1e9)
-            if tpot:
-                measures["throughput"].add(1 / tpot)
-        self._add_phases(record)
+        measures["duration"].extend(table.column("duration_ns"))
+        for name in ("ttfc", "ttft", "ttfot"):
+            measures[name].extend(known(table.column(f"{name}_ns")))
+        tpots = known(table.column("tpot"))
+        measures["tpot"].extend([tpot * 1e9 for tpot in tpots])
+        measures["throughput"].extend([1 / tpot for tpot in tpots if tpot])
+        self._add_phases(table)
 
-    def _count(self, record: RequestRecord) -> None:
-        counts, outcome = self.counts, record.outcome
-        counts["requests"] += 1
-        counts["streamed"] += record.stream
-        counts["clamped"] += record.phases_clamped
-        counts["tool_calls"] += len(record.tool_calls) + record.tool_calls_dropped
-        retries = record.retries
-        if retries:
-            counts["retries"] += retries
-            counts["retried"] += 1
-        if outcome is not None:
-            self.outcomes[outcome] += 1
-        if outcome in FAILED:
-            counts["errors"] += 1
-            self.error_types[record.error_type or record.stream_error or str(outcome)] += 1
-        elif outcome in LEFT:
-            counts["abandoned"] += 1
+    def _count(self, table: Table) -> None:
+        counts, retries = self.counts, table.column("retries")
+        counts["requests"] += len(table)
+        counts["streamed"] += sum(table.column("stream"))
+        counts["clamped"] += sum(table.column("phases_clamped"))
+        counts["tool_calls"] += sum(map(len, table.column("tool_calls"))) + sum(table.column("tool_calls_dropped"))
+        counts["retries"] += sum(retries)
+        counts["retried"] += sum(map(bool, retries))
+        outcomes = Counter(table.column("outcome"))
+        del outcomes[None]
+        self.outcomes.update(outcomes)
+        counts["abandoned"] += sum(outcomes[outcome] for outcome in LEFT)
+        counts["errors"] += sum(outcomes[outcome] for outcome in FAILED)
+        if not FAILED.isdisjoint(outcomes):
+            reasons = zip(*map(table.column, ("outcome", "error_type", "stream_error")), strict=True)
+            self.error_types.update(a or b or str(outcome) for outcome, a, b in reasons if outcome in FAILED)
 
-    def _add_phases(self, record: RequestRecord) -> None:
-        known = False
-        for name, length in zip(PHASE_NAMES, _LENGTHS(record.phases), strict=True):
-            if length is not None:
-                known = True
-                values = self.phases.get(name)
-                if values is None:
-                    values = self.phases[name] = Values()
-                values.add(length)
-        if known:
-            self.phased_ns += record.duration_ns
+    def _add_phases(self, table: Table) -> None:
+        durations = table.column("duration_ns")
+        phased = [False] * len(durations)
+        for name in PHASE_NAMES:
+            lengths = table.column(f"phases.{name}")
+            happened = known(lengths)
+            if happened:
+                self.phases.setdefault(name, Values(self._exact)).extend(happened)
+                phased = [one or length is not None for one, length in zip(phased, lengths, strict=True)]
+        self.phased_ns += sum(compress(durations, phased))
 
     def merge(self, other: "ModelTally") -> None:
         """Add the counts of another part of the data."""
@@ -106,7 +102,7 @@ class ModelTally:
         for name, values in other.measures.items():
             self.measures[name].merge(values)
         for name, values in other.phases.items():
-            self.phases.setdefault(name, Values()).merge(values)
+            self.phases.setdefault(name, Values(self._exact)).merge(values)
         self.phased_ns += other.phased_ns
 
     def summary(self, model: str | None, rows: Sequence[Rows], causes: Causes) -> ModelSummary:
@@ -156,9 +152,9 @@ def _most_common(counts: Counter[str]) -> tuple[tuple[str, int], ...]:
 class ToolTally:
     """The calls of one tool."""
 
-    def __init__(self) -> None:
+    def __init__(self, exact: int = EXACT_LIMIT) -> None:
         self.calls = self.requests = self.invalid = self.unchecked = 0
-        self.assembly, self.size = Values(), Values()
+        self.assembly, self.size = Values(exact), Values(exact)
 
     def add(self, call: ToolCall) -> None:
         """Count one call."""
