@@ -36,15 +36,10 @@ __all__ = [
 __getattr__, __dir__ = _lazy.attach(
     __name__,
     {
-        "GroqModel": "models.groq",
-        "RequestRecord": "timeline",
-        "configure": "configuration",
-        "flush": "configuration",
-        "on_record": "instrument",
-        "record_of": "instrument",
-        "run": "telemetry",
-        "run_metrics": "telemetry",
-        "shutdown": "configuration",
-        "uninstrument": "instrument",
+        "models.groq": ["GroqModel"],
+        "timeline": ["RequestRecord"],
+        "configuration": ["configure", "flush", "shutdown"],
+        "instrument": ["on_record", "record_of", "uninstrument"],
+        "telemetry": ["run", "run_metrics"],
     },
 )

@@ -11,9 +11,9 @@ failures: dict[str, int] = {}
 _logged: set[tuple[str, str]] = set()
 
 
-def log_once(logger: logging.Logger, level: int, message: str, *args: object) -> None:
-    """Log a message the first time only; a message with different arguments is a different one."""
-    key = logger.name, message % args if args else message
+def log_once(logger: logging.Logger, level: int, message: str, *args: object, name: str | None = None) -> None:
+    """Log a message the first time only; one with other arguments is another one, unless it has the same `name`."""
+    key = logger.name, name or (message % args if args else message)
     if key not in _logged:
         _logged.add(key)
         logger.log(level, message, *args)

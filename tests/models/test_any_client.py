@@ -19,7 +19,6 @@ from support.model_wire import Wire, event
 
 import groqscope
 from groqscope.instrument import is_instrumented
-from groqscope.models import groq as module
 from groqscope.models.groq import GroqModel
 
 LLAMA = "llama-3.3-70b-versatile"
@@ -206,9 +205,8 @@ async def test_seen_through_where_the_process_is_observed(records: list[Any]) ->
     assert len(records) == 2
 
 
-def test_said_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_said_once(caplog: pytest.LogCaptureFixture) -> None:
     """One line of the log says that it is not observed, and what would be."""
-    monkeypatch.setattr(module, "_said", False)
     for make in UNOBSERVED.values():
         model = GroqModel(LLAMA, provider=GroqProvider(groq_client=make()))
         assert model.client is model.client

@@ -42,9 +42,8 @@ def batches(requests: int, seed: int) -> tuple[list[bytes], int]:
         facts = traffic.facts_of(story, rng)
         start = int((start_s + number * 0.02) * 1e9)
         begun = process.telemetry.begin(facts, start)
-        begun.url = "https://api.groq.com/openai/v1/chat/completions"
         record, gaps = traffic.tell(story, start, rng, {**facts, **begun.identity})
-        process.telemetry.end(begun, record, gaps)
+        process.telemetry.end(begun, record, gaps, url="https://api.groq.com/openai/v1/chat/completions")
         if number % PER_BATCH == 0 or number == requests:
             process.metrics(start)
             spans += process.waiting

@@ -549,12 +549,11 @@ def send(post: Post, *, end_unix_s: float | None = None, minutes: float = 60, se
         facts = facts_of(story, rng)
         start_unix_ns = int(at * 1e9)
         begun = process.telemetry.begin(facts, start_unix_ns)
-        begun.url = "https://api.groq.com/openai/v1/chat/completions"
         record, gaps = tell(story, start_unix_ns, rng, {**facts, **begun.identity})
         sent.records.append(record)
 
         def end() -> None:
-            process.telemetry.end(begun, record, gaps)
+            process.telemetry.end(begun, record, gaps, url="https://api.groq.com/openai/v1/chat/completions")
             sent.ended.append(record)
             if len(sent.ended) % 4 == 0:
                 process.run(begun.span, record)

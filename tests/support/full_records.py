@@ -13,7 +13,7 @@ from groqscope.timeline import (
     Usage,
     UsageDelta,
 )
-from groqscope.timeline.packing import fit
+from groqscope.timeline.sampling import fit
 
 MS = 1_000_000
 

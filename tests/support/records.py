@@ -7,7 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 
 from groqscope.timeline import RequestRecord
-from groqscope.timeline.packing import fit
+from groqscope.timeline.sampling import fit
 
 MAX_NS = 10**15
 """Eleven days; a double tells nanoseconds apart up to 104."""

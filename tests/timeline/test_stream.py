@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.observed import MS, Observed, at
 
 from groqscope.timeline import Channel, RequestRecord, Usage
-from groqscope.timeline.packing import MAX_PACKED, fit, pack, unpack
+from groqscope.timeline.sampling import MAX_PACKED, fit, pack, unpack
 
 
 def _stream() -> Observed:

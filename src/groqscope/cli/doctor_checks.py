@@ -25,8 +25,6 @@ EXTRAS: Final = {
 }
 OTHERS: Final = ("opentelemetry-instrumentation-groq", "openinference-instrumentation-groq", "openlit", "langfuse")
 """Packages that can observe Groq's SDK too."""
-UNSEEN: Final = ("litellm",)
-"""Packages that can ask Groq without one of the SDKs that are observed."""
 _VARIABLES: Final = ("OTEL_", "GROQ", "LOGFIRE_")
 _SECRET: Final = ("KEY", "TOKEN", "HEADERS", "SECRET", "PASSWORD")
 _HARMLESS: Final = frozenset({"OTEL_EXPORTER_OTLP_CLIENT_KEY"})
@@ -88,6 +86,7 @@ def _instrumentation() -> Iterator[Finding]:
     import groq
 
     from groqscope.instrument import is_instrumented
+    from groqscope.instrument.instrumentor import OTHER_CLIENTS
 
     here = is_instrumented(groq.Groq) and is_instrumented(groq.AsyncGroq)
     off = {n.strip() for n in os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")}
@@ -107,7 +106,7 @@ def _instrumentation() -> Iterator[Finding]:
         named = ", ".join(f"{name} {version}" for name, version in others.items())
         detail = f"{named} can observe Groq too: if it is enabled, each call has two spans"
         yield Finding("instrumentation", "others", "note", detail, "enable only one of them")
-    unseen = [name for name, version in versions(UNSEEN).items() if version is not None]
+    unseen = [name for name, version in versions(OTHER_CLIENTS).items() if version is not None]
     if unseen:
         detail = f"{' and '.join(unseen)} can ask Groq without its SDK or openai's: such requests are not seen"
         yield Finding("instrumentation", "not seen", "note", detail, "ask Groq with the package groq or openai")

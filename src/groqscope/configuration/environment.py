@@ -50,15 +50,9 @@ class Environment:
                 return name, self._values[name]
         return None
 
-    def refuse(self, name: str, why: str, *, shown: str | None = None) -> None:
-        """Log why a variable is invalid, and continue as if it were not set.
-
-        Args:
-            name: The variable.
-            why: What is wrong with it.
-            shown: The value to log, if not the whole one.
-        """
-        self.note(name, self._values[name] if shown is None else shown, f"{why}; it is not used")
+    def refuse(self, name: str, why: str) -> None:
+        """Log why a variable is invalid, and continue as if it were not set."""
+        self.note(name, self._values[name], f"{why}; it is not used")
         del self._values[name]
 
     def note(self, name: str, value: str, sentence: str) -> None:

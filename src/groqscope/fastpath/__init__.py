@@ -3,11 +3,10 @@
 The results equal the SDK's for the same input; tests compare them. Nothing here observes.
 """
 
-from groqscope.fastpath.chunk_decoder import ChunkDecoder
+from groqscope.fastpath.chunk_decoder import ChunkDecoder, PayloadDecoder
 from groqscope.fastpath.chunk_template import ChunkTemplate, learn_template
 from groqscope.fastpath.decode import Models
 from groqscope.fastpath.parameters import copy_parameters
-from groqscope.fastpath.payload_decoder import PayloadDecoder
 from groqscope.fastpath.sse import SSEDecoder
 
 __all__ = [

@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 
 from groqscope import _lazy
 
@@ -34,7 +34,12 @@ ClientT = TypeVar("ClientT", "Groq", "AsyncGroq", "OpenAI", "AsyncOpenAI")
 
 __getattr__, __dir__ = _lazy.attach(
     __name__,
-    {"GroqInstrumentor": "instrumentor", "flush": "lifecycle", "is_instrumented": "seam", "on_record": "records"},
+    {
+        "instrumentor": ["GroqInstrumentor"],
+        "lifecycle": ["flush"],
+        "seam": ["is_instrumented"],
+        "records": ["on_record"],
+    },
 )
 _lock = threading.RLock()
 """Reentrant, because observing an SDK may import parts of it."""
@@ -42,34 +47,25 @@ _awaited: "MetaPathFinder | None" = None
 """The finder that waits for openai to be imported."""
 
 
-@overload
-def instrument(
-    client: ClientT,
-    *,
-    tracer_provider: "TracerProvider | None" = None,
-    meter_provider: "MeterProvider | None" = None,
-    fast_path: bool = True,
-    phase_spans: bool = True,
-    content: "ContentPolicy | None" = None,
-    groq_hosts: Iterable[str] | None = None,
-    cache_doctor: bool | None = None,
-    fast_decode: bool | None = None,
-) -> ClientT: ...
+class Options(TypedDict, total=False):
+    """The settings that `instrument()` describes."""
+
+    tracer_provider: "TracerProvider | None"
+    meter_provider: "MeterProvider | None"
+    fast_path: bool
+    phase_spans: bool
+    content: "ContentPolicy | None"
+    groq_hosts: Iterable[str] | None
+    cache_doctor: bool | None
+    fast_decode: bool | None
 
 
 @overload
-def instrument(
-    client: None = None,
-    *,
-    tracer_provider: "TracerProvider | None" = None,
-    meter_provider: "MeterProvider | None" = None,
-    fast_path: bool = True,
-    phase_spans: bool = True,
-    content: "ContentPolicy | None" = None,
-    groq_hosts: Iterable[str] | None = None,
-    cache_doctor: bool | None = None,
-    fast_decode: bool | None = None,
-) -> None: ...
+def instrument(client: ClientT, **options: Unpack[Options]) -> ClientT: ...
+
+
+@overload
+def instrument(client: None = None, **options: Unpack[Options]) -> None: ...
 
 
 def instrument(

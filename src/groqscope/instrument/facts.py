@@ -75,10 +75,10 @@ def asked(facts: RequestFacts, body: Mapping[str, Any]) -> None:
     facts["reasoning_effort"] = as_text(get("reasoning_effort"))
     facts["reasoning_format"] = as_text(get("reasoning_format"))
     facts["request_service_tier"] = as_text(get("service_tier"))
-    for field, name in (("tools", "tools"), ("messages", "messages")):
+    for name in ("tools", "messages"):
         items = get(name)
         if isinstance(items, (list, tuple)):
-            facts[field] = len(items)
+            facts[name] = len(items)
 
 
 def usage_of(usage: Any) -> Usage | None:

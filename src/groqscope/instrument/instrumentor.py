@@ -11,7 +11,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from groqscope.instrument import instrument, on_record, uninstrument
 from groqscope.timeline import RequestRecord
 
-_OTHER_CLIENTS = ("litellm",)
+OTHER_CLIENTS = ("litellm",)
 """Packages that can call Groq without one of the observed SDKs."""
 
 
@@ -32,7 +32,7 @@ class _Unseen:
 
     def say(self) -> None:
         """Log the message, if such clients are imported and no request was observed."""
-        others = [name for name in _OTHER_CLIENTS if name in sys.modules]
+        others = [name for name in OTHER_CLIENTS if name in sys.modules]
         if others:
             logging.getLogger("groqscope").warning(
                 "groqscope: no request by groq or openai was observed. Requests to Groq by %s are not observed.",

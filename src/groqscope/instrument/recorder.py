@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from groqscope.instrument import apis, prompts, records
-from groqscope.instrument.facts import (
-    error_type_of,
-    operation_of,
-    request_facts,
-)
+from groqscope.instrument.facts import error_type_of, operation_of, request_facts
 from groqscope.instrument.faults import hook
 from groqscope.instrument.headers import RATE_LIMIT_HEADERS, rate_limits, retry_after
 from groqscope.instrument.hosts import target
@@ -316,9 +312,10 @@ class Recorder(OpenRequest):
         _, self._outcome = self.timeline.end(self.now(), outcome)
         if error is not None and self._outcome == "error":
             self.error_type = error_type_of(error)
+        url = None
         if self.timeline.attempts > 1 and self._url is not None:
-            self.begun.url = str(self._url.copy_with(query=None, userinfo=b""))
-        self.telemetry.end(self.begun, self.record, self.timeline.gaps, self.content)
+            url = str(self._url.copy_with(query=None, userinfo=b""))
+        self.telemetry.end(self.begun, self.record, self.timeline.gaps, self.content, url)
         records.tell(self)
         return True
 
@@ -355,7 +352,7 @@ class Recorder(OpenRequest):
             cost = price_of_audio(models, seconds=timeline.audio_seconds, characters=self._characters)
         else:
             cost = None if usage is None else price(models, usage, timeline.usage_models, tier=tier)
-            again = cost_of_what_was_left(timeline)
+            again = estimated_cost(timeline)
             tools = timeline.executed_tools
             if tools and cost is not None:
                 cost, again = None, cost + (price_of_tools(tools) or 0.0) + (again or 0.0)
@@ -410,9 +407,9 @@ begin = hook("begin")(Recorder)
 """Begin to observe a request; `None` if that fails, and the request goes on unobserved."""
 
 
-def cost_of_what_was_left(timeline: Timeline) -> float | None:
+def estimated_cost(timeline: Timeline) -> float | None:
     """Return about what attempts cost that broke off once sent, and an answer that was left before its usage came."""
-    times = timeline.unanswered_attempts + timeline.left
+    times = timeline.unanswered_attempts + timeline.usage_missing
     if not times:
         return None
     usage, size = timeline.usage, timeline.request_size
@@ -420,7 +417,7 @@ def cost_of_what_was_left(timeline: Timeline) -> float | None:
     if asked is None and size is not None:
         asked = size // _BYTES_A_TOKEN
     prompts_read = price(timeline.models, Usage(input_tokens=asked, output_tokens=0), tier=timeline.tier)
-    generated = timeline.output_estimate if timeline.left else 0
+    generated = timeline.output_estimate if timeline.usage_missing else 0
     answer = price(timeline.models, Usage(input_tokens=0, output_tokens=generated), tier=timeline.tier)
     return None if prompts_read is None or answer is None else times * prompts_read + answer
 

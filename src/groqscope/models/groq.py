@@ -15,6 +15,7 @@ import httpx
 from groq import AsyncGroq, AsyncStream
 from groq.types.chat import ChatCompletionChunk
 
+from groqscope._diagnostics import log_once
 from groqscope.instrument import instrument, is_instrumented
 
 try:
@@ -37,7 +38,6 @@ __all__ = ["GroqModel", "GroqModelName", "GroqModelSettings", "GroqStreamedRespo
 
 
 logger = logging.getLogger("groqscope")
-_said = False
 
 
 class GroqModel(_PydanticAIModel):
@@ -93,16 +93,16 @@ class GroqModel(_PydanticAIModel):
 
 
 def _say_unobserved(client: object) -> None:
-    global _said  # noqa: PLW0603 - once per process
-    if not _said:
-        _said = True
-        logger.warning(
-            "GroqModel uses a client of class %s.%s; its requests are not observed. groqscope observes "
-            "instances of groq.AsyncGroq and its subclasses: if this object wraps such a client, call "
-            "groqscope.instrument() on that. This is logged once.",
-            type(client).__module__,
-            type(client).__qualname__,
-        )
+    log_once(
+        logger,
+        logging.WARNING,
+        "GroqModel uses a client of class %s.%s; its requests are not observed. groqscope observes instances of "
+        "groq.AsyncGroq and its subclasses: if this object wraps such a client, call groqscope.instrument() on that. "
+        "This is logged once.",
+        type(client).__module__,
+        type(client).__qualname__,
+        name="GroqModel",
+    )
 
 
 def _provider(

@@ -59,9 +59,7 @@ __all__ = [
 __getattr__, __dir__ = _lazy.attach(
     __name__,
     {
-        "LocalMetricExporter": "exporters",
-        "LocalSpanExporter": "exporters",
-        "encode_span_line": "exporters",
-        "OTHERS": "others",
+        "exporters": ["LocalMetricExporter", "LocalSpanExporter", "encode_span_line"],
+        "others": ["OTHERS"],
     },
 )

@@ -33,4 +33,4 @@ __all__ = [
 ]
 
 # They need OpenTelemetry's SDK, which a program that only asks Groq does not load.
-__getattr__, __dir__ = _lazy.attach(__name__, {"observer_of": "run_observer", "run_metrics": "run_observer"})
+__getattr__, __dir__ = _lazy.attach(__name__, {"run_observer": ["observer_of", "run_metrics"]})

@@ -12,8 +12,9 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
@@ -23,8 +24,9 @@ from groqscope._version import __version__
 from groqscope.runs import PART_KINDS, Run
 from groqscope.semconv import Metric
 from groqscope.telemetry.background import worker
-from groqscope.telemetry.kept import Kept
 from groqscope.timeline import RateLimits, RequestRecord
+
+T = TypeVar("T")
 
 MAX_VALUES = 128
 """Limit of distinct values per attribute (model, tool, server, error); later values become `_OTHER`."""
@@ -313,7 +315,25 @@ def _forked() -> None:
 _fork.register(after_in_child=_forked)
 
 
-_shared: Kept[Metrics] = Kept()
+class OnePerProvider(Generic[T]):
+    """One value for each provider, by its identity: a provider may be neither hashable nor ours. It lives as long."""
+
+    def __init__(self) -> None:
+        self._values: dict[int, tuple[weakref.ref[Any], T]] = {}
+
+    def of(self, owner: object, make: Callable[[], T]) -> T:
+        """Return the value of a provider, made at first; each time, if it does not support weak references."""
+        key = id(owner)
+        known = self._values.get(key)
+        if known is not None and known[0]() is owner:
+            return known[1]
+        made = make()
+        with suppress(TypeError):
+            self._values[key] = weakref.ref(owner, lambda _: self._values.pop(key, None)), made
+        return made
+
+
+_shared: OnePerProvider[Metrics] = OnePerProvider()
 
 
 def shared_metrics(provider: MeterProvider) -> Metrics:

@@ -22,8 +22,7 @@ from groqscope._diagnostics import log_failure_once
 from groqscope.codec import decode
 from groqscope.runs import Run, TraceSpan, runs_of
 from groqscope.telemetry.background import worker
-from groqscope.telemetry.kept import Kept
-from groqscope.telemetry.metrics import Metrics, shared_metrics
+from groqscope.telemetry.metrics import Metrics, OnePerProvider, shared_metrics
 
 logger = logging.getLogger("groqscope")
 
@@ -234,7 +233,7 @@ def run_metrics(meter_provider: MeterProvider | None = None) -> SpanProcessor:
     return RunObserver(record, prepare=prepare)
 
 
-_observers: Kept[RunObserver] = Kept()
+_observers: OnePerProvider[RunObserver] = OnePerProvider()
 
 
 def observer_of(provider: Any, on_run: OnRun) -> RunObserver:

@@ -27,7 +27,7 @@ from groqscope.timeline import RequestFacts, RequestRecord, SpanFacts
 logger = logging.getLogger("groqscope")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Begun:
     """The telemetry of a request in flight."""
 
@@ -40,8 +40,6 @@ class Begun:
     """The inference of another library around the request."""
     in_flight: MetricAttributes
     method: str
-    url: str | None = None
-    """Set to the URL of the last attempt if there were several."""
 
 
 class Telemetry:
@@ -105,7 +103,14 @@ class Telemetry:
             self.metrics.ended(in_flight)
             raise
 
-    def end(self, begun: Begun, record: RequestRecord, gaps: list[int], content: Content | None = None) -> None:
+    def end(
+        self,
+        begun: Begun,
+        record: RequestRecord,
+        gaps: list[int],
+        content: Content | None = None,
+        url: str | None = None,
+    ) -> None:
         """Write the record on its span and end it, after its children; metrics are recorded later by the worker.
 
         Args:
@@ -113,13 +118,14 @@ class Telemetry:
             record: the request, ended.
             gaps: a sample of the gaps between reads, in nanoseconds.
             content: its messages, if content is recorded.
+            url: that of the last attempt, for the spans of several.
         """
         outer, span = begun.outer, begun.span
         if outer is not None and outer.span.is_recording():
             guarded(outer.span.set_attributes, _summary(outer.span, record))
         try:
             if span.is_recording():
-                below = children(record, phases=self._phase_spans, url=begun.url, method=begun.method)
+                below = children(record, phases=self._phase_spans, url=url, method=begun.method)
                 emit(self._tracer, begun.context, below, record.start_unix_ns)
                 write(span, record, content.attributes() if content is not None and self.content.spans else {})
         finally:

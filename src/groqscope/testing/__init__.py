@@ -25,5 +25,9 @@ __all__ = ["InMemoryTelemetry", "ManualClock", "Story", "record_from"]
 
 __getattr__, __dir__ = _lazy.attach(
     __name__,
-    {"InMemoryTelemetry": "telemetry", "ManualClock": "clock", "Story": "story", "record_from": "telemetry"},
+    {
+        "telemetry": ["InMemoryTelemetry", "record_from"],
+        "clock": ["ManualClock"],
+        "story": ["Story"],
+    },
 )

@@ -1,6 +1,5 @@
 """The timeline of a request and the record made from it: no clock, no I/O."""
 
-from groqscope.timeline.packing import is_cut, pack, unpack
 from groqscope.timeline.record import (
     CACHING_MODELS,
     PHASE_NAMES,
@@ -15,6 +14,7 @@ from groqscope.timeline.record import (
     Usage,
     UsageDelta,
 )
+from groqscope.timeline.sampling import is_cut, pack, unpack
 from groqscope.timeline.timeline import Channel, EndFacts, RequestFacts, ResponseFacts, SpanFacts, Timeline
 
 __all__ = [

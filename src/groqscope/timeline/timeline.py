@@ -38,7 +38,6 @@ When did a chunk arrive?
 from dataclasses import fields, replace
 from typing import Any, Final, TypedDict, Unpack
 
-from groqscope.timeline.packing import fit
 from groqscope.timeline.record import (
     PHASE_NAMES,
     Attempt,
@@ -52,7 +51,7 @@ from groqscope.timeline.record import (
     UsageDelta,
     reported_generation_ns,
 )
-from groqscope.timeline.sampling import StrideSample, quantile
+from groqscope.timeline.sampling import StrideSample, fit, quantile
 from groqscope.timeline.tools import Arrival, ToolAssembly, known_between
 
 PREPARE, RETRY, POOL_WAIT, CONNECT, TLS, SEND, WAIT, RECEIVE, CONSUME, FINISH = range(10)
@@ -527,10 +526,10 @@ class Timeline:
 
     # -- chunks
 
-    def chunk(self, t: int, channel: int, left: int | None = None) -> None:
+    def chunk(self, t: int, channel: int, returned: int | None = None) -> None:
         """A chunk of the read at `t` has tokens of these channels.
 
-        `left`: when it was returned to the caller. This saves calling `returned` for nearly every chunk.
+        `returned`: when the caller got it. This saves calling `returned` for nearly every chunk.
         """
         self._chunks += 1
         if t != self._last_read:
@@ -545,10 +544,10 @@ class Timeline:
             self._content_chunks += 1
             if channel & ~self._channels:
                 self._first_token(t, channel)
-        if left is not None:
-            if left > self._mark:
-                self._spent[self._stage] += left - self._mark
-                self._mark = left
+        if returned is not None:
+            if returned > self._mark:
+                self._spent[self._stage] += returned - self._mark
+                self._mark = returned
             if self._stage != CONSUME:
                 self._resume = self._stage
                 self._stage = CONSUME
@@ -778,7 +777,7 @@ class Timeline:
         return sum(attempt.sent is not None and attempt.status is None for attempt in self._attempts[:-1])
 
     @property
-    def left(self) -> bool:
+    def usage_missing(self) -> bool:
         """Whether the request was processed, or sent and not refused, and its usage never came."""
         last = self._attempts[-1] if self._attempts else None
         under_way = last is not None and last.sent is not None and (last.status or 200) < _FIRST_ERROR_STATUS

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MissingExtraError", "Server", "require_extra"]
 
-_load, __dir__ = _lazy.attach(__name__, {"Server": "server"})
+_load, __dir__ = _lazy.attach(__name__, {"server": ["Server"]})
 
 
 def require_extra() -> None:

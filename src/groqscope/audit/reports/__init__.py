@@ -34,11 +34,11 @@ __all__ = [
 __getattr__, __dir__ = _lazy.attach(
     __name__,
     {
-        "CsvRenderer": "csv",
-        "HtmlRenderer": "html",
-        "JsonRenderer": "json",
-        "MarkdownRenderer": "markdown",
-        "TerminalRenderer": "terminal",
-        "schema": "json_schema",
+        "csv": ["CsvRenderer"],
+        "html": ["HtmlRenderer"],
+        "json": ["JsonRenderer"],
+        "markdown": ["MarkdownRenderer"],
+        "terminal": ["TerminalRenderer"],
+        "json_schema": ["schema"],
     },
 )
