@@ -86,7 +86,7 @@ import dataclasses
 import sys
 from groqscope import audit
 from groqscope.audit import execution
-execution.WORTH_IT = 0
+execution.SHARED_FROM = 0
 
 def runs(workers, order="newest", **query):
     budgets = audit.Budgets(list(map(audit.parse_budget, ("run.duration.p95<1s", "run.requests<3", "ttfc.p95<1s"))))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from groqscope.audit.errors import SourceError
 from groqscope.audit.scan import Scan
-from groqscope.audit.sources import FileSource, Source, column_source
+from groqscope.audit.sources import FileSource, Source, column_source, shared_source
 from groqscope.history import HistoryError, engine_error
 from groqscope.store import SeenIds
 from groqscope.timeline import RequestRecord
@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 WORTH_IT: Final = 48 * 1024 * 1024
 """Size of a store, in bytes, from which several processes read it faster."""
+SHARED_FROM: Final = 8_000
+"""Requests from which several processes make runs of them faster."""
 MAX_WORKERS: Final = 8
 _MAX_LISTED: Final = 1000
 
@@ -138,16 +140,20 @@ def _large(source: Source, workers: int) -> list[Path]:
 def by_traces(source: Source, read: Callable[[Source], T], *, listed: int | None, workers: int) -> list[T]:
     """Let several processes read a share of the traces each, and return what they read; nothing if one is as fast.
 
-    Every process goes through all files, because a trace may be in several, and decodes the spans of its traces.
+    Of lines of JSON every process goes through all files, because a trace may be in several, and decodes the spans of
+    its traces; an engine is asked for its traces only.
     """
-    if listed is None or listed > _MAX_LISTED or not isinstance(source, FileSource) or not _large(source, workers):
+    shared = shared_source(source)
+    if listed is None or listed > _MAX_LISTED or workers < 2 or sys.platform != "linux" or shared is None:
+        return []
+    if shared.requests_about() < SHARED_FROM:
         return []
     import multiprocessing  # few stores are that large
     from concurrent.futures import ProcessPoolExecutor
 
     global _reading  # noqa: PLW0603 - inherited by the children
     number = min(workers, MAX_WORKERS)
-    _reading = read, source.shares(number)
+    _reading = read, shared.shares(number)
     pool = ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("fork"), initializer=_prepare)
     try:
         return list(pool.map(_read_share, range(number)))

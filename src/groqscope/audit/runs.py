@@ -18,9 +18,10 @@ from groqscope.audit.groups import PICO, Grouping, pico
 from groqscope.audit.ids import ambiguous, checked_id
 from groqscope.audit.model import BudgetResult, Distribution, Groups, Provenance
 from groqscope.audit.run_causes import ADVICE, Causes, Lost, RunCause, RunsWhy, SlowRuns
+from groqscope.audit.run_selection import having
 from groqscope.audit.scan import Coverage
 from groqscope.audit.selection import Query
-from groqscope.audit.sources import Source, TraceSource, trace_source
+from groqscope.audit.sources import Source, TraceSource, column_source, trace_source
 from groqscope.runs import Finding, FindingKind, NotARun, Run, TraceSpan, findings_of, run_of, runs_of
 from groqscope.store import ReadReport
 
@@ -208,16 +209,18 @@ def one_run(source: TraceSource, query: Query, wanted: str, *, report: ReadRepor
     found: list[Run] = []
     total = 0
     trace_id = wanted if _TRACE_ID.fullmatch(wanted) else None
-    for trace in source.traces(report, since=query.since, until=query.until, trace_id=trace_id):
+    fits = having(query, "" if trace_id else wanted)
+    for trace in source.traces(report, since=query.since, until=query.until, trace_id=trace_id, having=fits):
         runs = runs_of(trace)
         total += len(runs)
         found += filter(_selects(query), _with_id(trace, runs, wanted))
-    if not found and not total and trace_id is None:
+    chosen = column_source(source) is not None  # by an engine, which reads only what has the ID
+    if not found and not (report.records if chosen else total) and trace_id is None:
         _no_runs(source, report)
     exact = [run for run in found if wanted in (run.trace_id, run.span_id)]
     found = exact if len(exact) == 1 else found
     if not found:
-        among = "" if trace_id is not None else f" among {total:,}"
+        among = "" if chosen or trace_id is not None else f" among {total:,}"
         raise NotFound(
             f"no run with the ID {wanted!r}{among} in {', '.join(source.names)}: `groqscope audit --runs` "
             "lists the newest; an ID is a trace ID, or the span ID of what the run is, or its beginning"
@@ -276,7 +279,7 @@ def run_id(run: Run) -> str:
 
 def _selected(source: TraceSource, query: Query, report: ReadReport) -> Iterator[Run]:
     selects = _selects(query)
-    for trace in source.traces(report, since=query.since, until=query.until):
+    for trace in source.traces(report, since=query.since, until=query.until, having=having(query)):
         yield from filter(selects, runs_of(trace))
 
 

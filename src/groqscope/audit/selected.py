@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from groqscope.audit import columns
 from groqscope.audit.columns import MEASURED, Named, condition_sql
+from groqscope.audit.conditions import Condition
 from groqscope.audit.expression import compile_where
 from groqscope.audit.rules import INDEX
 from groqscope.audit.selection import Query
@@ -87,7 +88,8 @@ class Selected:
         self._in_time = _in_time(query)
         self._last = query.last
         self._values = Named("q")
-        self._condition = " AND ".join(_conditions(query, self._values)) or "true"
+        where = None if query.where is None else compile_where(query.where).condition
+        self._condition = " AND ".join(conditions_of(query, where, self._values)) or "true"
         self._rows = _prepared(self._everything("*"), more, query.last)
         self._bound = self._values.values | parameters.values
         ((self.count,),) = dataset.ask(self._everything("count(*)"), self._values.values)
@@ -152,7 +154,8 @@ def _in_time(query: Query) -> str:
     return " AND ".join(conditions) or "true"
 
 
-def _conditions(query: Query, values: Named) -> Iterator[str]:
+def conditions_of(query: Query, where: Condition | None, values: Named) -> Iterator[str]:
+    """Yield what a query demands of a request, beside its time: `where` is its condition."""
     if query.models:
         model = columns.without_case("coalesce(model, '')")
         parts = (f"contains({model}, {columns.without_case(values.add(one))})" for one in query.models)
@@ -161,8 +164,8 @@ def _conditions(query: Query, values: Named) -> Iterator[str]:
         yield f"({' OR '.join(f'service = {values.add(service)}' for service in query.services)})"
     if query.outcomes:
         yield f"({' OR '.join(f'outcome = {values.add(outcome)}' for outcome in query.outcomes)})"
-    if query.where is not None:
-        yield f"({condition_sql(compile_where(query.where).condition, values)})"
+    if where is not None:
+        yield f"({condition_sql(where, values)})"
 
 
 def _prepared(requests: str, more: Mapping[str, str], last: int | None) -> str:

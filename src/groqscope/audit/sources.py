@@ -1,18 +1,36 @@
 """The sources of records, with one interface: the local store, files, standard input, Tempo, ClickHouse."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from heapq import merge
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, Self, cast
 
 from groqscope.audit.errors import SourceError
-from groqscope.history import Dataset, HistoryError, Wanted, has_columns, is_address, is_columns, require
+from groqscope.history import (
+    Dataset,
+    Directory,
+    Having,
+    HistoryError,
+    Wanted,
+    has_columns,
+    is_address,
+    is_columns,
+    parts,
+    require,
+    stored_traces,
+)
 from groqscope.runs import TraceSpan
 from groqscope.store import ReadReport, SeenIds, Share, once, read_records, read_traces, sources, store_directory
 from groqscope.timeline import RequestRecord
+
+_JSON_BYTES: Final = 6_000
+_PARQUET_BYTES: Final = 200
+"""Of a request, to tell about how many there are."""
+_DAY_NS: Final = 86_400 * 10**9
 
 
 class Source(Protocol):
@@ -43,11 +61,18 @@ class TraceSource(Source, Protocol):
     """A source that has whole traces too."""
 
     def traces(
-        self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None
+        self,
+        report: ReadReport,
+        *,
+        since: int | None,
+        until: int | None,
+        trace_id: str | None = None,
+        having: Having | None = None,
     ) -> Iterator[list[TraceSpan]]:
         """Yield the spans of each trace with a Groq request, and note in the report what was skipped.
 
-        The times are a hint: other traces may come too. With `trace_id`, 32 hex digits, only that trace.
+        The times, and what a trace has to have, are hints: other traces may come too. With `trace_id`, 32 hex digits,
+        only that trace.
 
         Raises:
             SourceError: nothing can be read at all.
@@ -87,6 +112,18 @@ class Requests(Protocol):
 
     def leave_out_broken(self) -> bool:
         """Leave out what cannot be read, and return whether there is any."""
+        ...
+
+
+class SharedSource(TraceSource, Protocol):
+    """A source whose traces several processes can read."""
+
+    def requests_about(self) -> int:
+        """Return about how many requests there are, without reading them; 0 if that cannot be told."""
+        ...
+
+    def shares(self, number: int) -> Sequence[TraceSource]:
+        """Return so many sources that have its traces between them, each whole, and can be read at the same time."""
         ...
 
 
@@ -201,9 +238,22 @@ class FileSource:
             dataset.include(chain([first], plain))
         return dataset
 
-    def shares(self, number: int) -> list["FileSource"]:
+    def requests_about(self) -> int:
+        """Return about how many requests there are; 0 if standard input is among them, or object storage."""
+        if any(is_address(path) or str(path) == "-" for path in self._paths):
+            return 0
+        stored = (size for path in self.column_addresses for _, size in parts(Directory(Path(path)), Wanted()))
+        files = FileSource(self._plain).without_columns().files()
+        return sum(file.stat().st_size for file in files) // _JSON_BYTES + sum(stored) // _PARQUET_BYTES
+
+    def shares(self, number: int) -> list[Self]:
         """Return so many sources that have its traces between them, each whole, and can be read at the same time."""
-        return [FileSource(self._plain, share=Share(one, number)) for one in range(number)]
+        return [self._share_of(Share(one, number)) for one in range(number)]
+
+    def _share_of(self, share: Share) -> Self:
+        one = copy(self)
+        one._share = share  # noqa: SLF001 - a copy of this
+        return one
 
     def without_columns(self) -> "FileSource":
         """Return the other files alone."""
@@ -212,18 +262,32 @@ class FileSource:
         return files
 
     def traces(
-        self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None
+        self,
+        report: ReadReport,
+        *,
+        since: int | None,
+        until: int | None,
+        trace_id: str | None = None,
+        having: Having | None = None,
     ) -> Iterator[list[TraceSpan]]:
         """Yield traces in the order of their IDs."""
         if not self.column_addresses:
             return read_traces(self._plain, report, trace_id=trace_id, share=self._share)
 
-        def stored() -> Iterator[TraceSpan]:
-            dataset = self._dataset(report, _a_day_before(since), None)
-            if dataset is not None:
-                yield from _with_requests_counted(dataset.spans(trace_id), report)
+        def stored(elsewhere: Collection[str]) -> Iterator[list[TraceSpan]]:
+            dataset = self._dataset(report, *a_day_around(since, until))
+            if dataset is None:
+                return iter(())
+            return stored_traces(
+                dataset,
+                since=since,
+                until=until,
+                trace_id=trace_id,
+                having=having,
+                share=self._share,
+                elsewhere=elsewhere,
+            )
 
-        del until
         return read_traces(self._plain, report, trace_id=trace_id, share=self._share, more=stored)
 
 
@@ -256,12 +320,18 @@ class StoreSource(FileSource):
         return super().read(report, since=since, until=until, timelines=timelines)
 
     def traces(
-        self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None
+        self,
+        report: ReadReport,
+        *,
+        since: int | None,
+        until: int | None,
+        trace_id: str | None = None,
+        having: Having | None = None,
     ) -> Iterator[list[TraceSpan]]:
         """Yield traces in the order of their IDs; none if the store does not exist yet."""
         if not self._directory.exists():
             return iter(())
-        return super().traces(report, since=since, until=until, trace_id=trace_id)
+        return super().traces(report, since=since, until=until, trace_id=trace_id, having=having)
 
 
 class MemorySource:
@@ -281,15 +351,9 @@ class MemorySource:
         yield from once(_counted(self._records, report), report)
 
 
-def _a_day_before(since: int | None) -> int | None:
-    """Return from when on the spans of a trace are looked for: a run may have begun the day before."""
-    return None if since is None else max(0, since - 86_400 * 10**9)
-
-
-def _with_requests_counted(spans: Iterator[TraceSpan], report: ReadReport) -> Iterator[TraceSpan]:
-    for span in spans:
-        report.records += span.record is not None
-        yield span
+def a_day_around(since: int | None, until: int | None) -> tuple[int | None, int | None]:
+    """Return when the spans of a trace are looked for: it may have begun a day before, and last a day longer."""
+    return None if since is None else max(0, since - _DAY_NS), None if until is None else until + _DAY_NS
 
 
 def _counted(records: Iterable[RequestRecord], report: ReadReport) -> Iterator[RequestRecord]:
@@ -313,6 +377,11 @@ def file_source(paths: Sequence[Path | str]) -> FileSource:
 def column_source(source: Source) -> ColumnSource | None:
     """Return a source of which an engine can be asked; `None` for another one."""
     return cast("ColumnSource", source) if getattr(source, "column_addresses", ()) else None
+
+
+def shared_source(source: Source) -> SharedSource | None:
+    """Return a source whose traces several processes can read; `None` for another one."""
+    return cast("SharedSource", source) if hasattr(source, "shares") else None
 
 
 def trace_source(source: Source) -> TraceSource:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from groqscope._exchange import AnswerTooLongError, exchange, is_http
 from groqscope._visible import visible
 from groqscope.audit.errors import SourceError
+from groqscope.history import Having
 from groqscope.runs import TraceSpan
 from groqscope.store import ReadReport, TraceCollector, decode_traces, once
 from groqscope.timeline import RequestRecord
@@ -161,13 +162,20 @@ class TempoSource:
         return found[: self._limit]
 
     def traces(
-        self, report: ReadReport, *, since: int | None, until: int | None, trace_id: str | None = None
+        self,
+        report: ReadReport,
+        *,
+        since: int | None,
+        until: int | None,
+        trace_id: str | None = None,
+        having: Having | None = None,
     ) -> Iterator[list[TraceSpan]]:
         """Yield the traces that start in a time range, the earliest first; or the one with an ID, at any time.
 
         Raises:
             SourceError: Tempo does not answer, or not as Tempo.
         """
+        del having  # it has no such question
         start, end = self._period(since, until)
         if start >= end:
             return

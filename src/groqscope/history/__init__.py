@@ -6,12 +6,15 @@ from groqscope.history.dataset import Dataset
 from groqscope.history.engine import INSTALL, engine_error, installed, require
 from groqscope.history.errors import HistoryError
 from groqscope.history.layout import Wanted
-from groqscope.history.places import has_columns, is_address, is_columns, place_of
+from groqscope.history.places import Directory, has_columns, is_address, is_columns, parts, place_of
+from groqscope.history.traces import Having, stored_traces
 
 __all__ = [
     "INSTALL",
     "Compaction",
     "Dataset",
+    "Directory",
+    "Having",
     "HistoryError",
     "Retention",
     "Wanted",
@@ -24,7 +27,9 @@ __all__ = [
     "installed",
     "is_address",
     "is_columns",
+    "parts",
     "place_of",
     "require",
+    "stored_traces",
     "write",
 ]

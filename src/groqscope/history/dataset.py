@@ -11,12 +11,11 @@ from typing import Any, Final
 import msgspec
 
 from groqscope import semconv
-from groqscope.history import rows, spans
+from groqscope.history import rows
 from groqscope.history.engine import connect, engine_error, literal
 from groqscope.history.errors import HistoryError
 from groqscope.history.layout import ID_LENGTH, IDS, REQUESTS, SPANS, Wanted, ids_of_part, partition_day
 from groqscope.history.places import Place, is_address, parts, place_of
-from groqscope.runs import TraceSpan
 from groqscope.store.report import ReadReport
 from groqscope.timeline import RequestRecord
 
@@ -24,7 +23,7 @@ VERSION_KEY: Final = "groqscope_record"
 """In a file's metadata: the version of the records in it."""
 ID_COLUMNS: Final = ("request_id", "span_id", "trace_id", "response_id")
 """By each of these a request can be found."""
-_WITHOUT_TIMELINE: Final = "* EXCLUDE (timeline_us, timeline_stride)"
+WITHOUT_TIMELINE: Final = "* EXCLUDE (timeline_us, timeline_stride)"
 _FETCHED: Final = 500
 _INCLUDED: Final = "included"
 _LONGEST_LINE: Final = 64 * 1024 * 1024
@@ -48,6 +47,7 @@ class Dataset:
         self._connection: Any = None
         found = list(dict.fromkeys(one for place in self.places for one in self._parts(place, REQUESTS)))
         self._included = False
+        self._broken: set[str] = set()
         self.parts: list[str] = self._readable([address for address, _ in found]) if found else []
         report.files += len(found)
         size = sum(size for _, size in found)
@@ -127,7 +127,7 @@ class Dataset:
         self, since: int | None = None, until: int | None = None, *, timelines: bool = True
     ) -> Iterator[RequestRecord]:
         """Yield the records in order of start, a day at a time."""
-        condition = _in_time(since, until)
+        condition = in_time(since, until)
         for day in sorted(set(map(_day, self.parts))):
             yield from self._records_of(day, condition, timelines=timelines)
 
@@ -148,34 +148,17 @@ class Dataset:
         self, query: str, parameters: Parameters | None = None, *, timelines: bool = True
     ) -> Iterator[RequestRecord]:
         """Yield the records of a query whose rows are requests."""
-        chosen = "*" if timelines else _WITHOUT_TIMELINE
+        chosen = "*" if timelines else WITHOUT_TIMELINE
         with closing(self.connection.cursor()) as cursor:
             cursor.execute(f"SELECT to_json(row) FROM (SELECT {chosen} FROM ({query})) row", parameters or {})
             while fetched := cursor.fetchmany(_FETCHED):
                 for (row,) in fetched:
                     yield rows.record_of(row)
 
-    def spans(self, trace_id: str | None = None) -> Iterator[TraceSpan]:
-        """Yield the spans around the requests, and those of the requests themselves; or only those of one trace.
-
-        Of one trace the requests have the arrival times of their chunks, as files give them.
-        """
-        files = [address for place in self.places for address, _ in self._parts(place, SPANS)]
-        if not files or not self.parts:
-            return
-        names = ", ".join(f"s.{name}" for name in spans.columns())
-        only, values, chosen = "true", {}, _WITHOUT_TIMELINE
-        if trace_id:
-            only, values, chosen = "s.trace_id = $trace_id", {"trace_id": trace_id}, "*"
-        query = (
-            f"SELECT to_json(r), {names} FROM {_read(files)} s LEFT JOIN (SELECT {chosen} FROM ({self.relation()})) r "
-            f"ON s.request AND r.trace_id = s.trace_id AND r.span_id = s.span_id WHERE {only}"
-        )
-        with closing(self.connection.cursor()) as cursor:
-            cursor.execute(query, values)
-            while fetched := cursor.fetchmany(_FETCHED):
-                for record, *row in fetched:
-                    yield spans.span_of(row, None if row[-1] is not True else rows.record_of(record))
+    def span_parts(self) -> list[str]:
+        """Return the files of the spans around the requests."""
+        found = (address for place in self.places for address, _ in self._parts(place, SPANS))
+        return [address for address in dict.fromkeys(found) if address not in self._broken]
 
     def ask(self, query: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
@@ -193,13 +176,16 @@ class Dataset:
     def leave_out_broken(self) -> bool:
         """Read every part to its end, leave out those that cannot be, and return whether there are any."""
         broken: set[str] = set()
-        for part in self.parts:
+        requests = [(part, relation_of([part])) for part in self.parts]
+        around = [(part, f"FROM {read_parts([part])}") for part in self.span_parts()]
+        for part, relation in [*requests, *around]:
             try:
-                self.ask(f"SELECT count(COLUMNS(*)) FROM ({relation_of([part])})")
+                self.ask(f"SELECT count(COLUMNS(*)) FROM ({relation})")
             except engine_error() as error:
                 broken.add(part)
                 self.report.warn(part, None, f"{_first_line(error)}; left out, replace it or remove it")
         self.parts = [part for part in self.parts if part not in broken]
+        self._broken |= broken
         return bool(broken)
 
     def _parts(self, place: Place, kind: str) -> list[tuple[str, int]]:
@@ -250,19 +236,20 @@ def _unreadable(version: "str | Exception | None") -> str | None:
 def relation_of(files: Sequence[str]) -> str:
     """Return the requests of some files as a query, each column with its type, whatever of it a file has."""
     expected = ", ".join(f"{_column(name)} AS {name}" for name in rows.columns())
-    return f"SELECT {expected} FROM ({_complete()} UNION ALL BY NAME SELECT * FROM {_read(files)})"
+    return f"SELECT {expected} FROM ({_complete()} UNION ALL BY NAME SELECT * FROM {read_parts(files)})"
 
 
 def ids_query(part: str) -> str:
     """Return the beginnings of all IDs in a part of requests."""
     shortened = ", ".join(f"left({name}, {ID_LENGTH})" for name in ID_COLUMNS)
     return (
-        f"SELECT DISTINCT id FROM (SELECT unnest([{shortened}]) AS id FROM {_read([part])}) "
+        f"SELECT DISTINCT id FROM (SELECT unnest([{shortened}]) AS id FROM {read_parts([part])}) "
         "WHERE id IS NOT NULL ORDER BY id"
     )
 
 
-def _read(files: Sequence[str]) -> str:
+def read_parts(files: Sequence[str]) -> str:
+    """Return Parquet files as a relation with what is in them."""
     # The names of partitions are not read back: a service's own name is in the file.
     return f"read_parquet({_list(files)}, union_by_name = true, hive_partitioning = false)"
 
@@ -302,7 +289,8 @@ def _literal(value: object) -> str:
     return literal(value) if isinstance(value, str) else repr(value).lower()
 
 
-def _in_time(since: int | None, until: int | None) -> str:
+def in_time(since: int | None, until: int | None) -> str:
+    """Return the condition that a request or a span began in a time."""
     conditions = [f"start_unix_ns >= {since:d}"] if since is not None else []
     conditions += [f"start_unix_ns < {until:d}"] if until is not None else []
     return " AND ".join(conditions) or "true"

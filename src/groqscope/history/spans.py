@@ -1,7 +1,8 @@
 """The spans around requests as rows: what runs are made of. Of a request's own span there is its place in the trace."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any, Final, get_type_hints
 
 import msgspec
@@ -15,7 +16,8 @@ _LINK: Final = "request"
 """Whether the span is that of a request, whose record is among the requests."""
 
 
-def columns() -> dict[str, str]:
+@cache
+def columns() -> Mapping[str, str]:
     """Return the type of each column, in SQL: a span's, attributes as JSON, and whether it is a request."""
     hints = get_type_hints(TraceSpan)
     kinds = {

@@ -1,9 +1,9 @@
 """Whole traces: every span of those that have a Groq request, for the runs that are made of them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from zlib import crc32
 
 from groqscope import semconv
 from groqscope.runs import TraceSpan
@@ -28,6 +28,10 @@ class Share(NamedTuple):
     """From 0."""
     of: int
 
+    def has(self, trace_id: str) -> bool:
+        """Whether a trace is in it: by the last four digits of its ID, which SQL can tell as well."""
+        return int(trace_id[-4:], 16) % self.of == self.number
+
 
 class TraceCollector:
     """Keeps the spans of traces while documents are decoded, and yields the traces with a Groq request."""
@@ -47,7 +51,6 @@ class TraceCollector:
         self._only = trace_id
         self._share = share
         self._traces: dict[str, list[TraceSpan]] = {}
-        self._with_requests: set[str] = set()
         self._room = max_spans
         self._left_out = 0
         self._seen = SeenIds()
@@ -71,8 +74,6 @@ class TraceCollector:
         if not self._seen.add(span.trace_id, span.span_id):
             self._report.repeats += span.record is not None
             return
-        if span.record is not None:
-            self._with_requests.add(span.trace_id)
         known = self._traces.get(span.trace_id)
         if known is None:
             if self._room <= 0:
@@ -82,14 +83,43 @@ class TraceCollector:
         known.append(span)
         self._room -= 1
 
-    def traces(self) -> Iterator[list[TraceSpan]]:
-        """Yield each trace with a Groq request, and forget it."""
+    def traces(self, stored: Iterable[list[TraceSpan]] = ()) -> Iterator[list[TraceSpan]]:
+        """Yield each trace with a Groq request in order of the IDs, and forget it.
+
+        Args:
+            stored: Traces that lie elsewhere, in order of their IDs; spans of the same trace are put together.
+        """
         if self._left_out:
             reason = f"{self._left_out:,} spans of more traces than fit into memory: ask for less time"
             self._report.warn("traces", None, reason)
-        for trace_id in sorted(self._with_requests):
-            if (spans := self._traces.pop(trace_id, None)) is not None:
-                yield spans
+        waiting = deque(sorted(self._traces))
+        for there in stored:
+            trace_id = there[0].trace_id
+            while waiting and waiting[0] < trace_id:
+                yield from self._trace(waiting.popleft(), ())
+            if waiting and waiting[0] == trace_id:
+                waiting.popleft()
+            yield from self._trace(trace_id, there)
+        for trace_id in waiting:
+            yield from self._trace(trace_id, ())
+
+    @property
+    def trace_ids(self) -> Collection[str]:
+        """The traces of which there are spans."""
+        return self._traces.keys()
+
+    def _trace(self, trace_id: str, there: Iterable[TraceSpan]) -> Iterator[list[TraceSpan]]:
+        """Yield a trace if it has a Groq request."""
+        spans = self._traces.pop(trace_id, [])
+        here, seen = {span.span_id for span in spans}, set[str]()
+        for span in there:
+            if span.span_id in here and span.record is not None:
+                self._report.repeats += 1
+            if span.span_id not in here and span.span_id not in seen:
+                seen.add(span.span_id)
+                spans.append(span)
+        if any(span.record is not None for span in spans):
+            yield spans
 
     def _wants(self, span: Span) -> bool:
         trace_id = _id(span.trace_id, 32)
@@ -98,7 +128,7 @@ class TraceCollector:
     def _belongs(self, trace_id: str) -> bool:
         if self._only is not None and trace_id != self._only:
             return False
-        return self._share is None or crc32(trace_id.encode()) % self._share.of == self._share.number
+        return self._share is None or self._share.has(trace_id)
 
     def _keep(self, span: Span, record: RequestRecord | None) -> None:
         made = trace_span(span, record)
@@ -112,7 +142,7 @@ def read_traces(
     *,
     trace_id: str | None = None,
     share: Share | None = None,
-    more: Callable[[], Iterable[TraceSpan]] = tuple,
+    more: Callable[[Collection[str]], Iterable[list[TraceSpan]]] | None = None,
 ) -> Iterator[list[TraceSpan]]:
     """Yield the traces with a Groq request in files, directories and standard input (`-`), each whole; or only one.
 
@@ -123,16 +153,15 @@ def read_traces(
         report: Where is noted what is passed over.
         trace_id: Only this trace; `None`: all of them.
         share: Only the traces of this share.
-        more: Called when the files are read, for spans that lie elsewhere.
+        more: Called with the IDs of these traces when the files are read, for traces that lie elsewhere, in order of
+            their IDs; it counts their requests in the report.
     """
     collector = TraceCollector(report, trace_id=trace_id, share=share)
     for source in sources(paths, report):
         for path in source.paths:
             for number, document, complete in read_documents(path, report):
                 collector.read(document, name_of(path), number, complete=complete)
-    for span in more():
-        collector.add(span)
-    return collector.traces()
+    return collector.traces(() if more is None else more(collector.trace_ids))
 
 
 def trace_span(span: Span, record: RequestRecord | None) -> TraceSpan | None:
