@@ -82,6 +82,7 @@ lock: $(DEV)  ## pin the dependencies of pyproject.toml anew (takes the index of
 
 docs: $(DEV)  ## the documentation, into site/
 	$(BIN)/python docs/generate_reference.py --check
+	$(BIN)/python docs/generate_schema.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:  ## remove the environment and all caches

@@ -12,7 +12,35 @@ from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models import prometheus as prometheus_models
 
 from dashboards import _promql as promql
-from groqscope.audit.reports.palette import MODELS
+
+ENDINGS = {
+    "error: rate_limit_exceeded": "#D57E1B",
+    "error: 503": "#F2495C",
+    "error: tool_use_failed": "#C4162A",
+    "error: APITimeoutError": "#FF7383",
+    "stream: abandoned": "#A15EF5",
+    "stream: closed": "#CA95E5",
+    "stream: cancelled": "#8F3BB8",
+    "stream: truncated": "#DEB6F2",
+}
+"""Of errors that come often, warm, and of streams that ended early, violet."""
+
+_MODELS = {
+    "llama-3.1-8b-instant": "#73BF69",
+    "llama-3.3-70b-versatile": "#F2CC0C",
+    "openai/gpt-oss-120b": "#5794F2",
+    "openai/gpt-oss-20b": "#8AB8FF",
+    "qwen/qwen3-32b": "#B877D9",
+    "moonshotai/kimi-k2": "#37A2B8",
+    "meta-llama/llama-4-scout": "#96D98D",
+    "meta-llama/llama-4-maverick": "#37872D",
+    "groq/compound": "#E685B5",
+    "groq/compound-mini": "#FFA6B0",
+}
+"""Groq's models of today by the beginning of their names; another one gets the next of Grafana's."""
+
+MODELS = {start.replace(".", r"\.") + ".*": colour for start, colour in _MODELS.items()}
+"""Patterns of legends that begin with a model, and their colours; where two match the later one counts."""
 
 PROMETHEUS = models.DataSourceRef(type_val="prometheus", uid="groqscope-prometheus")
 TEMPO = models.DataSourceRef(type_val="tempo", uid="groqscope-tempo")

@@ -5,6 +5,7 @@ from dashboards._frame import frame
 from dashboards._panels import (
     COUNT,
     DOLLARS,
+    ENDINGS,
     PER_MINUTE,
     RATIO,
     SECONDS,
@@ -18,7 +19,6 @@ from dashboards._panels import (
 )
 from dashboards.latency import anatomy
 from groqscope import semconv
-from groqscope.audit.reports.palette import ENDINGS
 
 UID = "groq-overview"
 

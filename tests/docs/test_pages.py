@@ -7,11 +7,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from html.parser import HTMLParser
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from support.docs import script
 
 from groqscope.audit.reports.palette import PHASES
 from groqscope.cli.app import COMMANDS, run
@@ -22,15 +21,6 @@ from groqscope.timeline import Phases
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {page: page.read_text("utf-8") for page in PAGES}
-
-
-def script(name: str) -> ModuleType:
-    spec = spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("page", ["reference.md", "audit.md"])

@@ -19,8 +19,9 @@ from stack_support.boards import ROOT, Target, boards, targets
 from stack_support.given import needs
 
 from dashboards import _promql as promql
+from dashboards._panels import MODELS
 from groqscope import semconv
-from groqscope.audit.reports.palette import MODELS, PHASES
+from groqscope.audit.reports.palette import PHASES
 from groqscope.semconv import Metric
 from groqscope.timeline import Phases
 

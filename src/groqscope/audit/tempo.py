@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
+from groqscope import semconv
 from groqscope._exchange import AnswerTooLongError, exchange, is_http
 from groqscope._visible import visible
 from groqscope.audit.errors import SourceError
@@ -26,7 +27,10 @@ from groqscope.timeline import RequestRecord
 if TYPE_CHECKING:
     import httpx
 
-QUERY: Final = '{ span.groqscope.record > 0 || span.gen_ai.provider.name = "groq" || span.gen_ai.system = "groq" }'
+QUERY: Final = (
+    f"{{ span.{semconv.RECORD} > 0"
+    f' || span.{semconv.PROVIDER_NAME} = "{semconv.PROVIDER}" || span.{semconv.SYSTEM} = "{semconv.PROVIDER}" }}'
+)
 LIMIT: Final = 500
 """Traces of one search."""
 TIMEOUT: Final = 30.0

@@ -21,7 +21,7 @@ from groqscope.timeline import RequestRecord
 _RECORD_MARK = f'"{semconv.RECORD}"'.encode()
 _FOREIGN_MARK = b'"gen_ai.'
 _OURS_MARK = b'"groqscope.'
-_SUMMARY_MARK = b'"groqscope.requests"'
+_SUMMARY_MARK = f'"{semconv.REQUESTS}"'.encode()
 _ELSEWHERE: Final = (
     {semconv.RUN_NAME} | {a.name for a in semconv.SUMMARY} | {a.name for e in semconv.EVENTS for a in e.attributes}
 )

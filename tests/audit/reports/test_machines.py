@@ -2,20 +2,19 @@
 
 import csv
 import json
-import os
 from collections.abc import Callable
 from dataclasses import fields, replace
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import pytest
 from support import report_samples
+from support.docs import DOCS, script
 from support.report_samples import SAMPLES, compared, explained, judged, nothing, overview
 from support.run_samples import several_runs, slow_run
 
 from groqscope.audit import AUDIT_VERSION
-from groqscope.audit.reports import CsvRenderer, JsonRenderer, MarkdownRenderer, Section, schema
+from groqscope.audit.reports import CsvRenderer, JsonRenderer, MarkdownRenderer, Section
 from groqscope.timeline import RequestRecord
 
 Snapshot = Callable[[str, str], None]
@@ -24,6 +23,9 @@ Snapshot = Callable[[str, str], None]
 @pytest.fixture(params=SAMPLES, scope="module")
 def record(request: pytest.FixtureRequest) -> RequestRecord:
     return SAMPLES[request.param]()
+
+
+SCHEMA = script("generate_schema").schema()
 
 
 def parsed(report: Any, section: Section = "all") -> Any:
@@ -81,20 +83,15 @@ def kind_of(value: Any) -> str:
 )
 def test_json_fits_its_schema(report: Callable[[], Any], section: Section) -> None:
     """What is written is what the schema describes, nothing more and nothing less."""
-    data, root = parsed(report(), section), schema()
+    data, root = parsed(report(), section), SCHEMA
     (described,) = [kind for kind in root["oneOf"] if kind["properties"]["kind"]["const"] == data["kind"]]
 
     assert misfits(data, described, root) == []
 
 
 def test_schema_is_in_the_documentation() -> None:
-    """The file in docs is what the dataclasses say; `SNAPSHOTS=write` writes it anew."""
-    path = Path(__file__).parents[3] / "docs" / "audit.schema.json"
-    text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
-    if os.environ.get("SNAPSHOTS") == "write":
-        path.write_text(text, encoding="utf-8")
-
-    assert path.read_text(encoding="utf-8") == text
+    """The file in docs is what the dataclasses say."""
+    assert (DOCS / "audit.schema.json").read_text("utf-8") == json.dumps(SCHEMA, indent=2, ensure_ascii=False) + "\n"
 
 
 def test_json_has_every_field(record: RequestRecord) -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from groqscope.audit.reports.csv import CsvRenderer
     from groqscope.audit.reports.html import HtmlRenderer
     from groqscope.audit.reports.json import JsonRenderer
-    from groqscope.audit.reports.json_schema import schema
     from groqscope.audit.reports.markdown import MarkdownRenderer
     from groqscope.audit.reports.terminal import TerminalRenderer
 
@@ -27,7 +26,6 @@ __all__ = [
     "Section",
     "TerminalRenderer",
     "look_of",
-    "schema",
     "unit_of",
 ]
 
@@ -39,6 +37,5 @@ __getattr__, __dir__ = _lazy.attach(
         "json": ["JsonRenderer"],
         "markdown": ["MarkdownRenderer"],
         "terminal": ["TerminalRenderer"],
-        "json_schema": ["schema"],
     },
 )

@@ -3,7 +3,7 @@
 Keys are the fields' names, so units are in them (`*_ns`; phases are nanoseconds too; Unix times in nanoseconds are
 larger than a double holds), and `null` is "not known". A record has its derived figures (`retries`, `tpot`,
 `tpot_source`, `output_token_throughput`) and its `waterfall` as well, so that everything a report draws is there.
-`schema()` describes it all, `docs/audit.schema.json` is the same as a file.
+`docs/audit.schema.json` describes it all.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The colours of every view: terminal, HTML report, live page, documentation and Grafana's boards.
+"""The colours of every view: terminal, HTML report, live page, documentation and the phases on Grafana's boards.
 
 A phase has one colour everywhere, in light and in dark. Each stands out from a white and from a dark ground (3:1, WCAG
 1.4.11), text on it is readable (4.5:1), and phases that lie side by side differ for people who see no red, no green or
@@ -67,35 +67,6 @@ CAUSES: Final[dict[str, str]] = {
     "slow_generation": "generate",
 }
 """The phase that a cause takes its time from, where their names differ."""
-
-ENDINGS: Final = {
-    "error: rate_limit_exceeded": "#D57E1B",
-    "error: 503": "#F2495C",
-    "error: tool_use_failed": "#C4162A",
-    "error: APITimeoutError": "#FF7383",
-    "stream: abandoned": "#A15EF5",
-    "stream: closed": "#CA95E5",
-    "stream: cancelled": "#8F3BB8",
-    "stream: truncated": "#DEB6F2",
-}
-"""Of errors that come often, warm, and of streams that ended early, violet."""
-
-_MODELS: Final = {
-    "llama-3.1-8b-instant": "#73BF69",
-    "llama-3.3-70b-versatile": "#F2CC0C",
-    "openai/gpt-oss-120b": "#5794F2",
-    "openai/gpt-oss-20b": "#8AB8FF",
-    "qwen/qwen3-32b": "#B877D9",
-    "moonshotai/kimi-k2": "#37A2B8",
-    "meta-llama/llama-4-scout": "#96D98D",
-    "meta-llama/llama-4-maverick": "#37872D",
-    "groq/compound": "#E685B5",
-    "groq/compound-mini": "#FFA6B0",
-}
-"""Groq's models of today by the beginning of their names; another one gets the next of Grafana's."""
-
-MODELS: Final = {start.replace(".", r"\.") + ".*": colour for start, colour in _MODELS.items()}
-"""Patterns of legends that begin with a model, and their colours; where two match the later one counts."""
 
 GOOD: Final = ("#1A7F37", "#5BC77A")
 BAD: Final = ("#B3261E", "#FF8A7A")

@@ -6,11 +6,12 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from groqscope.audit.formatting import DurationUnit, count, share, summed, visible
+from groqscope.audit.formatting import DurationUnit, capital, count, percent, share, summed, visible
 from groqscope.audit.model import (
     Audit,
     Comparison,
     GroupCause,
+    Groups,
     ModelSummary,
     PhaseTotal,
     PromptCache,
@@ -18,16 +19,16 @@ from groqscope.audit.model import (
     RequestAudit,
     Why,
 )
-from groqscope.audit.reports import tables
-from groqscope.audit.reports.bars import bar, split
+from groqscope.audit.reports import runs, tables
+from groqscope.audit.reports.bars import bar, ruler, split
 from groqscope.audit.reports.details import record_id
-from groqscope.audit.reports.page import FAINT, STRONG, Page, Piece, draw_noted, draw_table, pad, weight
-from groqscope.audit.reports.palette import PHASES, Colour, colour_of
+from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, Piece, draw_noted, draw_table, pad, weight
+from groqscope.audit.reports.palette import PARTS, PHASES, Colour, colour_of
 from groqscope.audit.reports.rendering import Look, Report, Section, unit_of
 from groqscope.audit.reports.tables import Cell, Row, Table, model_name, phase_share
 from groqscope.audit.reports.terminal_request import draw_request
-from groqscope.audit.reports.terminal_run import draw_groups, draw_run, draw_runs
 from groqscope.audit.reports.waterfall import phase_label
+from groqscope.audit.run_causes import RunCause, RunsWhy
 from groqscope.audit.runs import RunAudit, RunsAudit
 
 FOLD: Final = 0.01
@@ -36,10 +37,15 @@ MAX_MODELS: Final = 12
 _MAX_TOOLS: Final = 12
 _MAX_MISSES: Final = 3
 _MAX_WARNINGS: Final = 5
+_MAX_ROWS: Final = 200
+_MAX_CAUSES: Final = 6
+_MAX_GROUPS: Final = 40
 _ROOMY: Final = 132
 """Columns from which IDs stand in full and times with their milliseconds."""
 _INDENT: Final = 8
 _MAX_BAR: Final = 60
+_LINES: Final = ("█", "░")
+_LINES_ASCII: Final = ("#", ".")
 _BRIEF: Final = {"inconclusive": Cell("?", "strong")}
 """Verdicts for which a terminal has a shorter mark."""
 
@@ -78,10 +84,10 @@ class TerminalRenderer:
             case Comparison():
                 _comparison(page, report)
             case RunsAudit():
-                draw_runs(page, report, section)
+                _runs(page, report, section)
                 _provenance(page, report.provenance)
             case RunAudit():
-                draw_run(page, report)
+                _run(page, report)
                 _provenance(page, report.provenance)
             case _:
                 draw_request(page, report)
@@ -97,7 +103,7 @@ def _overview(page: Page, audit: Audit, section: Section) -> None:
         _budgets(page, audit, unit)
         page.blank()
     if section in ("all", "groups") and audit.groups is not None:
-        draw_groups(page, audit.groups)
+        _groups(page, audit.groups)
         page.blank()
     if section == "all" and audit.total.requests:
         _phases(page, audit.models)
@@ -254,9 +260,9 @@ def _phases(page: Page, every: Sequence[ModelSummary], *, small: bool = True) ->
 
 def _scale(width: int, skip: int) -> str:
     line = [" "] * width
-    for percent in (0, 50, 100) if width < 48 else (0, 25, 50, 75, 100):  # room for five figures
-        text = f"{percent}%"
-        at = min(width - len(text), max(0, round(width * percent / 100) - (len(text) // 2 if percent else 0)))
+    for mark in (0, 50, 100) if width < 48 else (0, 25, 50, 75, 100):  # room for five figures
+        text = f"{mark}%"
+        at = min(width - len(text), max(0, round(width * mark / 100) - (len(text) // 2 if mark else 0)))
         line[at : at + len(text)] = text
     return "".join(line)[skip:]
 
@@ -296,3 +302,132 @@ def _filled(page: Page, text: str, room: int, colour: Colour) -> Piece:
         return (text.center(room - 1) + ("▕" if unicode else "|"), page.on(colour))
     line = "─" if unicode else "-"
     return (f" {text} " if text else "").center(room - 1, line) + ("┤" if unicode else "|")
+
+
+def _run(page: Page, audit: RunAudit) -> None:
+    """Draw one run: why it took so long, its waterfall with the critical path, and what its time went into."""
+    entry, run = audit.entry, audit.entry.run
+    unit = unit_of(audit, page.look.unit)
+    page.prose(f"{run.name}: {entry.sentence}", style=BAD if run.failed else STRONG)
+    for number, reason in enumerate(entry.reasons):
+        if number:
+            page.prose(capital(reason.sentence))
+        page.prose(reason.advice, style=FAINT)
+    page.blank()
+    _waterfall(page, audit, unit)
+    page.blank()
+    draw_noted(page, runs.parts(run, unit))
+    page.blank()
+    facts = runs.facts(run)
+    width = max(len(label) for label, _ in facts) + 2
+    for label, value in facts:
+        page.prose(value, label=label, indent=width)
+
+
+def _waterfall(page: Page, audit: RunAudit, unit: DurationUnit) -> None:
+    run = audit.entry.run
+    rows = runs.run_rows(run)
+    label = min(max(cell_len("  " * row.depth + row.name) for row in rows), max(16, page.look.width // 3))
+    figure = max(len(unit.label), len(unit.text(run.duration_ns)))
+    width = max(10, page.look.width - label - figure - 5)
+    page.add(
+        (pad("waterfall", label + 2), FAINT),
+        (ruler(run.duration_ns, width, unit), FAINT),
+        (" | ", FAINT),
+        (pad(unit.label, figure, right=True), FAINT),
+    )
+    for row in rows[:_MAX_ROWS]:
+        filled = BAD if row.failed else page.filled(PARTS[row.kind])
+        page.add(
+            pad(page.clean("  " * row.depth + row.name, label), label + 2),
+            (_run_bar(row, run.duration_ns, width, unicode=page.look.unicode), filled),
+            (" | ", FAINT),
+            (pad(unit.text(row.length_ns), figure, right=True), FAINT),
+        )
+        words = [words for words in (runs.phase_words(row, unit), row.note) if words]
+        if words:
+            indent = min(label, 2 * row.depth + 4)
+            page.prose("; ".join(words), indent=indent, label=" " * indent, style=FAINT)
+    if len(rows) > _MAX_ROWS:
+        page.add((f"and {count(len(rows) - _MAX_ROWS, 'span')} more", FAINT))
+    solid, light = _LINES if page.look.unicode else _LINES_ASCII
+    page.prose(
+        f"{solid} the run waited for it (the critical path)   {light} it ran beside something longer", style=FAINT
+    )
+
+
+def _run_bar(row: runs.RunRow, total: int, width: int, *, unicode: bool) -> str:
+    solid, light = _LINES if unicode else _LINES_ASCII
+    if not total:
+        return " " * width
+    cells = [" "] * width
+
+    def fill(start: int, end: int, mark: str) -> None:
+        first = max(0, min(width - 1, start * width // total))
+        for cell in range(first, max(first + 1, min(width, -(-end * width // total)))):
+            cells[cell] = mark
+
+    fill(row.start_ns, row.start_ns + row.length_ns, light)
+    for start, end in row.critical:
+        fill(start, end, solid)
+    return "".join(cells)
+
+
+def _groups(page: Page, groups: Groups) -> None:
+    """Draw the groups of requests or runs, the dearest first."""
+    draw_noted(page, tables.groups(groups, unit_of(groups, page.look.unit), _MAX_GROUPS))
+
+
+def _runs(page: Page, audit: RunsAudit, section: Section = "all") -> None:
+    """Draw a list of runs: what their time went into, why, and the newest, slowest or dearest."""
+    unit = unit_of(audit, page.look.unit)
+    page.prose(audit.sentence, style=STRONG)
+    page.blank()
+    if audit.budgets:
+        draw_noted(page, tables.budgets(audit.budgets, unit))
+        page.blank()
+    if section == "why":
+        _why_runs(page, audit.why, unit)
+        return
+    if audit.groups is not None:
+        _groups(page, audit.groups)
+        if section == "groups":
+            return
+        page.blank()
+    shares = ", ".join(f"{kind.kind} {percent(kind.share)} ({summed(kind.ns)})" for kind in audit.kinds)
+    page.prose(shares, label="time went into", indent=16)
+    for title, values in (
+        ("a run took", audit.duration),
+        ("first answer", audit.first_answer),
+        ("first audio", audit.first_audio),
+    ):
+        quantiles = (("p50", values.p50), ("p90", values.p90), ("p95", values.p95), ("max", values.max))
+        known = [f"{name} {unit.full(value)}" for name, value in quantiles if value is not None]
+        if known:
+            page.prose(", ".join(known), label=title, indent=16)
+    _run_causes(page, audit.causes, unit)
+    page.blank()
+    page.prose(f"the {audit.order} {count(len(audit.entries), 'run')} of {audit.runs:,}", style=FAINT)
+    draw_table(page, runs.listing(audit, unit))
+
+
+def _run_causes(page: Page, causes: Sequence[RunCause], unit: DurationUnit) -> None:
+    for cause in causes[:_MAX_CAUSES]:
+        page.blank()
+        page.add((pad(percent(cause.share), 6), weight(cause.share)), (cause.title, STRONG))
+        page.prose(
+            f"{count(cause.runs, 'run')}, {unit.full(cause.lost_ns)}; for example {', '.join(cause.examples)}",
+            indent=6,
+            label=" " * 6,
+            style=FAINT,
+        )
+        page.prose(cause.advice, indent=6, label=" " * 6)
+
+
+def _why_runs(page: Page, why: RunsWhy, unit: DurationUnit) -> None:
+    page.prose(why.sentence, style=STRONG)
+    page.prose(why.rule, style=FAINT)
+    _run_causes(page, why.causes, unit)
+    if why.unexplained:
+        page.blank()
+        page.prose(f"{count(why.unexplained, 'slow run')} in which nothing stands out", style=FAINT)

@@ -1,11 +1,17 @@
-"""The JSON form of reports as a JSON Schema, made from the dataclasses and the sentences under their fields."""
+"""Write `audit.schema.json`: the JSON form of reports, from the dataclasses and the sentences under their fields.
+
+`--check` writes nothing and says whether the file is what the code says.
+"""
 
 import ast
 import inspect
+import json
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache, cached_property
+from pathlib import Path
 from textwrap import dedent
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -168,3 +174,19 @@ def _sentences(cls: type) -> dict[str, str]:
             text = ast.literal_eval(below.value)
             said[field.target.id] = inspect.cleandoc(text).replace("\n", " ")
     return said
+
+
+def main() -> int:
+    """Write the schema, or say that it is not the one in the repository."""
+    page = Path(__file__).with_name("audit.schema.json")
+    text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    if "--check" not in sys.argv[1:]:
+        page.write_text(text, "utf-8")
+    elif page.read_text("utf-8") != text:
+        print(f"{page.name} is not what the code says: run python docs/{Path(__file__).name}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
