@@ -11,7 +11,8 @@ UV = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3
 GRAFANA_SDK := $(VENV)/grafana-sdk
 CHDB := $(VENV)/chdb
 # A file's tests stay together, and so do what they share: a server, a browser, what is built or read once.
-PYTEST = $(BIN)/python -m pytest -q -n 2 --dist loadfile --randomly-seed=$(SEED) --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks
+# They start many programs: what is compiled once is kept, also where the environment says not to.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadfile --randomly-seed=$(SEED) --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks
 PYTEST_ARGS ?=
 # The order of the tests, and what is drawn at random in them; a change must not fail by what chance finds elsewhere.
 SEED ?= 1

@@ -95,7 +95,10 @@ def _clean_environment(_alone: None, monkeypatch: pytest.MonkeyPatch, _homes: It
     for name in os.environ:
         if name.upper().startswith(_OURS):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("GROQSCOPE_HOME", str(next(_homes)))
+    home = str(next(_homes))
+    monkeypatch.setenv("GROQSCOPE_HOME", home)
+    # Else Logfire parses the pyproject.toml of this repository each time it is configured.
+    monkeypatch.setenv("LOGFIRE_CONFIG_DIR", home)
 
 
 @pytest.fixture(scope="session")

@@ -233,20 +233,27 @@ def _refused(stores, **options):
 _WISE = ("ΔΕΛΤΑΣ", "δελτας", "δελτασ")  # the last letter of a Greek word differs
 
 
-@pytest.mark.parametrize("text", ["İSTANBUL", "istanbul", *_WISE, "STRASSE", "ß", "É"])
-def test_letters_whose_case_differs(text, tmp_path):
-    """`~` and `model` ignore the case of every letter in the same way, whoever compares."""
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """Requests of models whose names have letters of several cases, in memory and as columns."""
     names = ["İstanbul", "istanbul", *_WISE, "straße", "é", "i̇"]
     written = [replace(r, model=name, span_id=None) for r, name in zip(traffic(len(names)), names, strict=True)]
-    history.write(written, tmp_path)
+    folder = tmp_path_factory.mktemp("names")
+    history.write(written, folder)
+    return written, folder
 
+
+@pytest.mark.parametrize("text", ["İSTANBUL", "istanbul", *_WISE, "STRASSE", "ß", "É"])
+def test_letters_whose_case_differs(text, named):
+    """`~` and `model` ignore the case of every letter in the same way, whoever compares."""
+    written, folder = named
     queries: list[dict[str, Any]] = [{"models": (text,)}, {"where": f"model ~ '{text}'"}]
     for query in queries:
         expected, found = (
             sorted(str(r.model) for r in audit.Records(source, audit.Query(**query)))
-            for source in (audit.MemorySource(written), audit.source_of([tmp_path]))
+            for source in (audit.MemorySource(written), audit.source_of([folder]))
         )
-        totals = [_selected(source, query) for source in (audit.MemorySource(written), audit.source_of([tmp_path]))]
+        totals = [_selected(source, query) for source in (audit.MemorySource(written), audit.source_of([folder]))]
         assert expected == found == totals[0] == totals[1]
 
 

@@ -140,6 +140,7 @@ def test_what_is_broken_is_named(settings: dict[str, str], said: str, doctor: Do
     assert said in broken[0]
 
 
+@pytest.mark.slow
 def test_zero_code() -> None:
     """Under `opentelemetry-instrument` the process is seen to be observed, and the trial still works."""
     status, report = started(
@@ -156,10 +157,12 @@ def test_zero_code() -> None:
     assert status == (1 if any(f["state"] == "broken" for f in report["findings"]) else 0)
 
 
-def test_somebody_elses_wrapper_of_streams(tmp_path: Path) -> None:
+def test_somebody_elses_wrapper_of_streams(programs: Programs) -> None:
     """Another instrumentation may hand out generators instead of streams: the request is observed all the same."""
-    (tmp_path / "sitecustomize.py").write_text("""
+    program = """
+import sys
 from groq.resources.chat.completions import Completions
+from groqscope.cli import main
 
 create = Completions.create
 
@@ -167,10 +170,12 @@ def wrapped(*arguments, **named):
     yield from create(*arguments, **named)
 
 Completions.create = wrapped
-""")
-    status, report = started(PYTHONPATH=str(tmp_path))
+sys.argv[1:] = ["doctor", "--json"]
+main()
+"""
+    done = programs.run(program, os.environ)
 
-    assert (status, states(report)["test request"]) == (0, "ok")
+    assert (done.status, states(json.loads(done.stdout))["test request"]) == (0, "ok")
 
 
 def test_somebody_elses_providers(programs: Programs) -> None:
@@ -199,9 +204,9 @@ def test_secrets_are_not_shown(doctor: Doctor) -> None:
     assert report["environment"]["GROQ_API_KEY"] == "(set, not shown)"
 
 
-def test_shown_to_people() -> None:
+def test_shown_to_people(programs: Programs) -> None:
     """Without `--json` the same is read by people, and ends in a verdict."""
-    done = subprocess.run([BIN / "groqscope", "doctor"], capture_output=True, text=True, timeout=60, check=False)
+    done = programs.command("doctor")
 
     assert "What is installed\n  ok      groq " in done.stdout
     assert done.stdout.endswith("\nAll is well.\n")

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from groq import Groq
+from support.programs import Programs
 
 COMMAND = [sys.executable, "-c", "from groqscope.cli import main; main()", "simulate"]
 
@@ -105,7 +106,7 @@ def test_a_bad_recording_is_said_and_the_rest_served(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--replay", "nowhere"], "nowhere: no such directory"),
+        (["--replay", "no/such/folder"], "no/such/folder: no such directory"),
         (["--pace", "fast"], "--pace 'fast': use `reported`, or milliseconds before each event"),
         (["--pace", "-1"], "--pace '-1'"),
         (["--speed", "0"], "--speed"),
@@ -113,22 +114,22 @@ def test_a_bad_recording_is_said_and_the_rest_served(tmp_path: Path) -> None:
         (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1 port"),
     ],
 )
-def test_a_mistake_is_one_sentence(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+def test_a_mistake_is_one_sentence(arguments: list[str], sentence: str, programs: Programs) -> None:
     """What was wrong, and what to do; exit status 2."""
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    done = programs.command("simulate", *arguments)
 
-    assert done.returncode == 2
+    assert done.status == 2
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_port_that_is_taken_is_said() -> None:
+def test_a_port_that_is_taken_is_said(programs: Programs) -> None:
     """Two servers on one port: the second says how to get another."""
     with serving() as (url, _):
         port = url.rpartition(":")[2]
-        done = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, timeout=60, check=False)
+        done = programs.command("simulate", "--port", port)
 
-    assert done.returncode == 2
+    assert done.status == 2
     assert f"cannot listen on 127.0.0.1 port {port}" in done.stderr
     assert "--port 0" in done.stderr
 

@@ -1,7 +1,6 @@
 """What a command waits for before it begins: nothing that it does not use."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,35 +17,43 @@ HEAVY = frozenset(
 HELP = HEAVY | {"groqscope.audit", "groqscope.store", "groqscope.telemetry", "groqscope.timeline", "rich"}
 """What help, the version and the shell's completion need even less."""
 PROGRAM = """
-import json, sys
+import json, os, sys
 from groqscope.cli import main
-try:
-    main()
-except SystemExit:
-    pass
-print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+for command, variables in json.loads(sys.argv.pop()):
+    sys.argv[1:] = command
+    os.environ.update(variables)
+    try:
+        main()
+    except SystemExit:
+        pass
+    print(json.dumps([command, sorted(sys.modules)]), file=sys.stderr)
 """
+"""Commands in one process: what one of them imports is there after it, and after all that follow."""
 
 
-def imported(program: str, *arguments: str, at: Path | None = None, **settings: str) -> set[str]:
-    """Run a program, and give the modules it leaves in memory, by name and by top-level name."""
+def imported(program: str, *commands: list[str], at: Path | None = None, **variables: str) -> dict[str, set[str]]:
+    """Run a program, and return the modules in memory after each command, by name and by top-level name."""
+    return in_memory(program, json.dumps([(command, variables) for command in commands]), at)
+
+
+def in_memory(program: str, argument: str = "", at: Path | None = None) -> dict[str, set[str]]:
+    """Return what a program writes of its modules to standard error, line by line."""
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        cwd=at,
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
+        [sys.executable, "-c", program, argument], cwd=at, capture_output=True, text=True, timeout=60, check=True
     )
-    modules: list[str] = json.loads(done.stderr.splitlines()[-1])
-    return {*modules, *(name.partition(".")[0] for name in modules)}
+    written: list[tuple[list[str], list[str]]] = [json.loads(x) for x in done.stderr.splitlines() if x.startswith("[[")]
+    return {
+        " ".join(command): {*modules, *(name.partition(".")[0] for name in modules)} for command, modules in written
+    }
 
 
-@pytest.mark.parametrize("command", [["--version"], ["--help"], ["audit", "--help"], ["tail", "-h"], ["stack", "init"]])
-def test_help_and_version(command: list[str]) -> None:
+def test_help_and_version() -> None:
     """Help and version import the command line alone."""
-    assert imported(PROGRAM, *command) & HELP == set()
+    found = imported(PROGRAM, ["--version"], ["--help"], ["audit", "--help"], ["tail", "-h"], ["stack", "init"])
+
+    assert len(found) == 5
+    for command, modules in found.items():
+        assert modules & HELP == set(), command
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -55,28 +62,32 @@ def test_completion(shell: str) -> None:
     line = "groqscope audit --b"
     words: dict[str, Any] = {"COMP_WORDS": line, "COMP_CWORD": "2", "_TYPER_COMPLETE_ARGS": line}
     action: dict[str, Any] = {"_TYPER_COMPLETE_FISH_ACTION": "get-args", "_GROQSCOPE_COMPLETE": f"complete_{shell}"}
+    (modules,) = imported(PROGRAM, [], **words, **action).values()
 
     # typer writes the help of zsh's and fish's answers with rich
-    assert imported(PROGRAM, **words, **action) & HELP <= {"rich"}
+    assert modules & HELP <= {"rich"}
 
 
-@pytest.mark.parametrize("command", [["audit"], ["audit", "--json"], ["audit", "--html", "page.html"], ["tail"]])
-def test_reading(command: list[str], tmp_path: Path) -> None:
+def test_reading(tmp_path: Path) -> None:
     """Reading and reporting need neither the SDK nor OpenTelemetry."""
-    write_store(tmp_path / "store", traffic(30))
+    store = str(write_store(tmp_path / "store", traffic(30)).parent)
     interrupted = "import threading\ndef wait(*_): raise KeyboardInterrupt\nthreading.Event.wait = wait\n" + PROGRAM
-    modules = imported(interrupted, *command, str(tmp_path / "store"), at=tmp_path)
+    commands = [["audit"], ["audit", "--json"], ["audit", "--html", "page.html"], ["tail"]]
+    found = imported(interrupted, *([*command, store] for command in commands), at=tmp_path)
 
-    assert "groqscope.store" in modules
-    assert modules & HEAVY == set()
+    assert len(found) == len(commands)
+    for command, modules in found.items():
+        assert "groqscope.store" in modules
+        assert modules & HEAVY == set(), command
 
 
 def test_import_groqscope() -> None:
     """`import groqscope` itself imports next to nothing, and so does the plugin, which pytest loads in every run."""
-    program = "import json, sys, groqscope, {}; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    program = "import json, sys, groqscope, {0}; print(json.dumps([['{0}'], sorted(sys.modules)]), file=sys.stderr)"
+    plugin = "groqscope.pytest_plugin"
 
-    assert imported(program.format("groqscope.instrument")) & HELP == set()
-    assert imported(program.format("groqscope.pytest_plugin")) & (HEAVY | {"groqscope.audit"}) == set()
+    assert in_memory(program.format("groqscope.instrument"))["groqscope.instrument"] & HELP == set()
+    assert in_memory(program.format(plugin))[plugin] & (HEAVY | {"groqscope.audit"}) == set()
 
 
 def test_what_is_not_imported_yet_is_there() -> None:

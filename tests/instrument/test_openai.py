@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from support.callers import whole
 from support.endings import ENDINGS, TEXT, Case, check, read_to_the_end
 from support.endings import run as run_case
 from support.openai_clients import LIBRARIES, each_library, observed, openai_client, run, wire
+from support.programs import Programs
 from support.scope import ASK, COMPLETION, STREAM, Exported, Pieces, groq_client
 
 import groqscope
@@ -456,10 +458,11 @@ def test_nothing_is_imported_for_an_openai_that_is_not() -> None:
     assert not {name.partition(".")[0] for name in here.split()} & {"openai", "httpx2", "httpcore2"}
 
 
-def test_a_version_that_cannot_be_observed_is_said_once() -> None:
+def test_a_version_that_cannot_be_observed_is_said_once(programs: Programs) -> None:
     """Groq's own SDK is observed all the same."""
-    done = subprocess.run([sys.executable, "-c", OLD], check=True, capture_output=True, text=True, timeout=60)
+    done = programs.run(OLD, os.environ)
 
+    assert done.status == 0, done.stderr
     assert done.stderr.count("openai 0.28.1 is not observed") == 1
 
 

@@ -1,6 +1,7 @@
 """The constructor, the client and the properties of `GroqModel`, and what is said where pydantic-ai is missing."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -15,6 +16,7 @@ from pydantic_ai.models.groq import GroqModel as PydanticAIModel
 from pydantic_ai.providers import Provider
 from pydantic_ai.providers.groq import GroqProvider
 from support.model_wire import Wire
+from support.programs import Programs
 from support.scope import COMPLETION
 
 import groqscope
@@ -198,13 +200,12 @@ def test_exported_lazily() -> None:
 
 
 @pytest.mark.parametrize("statement", ["import groqscope.models.groq", "from groqscope import GroqModel"])
-def test_without_the_extra(statement: str) -> None:
+def test_without_the_extra(statement: str, programs: Programs) -> None:
     """Without pydantic-ai the error names the command that installs it."""
-    code = f"import sys; sys.modules['pydantic_ai'] = None\n{statement}"
-    run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    done = programs.run(f"import sys; sys.modules['pydantic_ai'] = None\n{statement}", os.environ)
 
-    assert run.stderr.splitlines()[-1].startswith("ImportError: groqscope.models.groq needs pydantic-ai")
-    assert "pip install 'groqscope[pydantic-ai]'" in run.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].startswith("ImportError: groqscope.models.groq needs pydantic-ai")
+    assert "pip install 'groqscope[pydantic-ai]'" in done.stderr.splitlines()[-1]
 
 
 def test_the_sdk_knows_nothing_of_it() -> None:

@@ -15,8 +15,23 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
+
+IMPORTED: Final = (
+    "groqscope.cli.app",
+    "groqscope.cli.doctor_checks",
+    "groqscope.configuration.declarative",
+    "groqscope.configuration.logfire_setup",
+    "groqscope.configuration.pipelines",
+    "groqscope.delivery.exporters",
+    "groqscope.instrument.seam",
+    "groqscope.telemetry",
+    "httpcore",
+    "opentelemetry.configuration.file",
+)
+"""Imported once, for all programs; most of them need these, and some import them only when they do."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +88,7 @@ def _afresh(code: str, environment: Mapping[str, str]) -> Done:
 
 
 def _main() -> str | None:
-    """Fork a child for each order; in the child, give its code."""
+    """Fork a child for each order; return its code in the child, and nothing at the end."""
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()
@@ -90,14 +105,8 @@ def _main() -> str | None:
 
 
 if __name__ == "__main__":
-    # Imported once, for all programs.
-
-    import groqscope.cli.app
-    import groqscope.configuration.logfire_setup
-    import groqscope.configuration.pipelines
-    import groqscope.delivery.exporters
-    import groqscope.instrument.seam
-    import groqscope.telemetry  # noqa: F401
+    for module in IMPORTED:
+        import_module(module)
 
     # What is imported stays: no program's garbage collection, above all that at its end, walks through it.
     gc.collect()

@@ -19,6 +19,8 @@ class Recording:
     headers: dict[str, str]
     payloads: tuple[str, ...]
     """Of the events of a stream, `[DONE]` too; empty when not streamed."""
+    events: tuple[bytes, ...]
+    """The stream as it was on the wire, event by event; empty when not streamed."""
     body: bytes
     """What came over the wire after the headers."""
 
@@ -30,7 +32,7 @@ class Recording:
 
 @cache
 def recordings() -> tuple[Recording, ...]:
-    """All of them, by name."""
+    """Return all of them, in order of their names."""
     return tuple(_read(path) for path in sorted(FOLDER.glob("*.json")))
 
 
@@ -39,24 +41,26 @@ def _read(path: Path) -> Recording:
     response = exchange["response"]
     payloads = tuple(response.get("sse", ()))
     names = response.get("sse_event_names", {})
-    events = ((names.get(str(i)), payload) for i, payload in enumerate(payloads))
-    text = "".join((f"event: {name}\n" if name else "") + f"data: {payload}\n\n" for name, payload in events)
-    body = text or json.dumps(response["body"], ensure_ascii=False)
+    events = tuple(
+        (f"event: {names[str(i)]}\n" if str(i) in names else "").encode() + f"data: {payload}\n\n".encode()
+        for i, payload in enumerate(payloads)
+    )
     return Recording(
         name=path.stem,
         request=exchange["request"]["body"],
         status=response["status"],
         headers=response["headers"],
         payloads=payloads,
-        body=body.encode(),
+        events=events,
+        body=b"".join(events) or json.dumps(response["body"], ensure_ascii=False).encode(),
     )
 
 
 def streams() -> tuple[Recording, ...]:
-    """The streamed ones."""
+    """Return the streamed ones."""
     return tuple(r for r in recordings() if r.streamed)
 
 
 def wholes() -> tuple[Recording, ...]:
-    """The ones answered in one piece, errors left out."""
+    """Return those answered in one piece, errors left out."""
     return tuple(r for r in recordings() if not r.streamed and r.status == 200)

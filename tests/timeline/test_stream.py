@@ -279,6 +279,7 @@ def test_fit_drops_every_second_time(times: list[int], stride: int) -> None:
     assert new == stride or len(pack(tuple(times)[:: new // stride // 2], new // 2)) > MAX_PACKED
 
 
+@pytest.mark.slow
 def test_memory_is_bounded() -> None:
     """100,000 chunks with tool fragments and usage in each keep no more than a small, fixed number of things."""
     seen = _stream()
