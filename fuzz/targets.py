@@ -5,6 +5,7 @@ A target knows which errors are its answer to bad input; whatever else is raised
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import cache
 from importlib import import_module
 from itertools import chain
@@ -144,7 +145,7 @@ def headers(data: bytes) -> None:
     """Headers of an answer, one a line."""
     lines = [line.partition(":") for line in data.decode("latin-1").split("\n")]
     found = {name.strip().lower(): value.strip() for name, _, value in lines}
-    for value in rate_limits(found).values():
+    for value in asdict(rate_limits(found)).values():
         if value is not None and not value >= 0:  # type: ignore[operator] - whole numbers and seconds alike
             raise Differs(repr(value))
     seconds = retry_after(found, 1.0)

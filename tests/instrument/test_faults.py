@@ -148,7 +148,7 @@ def test_a_failing_hook(
         monkeypatch.setattr(faults, "injected", None)
 
         assert got == expected, scene.name
-        assert lifecycle.open_requests() == 0, scene.name
+        assert not lifecycle._open, scene.name
 
     assert hits
     count = faults.counts.pop(hook)
@@ -178,7 +178,7 @@ def test_a_failing_timeline(
         with monkeypatch.context() as patch:
             patch.setattr(Timeline, method, lambda *_, **__: 1 / 0)
             assert outcome_of(scene, mode, sdk.observed(exported, mode, sim.base_url)) == expected, scene.name
-            assert lifecycle.open_requests() == 0, scene.name
+            assert not lifecycle._open, scene.name
 
     assert len([s for s in exported.spans if s.name.startswith("chat")]) == len(SCENES)
     assert "ZeroDivisionError" in caplog.text

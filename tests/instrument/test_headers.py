@@ -1,6 +1,7 @@
 """Groq's headers: rate limits, durations, and when to come back."""
 
 import math
+from dataclasses import asdict
 
 import pytest
 from groq import Groq
@@ -57,7 +58,7 @@ def test_any_text_is_a_duration_or_unknown(text: str) -> None:
 )
 def test_recorded_rate_limits(recording: Recording) -> None:
     """Where Groq sends the six headers, all six are known."""
-    limits = rate_limits(recording.headers)
+    limits = asdict(rate_limits(recording.headers))
 
     assert None not in limits.values()
     assert limits["requests_limit"] == int(recording.headers["x-ratelimit-limit-requests"])
@@ -74,7 +75,7 @@ def test_what_is_missing_or_malformed_is_unknown() -> None:
         "x-ratelimit-reset-tokens": "tomorrow",
     }
 
-    assert rate_limits(headers) == {
+    assert asdict(rate_limits(headers)) == {
         "requests_limit": None,
         "requests_remaining": None,
         "requests_reset": None,

@@ -21,13 +21,13 @@ from groqscope.audit.conditions import ORDER, Predicate
 from groqscope.audit.distribution import Values, needed
 from groqscope.audit.errors import AuditError, ExpressionError, SourceError
 from groqscope.audit.expression import Limit, parse_limit
-from groqscope.audit.fields import FAILED, LEFT, Field, UnknownField, find, numeric
+from groqscope.audit.fields import Field, UnknownField, find, numeric
 from groqscope.audit.formatting import count
 from groqscope.audit.lexer import Token
 from groqscope.audit.model import BudgetResult, BudgetVerdict, Unit
 from groqscope.audit.run_fields import find_in_runs, find_of_run, is_of_run, of_any_request
 from groqscope.runs import Run
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import FAILED, LEFT, RequestRecord
 
 Operator = Literal["<", "<=", ">", ">="]
 _STATISTIC: Final = re.compile(r"(?P<field>.+)\.(?P<statistic>p\d{1,2}(?:\.\d{1,3})?|median|min|max|mean|sum|count)")

@@ -10,8 +10,8 @@ from typing import Any, Final, Protocol
 from groqscope import semconv
 from groqscope.audit import rules
 from groqscope.audit.conditions import FINAL_SIGMA, SIGMA, Comparison, Condition, Flag, Junction, Known, Negation
-from groqscope.audit.fields import FAILED, FIELDS, LEFT, TAG, Field, word_of
-from groqscope.timeline import CACHING_MODELS, PHASE_NAMES
+from groqscope.audit.fields import FIELDS, TAG, Field, word_of
+from groqscope.timeline import CACHING_MODELS, FAILED, LEFT, PHASE_NAMES
 
 
 class Parameters(Protocol):

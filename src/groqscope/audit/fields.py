@@ -13,17 +13,12 @@ from typing import Any, Final, Literal
 from groqscope import semconv
 from groqscope.audit.errors import AuditError
 from groqscope.audit.model import Unit
-from groqscope.timeline import PHASE_NAMES, RequestRecord
+from groqscope.timeline import FAILED, PHASE_NAMES, RequestRecord
 
 Kind = Literal["duration", "number", "text", "texts", "flag", "time"]
 Value = int | float | str | bool | tuple[str, ...] | None
 Getter = Callable[[Any], Value]
 """Gets the value of a request; of a run and one of its requests in `run_fields`."""
-
-FAILED: Final = frozenset({"error", "truncated"})
-"""Outcomes that count as errors."""
-LEFT: Final = frozenset({"closed", "abandoned", "cancelled"})
-"""Outcomes in which the caller ended the request before its end."""
 
 
 @dataclass(frozen=True, slots=True)

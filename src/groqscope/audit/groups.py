@@ -5,15 +5,15 @@ Each is in exactly one group, so that the counts, the tokens and the cost of all
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from groqscope.audit.distribution import Values
-from groqscope.audit.fields import ABSENT, BETWEEN, FAILED, Field, Value
+from groqscope.audit.fields import ABSENT, BETWEEN, Field, Value
 from groqscope.audit.model import Distribution, Group, Groups
 from groqscope.audit.table import RecordTable, Table, known, split, where
 from groqscope.runs import Run
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import FAILED, RequestRecord
 
 UNKNOWN_VALUE: Final = "(none)"
 """Shown in place of a value that is not known."""
@@ -23,17 +23,7 @@ _EXACT: Final = 10_000
 """Number of durations up to which the quantiles of a group are exact."""
 PICO: Final = 10**12
 """Cost is summed in millionths of a millionth of a dollar: whole numbers, whose sum does not depend on the order."""
-COUNTS: Final = (
-    "requests",
-    "errors",
-    "retries",
-    "input_tokens",
-    "cached_tokens",
-    "cacheable_tokens",
-    "output_tokens",
-    "usage_unknown",
-    "cost_unknown",
-)
+COUNTS: Final = tuple(field.name for field in fields(Group) if field.type is int and field.name != "runs")
 DOLLARS: Final = ("cost", "cost_estimate", "cache_saved", "cache_lost")
 
 

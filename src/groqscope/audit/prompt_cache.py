@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 from groqscope.audit.fields import nanoseconds
@@ -14,7 +14,7 @@ from groqscope.audit.table import Table, ids, known, split, where
 from groqscope.timeline import RequestRecord
 
 EXAMPLES: Final = 3
-_COUNTS: Final = ("requests", "hits", "misses", "input_tokens", "cached_tokens", "missed_tokens")
+_COUNTS: Final = tuple(field.name for field in fields(CacheSummary) if field.type is int)
 _DOLLARS: Final = ("cache_saved", "cache_lost")
 _MISSED: Final = INDEX["cache_miss"]
 MOSTLY: Final = 0.5

@@ -10,10 +10,10 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Final
 
-from groqscope.audit.fields import FAILED, TAG, Field, Kind, UnknownField, Value, find
+from groqscope.audit.fields import TAG, Field, Kind, UnknownField, Value, find
 from groqscope.audit.model import Unit
 from groqscope.runs import PART_KINDS, Run
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import FAILED, RequestRecord
 
 PREFIX: Final = "run."
 """Before a run's field."""

@@ -2,38 +2,22 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import fields
 from itertools import compress
 from typing import Any, Final
 
 from groqscope.audit.baseline import Rows
 from groqscope.audit.distribution import EXACT_LIMIT, Values
-from groqscope.audit.fields import FAILED, LEFT
 from groqscope.audit.groups import count_dollars, count_usage, dollars_of
 from groqscope.audit.model import Distribution, ModelSummary, PhaseTotal, ToolSummary
 from groqscope.audit.table import Table, known
 from groqscope.audit.verdict import DOING
 from groqscope.audit.why import Causes, group_sentence
-from groqscope.timeline import PHASE_NAMES, ToolCall
+from groqscope.timeline import FAILED, LEFT, PHASE_NAMES, ToolCall
 
-_COUNTS: Final = (
-    "requests",
-    "streamed",
-    "errors",
-    "abandoned",
-    "retries",
-    "retried",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "cacheable_tokens",
-    "reasoning_tokens",
-    "usage_unknown",
-    "cost_unknown",
-    "tool_calls",
-    "clamped",
-)
+_COUNTS: Final = tuple(field.name for field in fields(ModelSummary) if field.type is int)
 _DOLLARS: Final = ("cost", "cost_estimate")
-MEASURES: Final = ("ttfc", "ttft", "ttfot", "duration", "tpot", "throughput")
+MEASURES: Final = tuple(field.name for field in fields(ModelSummary) if field.type is Distribution)
 _NANOSECONDS: Final = frozenset(MEASURES) - {"throughput"}
 
 

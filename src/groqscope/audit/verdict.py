@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-from groqscope.audit.fields import FAILED, LEFT
 from groqscope.audit.formatting import capital, count, duration, percent
 from groqscope.audit.model import Cause, Verdict
 from groqscope.audit.rules import (
@@ -21,7 +20,7 @@ from groqscope.audit.rules import (
     measure,
     not_reported,
 )
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import FAILED, LEFT, RequestRecord
 
 _SHOWN: Final = 3
 _DIRECT: Final = tuple((rule, INDEX[rule.code]) for rule in RULES if rule.code in INDEX)

@@ -15,6 +15,7 @@ import typer
 
 from groqscope.cli import options as opt
 from groqscope.cli.output import checked_unit, look, say, say_first
+from groqscope.timeline import FAILED
 
 if TYPE_CHECKING:
     from groqscope.audit import Query
@@ -36,7 +37,6 @@ _BEFORE_NS: Final = 86_400_000_000_000
 _WINDOW_S: Final = 60.0
 _PIPED: Final = 1000
 """Width at which no column has to be narrowed."""
-FAILED: Final = frozenset({"error", "truncated"})  # as `audit.fields` has it, which is imported late
 _REMEMBERED: Final = 50_000
 """How many ids are remembered, so that a request that arrives twice is shown once."""
 _MEMORY: Final = 2000

@@ -6,6 +6,7 @@ strings.
 
 import base64
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +14,7 @@ from google.protobuf import json_format
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
-from groqscope.delivery.transcode import Signal, signal_of
+from groqscope.delivery.transcode import Signal, hex_of_base64, signal_of, with_ids
 from groqscope.store import lenient, otlp
 from groqscope.store.documents import split
 from groqscope.store.messages import Span as SpanRead
@@ -23,6 +24,7 @@ Warn = Callable[[str], object]
 _IDS: Final = {"traceId": 32, "spanId": 16, "parentSpanId": 16}
 _OLD_NAME: Final = b'"instrumentationLibrarySpans"'
 _SCOPES: Final = ("scope", "instrumentationLibrary")
+_to_dict: Final = partial(json_format.MessageToDict, use_integers_for_enums=True)
 
 
 def is_canonical(line: bytes) -> bool:
@@ -68,7 +70,7 @@ def _lines(document: bytes, warn: Warn) -> Iterator[tuple[Signal, bytes]]:
         return
     entries = [_resource_spans(entry, warn) for entry in lenient.resource_spans(document, warn)]
     if entries:
-        yield "traces", msgspec.json.encode({"resourceSpans": [_to_json(entry) for entry in entries]})
+        yield "traces", msgspec.json.encode({"resourceSpans": with_ids(list(map(_to_dict, entries)), hex_of_base64)})
 
 
 def _is_canonical(span: SpanRead) -> bool:
@@ -167,12 +169,3 @@ def _id(value: Any, digits: int) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _to_json(message: ResourceSpans) -> dict[str, Any]:
-    written = json_format.MessageToDict(message, use_integers_for_enums=True)
-    for scope_spans in written.get("scopeSpans", ()):
-        for span in scope_spans.get("spans", ()):
-            for one in (span, *span.get("links", ())):
-                one.update({key: base64.b64decode(one[key]).hex() for key in _IDS if key in one})
-    return written

@@ -1,10 +1,8 @@
 """OpenTelemetry exporters to an OTLP endpoint that lose nothing while the endpoint is unavailable."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from google.protobuf.message import Message
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.metrics.export import (
@@ -17,33 +15,8 @@ from opentelemetry.sdk.metrics.view import Aggregation
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from groqscope.delivery.retrying import RetryingSender
-from groqscope.delivery.sender import HttpProtocol
+from groqscope.delivery.retrying import Batch, RetryingSender
 from groqscope.store.exporters import encode_metric_line, encode_span_line
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch(Generic[T]):
-    """A batch of spans, or a collection of metrics."""
-
-    data: T
-    items: int
-    protocol: HttpProtocol
-    encode: Callable[[T], Message]
-    encode_line: Callable[[T], bytes | None]
-
-    def payload(self) -> bytes | None:
-        if self.protocol == "http/json":
-            return self.line()
-        try:
-            return self.encode(self.data).SerializeToString()
-        except Exception:  # noqa: BLE001 - the sender counts what cannot be encoded as lost
-            return None
-
-    def line(self) -> bytes | None:
-        return self.encode_line(self.data)
 
 
 class SpoolingSpanExporter(SpanExporter):
@@ -57,7 +30,7 @@ class SpoolingSpanExporter(SpanExporter):
         """Accept a batch: when this returns it is being sent, or is in the spool."""
         if spans:
             self.sender.submit(
-                _Batch(tuple(spans), len(spans), self.sender.otlp.protocol, encode_spans, encode_span_line)
+                Batch(tuple(spans), len(spans), self.sender.otlp.protocol, encode_spans, encode_span_line)
             )
         return SpanExportResult.SUCCESS
 
@@ -86,7 +59,7 @@ class SpoolingMetricExporter(MetricExporter):
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         """Accept a collection: when this returns it is being sent, or is in the spool."""
         del timeout_millis, kwargs
-        self.sender.submit(_Batch(metrics_data, 1, self.sender.otlp.protocol, encode_metrics, encode_metric_line))
+        self.sender.submit(Batch(metrics_data, 1, self.sender.otlp.protocol, encode_metrics, encode_metric_line))
         return MetricExportResult.SUCCESS
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:

@@ -12,11 +12,10 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from groqscope.delivery.transcode import Signal, key_of, signal_of
+from groqscope.delivery.transcode import Signal, hex_of_base64, key_of, signal_of, with_ids
 
 Json = dict[str, Any]
 _quoted: Final = json.encoder.encode_basestring
-_IDS: Final = frozenset({"traceId", "spanId", "parentSpanId"})
 
 
 def line_of_json(body: bytes, signal: Signal) -> bytes | None:
@@ -53,7 +52,7 @@ def line_of_protobuf(body: bytes, signal: Signal) -> bytes | None:
 def _metrics(body: bytes) -> Json:
     message = ExportMetricsServiceRequest.FromString(body)
     data = json_format.MessageToDict(message, use_integers_for_enums=True)
-    return {"resourceMetrics": _with_hex(data.get("resourceMetrics", []))}
+    return {"resourceMetrics": with_ids(data.get("resourceMetrics", []), hex_of_base64)}
 
 
 def _traces(body: bytes) -> Json:
@@ -172,13 +171,3 @@ _VALUES: Final[Mapping[str, Callable[[Any], str]]] = {
     "kvlist_value": _map,
     "bytes_value": lambda value: f'{{"bytesValue":"{base64.b64encode(value).decode()}"}}',
 }
-
-
-def _with_hex(node: Any) -> Any:
-    """Return the message with IDs in hexadecimal, as in OTLP JSON; protobuf's own JSON has them in base64."""
-    if isinstance(node, dict):
-        return {
-            key: base64.b64decode(value).hex() if key in _IDS and isinstance(value, str) else _with_hex(value)
-            for key, value in node.items()
-        }
-    return [_with_hex(value) for value in node] if isinstance(node, list) else node

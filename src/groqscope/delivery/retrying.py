@@ -12,17 +12,23 @@ lost, and one whose process was killed between the response and the removal of i
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from importlib import import_module
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from groqscope import _fork
 from groqscope._diagnostics import log_failure_once
-from groqscope.delivery.sender import Delivered, Delivery, OtlpSender, Refused, Unavailable
+from groqscope.delivery.sender import Delivered, Delivery, HttpProtocol, OtlpSender, Refused, Unavailable
 from groqscope.delivery.spool import Spool, items_of
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("groqscope.store")
 
@@ -35,21 +41,29 @@ PATIENCE: Final = 1.0
 """Seconds to wait for a batch that is being sent, so that a short burst is not spooled."""
 
 
-class Batch(Protocol):
-    """A batch to send, encoded only in the format that is needed."""
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[T]):
+    """A batch of spans, or a collection of metrics; encoded only in the form that is needed."""
 
-    @property
-    def items(self) -> int:
-        """The number of spans, or 1 for a collection of metrics."""
-        ...
+    data: T
+    items: int
+    """The number of spans, or 1 for a collection of metrics."""
+    protocol: HttpProtocol
+    encode: "Callable[[T], Message]"
+    encode_line: Callable[[T], bytes | None]
 
     def payload(self) -> bytes | None:
         """Return it encoded for the endpoint; `None` if that fails."""
-        ...
+        if self.protocol == "http/json":
+            return self.line()
+        try:
+            return self.encode(self.data).SerializeToString()
+        except Exception:  # noqa: BLE001 - the sender counts what cannot be encoded as lost
+            return None
 
     def line(self) -> bytes | None:
         """Return it encoded as a line of the store; `None` if that fails."""
-        ...
+        return self.encode_line(self.data)
 
 
 @dataclass(slots=True)
@@ -130,7 +144,7 @@ class RetryingSender:
         with self._changed:
             self._running()
 
-    def submit(self, batch: Batch) -> None:
+    def submit(self, batch: Batch[Any]) -> None:
         """Accept a batch; when this returns it is being sent, or is in the spool."""
         with self._changed:
             self._wait_for_the_one_before()
@@ -164,9 +178,9 @@ class RetryingSender:
 
     def _begin(self) -> None:
         self._changed = threading.Condition()
-        self._batch: Batch | None = None
+        self._batch: Batch[Any] | None = None
         """The batch that is being sent."""
-        self._slow: Batch | None = None
+        self._slow: Batch[Any] | None = None
         """A batch for which later ones have waited long enough."""
         self._doing = _State.WAITING
         self._closed = False
@@ -310,7 +324,7 @@ class RetryingSender:
         if not before:
             _logger.warning("%s %s telemetry for good: %s. It is lost.", self.otlp.name, what, reason)
 
-    def _keep(self, batch: Batch) -> None:
+    def _keep(self, batch: Batch[Any]) -> None:
         line = batch.line()
         if line is None:
             self.spool.dropped += batch.items

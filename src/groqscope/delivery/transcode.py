@@ -54,7 +54,7 @@ def to_protobuf(line: bytes, signal: Signal) -> bytes:
     try:
         if signal == "traces":
             return _traces(data).SerializeToString()
-        message = json_format.ParseDict(_with_base64(data), _MESSAGES[signal](), ignore_unknown_fields=True)
+        message = json_format.ParseDict(with_ids(data, base64_of_hex), _MESSAGES[signal](), ignore_unknown_fields=True)
     except (TypeError, KeyError, AttributeError, json_format.ParseError) as error:
         raise ValueError(f"not OTLP JSON: {error}") from error
     return message.SerializeToString()
@@ -156,13 +156,21 @@ def _id(data: Json, key: str) -> bytes:
     return bytes.fromhex(data.get(key) or "")
 
 
-def _with_base64(node: Any) -> Any:
-    """Return JSON with ids in base64, as protobuf's JSON mapping has them; OTLP JSON has them in hex."""
+def with_ids(node: Any, recoded: Callable[[str], str]) -> Any:
+    """Return JSON with its IDs in another form: in base64, as protobuf's JSON has them, or in hex, as OTLP JSON has."""
     if isinstance(node, dict):
         return {
-            key: base64.b64encode(bytes.fromhex(value)).decode()
-            if key in _IDS and isinstance(value, str)
-            else _with_base64(value)
+            key: recoded(value) if key in _IDS and isinstance(value, str) else with_ids(value, recoded)
             for key, value in node.items()
         }
-    return [_with_base64(value) for value in node] if isinstance(node, list) else node
+    return [with_ids(value, recoded) for value in node] if isinstance(node, list) else node
+
+
+def base64_of_hex(value: str) -> str:
+    """Return an ID in base64."""
+    return base64.b64encode(bytes.fromhex(value)).decode()
+
+
+def hex_of_base64(value: str) -> str:
+    """Return an ID in hexadecimal."""
+    return base64.b64decode(value).hex()

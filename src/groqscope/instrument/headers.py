@@ -8,7 +8,9 @@ import math
 import re
 from collections.abc import Mapping
 from email.utils import mktime_tz, parsedate_tz
-from typing import Final, TypedDict
+from typing import Final
+
+from groqscope.timeline import RateLimits
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(d|h|ms|m|us|µs|ns|s)")
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -18,17 +20,6 @@ RATE_LIMIT_HEADERS: Final = tuple(
     for figure in ("limit", "remaining", "reset")
     for resource in ("requests", "tokens")
 )
-
-
-class RateLimitHeaders(TypedDict):
-    """Requests are per day, tokens per minute; resets in seconds."""
-
-    requests_limit: int | None
-    requests_remaining: int | None
-    requests_reset: float | None
-    tokens_limit: int | None
-    tokens_remaining: int | None
-    tokens_reset: float | None
 
 
 def parse_duration(text: str) -> float | None:
@@ -42,7 +33,7 @@ def parse_duration(text: str) -> float | None:
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
-def rate_limits(headers: Mapping[str, str]) -> RateLimitHeaders:
+def rate_limits(headers: Mapping[str, str]) -> RateLimits:
     """Return the six `x-ratelimit-*` headers; `None` for those that are missing or malformed."""
 
     def whole(name: str) -> int | None:
@@ -53,7 +44,7 @@ def rate_limits(headers: Mapping[str, str]) -> RateLimitHeaders:
         value = headers.get(f"x-ratelimit-reset-{name}")
         return None if value is None else parse_duration(value)
 
-    return RateLimitHeaders(
+    return RateLimits(
         requests_limit=whole("limit-requests"),
         requests_remaining=whole("remaining-requests"),
         requests_reset=seconds("requests"),

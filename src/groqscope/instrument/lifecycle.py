@@ -93,11 +93,6 @@ def flush() -> None:
     worker.drain()
 
 
-def open_requests() -> int:
-    """Return the number of requests in flight."""
-    return len(_open)
-
-
 def _watch_the_process() -> None:
     global _watching  # noqa: PLW0603 - once per process
     if _watching:

@@ -30,7 +30,7 @@ from groqscope.telemetry import (
     price_of_tools,
     price_source,
 )
-from groqscope.timeline import EndFacts, Outcome, RateLimits, RequestRecord, ResponseFacts, Timeline, Usage
+from groqscope.timeline import EndFacts, Outcome, RequestRecord, ResponseFacts, Timeline, Usage
 
 if TYPE_CHECKING:
     from groq._models import FinalRequestOptions
@@ -398,7 +398,7 @@ class Recorder(OpenRequest):
         return ResponseFacts(
             request_id=headers.get("x-request-id"),
             region=headers.get("x-groq-region"),
-            rate_limits=RateLimits(**rate_limits(headers)) if limited else None,
+            rate_limits=rate_limits(headers) if limited else None,
             retry_after=retry_after(headers, now_unix) if status >= _FIRST_ERROR_STATUS else None,
         )
 

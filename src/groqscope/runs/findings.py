@@ -164,11 +164,11 @@ def _late(run: Run) -> Iterator[Finding]:
 
 
 def _phases(run: Run) -> Iterator[Finding]:
-    for kind, phase in (("retry", "retry"), ("queue", "queue")):
-        named: FindingKind = "retry" if kind == "retry" else "queue"
+    phases: tuple[FindingKind, ...] = ("retry", "queue")
+    for phase in phases:
         stretches = [s for s in run.segments if s.kind == "model" and s.name == phase]
         ids = tuple(dict.fromkeys(s.span_id for s in stretches if s.span_id is not None))
-        yield Finding(kind=named, lost_ns=sum(s.length_ns for s in stretches), count=len(stretches), span_ids=ids)
+        yield Finding(kind=phase, lost_ns=sum(s.length_ns for s in stretches), count=len(stretches), span_ids=ids)
 
 
 def _idle(run: Run) -> Iterator[Finding]:

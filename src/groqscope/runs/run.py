@@ -13,14 +13,13 @@ from typing import Final
 from groqscope import semconv
 from groqscope.runs.partition import Overlap, Segment, overlaps, partition
 from groqscope.runs.spans import PART_KINDS, PartKind, SpanTree, TraceSpan
-from groqscope.timeline import PHASE_NAMES, RequestRecord
+from groqscope.timeline import LEFT, PHASE_NAMES, RequestRecord
 
 _NAMED_OVERLAPS: Final = 64
 """How many overlaps a run keeps: those that saved most."""
 
 _SPEECH: Final = "speech"
 _AUDIO: Final = frozenset({_SPEECH, "transcription", "translation"})
-_LEFT: Final = frozenset({"closed", "abandoned", "cancelled"})
 
 
 class NotARun(ValueError):
@@ -126,7 +125,7 @@ class Run:
 
         An interrupted voice turn is short, but was not fast, so its duration is in no statistic.
         """
-        left = [r.start_unix_ns + r.duration_ns for r in self.requests if r.outcome in _LEFT]
+        left = [r.start_unix_ns + r.duration_ns for r in self.requests if r.outcome in LEFT]
         if left and max(left) >= max(r.start_unix_ns for r in self.requests):
             return True
         return self.span_id is not None and self.spans[0].attributes.get(semconv.RUN_INTERRUPTED) is True

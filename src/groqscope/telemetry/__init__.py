@@ -11,7 +11,7 @@ from groqscope.telemetry.spans import disown
 from groqscope.telemetry.telemetry import Begun, Telemetry, shared_telemetry
 
 if TYPE_CHECKING:
-    from groqscope.telemetry.run_observer import observer_of, run_metrics
+    from groqscope.telemetry.run_observer import observer_of, run_metrics, trace_span
 
 __all__ = [
     "Begun",
@@ -29,8 +29,9 @@ __all__ = [
     "run",
     "run_metrics",
     "shared_telemetry",
+    "trace_span",
     "worker",
 ]
 
 # They need OpenTelemetry's SDK, which a program that only asks Groq does not load.
-__getattr__, __dir__ = _lazy.attach(__name__, {"run_observer": ["observer_of", "run_metrics"]})
+__getattr__, __dir__ = _lazy.attach(__name__, {"run_observer": ["observer_of", "run_metrics", "trace_span"]})

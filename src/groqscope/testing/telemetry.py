@@ -13,9 +13,9 @@ from opentelemetry.sdk.trace.sampling import Sampler
 
 import groqscope
 from groqscope import semconv
-from groqscope.codec import decode
 from groqscope.instrument import flush
 from groqscope.instrument.scope import Clock, Scope
+from groqscope.telemetry import trace_span
 from groqscope.timeline import RequestRecord
 
 ClientT = TypeVar("ClientT", Groq, AsyncGroq)
@@ -112,18 +112,9 @@ def record_from(span: ReadableSpan) -> RequestRecord:
     """Return the record that an ended span carries.
 
     Raises:
-        ValueError: the span has not ended.
+        ValueError: the span has not ended, or carries none.
     """
-    context = span.get_span_context()
-    if context is None or span.start_time is None or span.end_time is None:
-        raise ValueError(f"{span.name} has not ended")
-    return decode(
-        span.attributes or {},
-        [(event.name, event.attributes or {}, event.timestamp) for event in span.events],
-        start_unix_ns=span.start_time,
-        duration_ns=span.end_time - span.start_time,
-        trace_id=format(context.trace_id, "032x"),
-        span_id=format(context.span_id, "016x"),
-        nested=span.kind.name == "INTERNAL",
-        service=str(span.resource.attributes[semconv.SERVICE_NAME]),
-    )
+    found = trace_span(span)
+    if found is None or found.record is None:
+        raise ValueError(f"{span.name} has not ended, or is not the span of a request")
+    return found.record

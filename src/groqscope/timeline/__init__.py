@@ -2,6 +2,8 @@
 
 from groqscope.timeline.record import (
     CACHING_MODELS,
+    FAILED,
+    LEFT,
     PHASE_NAMES,
     Attempt,
     ExecutedTool,
@@ -19,6 +21,8 @@ from groqscope.timeline.timeline import Channel, EndFacts, RequestFacts, Respons
 
 __all__ = [
     "CACHING_MODELS",
+    "FAILED",
+    "LEFT",
     "PHASE_NAMES",
     "Attempt",
     "Channel",

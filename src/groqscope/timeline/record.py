@@ -10,7 +10,7 @@ The attribute names of all fields are in `groqscope.semconv.FIELDS`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Final, Literal
 
 Outcome = Literal["completed", "closed", "abandoned", "cancelled", "error", "truncated"]
 """How a request ended.
@@ -19,6 +19,11 @@ Outcome = Literal["completed", "closed", "abandoned", "cancelled", "error", "tru
 block before that. `abandoned`: garbage-collected, or open when the process ended. `cancelled`: the task was cancelled.
 `error`: an exception reached the caller. `truncated`: the stream ended without `[DONE]`.
 """
+
+FAILED: Final = frozenset({"error", "truncated"})
+"""Outcomes that count as errors."""
+LEFT: Final = frozenset({"closed", "abandoned", "cancelled"})
+"""Outcomes in which the caller ended the request before its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

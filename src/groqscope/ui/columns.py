@@ -9,9 +9,9 @@ from operator import attrgetter
 from typing import Any, Final, cast
 
 from groqscope.audit import AuditError
-from groqscope.audit.fields import FAILED, find
+from groqscope.audit.fields import find
 from groqscope.audit.ids import ids_of
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import FAILED, RequestRecord
 
 _NUMBERS: Final = {
     "total": "duration",

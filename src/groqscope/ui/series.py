@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from groqscope.audit.distribution import Values
-from groqscope.audit.fields import FAILED
-from groqscope.timeline import PHASE_NAMES, RateLimits, RequestRecord
+from groqscope.timeline import FAILED, PHASE_NAMES, RateLimits, RequestRecord
 
 WINDOWS: Final = {"5m": (300, 2), "15m": (900, 5), "1h": (3600, 20), "6h": (21_600, 120)}
 """The windows that a reader can choose: their length and that of one bucket, in seconds."""

@@ -231,8 +231,13 @@ def _limits(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
         yield f"retry after {seconds(record.retry_after)}"
 
 
+def _named(*facts: tuple[str, object]) -> Iterator[str]:
+    """Yield those facts that are known, each after its name."""
+    return (f"{name} {plain(value)}" for name, value in facts if value is not None)
+
+
 def _request(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
-    for name, value in (
+    yield from _named(
         ("messages", record.messages),
         ("tools offered", record.tools),
         ("max tokens", record.max_tokens),
@@ -247,9 +252,7 @@ def _request(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
         ("reasoning effort", record.reasoning_effort),
         ("reasoning format", record.reasoning_format),
         ("tier asked", record.request_service_tier),
-    ):
-        if value is not None:
-            yield f"{name} {plain(value)}"
+    )
     if record.request_size is not None:
         yield f"body {size(record.request_size)}"
     if record.server_address:
@@ -267,13 +270,11 @@ def _answer(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
         yield f"finished: {plain(record.finish_reasons)}"
     if record.response_model and record.response_model != record.model:
         yield f"model {plain(record.response_model)}"
-    for name, value in (
+    yield from _named(
         ("tier", record.response_service_tier),
         ("region", record.region),
         ("fingerprint", record.system_fingerprint),
-    ):
-        if value is not None:
-            yield f"{name} {plain(value)}"
+    )
     received = record.stream_bytes or record.response_size
     if received is not None:
         yield size(received) + (f" in {count(record.reads, 'read')}" if record.reads is not None else "")
@@ -282,15 +283,13 @@ def _answer(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
 
 
 def _ids(record: RequestRecord, _: DurationUnit) -> Iterator[str]:
-    for name, value in (
-        ("request", record.request_id),
-        ("response", record.response_id),
-        ("trace", record.trace_id),
-        ("span", record.span_id),
-        ("service", record.service),
-    ):
-        if value:
-            yield f"{name} {plain(value)}"
+    return _named(
+        ("request", record.request_id or None),
+        ("response", record.response_id or None),
+        ("trace", record.trace_id or None),
+        ("span", record.span_id or None),
+        ("service", record.service or None),
+    )
 
 
 _MAKERS: Final[tuple[tuple[str, Callable[[RequestRecord, DurationUnit], Iterator[str]]], ...]] = (

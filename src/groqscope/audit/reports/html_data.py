@@ -6,7 +6,6 @@ The list is one object; each request's waterfall is a line of JSON of its own, s
 from collections.abc import Sequence
 from typing import Any, Final
 
-from groqscope.audit.fields import FAILED, LEFT
 from groqscope.audit.formatting import UNKNOWN, DurationUnit, count, share, visible
 from groqscope.audit.model import Entry, Verdict
 from groqscope.audit.reports import tables
@@ -22,7 +21,7 @@ from groqscope.audit.reports.waterfall import (
     rest_row,
     waterfall,
 )
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import FAILED, LEFT, RequestRecord
 
 DENSITY_BINS: Final = 120
 _LEVELS: Final = 9

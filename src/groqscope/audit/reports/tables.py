@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
-from groqscope.audit.fields import FAILED
 from groqscope.audit.formatting import (
     UNKNOWN,
     DurationUnit,
@@ -43,7 +42,7 @@ from groqscope.audit.model import (
 from groqscope.audit.reports.details import model_of, record_id
 from groqscope.audit.reports.waterfall import phase_label
 from groqscope.audit.run_fields import PREFIX
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import FAILED, RequestRecord
 
 Tone = Literal["", "faint", "strong", "good", "bad"]
 MODEL_UNKNOWN: Final = "(model not known)"

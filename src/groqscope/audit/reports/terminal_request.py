@@ -5,7 +5,6 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from groqscope.audit.fields import FAILED
 from groqscope.audit.formatting import count, share
 from groqscope.audit.model import Verdict
 from groqscope.audit.reports.bars import bar, ruler, split, strip, tail
@@ -24,7 +23,7 @@ from groqscope.audit.reports.waterfall import (
     rest_row,
     waterfall,
 )
-from groqscope.timeline import RequestRecord
+from groqscope.timeline import FAILED, RequestRecord
 
 _ROOMY: Final = 136
 """Columns from which notes get a column of their own."""
