@@ -4,7 +4,7 @@ It works on plain dictionaries, without OpenTelemetry, so that the audit can rea
 tables of `semconv` map fields to names. A damaged value loses only its own field.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from math import inf, isfinite
 from operator import attrgetter
@@ -36,7 +36,7 @@ EventRead = tuple[str, Mapping[str, Any], int]
 """Name, attributes, Unix time in nanoseconds (0 when it is not known)."""
 
 _NESTED: Final[Mapping[str, type]] = {"usage": Usage, "rate_limits": RateLimits, "phases": Phases}
-_ENTRIES: Final[Mapping[str, type]] = {
+ENTRIES: Final[Mapping[str, type]] = {
     "usage_deltas": UsageDelta,
     "tool_calls": ToolCall,
     "executed_tools": ExecutedTool,
@@ -44,35 +44,38 @@ _ENTRIES: Final[Mapping[str, type]] = {
 }
 
 
-class _Maker:
+class Maker:
     """Makes objects of a frozen class from the values of its fields in order.
 
-    It sets the slots directly: the constructor of a frozen class calls `object.__setattr__` for each field, which takes
-    as long as all the rest of reading a span.
+    The constructor of a frozen class calls `object.__setattr__` for each field, which takes longer than all the rest of
+    reading a span. So one statement sets the fields of an object of another class, which has the same slots and is not
+    frozen; then the object gets its own class.
     """
 
     def __init__(self, made: type, **defaults: Any) -> None:
-        self._made = made
-        self._slots = [getattr(made, f.name).__set__ for f in fields(made)]
-        self.places = {f.name: place for place, f in enumerate(fields(made))}
+        names = [f.name for f in fields(made)]
+        self.places = {name: place for place, name in enumerate(names)}
         self.defaults: list[Any] = [defaults.get(f.name, f.default) for f in fields(made)]
         """Value of each field without an attribute; `MISSING` for a required one."""
+        open_class = type(made.__name__, (), {"__slots__": names})
+        targets = ", ".join(f"made.{name}" for name in names)
+        lines = ("def make(values):", "  made = new(open_class)", f"  {targets}, = values", "  made.__class__ = closed")
+        scope: dict[str, Any] = {"new": object.__new__, "open_class": open_class, "closed": made}
+        exec("\n".join((*lines, "  return made")), scope)  # noqa: S102 - of the names of fields
+        self.make: Callable[[Sequence[Any]], Any] = scope["make"]
+        """Returns an object with these values."""
 
-    def __call__(self, values: list[Any]) -> Any:
-        """Return an object with these values."""
-        made = object.__new__(self._made)
-        for put, value in zip(self._slots, values, strict=True):
-            put(made, value)
-        return made
 
-
-_MAKERS: Final = tuple(map(_Maker, _NESTED.values()))
+GROUPS: Final[Mapping[str, Maker]] = {name: Maker(made) for name, made in _NESTED.items()}
+"""What makes the nested objects of a record, by field; `usage` is a usage delta's as well."""
+_MAKERS: Final = tuple(GROUPS.values())
 _MAKE_USAGE: Final = _MAKERS[0]
 # An outcome without an attribute is unknown. What has no default is given by the span.
-_MAKE_RECORD: Final = _Maker(RequestRecord, outcome=None)
-_PLACES: Final = _MAKE_RECORD.places
+MAKE_RECORD: Final = Maker(RequestRecord, outcome=None)
+_PLACES: Final = MAKE_RECORD.places
 _NESTED_PLACES: Final = tuple(_PLACES[name] for name in _NESTED)
-_GIVEN: Final = [_PLACES[n] for n in ("start_unix_ns", "duration_ns", "trace_id", "span_id", "nested", "service")]
+GIVEN: Final = tuple(_PLACES[n] for n in ("start_unix_ns", "duration_ns", "trace_id", "span_id", "service", "nested"))
+"""The places of the fields that the span itself tells, not its attributes."""
 _TAGS: Final = len(_NESTED) + 1
 """The bucket that tags are read into, behind those of the record and its groups."""
 _TIMELINE: Final = _PLACES["timeline_us"]
@@ -193,7 +196,7 @@ def decode(
     rather than damaged, as limits on attributes leave it, is reported to `limited` (by default to `warn`).
     """
     limited = limited or warn
-    values = _MAKE_RECORD.defaults.copy()
+    values = MAKE_RECORD.defaults.copy()
     buckets: tuple[Any, ...] = (values, *(make.defaults.copy() for make in _MAKERS), {})
     readers = _READERS
     for name, value in attributes.items():
@@ -205,7 +208,7 @@ def decode(
             except _DAMAGED as error:
                 warn(f"{name}: {error}; omitted")
     for place, make, found in zip(_NESTED_PLACES, _MAKERS, buckets[1:-1], strict=True):
-        values[place] = make(found)
+        values[place] = make.make(found)
     values[_PLACES["tags"]] = tuple(sorted(buckets[_TAGS].items()))
     if semconv.TIMELINE in attributes:
         _read_timeline(attributes[semconv.TIMELINE], values, warn, limited)
@@ -213,9 +216,9 @@ def decode(
         _read_breakdown(attributes, values, warn)
     _read_events(events, start_unix_ns, values, warn, limited)
     _count_lost_attempts(attributes, values)
-    for place, value in zip(_GIVEN, (start_unix_ns, duration_ns, trace_id, span_id, nested, service), strict=True):
+    for place, value in zip(GIVEN, (start_unix_ns, duration_ns, trace_id, span_id, service, nested), strict=True):
         values[place] = value
-    return _MAKE_RECORD(values)
+    return MAKE_RECORD.make(values)
 
 
 def _tag(name: str) -> "_Reader | None":
@@ -273,7 +276,7 @@ def _read_events(events: Iterable[EventRead], start_unix_ns: int, values: list[A
 def _count_lost_attempts(attributes: Mapping[str, Any], values: list[Any]) -> None:
     """Count attempts whose events are missing, for example because of an event limit."""
     total = attributes.get(semconv.ATTEMPTS)
-    if type(total) is int and total <= _MAX_INT:
+    if type(total) is int and total <= MAX_INT:
         values[_ATTEMPTS_DROPPED] = max(values[_ATTEMPTS_DROPPED], total - len(values[_PLACES["attempts"]]))
 
 
@@ -282,7 +285,7 @@ class _EventReader:
     """Reads the events with one name as the entries of one field."""
 
     field: str
-    make: _Maker
+    maker: Maker
     readers: Mapping[str, "_Reader"]
     usage: int | None
     """The field that holds the usage of bucket 1."""
@@ -297,7 +300,7 @@ class _EventReader:
         self, attributes: Mapping[str, Any], number: int, offset_ns: int, event: str, warn: Warn, limited: Warn
     ) -> Any:
         """Return the entry; `None` when a required field is missing."""
-        values = self.make.defaults.copy()
+        values = self.maker.defaults.copy()
         buckets: Any = (values, None if self.usage is None else _MAKE_USAGE.defaults.copy())
         for name, value in attributes.items():
             target = self.readers.get(name)
@@ -309,15 +312,15 @@ class _EventReader:
             except _DAMAGED as error:
                 warn(f"event {event}, {name}: {error}; omitted")
         if self.usage is not None:
-            values[self.usage] = _MAKE_USAGE(buckets[1])
+            values[self.usage] = _MAKE_USAGE.make(buckets[1])
         if MISSING not in values:
-            return self.make(values)
+            return self.maker.make(values)
         for place, instead in ((self.position, number), (self.moment, offset_ns)):
             if place is not None and values[place] is MISSING:
                 values[place] = instead
-        missing = sorted(name for name, place in self.make.places.items() if values[place] is MISSING)
+        missing = sorted(name for name, place in self.maker.places.items() if values[place] is MISSING)
         if not missing:
-            return self.make(values)
+            return self.maker.make(values)
         limited(f"event {event} without {', '.join(missing)}; omitted")
         return None
 
@@ -326,10 +329,10 @@ class _EventReader:
 
 
 def _to_ns(value: Any) -> int:
-    if type(value) is float and 0.0 <= value <= _MAX_SECONDS:
+    if type(value) is float and 0.0 <= value <= MAX_SECONDS:
         return round(value * 1e9)
     nanoseconds = _to_float(value) * 1e9
-    if not 0 <= nanoseconds <= _MAX_INT:
+    if not 0 <= nanoseconds <= MAX_INT:
         raise ValueError(_expected("seconds from 0 on", value))
     return round(nanoseconds)
 
@@ -362,13 +365,13 @@ def _to_int(value: Any) -> int:
         if not number.is_integer():
             raise ValueError(_expected("an integer", value))
         number = int(number if isinstance(value, float) or not _is_whole(value) else value)
-    if not -_MAX_INT <= number <= _MAX_INT:
+    if not -MAX_INT <= number <= MAX_INT:
         raise ValueError(_expected("a number of 64 bits", value))
     return number
 
 
 def _to_count(value: Any) -> int:
-    if type(value) is int and 0 <= value <= _MAX_INT:
+    if type(value) is int and 0 <= value <= MAX_INT:
         return value
     number = _to_int(value)
     if number < 0:
@@ -414,11 +417,11 @@ def _expected(what: str, value: object) -> str:
 
 _TYPE_NAMES: Final[Mapping[type, str]] = {str: "string", list: "list", tuple: "list", dict: "map"}
 _OUTCOMES: Final = frozenset(get_args(Outcome))
-_MAX_INT: Final = 2**63 - 1
-_MAX_SECONDS: Final = 9e9
+MAX_INT: Final = 2**63 - 1
+MAX_SECONDS: Final = 9e9
 """OTLP's integers have 64 bits, as do the columns of data frames."""
 _DAMAGED: Final = (TypeError, ValueError, OverflowError)
-_SIGNED: Final = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty", "seed"})
+SIGNED: Final = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty", "seed"})
 """Fields that may be negative: they contain whatever the caller sent."""
 _CONVERTERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "string": _to_string,
@@ -432,7 +435,7 @@ _CONVERTERS: Final[Mapping[str, Callable[[Any], Any]]] = {
 def _converter(attribute: Attribute) -> Callable[[Any], Any]:
     if attribute.name == semconv.OUTCOME:
         return _to_outcome
-    if attribute.field in _SIGNED:
+    if attribute.field in SIGNED:
         return _to_int if attribute.type == "int" else _to_float
     return _to_ns if attribute.nanoseconds else _CONVERTERS[attribute.type]
 
@@ -462,7 +465,7 @@ _MOMENTS: Final = {"attempts": "start_ns", "usage_deltas": "time_ns"}
 
 def _event_reader(event: Event) -> _EventReader:
     field = event.field or ""
-    make = _Maker(_ENTRIES[field])
+    make = Maker(ENTRIES[field])
     return _EventReader(
         field,
         make,

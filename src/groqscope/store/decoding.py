@@ -11,6 +11,7 @@ import msgspec
 from groqscope import codec, semconv
 from groqscope.codec import Warn
 from groqscope.store import otlp
+from groqscope.store.canonical import CanonicalReader, canonical_reader
 from groqscope.store.documents import split
 from groqscope.store.foreign import foreign_record, is_inference
 from groqscope.store.messages import Span
@@ -67,6 +68,7 @@ class RecordDecoder:
     """Which spans are read at all; `None`: every one."""
     on_span: Callable[[Span, RequestRecord | None], None] | None = None
     """Called with every span, and with its record if it has one."""
+    _canonical: CanonicalReader = field(default_factory=canonical_reader)
     _observed: Observed = field(default_factory=Observed)
     _told: set[str] = field(default_factory=set[str])
     """Warnings about other libraries' spans, each given once: a library writes all of its spans the same way."""
@@ -172,8 +174,12 @@ class RecordDecoder:
         return (self.since is None or start >= self.since) and (self.until is None or start < self.until)
 
     def _own_record(self, span: Span, identity: _Identity, warn: "_Warn", *, marked: bool) -> RequestRecord:
-        attributes = otlp.attributes_of(span, warn)
         nested = otlp.kind_of(span) == otlp.KIND_INTERNAL
+        if marked:
+            record = self._canonical.record_of(span, (*identity.values(), nested), timelines=self.timelines)
+            if record is not None:
+                return record
+        attributes = otlp.attributes_of(span, warn)
         failed = otlp.failed(span)
         version = attributes.get(semconv.RECORD)
         if version != semconv.RECORD_VERSION and _is_newer(version):

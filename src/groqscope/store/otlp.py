@@ -26,6 +26,8 @@ _ERROR_CODES: Final = (2, "2", "STATUS_CODE_ERROR")
 AttributeValue = str | int | float | bool | tuple[Any, ...]
 
 
+UNREADABLE: Final = (msgspec.DecodeError, ValueError, OverflowError)
+"""What decoding raises of damaged parts."""
 _decode_traces: Final = msgspec.json.Decoder(TracesData, strict=False).decode
 _decode_attributes: Final = msgspec.json.Decoder(list[KeyValue] | None, strict=False).decode
 _decode_events: Final = msgspec.json.Decoder(list[SpanEvent] | None, strict=False).decode
@@ -69,11 +71,20 @@ def canonical_spans(document: bytes) -> list[tuple[Span, str | None]] | None:
     return found if data.resource_spans is not None else None
 
 
+def read_attributes(raw: msgspec.Raw) -> dict[str, AttributeValue]:
+    """Return the attributes by name.
+
+    Raises:
+        UNREADABLE: one of them is damaged.
+    """
+    return to_dict(_decode_attributes(raw))
+
+
 def attributes_of(span: Span, warn: Warn) -> dict[str, AttributeValue]:
     """Return the attributes by name; damaged ones are omitted and reported to `warn`."""
     try:
-        return to_dict(_decode_attributes(span.attributes))
-    except (msgspec.DecodeError, ValueError, OverflowError):
+        return read_attributes(span.attributes)
+    except UNREADABLE:
         return lenient.attributes(span.attributes, "attributes", warn)
 
 
@@ -82,7 +93,7 @@ def events_of(span: Span, warn: Warn) -> list[EventRead]:
     try:
         decoded = _decode_events(span.events) or ()
         return [(event.name, to_dict(event.attributes), int(event.time_unix_nano or 0)) for event in decoded]
-    except (msgspec.DecodeError, ValueError, OverflowError):
+    except UNREADABLE:
         return lenient.events(span.events, warn)
 
 
