@@ -15,7 +15,6 @@ import typer
 
 from groqscope.cli import options as opt
 from groqscope.cli.output import checked_unit, look, say, say_first
-from groqscope.timeline import FAILED
 
 if TYPE_CHECKING:
     from groqscope.audit import Query
@@ -82,6 +81,7 @@ def follow(polls: "Iterator[list[RequestRecord]]", query: "Query", screen: "Scre
     """Show the requests of each poll; the first poll yields the existing ones, of which the newest `last` are shown."""
     from groqscope.audit.baseline import Baseline
     from groqscope.audit.verdict import judge
+    from groqscope.timeline import FAILED
 
     baseline = Baseline(_MEMORY)
     chosen = query.predicate()
@@ -128,6 +128,7 @@ class Screen:
     def line(self, record: "RequestRecord", cause: str, *, slow: bool) -> None:
         """Show a finished request."""
         from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page
+        from groqscope.timeline import FAILED
 
         failed = record.outcome in FAILED
         page = Page(self._look)
@@ -202,6 +203,7 @@ def _row(cells: _Cells, widths: tuple[int, ...]) -> str:
 
 def _cells(record: "RequestRecord", unit: "DurationUnit") -> _Cells:
     from groqscope.audit.formatting import count, moment, money, rate, tokens_out, visible
+    from groqscope.timeline import FAILED
 
     outcome = f"! {record.error_type or record.outcome}" if record.outcome in FAILED else record.outcome
     return (
