@@ -15,8 +15,8 @@ from typing import Any
 import duckdb
 
 from bench.audit import LINES, Measured, measure, requests, where
-from groqscope import history, semconv
-from groqscope.history.dataset import ids_query
+from groqscope import history
+from groqscope.history.dataset import COMPRESSED, form_of_file, ids_query
 from groqscope.history.layout import DAY_NS, day_of, ids_of_part, partition_day
 
 _FIRST = datetime(2026, 9, 22, tzinfo=UTC)
@@ -68,15 +68,16 @@ def _copy(connection: Any, part: Path, day: int) -> None:
     }
     source = f"read_parquet('{part}', hive_partitioning = false)"
     replaced = ", ".join(f"{sql} AS {name}" for name, sql in new.items())
-    _write(connection, f"SELECT * REPLACE ({replaced}) FROM {source} ORDER BY start_unix_ns", target)
-    _write(connection, ids_query(str(target)), Path(ids_of_part(str(target))), ", ROW_GROUP_SIZE 20480")
+    form = form_of_file(complete=True)
+    _write(connection, f"SELECT * REPLACE ({replaced}) FROM {source} ORDER BY start_unix_ns", target, form)
+    ids = Path(ids_of_part(str(target)))
+    _write(connection, ids_query(str(target)), ids, f"{COMPRESSED}, ROW_GROUP_SIZE 20480")
 
 
-def _write(connection: Any, query: str, target: Path, more: str = "") -> None:
+def _write(connection: Any, query: str, target: Path, form: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_suffix(".aside")
-    version = f"KV_METADATA {{groqscope_record: '{semconv.RECORD_VERSION}'}}"
-    connection.execute(f"COPY ({query}) TO '{aside}' (FORMAT parquet, COMPRESSION zstd, {version}{more})")
+    connection.execute(f"COPY ({query}) TO '{aside}' ({form})")
     aside.rename(target)
 
 

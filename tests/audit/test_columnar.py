@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import replace
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from support.traffic import START, traffic
 from groqscope import audit, history
 from groqscope.audit import columnar, selected
 from groqscope.audit import records as audit_records
+from groqscope.history import rows
 
 _QUERIES = (
     {},
@@ -165,6 +167,9 @@ def test_numbers_that_no_request_has(tmp_path):
     """One damaged request does not overflow what is calculated for all."""
     written = [*traffic(40), _greatest(full_record()), replace(_greatest(busy_record()), span_id="f" * 16)]
     history.write(written, tmp_path)
+    noted = f"SELECT file_name FROM parquet_kv_metadata('{tmp_path}/requests/**') WHERE key = 'groqscope_columns'"
+    some = set(duckdb.sql(noted).fetchall())
+    assert 0 < len(some) < len(list(tmp_path.glob("requests/**/*.parquet")))  # without those of the damaged requests
 
     queries: list[dict[str, Any]] = [
         {},
@@ -177,6 +182,28 @@ def test_numbers_that_no_request_has(tmp_path):
         )
         assert expected.total.requests == found.total.requests
         same(expected.why, found.why)
+
+
+@pytest.mark.parametrize("older", ["every", "one"])
+def test_files_from_before_the_measures(older, tmp_path):
+    """What is computed once as requests are stored is computed on reading where a file has none of it."""
+    made = [*traffic(60), full_record(), replace(busy_record(), span_id="f" * 16)]
+    for half in (made[::2], made[1::2]):
+        history.write(half, tmp_path)
+    parts = sorted(tmp_path.glob("requests/**/*.parquet"))
+    for part in parts if older == "every" else parts[:1]:
+        columns = ", ".join(name for name in rows.columns())
+        duckdb.execute(f"CREATE OR REPLACE TABLE part AS SELECT {columns} FROM '{part}'")
+        duckdb.execute(f"COPY part TO '{part}' (FORMAT parquet, KV_METADATA {{groqscope_record: '1'}})")
+
+    expected, found = (_overview_of(source) for source in (audit.MemorySource(made), audit.source_of([tmp_path])))
+
+    assert len(parts) > 1
+    same(expected, found)
+
+
+def _overview_of(source):
+    return audit.overview(audit.Records(source, audit.Query()), why=True)
 
 
 def _greatest(record):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 
+from groqscope import history
 from groqscope.history import rows
 from groqscope.timeline import RequestRecord
 
@@ -15,8 +16,9 @@ def table_of(records: Iterable[RequestRecord], folder: Path) -> duckdb.DuckDBPyC
     lines.write_bytes(b"\n".join(map(rows.row_of, records)))
     connection = duckdb.connect(":memory:", config={"threads": 1})
     types = ", ".join(f"'{name}': '{kind}'" for name, kind in rows.columns().items())
-    connection.execute(
-        "CREATE TABLE requests AS SELECT row_number() OVER () AS place, * FROM "
+    read = (
+        "SELECT row_number() OVER () AS place, * FROM "
         f"read_json('{lines}', format = 'newline_delimited', maximum_object_size = 100000000, columns = {{{types}}})"
     )
+    connection.execute(f"CREATE TABLE requests AS {history.measured(read)}")
     return connection

@@ -18,6 +18,7 @@ from groqscope._visible import visible
 from groqscope.audit.clickhouse_schema import column_name, columns, own_columns
 from groqscope.audit.clickhouse_sql import STORED, translate
 from groqscope.audit.errors import SourceError
+from groqscope.history import Select, every_column, measured
 from groqscope.store import ReadReport
 from groqscope.timeline import RequestRecord
 
@@ -227,14 +228,14 @@ class ClickHouseRequests:
         database, _, table = self._source.table.partition(".")
         return f"cluster('{self._source.cluster}', {database}, {table})" if self._source.cluster else self._source.table
 
-    def relation(self) -> str:
-        """Return all requests as a query."""
-        return f"FROM {STORED}"
+    def relation(self, select: Select = every_column) -> str:
+        """Return all requests as a query, with the columns that are selected."""
+        return select(measured(f"FROM {STORED}"))
 
-    def may_have(self, beginning: str) -> str:
+    def may_have(self, beginning: str, select: Select = every_column) -> str:
         """Return all requests: the server looks for an ID faster than a question about it would be answered."""
         del beginning
-        return self.relation()
+        return self.relation(select)
 
     def ask(self, query: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""

@@ -13,7 +13,7 @@ from groqscope.audit import columns
 from groqscope.audit.baseline import Key as Kind
 from groqscope.audit.baseline import Rows
 from groqscope.audit.budgets import GOODPUT, Budget, Budgets, Goodput
-from groqscope.audit.columns import Named, condition_sql, number, sql_of
+from groqscope.audit.columns import Named, condition_sql, sql_of
 from groqscope.audit.conditions import Predicate
 from groqscope.audit.distribution import QUANTILES, Ranked, Values, needed, ranks_of
 from groqscope.audit.fields import numeric
@@ -28,6 +28,7 @@ from groqscope.audit.selected import PHASED, Key, Requests, Selected
 from groqscope.audit.tally import MEASURES, ModelTally, ToolTally
 from groqscope.audit.verdict import usual_of
 from groqscope.audit.why import EXAMPLES, Causes, CauseTallies, CauseTally
+from groqscope.history import number
 from groqscope.timeline import PHASE_NAMES, RequestRecord
 
 RANKED_AT_ONCE: Final = 60_000_000
@@ -57,7 +58,7 @@ _USUAL: Final = tuple(name for name in INDEX if name not in {"completed", "repor
 _TALLIES: Final = {
     "errors": columns.IS_FAILED,
     "abandoned": columns.IS_LEFT,
-    "retried": f"{columns.RETRIES} > 0",
+    "retried": "measured_retries > 0",
     "requests": "true",
 }
 _ORDER: Final = "start_unix_ns DESC, coalesce(span_id, '') DESC"
@@ -114,7 +115,7 @@ class ColumnScan(Scan):
         }
         selected = few = Selected(requests, self.query, parameters, more)
         if not selected.in_memory and self.query.last is None:
-            few = Selected(requests, self.query, parameters, more, among=requests.may_have(wanted))
+            few = Selected(requests, self.query, parameters, more, beginning=wanted)
         keys: list[Key] = []
         number = 0
         for how in ("exact", "begun"):
@@ -155,10 +156,8 @@ class ColumnScan(Scan):
     def cover(self, selected: Selected) -> None:
         """Count what was read and selected."""
         coverage, query = self.coverage, self.query
-        no_phases = " AND ".join(f"{name} IS NULL" for name in PHASED)
         ((coverage.requests, coverage.foreign, coverage.first, coverage.last),) = selected.ask(
-            f"SELECT count(*), count(*) FILTER (WHERE {no_phases}), min(start_unix_ns), max(start_unix_ns) "
-            "FROM requests"
+            "SELECT count(*), count(*) FILTER (WHERE NOT phased), min(start_unix_ns), max(start_unix_ns) FROM requests"
         )
         services = f"SELECT DISTINCT service FROM requests WHERE service IS NOT NULL ORDER BY ALL LIMIT {MAX_SERVICES}"
         coverage.services = {service for (service,) in selected.ask(services)}
@@ -168,7 +167,7 @@ class ColumnScan(Scan):
     def summarise(self, selected: Selected) -> None:
         """Summarise each model, and all of them together."""
         counted = ", ".join(f"count({name}), sum({name}), min({name}), max({name})" for name in (*MEASURES, *PHASED))
-        phased = f"sum(duration) FILTER (WHERE coalesce({', '.join(PHASED)}) IS NOT NULL)"
+        phased = "sum(duration) FILTER (WHERE phased)"
         sums = [*(f"sum({sql})" for sql in _SUMS.values()), phased, *map(_pico, _PRICED), counted]
         numbers = ", ".join(sums)
         rows = selected.ask(f"SELECT model, {numbers} FROM requests GROUP BY model")
@@ -384,51 +383,47 @@ def _causes(
     generation = f"slow AND {_exceeds('generation', f'{number(MIN_EXCESS)} * duration')}"
     named["long_answer"] = "generation", f"{generation} AND {_IS_LONG}"
     named["slow_generation"] = "generation", f"{generation} AND NOT {_IS_LONG}"
-    judged = (
-        f"SELECT *, {_IS_SLOW} AS slow FROM requests JOIN usual "
-        f"ON model IS NOT DISTINCT FROM usual_model AND stream = usual_stream"
+    # In a CASE the engine stops at the first condition that does not hold; most causes are too short to be one.
+    lengths = ", ".join(
+        f"CASE WHEN duration > 0 AND {stands_out} THEN {length} END AS {code}_ns"
+        for code, (length, stands_out) in named.items()
     )
-    flags = ", ".join(
-        f"coalesce(duration > 0 AND {stands_out}, false) AS is_{code}" for code, (_, stands_out) in named.items()
-    )
-    each = ", ".join(
-        f"{{'code': '{code}', 'ns': CASE WHEN is_{code} THEN {length} END}}" for code, (length, _) in named.items()
-    )
-    # Most requests have no cause, and need no list. One that has some also counts once under the empty code.
-    explained = " OR ".join(f"is_{code}" for code in named)
     causes = (
-        f"SELECT model, stream, slow, id, caller_is_least, CASE WHEN {explained} THEN "
-        f"list_append(list_filter([{each}], lambda c: c.ns IS NOT NULL), {{'code': '', 'ns': 0}}) ELSE [] END "
-        f"AS causes FROM (SELECT *, {flags} FROM ({judged}))"
+        f"SELECT *, {lengths} FROM (SELECT *, {_IS_SLOW} AS slow FROM requests JOIN usual "
+        f"ON model IS NOT DISTINCT FROM usual_model AND stream = usual_stream)"
     )
-    worst = f"max({{'ns': cause.ns, 'id': id}}, {EXAMPLES}) FILTER (WHERE cause.code <> '')"
+    # Only causes of slow requests are shown with examples.
+    counted = ", ".join(
+        f"count({code}_ns), sum({code}_ns), "
+        f"max({{'ns': {code}_ns, 'id': id}}, {EXAMPLES}) FILTER (WHERE slow AND {code}_ns IS NOT NULL)"
+        for code in named
+    )
+    explained = f"count(coalesce({', '.join(f'{code}_ns' for code in named)}))"
     found: dict[Kind, tuple[CauseTallies, CauseTallies]] = {kind: (CauseTallies(), CauseTallies()) for kind in usual}
     for place in range(0, len(rows), KINDS_AT_ONCE):
         selected.define("usual", types, rows[place : place + KINDS_AT_ONCE])
-        for model, stream, slow, count, ns in selected.ask(
-            f"SELECT model, stream, slow, count(*), sum(duration) FROM ({judged}) GROUP BY ALL"
+        for model, stream, slow, count, ns, some, is_least, *numbers in selected.ask(
+            f"SELECT model, stream, slow, count(*), sum(duration), {explained}, "
+            f"bool_or(caller_is_least AND caller_ns IS NOT NULL), {counted} "
+            f"FROM ({causes}) GROUP BY model, stream, slow"
         ):
             for tallies in found[model, stream][: 1 + slow]:
                 tallies.requests += count
-                tallies.unexplained += count
+                tallies.unexplained += count - some
                 tallies.ns += float(ns)
-        for model, stream, slow, code, *numbers in selected.ask(
-            f"SELECT model, stream, slow, cause.code, count(*), sum(cause.ns), bool_or(caller_is_least), {worst} "
-            f"FROM (SELECT * EXCLUDE (causes), unnest(causes) AS cause FROM ({causes})) GROUP BY ALL"
-        ):
-            for tallies in found[model, stream][: 1 + slow]:
-                _add_cause(tallies, code, numbers, usual[model, stream])
+                for at, code in enumerate(named):
+                    _add_cause(tallies, code, numbers[3 * at : 3 * at + 3], usual[model, stream])
+                if "caller" in tallies.by_code:
+                    tallies.by_code["caller"].is_lower_bound |= is_least
     return found
 
 
 def _add_cause(tallies: CauseTallies, code: str, numbers: Sequence[Any], usual: dict[str, float]) -> None:
-    count, ns, is_least, worst = numbers
-    if not code:
-        tallies.unexplained -= count
+    count, ns, worst = numbers
+    if not count:
         return
     one = CauseTally(count, float(ns), count * (usual_of(code, usual) or 0))
-    one.is_lower_bound = code == "caller" and is_least
-    one.worst = [(float(each["ns"]), each["id"]) for each in worst]
+    one.worst = [(float(each["ns"]), each["id"]) for each in worst or ()]
     tallies.by_code.setdefault(code, CauseTally()).add(one)
 
 

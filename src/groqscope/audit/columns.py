@@ -1,16 +1,17 @@
 """The vocabulary, the conditions and the measurements of the rules over columns: SQL in place of Python.
 
 Each expression has the value that the Python beside it has for the same record (`fields`, `conditions`,
-`rules.measure`); the tests compare them. What a user writes travels as a parameter, never as a part of the query.
+`rules.measure`); the tests compare them. What takes calculating is a column already (`history.measures`). What a user
+writes travels as a parameter, never as a part of the query.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from groqscope import semconv
-from groqscope.audit import rules
 from groqscope.audit.conditions import FINAL_SIGMA, SIGMA, Comparison, Condition, Flag, Junction, Known, Negation
 from groqscope.audit.fields import FIELDS, TAG, Field, word_of
+from groqscope.history import ATTEMPTS, REPORTED_NS, total, zero
 from groqscope.timeline import CACHING_MODELS, FAILED, LEFT, PHASE_NAMES
 
 
@@ -37,49 +38,6 @@ class Named:
         return f"CAST(${name} AS {kind})"
 
 
-def number(value: float) -> str:
-    """Write a constant of ours as a double: a plain `0.8` would be a decimal, which is calculated with otherwise."""
-    return f"CAST({value!r} AS DOUBLE)"
-
-
-def whole(expression: str) -> str:
-    """Round half to even, as Python does."""
-    return f"TRY_CAST({expression} AS HUGEINT)"
-
-
-def _zero(expression: str) -> str:
-    return f"coalesce({expression}, 0)"
-
-
-def _wide(expression: str) -> str:
-    """Calculate in 128 bits: the sum or product of a damaged request's numbers may not fit into 64."""
-    return f"CAST({expression} AS HUGEINT)"
-
-
-def _sum(*expressions: str) -> str:
-    return f"({' + '.join(map(_wide, expressions))})"
-
-
-def _any_known(*expressions: str) -> str:
-    return f"coalesce({', '.join(expressions)})"
-
-
-REPORTED_NS: Final = (
-    "CASE WHEN usage.completion_time > 0 AND usage.completion_time <= duration_ns / 1e9 "
-    f"THEN nullif({whole('usage.completion_time * 1e9')}, 0) END"
-)
-"""Groq's `completion_time`, if it can be true."""
-_OBSERVED: Final = (
-    "CASE WHEN generation_ns <> 0 AND generation_chunks <> 0 AND content_chunks <> 0 THEN "
-    f"generation_ns / 1e9 / ({_wide('usage.output_tokens')} * generation_chunks / content_chunks) END"
-)
-TPOT: Final = (
-    f"CASE WHEN usage.output_tokens >= 1 THEN coalesce({REPORTED_NS} / 1e9 / usage.output_tokens, {_OBSERVED}) END"
-)
-"""Seconds of generation per output token."""
-_MOVED_ON: Final = "a.error_type IS NULL AND (a.status IN (401, 407) OR (a.status >= 300 AND a.status < 400))"
-_ATTEMPTS: Final = _sum("len(attempts)", "attempts_dropped")
-RETRIES: Final = f"greatest(0, {_ATTEMPTS} - 1 - len(list_filter(attempts, lambda a: coalesce({_MOVED_ON}, false))))"
 _WAIT: Final = ("phases.queue", "phases.prefill", "phases.network", "phases.generate")
 
 
@@ -93,40 +51,33 @@ CACHEABLE: Final = (
     f"OR coalesce(model IN ({_CACHING}), false) THEN usage.input_tokens END"
 )
 """Input tokens, where the model caches prompts."""
-_PROCESSED: Final = f"({_zero('usage.input_tokens')} - {_zero('usage.cached_tokens')})"
-_MISSED_PREFILL: Final = (
-    f"CASE WHEN cache_missed_tokens <> 0 AND {_PROCESSED} > 0 THEN "
-    f"{whole(f'coalesce(phases.prefill, 0) * least(CAST(1 AS DOUBLE), cache_missed_tokens / {_PROCESSED})')} ELSE 0 END"
-)
-
-CALLED: Final = _sum("len(tool_calls)", "tool_calls_dropped")
 IS_FAILED: Final = f"coalesce(outcome IN ({_texts(FAILED)}), false)"
 IS_LEFT: Final = f"coalesce(outcome IN ({_texts(LEFT)}), false)"
 
 _OWN: Final[Mapping[str, str]] = {
     "duration": "duration_ns",
     "start": "start_unix_ns",
-    "tpot": f"({TPOT}) * 1e9",
-    "throughput": f"1 / nullif({TPOT}, 0)",
+    "tpot": "measured_tpot * 1e9",
+    "throughput": "1 / nullif(measured_tpot, 0)",
     "tpot_source": (
-        f"CASE WHEN ({TPOT}) IS NULL THEN NULL WHEN ({REPORTED_NS}) IS NULL THEN 'observed' ELSE 'reported' END"
+        f"CASE WHEN measured_tpot IS NULL THEN NULL WHEN ({REPORTED_NS}) IS NULL THEN 'observed' ELSE 'reported' END"
     ),
-    "wait": f"CASE WHEN {_any_known(*_WAIT)} IS NOT NULL THEN {_sum(*map(_zero, _WAIT))} END",
-    "retries": RETRIES,
-    "attempts": _ATTEMPTS,
+    "wait": f"CASE WHEN coalesce({', '.join(_WAIT)}) IS NOT NULL THEN {total(*map(zero, _WAIT))} END",
+    "retries": "measured_retries",
+    "attempts": ATTEMPTS,
     "failed": IS_FAILED,
-    "tool_calls": CALLED,
+    "tool_calls": "measured_tool_calls",
     "tool": "list_transform(tool_calls, lambda c: coalesce(c.name, ''))",
     "invalid_tool_calls": "len(list_filter(tool_calls, lambda c: coalesce(NOT c.arguments_valid, false)))",
     "executed_tools": "list_transform(executed_tools, lambda t: t.type)",
     "inner_models": "list_transform(usage_models, lambda m: m.model)",
-    "usage_deltas": _sum("len(usage_deltas)", "usage_deltas_dropped"),
+    "usage_deltas": total("len(usage_deltas)", "usage_deltas_dropped"),
     "trace_id": "trace_id",
     "span_id": "span_id",
     "tags": "list_transform(tags, lambda t: t[1] || '=' || t[2])",
     "service": "service",
     "nested": "nested",
-    "cached_share": f"{_zero('usage.cached_tokens')} / nullif({CACHEABLE}, 0)",
+    "cached_share": f"{zero('usage.cached_tokens')} / nullif({CACHEABLE}, 0)",
 }
 
 
@@ -209,54 +160,17 @@ def without_case(text: str) -> str:
     return f"replace(lower({text}), '{FINAL_SIGMA}', '{SIGMA}')"
 
 
-# What the rules need of a request, as `rules.measure` has it; 0 where a phase did not happen.
-
-_RETRY: Final = _zero("phases.retry")
-
-
-def _opened(attempt: int) -> str:
-    return _sum(_zero(f"attempts[{attempt}].connect_ns"), _zero(f"attempts[{attempt}].tls_ns"))
-
-
-_RETRIES_COST: Final = (
-    f"CASE WHEN {_RETRY} = 0 OR len(attempts) = 0 THEN {_RETRY} "
-    f"ELSE {_RETRY} - least({_RETRY}, greatest(0, {_opened(1)} - {_opened(-1)})) END"
-)
-_RECEIVED: Final = _sum(_zero("phases.receive"), _zero("phases.generate"))
-_IS_LEAST: Final = f"({_zero('phases.consume')} > {_zero('caller_delay_ns')} AND ({REPORTED_NS}) IS NULL)"
-
-MEASURED: Final[tuple[Mapping[str, str], ...]] = (
-    {
-        "duration": "duration_ns",
-        "completed": "coalesce(outcome = 'completed', false)",
-        "tokens": "usage.output_tokens",
-        "reported": "(usage.prompt_time IS NOT NULL OR usage.queue_time IS NOT NULL)",
-        **{phase: _zero(f"phases.{phase}") for phase in ("queue", "pool_wait", "prepare", "send", "finish", "network")},
-        "missed_prefill": _MISSED_PREFILL,
-        "retries": _RETRIES_COST,
-        "cold_connection": _sum(_zero("phases.connect"), _zero("phases.tls")),
-        "caller": _zero("caller_delay_ns"),
-        "caller_is_least": _IS_LEAST,
-        "tool_call": _zero("list_max(list_transform(tool_calls, lambda c: coalesce(c.assembly_ns, 0)))"),
-        "received": _sum(*(_zero(f"phases.{phase}") for phase in ("receive", "generate", "consume"))),
-        "generated": f"coalesce({whole(f'({TPOT}) * usage.output_tokens * 1e9')}, {_RECEIVED})",
-    },
-    {
-        "prefill": f"{_zero('phases.prefill')} - missed_prefill",
-        "stall": (
-            f"CASE WHEN icl_max_ns IS NULL OR icl_max_ns < {rules.STALL_NS} "
-            f"OR icl_max_ns < {rules.STALL_TIMES_MEDIAN} * {_wide(_zero('icl_p50_ns'))} "
-            f"OR tool_call >= {number(rules.SAME_GAP)} * icl_max_ns THEN 0 ELSE icl_max_ns END"
-        ),
-        "reasoning": (
-            "least(received, CASE "
-            "WHEN ttfrt_ns IS NOT NULL AND ttfot_ns IS NOT NULL THEN greatest(0, ttfot_ns - ttfrt_ns) "
-            "WHEN usage.reasoning_tokens <> 0 AND usage.output_tokens <> 0 THEN "
-            f"{whole('generated * least(CAST(1 AS DOUBLE), usage.reasoning_tokens / usage.output_tokens)')} "
-            "WHEN ttfrt_ns IS NOT NULL AND last_chunk_ns IS NOT NULL THEN greatest(0, last_chunk_ns - ttfrt_ns) "
-            "ELSE 0 END)"
-        ),
-    },
-    {"generation": "greatest(0, least(generated, received - stall - tool_call) - reasoning)"},
-)
-"""Each group needs the columns of those before it. `missed_prefill` is `cache_miss` there: the record has one too."""
+MEASURED: Final[Mapping[str, str]] = {
+    "duration": "duration_ns",
+    "completed": "coalesce(outcome = 'completed', false)",
+    "tokens": "usage.output_tokens",
+    "reported": "(usage.prompt_time IS NOT NULL OR usage.queue_time IS NOT NULL)",
+    **{phase: zero(f"phases.{phase}") for phase in ("queue", "pool_wait", "prepare", "send", "finish", "network")},
+    "cold_connection": total(zero("phases.connect"), zero("phases.tls")),
+    "caller": zero("caller_delay_ns"),
+    "caller_is_least": f"({zero('phases.consume')} > {zero('caller_delay_ns')} AND ({REPORTED_NS}) IS NULL)",
+    "retries": "measured_retries_cost",
+    "prefill": f"{zero('phases.prefill')} - measured_cache_miss",
+    **{name: f"measured_{name}" for name in ("cache_miss", "stall", "reasoning", "tool_call", "generation")},
+}
+"""What the rules need of a request, as `rules.measure` has it; 0 where a phase did not happen."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from groqscope.audit.formatting import ago, count, duration, money, several
+from groqscope.history import SAME_GAP, STALL_NS, STALL_TIMES_MEDIAN
 from groqscope.timeline import RequestRecord, Usage
 
 MIN_NS: Final = 20_000_000
@@ -31,10 +32,6 @@ SLOW_TIMES: Final = 1.5
 """A request is slow if it takes at least this multiple of the usual duration, and `MIN_NS` more."""
 USUAL_NEEDS: Final = 5
 """With fewer completed requests, nothing is called usual."""
-STALL_NS: Final = 100_000_000
-"""A pause in a stream that a reader notices."""
-STALL_TIMES_MEDIAN: Final = 10
-SAME_GAP: Final = 0.8
 
 _ADVICE: Final = {
     "tools": "Put what changes behind what stays: send the same tools, in the same order, in every request.",

@@ -1,15 +1,16 @@
 """The requests that a query selects, as columns that SQL can ask."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from groqscope.audit import columns
 from groqscope.audit.columns import MEASURED, Named, condition_sql
 from groqscope.audit.conditions import Condition
 from groqscope.audit.expression import compile_where
-from groqscope.audit.rules import INDEX
 from groqscope.audit.selection import Query
 from groqscope.audit.sources import Requests
+from groqscope.history import whole
 from groqscope.timeline import PHASE_NAMES, RequestRecord
 
 IN_MEMORY: Final = 400_000
@@ -35,28 +36,28 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "kind_of_error": "coalesce(nullif(error_type, ''), nullif(stream_error, ''), outcome)",
     "failed": columns.IS_FAILED,
     "left_early": columns.IS_LEFT,
-    "http_retries": columns.RETRIES,
+    "http_retries": "measured_retries",
     "usage_known": "(usage.input_tokens IS NOT NULL OR usage.output_tokens IS NOT NULL)",
     "input_tokens": "usage.input_tokens",
     "cached_tokens": "usage.cached_tokens",
     "reasoning_tokens": "usage.reasoning_tokens",
-    "called": columns.CALLED,
+    "called": "measured_tool_calls",
     "tools": "list_transform(tool_calls, lambda c: {'name': c.name, 'valid': c.arguments_valid, "
     "'size': c.arguments_size, 'assembly': c.assembly_ns})",
     "ttfc": "ttfc_ns",
     "ttft": "ttft_ns",
     "ttfot": "ttfot_ns",
-    "tpot": f"({columns.TPOT}) * 1e9",
-    "throughput": f"1 / nullif({columns.TPOT}, 0)",
+    "tpot": columns.SQL["tpot"],
+    "throughput": columns.SQL["throughput"],
     **PHASED,
-    **{name: name for name in INDEX},
-    "cache_miss": "missed_prefill",
+    "phased": "measured_phased",
+    **MEASURED,
     "cacheable_tokens": columns.CACHEABLE,
     "miss_reason": "cache_miss",
     "missed_tokens": "cache_missed_tokens",
     "cache_saved": "cache_saved",
     "cache_lost": "cache_lost",
-    "prompt_ns": columns.whole("usage.prompt_time * 1e9"),
+    "prompt_ns": whole("usage.prompt_time * 1e9"),
 }
 Key = tuple[int, str | None, str | None]
 """Start, trace ID and span ID of a request."""
@@ -72,7 +73,7 @@ class Selected:
         parameters: Named,
         more: Mapping[str, str],
         *,
-        among: str | None = None,
+        beginning: str | None = None,
     ) -> None:
         """Select.
 
@@ -81,20 +82,19 @@ class Selected:
             query: Which of them.
             parameters: The values that `more` refers to.
             more: Columns beside those of every overview.
-            among: A query for some of the requests, to select from these alone and for few questions.
+            beginning: Of an ID, to select from what may have it alone and for few questions.
         """
         self._dataset = dataset
-        self._base = dataset.relation() if among is None else among
+        self._relation = dataset.relation if beginning is None else partial(dataset.may_have, beginning)
         self._in_time = _in_time(query)
-        self._last = query.last
         self._values = Named("q")
         where = None if query.where is None else compile_where(query.where).condition
         self._condition = " AND ".join(conditions_of(query, where, self._values)) or "true"
-        self._rows = _prepared(self._everything("*"), more, query.last)
+        self._rows = _newest(self._relation(lambda requests: _prepared(self._fit(requests), more)), query.last)
         self._bound = self._values.values | parameters.values
-        ((self.count,),) = dataset.ask(self._everything("count(*)"), self._values.values)
+        ((self.count,),) = dataset.ask(f"SELECT count(*) FROM ({self._everything()})", self._values.values)
         """How many there are, `last` aside."""
-        self.in_memory = among is None and dataset.keeps_tables and self.count <= IN_MEMORY
+        self.in_memory = beginning is None and dataset.keeps_tables and self.count <= IN_MEMORY
         if self.in_memory:
             self._keep("true", {})
 
@@ -125,7 +125,7 @@ class Selected:
 
     def read(self) -> int:
         """Return how many requests there are in the time asked for, selected or not."""
-        ((count,),) = self._dataset.ask(f"SELECT count(*) FROM ({self._base}) WHERE {self._in_time}")
+        ((count,),) = self._dataset.ask(f"SELECT count(*) FROM ({self._relation()}) WHERE {self._in_time}")
         return count
 
     def records(self, chosen: Sequence[Key], *, timelines: bool) -> Iterator[RequestRecord]:
@@ -135,17 +135,20 @@ class Selected:
         wanted = set(chosen)
         # By their starts the engine knows which parts of which files to read; what else began then is not wanted.
         starts = ", ".join(str(start) for start in sorted({start for start, _, _ in chosen}))
-        query = f"SELECT * FROM ({self._base}) WHERE start_unix_ns IN ({starts})"
+        query = f"SELECT * FROM ({self._relation()}) WHERE start_unix_ns IN ({starts})"
         for record in self._dataset.fetch(query, timelines=timelines):
             if (record.start_unix_ns, record.trace_id, record.span_id) in wanted:
                 yield record
 
     def every_record(self, *, timelines: bool) -> Iterator[RequestRecord]:
         """Yield the records of all of them, `last` aside, in any order."""
-        return self._dataset.fetch(self._everything("*"), self._values.values, timelines=timelines)
+        return self._dataset.fetch(self._everything(), self._values.values, timelines=timelines)
 
-    def _everything(self, chosen: str) -> str:
-        return f"SELECT {chosen} FROM ({self._base}) WHERE {self._in_time} AND {self._condition}"
+    def _everything(self) -> str:
+        return self._relation(self._fit)
+
+    def _fit(self, requests: str) -> str:
+        return f"SELECT * FROM ({requests}) WHERE {self._in_time} AND {self._condition}"
 
 
 def _in_time(query: Query) -> str:
@@ -168,12 +171,13 @@ def conditions_of(query: Query, where: Condition | None, values: Named) -> Itera
         yield f"({condition_sql(where, values)})"
 
 
-def _prepared(requests: str, more: Mapping[str, str], last: int | None) -> str:
+def _prepared(requests: str, more: Mapping[str, str]) -> str:
     """Return the columns that questions name, computed from those of the record."""
-    for group in MEASURED:
-        requests = f"SELECT *, {', '.join(f'{sql} AS {name}' for name, sql in group.items())} FROM ({requests})"
     chosen = ", ".join(f"{sql} AS {name}" for name, sql in {**_COLUMNS, **more}.items())
-    selected = f"SELECT {chosen} FROM ({requests})"
+    return f"SELECT {chosen} FROM ({requests})"
+
+
+def _newest(requests: str, last: int | None) -> str:
     if last is None:
-        return selected
-    return f"SELECT * FROM ({selected}) ORDER BY start_unix_ns DESC, coalesce(span_id, '') DESC LIMIT {last:d}"
+        return requests
+    return f"SELECT * FROM ({requests}) ORDER BY start_unix_ns DESC, coalesce(span_id, '') DESC LIMIT {last:d}"

@@ -15,7 +15,9 @@ from groqscope.history import (
     Directory,
     Having,
     HistoryError,
+    Select,
     Wanted,
+    every_column,
     has_columns,
     is_address,
     is_columns,
@@ -88,11 +90,11 @@ class Requests(Protocol):
         """Whether tables can be made, for what is asked several times."""
         ...
 
-    def relation(self) -> str:
-        """Return all requests as a query, each once."""
+    def relation(self, select: Select = every_column) -> str:
+        """Return all requests as a query, each once, with the columns that are selected."""
         ...
 
-    def may_have(self, beginning: str) -> str:
+    def may_have(self, beginning: str, select: Select = every_column) -> str:
         """Return a query for requests, among them each that has an ID with this beginning."""
         ...
 

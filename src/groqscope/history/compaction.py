@@ -18,9 +18,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import IO, Any, Final, Self
 
-from groqscope import semconv
 from groqscope.history import rows, spans
-from groqscope.history.dataset import VERSION_KEY, ids_query, read_lines, relation_of
+from groqscope.history.dataset import COMPRESSED, form_of_file, ids_query, read_lines, relation_of
 from groqscope.history.engine import connect, engine_error, literal
 from groqscope.history.errors import HistoryError
 from groqscope.history.layout import (
@@ -37,6 +36,7 @@ from groqscope.history.layout import (
     request_partition,
     span_partition,
 )
+from groqscope.history.measures import to_be_stored
 from groqscope.history.places import Place, parts, place_of, sync
 from groqscope.store.decoding import NEWER, RecordDecoder
 from groqscope.store.directory import make_private
@@ -421,7 +421,10 @@ class _Made:
                     f" AND NOT EXISTS (FROM ({relation_of(known)}) known "
                     "WHERE known.trace_id = rows.trace_id AND known.span_id = rows.span_id)"
                 )
-            written = self._add(directory, f"SELECT * {chosen}", parameters)
+            try:
+                written = self._add(directory, to_be_stored(f"SELECT * {chosen}"), parameters, complete=True)
+            except HistoryError:  # a damaged request's numbers, which are calculated on reading in 128 bits
+                written = self._add(directory, f"SELECT * {chosen}", parameters)
             if written:
                 self._add_ids(*self.parts[-1])
             self.requests += written
@@ -432,7 +435,7 @@ class _Made:
     def _add_ids(self, part: Path, name: str) -> None:
         """Write the IDs of a part, by which it is found without reading it."""
         file = part.with_suffix(".ids")
-        self._copy(ids_query(str(part)), file, f", ROW_GROUP_SIZE {_IDS_AT_ONCE}")
+        self._copy(ids_query(str(part)), file, f"{COMPRESSED}, ROW_GROUP_SIZE {_IDS_AT_ONCE}")
         self.parts.append((file, ids_of_part(name)))
 
     def _known(self, directory: str) -> list[str]:
@@ -454,11 +457,11 @@ class _Made:
             query = "SELECT * FROM spans WHERE start_unix_ns // $width = $day ORDER BY start_unix_ns"
             self._add(span_partition(day_of(day * DAY_NS)), query, {"width": DAY_NS, "day": day})
 
-    def _add(self, directory: str, query: str, parameters: dict[str, Any]) -> int:
+    def _add(self, directory: str, query: str, parameters: dict[str, Any], *, complete: bool = False) -> int:
         """Write the rows of a query as one more part; return how many there are."""
         name = f"{self._token}-{len(self.parts):06d}{SUFFIX}"
         file = self._aside / name
-        self._copy(query, file, parameters=parameters)
+        self._copy(query, file, form_of_file(complete=complete), parameters)
         (count,) = self._database.execute(
             f"SELECT num_rows FROM parquet_file_metadata({literal(str(file))})"
         ).fetchone()
@@ -468,13 +471,9 @@ class _Made:
             file.unlink()
         return count
 
-    def _copy(self, query: str, file: Path, more: str = "", parameters: dict[str, Any] | None = None) -> None:
+    def _copy(self, query: str, file: Path, form: str, parameters: dict[str, Any] | None = None) -> None:
         """Write the rows of a query to a file aside."""
         try:
-            self._database.execute(
-                f"COPY ({query}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd, "
-                f"KV_METADATA {{{VERSION_KEY}: '{semconv.RECORD_VERSION}'}}{more})",
-                parameters or {},
-            )
+            self._database.execute(f"COPY ({query}) TO {literal(str(file))} ({form})", parameters or {})
         except engine_error() as error:
             raise HistoryError(f"{file.parent} cannot be written: {str(error).strip()}") from error

@@ -1,12 +1,13 @@
 """Stored requests as a relation that SQL can ask, and as records."""
 
+import hashlib
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -15,19 +16,30 @@ from groqscope.history import rows
 from groqscope.history.engine import connect, engine_error, literal
 from groqscope.history.errors import HistoryError
 from groqscope.history.layout import ID_LENGTH, IDS, REQUESTS, SPANS, Wanted, ids_of_part, partition_day
+from groqscope.history.measures import MEASURES, measured
 from groqscope.history.places import Place, is_address, parts, place_of
 from groqscope.store.report import ReadReport
 from groqscope.timeline import RequestRecord
 
 VERSION_KEY: Final = "groqscope_record"
 """In a file's metadata: the version of the records in it."""
+COLUMNS_KEY: Final = "groqscope_columns"
+"""In a file's metadata: which columns it has (`digest`)."""
+COMPRESSED: Final = "FORMAT parquet, COMPRESSION zstd"
 ID_COLUMNS: Final = ("request_id", "span_id", "trace_id", "response_id")
 """By each of these a request can be found."""
-WITHOUT_TIMELINE: Final = "* EXCLUDE (timeline_us, timeline_stride)"
+_TIMELINE: Final = frozenset({"timeline_us", "timeline_stride"})
 _FETCHED: Final = 500
 _INCLUDED: Final = "included"
 _LONGEST_LINE: Final = 64 * 1024 * 1024
 Parameters = dict[str, Any]
+Select = Callable[[str], str]
+"""Makes a query of a query whose rows are requests."""
+
+
+def every_column(requests: str) -> str:
+    """Return requests with all of their columns."""
+    return requests
 
 
 class Dataset:
@@ -48,6 +60,7 @@ class Dataset:
         found = list(dict.fromkeys(one for place in self.places for one in self._parts(place, REQUESTS)))
         self._included = False
         self._broken: set[str] = set()
+        self._current: set[str] = set()
         self.parts: list[str] = self._readable([address for address, _ in found]) if found else []
         report.files += len(found)
         size = sum(size for _, size in found)
@@ -63,17 +76,22 @@ class Dataset:
                 place.register(self._connection)
         return self._connection
 
-    def relation(self) -> str:
-        """Return all requests as a query, each once."""
-        return self._together(self.parts)
+    def relation(self, select: Select = every_column) -> str:
+        """Return all requests as a query, each once.
 
-    def may_have(self, beginning: str) -> str:
+        What is selected of them is selected of each form in which they lie, before these are put together: so the
+        engine reads no more of a struct than the members that are asked for.
+        """
+        return self._together(self.parts, select)
+
+    def may_have(self, beginning: str, select: Select = every_column) -> str:
         """Return a query for requests, among them each that has an ID with this beginning: of few parts."""
         ids = {ids_of_part(part): part for part in self.parts}
         there = {address for place in self.places for address, _ in self._parts(place, IDS)}
         indexed = [address for address in ids if address in there]
         found = self._with_id(indexed, beginning[:ID_LENGTH])
-        return self._together([part for address, part in ids.items() if address not in there or address in found])
+        some = [part for address, part in ids.items() if address not in there or address in found]
+        return self._together(some, select)
 
     def _with_id(self, indexes: Sequence[str], beginning: str) -> set[str]:
         """Return those files of IDs in which one begins so, and those that cannot be read."""
@@ -93,16 +111,29 @@ class Dataset:
             return self._with_id(indexes[:middle], beginning) | self._with_id(indexes[middle:], beginning)
         return {address for (address,) in found}
 
-    def _together(self, parts: Sequence[str]) -> str:
+    def _together(self, parts: Sequence[str], select: Select) -> str:
         by_place = [[part for part in parts if part.startswith(place.address)] for place in self.places]
-        stored = [relation_of(some) for some in by_place if some]
-        queries = [*map(_numbered, range(len(stored)), stored)] if len(stored) > 1 else [*stored]
+        stored = [[*map(select, self._stored(some))] for some in by_place if some]
+        queries = [
+            _numbered(number, query) if len(stored) > 1 else query
+            for number, forms in enumerate(stored)
+            for query in forms
+        ]
         if self._included:
-            queries.append(f"SELECT * FROM {_INCLUDED}")
+            queries.append(select(f"SELECT * FROM {_INCLUDED}"))
         if not queries:
-            return _complete()
+            return select(measured(_complete()))
         together = " UNION ALL BY NAME ".join(queries)
         return together if len(stored) < 2 else _once(together)
+
+    def _stored(self, parts: Sequence[str]) -> Iterator[str]:
+        """Yield the requests of some parts as queries: of those that have every column, and of older ones."""
+        current = [part for part in parts if part in self._current]
+        if current:
+            columns = f"{_expected()}, {', '.join(MEASURES)}"
+            yield f"SELECT {columns} FROM read_parquet({_list(current)}, hive_partitioning = false)"
+        if len(current) < len(parts):
+            yield measured(relation_of([part for part in parts if part not in self._current]))
 
     def include(self, records: Iterable[RequestRecord]) -> None:
         """Add requests that lie nowhere as columns yet; those that do are repeats."""
@@ -114,7 +145,8 @@ class Dataset:
                     file.write(rows.row_of(record))
                     file.write(b"\n")
                     count += 1
-            self.ask(f"CREATE OR REPLACE TABLE {_INCLUDED} AS SELECT * FROM {read_lines(lines, rows.columns())}")
+            read = f"SELECT * FROM {read_lines(lines, rows.columns())}"
+            self.ask(f"CREATE OR REPLACE TABLE {_INCLUDED} AS {measured(read)}")
         self._included = True
         if self.parts and count:
             ((repeats,),) = self.ask(
@@ -135,7 +167,8 @@ class Dataset:
         files = [part for part in self.parts if _day(part) == day]
         if not files:
             return
-        query = f"SELECT * FROM ({relation_of(files)}) WHERE {condition} ORDER BY start_unix_ns"
+        together = " UNION ALL BY NAME ".join(self._stored(files))
+        query = f"SELECT * FROM ({together}) WHERE {condition} ORDER BY start_unix_ns"
         try:
             yield from self.fetch(query, timelines=timelines)
         except engine_error():
@@ -148,7 +181,7 @@ class Dataset:
         self, query: str, parameters: Parameters | None = None, *, timelines: bool = True
     ) -> Iterator[RequestRecord]:
         """Yield the records of a query whose rows are requests."""
-        chosen = "*" if timelines else WITHOUT_TIMELINE
+        chosen = fields(timelines=timelines)
         with closing(self.connection.cursor()) as cursor:
             cursor.execute(f"SELECT to_json(row) FROM (SELECT {chosen} FROM ({query})) row", parameters or {})
             while fetched := cursor.fetchmany(_FETCHED):
@@ -176,7 +209,7 @@ class Dataset:
     def leave_out_broken(self) -> bool:
         """Read every part to its end, leave out those that cannot be, and return whether there are any."""
         broken: set[str] = set()
-        requests = [(part, relation_of([part])) for part in self.parts]
+        requests = [(part, next(self._stored([part]))) for part in self.parts]
         around = [(part, f"FROM {read_parts([part])}") for part in self.span_parts()]
         for part, relation in [*requests, *around]:
             try:
@@ -200,31 +233,38 @@ class Dataset:
 
     def _readable(self, found: Sequence[str]) -> list[str]:
         """Return the files that hold requests of a version that is known."""
-        versions = self._versions(found)
-        reasons = {address: _unreadable(versions.get(address)) for address in found}
+        noted = self._noted(found)
+        reasons = {address: _unreadable(noted.get(address, {})) for address in found}
         for address, reason in reasons.items():
             if reason is not None:
                 self.report.warn(address, None, f"{reason}; left out")
-        return [address for address, reason in reasons.items() if reason is None]
+        readable = [address for address, reason in reasons.items() if reason is None]
+        self._current = {address for address in readable if _has_every_column(noted[address])}
+        return readable
 
-    def _versions(self, found: Sequence[str]) -> dict[str, "str | Exception"]:
+    def _noted(self, found: Sequence[str]) -> "dict[str, dict[str, str] | Exception]":
+        """Return what is noted in the metadata of files, or why that cannot be read."""
         query = (
-            f"SELECT file_name, decode(value) FROM parquet_kv_metadata({_list(found)}) "
-            f"WHERE decode(key) = {literal(VERSION_KEY)}"
+            f"SELECT file_name, decode(key), decode(value) FROM parquet_kv_metadata({_list(found)}) "
+            f"WHERE decode(key) IN ({literal(VERSION_KEY)}, {literal(COLUMNS_KEY)})"
         )
         try:
-            return dict(self.ask(query))
+            noted: dict[str, dict[str, str] | Exception] = {}
+            for address, key, value in self.ask(query):
+                cast("dict[str, str]", noted.setdefault(address, {}))[key] = value
+            return noted
         except engine_error() as error:
             if len(found) == 1:
                 return {found[0]: error}
         middle = len(found) // 2  # one that is broken is found by halves
-        return self._versions(found[:middle]) | self._versions(found[middle:])
+        return self._noted(found[:middle]) | self._noted(found[middle:])
 
 
-def _unreadable(version: "str | Exception | None") -> str | None:
+def _unreadable(noted: "Mapping[str, str] | Exception") -> str | None:
     """Return why a file cannot be read, and what to do."""
-    if isinstance(version, Exception):
-        return f"cannot be read as Parquet ({_first_line(version)}): replace or remove it"
+    if isinstance(noted, Exception):
+        return f"cannot be read as Parquet ({_first_line(noted)}): replace or remove it"
+    version = noted.get(VERSION_KEY)
     if version is None:
         return "is not written by groqscope: `groqscope compact` writes Parquet from OTLP JSON"
     if version.isdecimal() and int(version) <= semconv.RECORD_VERSION:
@@ -233,10 +273,26 @@ def _unreadable(version: "str | Exception | None") -> str | None:
     return f"has records of version {version:.20}, and this groqscope reads up to {known}: update groqscope"
 
 
+def _has_every_column(noted: "Mapping[str, str] | Exception") -> bool:
+    return not isinstance(noted, Exception) and noted.get(COLUMNS_KEY) == digest()
+
+
+def form_of_file(*, complete: bool) -> str:
+    """Return the form of a file, as `COPY` has it; one with every column, the measures too, says so."""
+    columns = f", {COLUMNS_KEY}: '{digest()}'" if complete else ""
+    # The second version of the format holds whole numbers in as many bits as they need: half the time to read them.
+    return f"{COMPRESSED}, PARQUET_VERSION V2, KV_METADATA {{{VERSION_KEY}: '{semconv.RECORD_VERSION}'{columns}}}"
+
+
+@cache
+def digest() -> str:
+    """Return what tells one set of columns from another: files that have the same can be read as one."""
+    return hashlib.sha256(repr((rows.columns(), measured(""))).encode()).hexdigest()[:16]
+
+
 def relation_of(files: Sequence[str]) -> str:
     """Return the requests of some files as a query, each column with its type, whatever of it a file has."""
-    expected = ", ".join(f"{_column(name)} AS {name}" for name in rows.columns())
-    return f"SELECT {expected} FROM ({_complete()} UNION ALL BY NAME SELECT * FROM {read_parts(files)})"
+    return f"SELECT {_expected()} FROM ({_complete()} UNION ALL BY NAME SELECT * FROM {read_parts(files)})"
 
 
 def ids_query(part: str) -> str:
@@ -276,6 +332,16 @@ def _complete() -> str:
     """Return a query for no rows with every column, by which files from before a column get it."""
     columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in rows.columns().items())
     return f"SELECT {columns} WHERE false"
+
+
+def fields(*, timelines: bool) -> str:
+    """Return the columns of a record, with or without the arrival times of chunks."""
+    return ", ".join(name for name in rows.columns() if timelines or name not in _TIMELINE)
+
+
+@cache
+def _expected() -> str:
+    return ", ".join(f"{_column(name)} AS {name}" for name in rows.columns())
 
 
 def _column(name: str) -> str:

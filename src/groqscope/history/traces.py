@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from groqscope.history import rows, spans
-from groqscope.history.dataset import WITHOUT_TIMELINE, Dataset, in_time, read_parts
+from groqscope.history.dataset import Dataset, fields, in_time, read_parts
 from groqscope.history.engine import engine_error
 from groqscope.runs import TraceSpan
 from groqscope.store import Share
@@ -107,7 +107,7 @@ def _read(
     )
     among = f"SEMI JOIN {_CHOSEN} USING (trace_id) ORDER BY trace_id"
     around = f"SELECT {', '.join(spans.columns())} FROM {every} {among}, start_unix_ns, span_id"
-    wanted = "*" if trace_id else WITHOUT_TIMELINE
+    wanted = fields(timelines=bool(trace_id))
     asked = f"SELECT trace_id, span_id, to_json(r) FROM (SELECT {wanted} FROM ({stored})) r {among}"
     with closing(dataset.connection.cursor()) as of_spans, closing(dataset.connection.cursor()) as of_requests:
         of_requests.execute(asked)
