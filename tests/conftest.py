@@ -34,20 +34,20 @@ _OURS = ("OTEL_", "GROQ", "LOGFIRE_", "NO_COLOR", "FORCE_COLOR", "HTTP_PROXY", "
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What measures real time may be disturbed by whatever else the machine does; what is wrong is so three times."""
+    """Repeat a failing test that measures real time: load disturbs it once, a bug disturbs it each time."""
     for item in items:
         if item.get_closest_marker("wall_clock"):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3))
 
 
 def pytest_collection_finish() -> None:
-    """All modules are imported, and stay: the garbage collections of tests need not walk through them each time."""
+    """Keep all imported modules from garbage collection, which would walk through them in each test."""
     _keep_what_is_there()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """As little need they walk through what tests have imported and pytest has noted: it stays as well."""
+    """Now and then, keep what tests have imported and pytest has stored from it as well."""
     tests_run = item.session.stash[_TESTS_RUN] = item.session.stash.get(_TESTS_RUN, 0) + 1
     if tests_run % 20 == 0:
         _keep_what_is_there()
@@ -60,7 +60,7 @@ def _keep_what_is_there() -> None:
 
 @pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Figure:
-    """Note what was measured; it is printed when all tests have run."""
+    """Return a function that notes what was measured; it is printed after all tests."""
     return lambda what, value: record_property(FIGURE, (what, value))
 
 
@@ -71,7 +71,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def programs() -> Iterator[Programs]:
-    """What starts programs of their own, each in a few milliseconds."""
+    """Run programs in processes of their own, each in a few milliseconds."""
     with Programs() as running:
         yield running
 
@@ -91,7 +91,7 @@ def _alone() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(_alone: None, monkeypatch: pytest.MonkeyPatch, _homes: Iterator[Path]) -> None:
-    """Settings of whoever runs the tests do not reach them; the local store is the test's own."""
+    """Hide the settings of whoever runs the tests; the local store is the test's own."""
     for name in os.environ:
         if name.upper().startswith(_OURS):
             monkeypatch.delenv(name)
@@ -103,14 +103,14 @@ def _clean_environment(_alone: None, monkeypatch: pytest.MonkeyPatch, _homes: It
 
 @pytest.fixture(scope="session")
 def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory for each test, made by whoever writes to it: most tests do not."""
+    """Yield a directory for each test, made by whoever writes to it: most tests do not."""
     homes = tmp_path_factory.mktemp("homes")
     return (homes / str(number) for number in itertools.count())
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _only_loopback() -> Iterator[None]:
-    """A connection to anything but loopback fails the test that makes it."""
+    """Fail the test that connects to anything but the loopback."""
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:
@@ -125,7 +125,7 @@ def _only_loopback() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A client of httpx reads all public authorities, which takes it 25 ms; on loopback one is more than enough."""
+    """Read one public authority instead of all, which takes each client of httpx 25 ms."""
     end = "-----END CERTIFICATE-----\n"
     one = tmp_path_factory.mktemp("certificates") / "one.pem"
     one.write_text(certifi.contents().partition(end)[0] + end)
@@ -142,14 +142,14 @@ def _few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(autouse=True, scope="session")
 def _ctrl_c_is_heard() -> None:
-    """Whoever runs the tests in the background may have SIGINT ignored, which the programs that they start inherit."""
+    """Undo an ignored SIGINT, as of tests run in the background: programs that they start would inherit it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def _sdk_left_as_found() -> Iterator[None]:
-    """The SDK's seam is the same function after a test as before it."""
+    """Check that the SDK's methods are the same after a test as before it."""
     before = _seam()
     yield
     after = _seam()
@@ -160,7 +160,7 @@ def _sdk_left_as_found() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_failure_of_ours(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A failure that groqscope swallowed, so as not to hurt the caller, fails the test that did not inject it."""
+    """Fail a test in which groqscope swallowed a failure of its own, unless it injects one."""
     yield
     failures = dict(_diagnostics.failures)
     _diagnostics.failures.clear()

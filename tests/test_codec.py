@@ -1,4 +1,4 @@
-"""A record survives its way through a span's attributes and events."""
+"""A record is the same after being written to a span's attributes and events and read back."""
 
 import ast
 import json
@@ -52,7 +52,7 @@ def _through(value: Any) -> Any:
 
 
 def _paths(record: type, prefix: str = "") -> set[str]:
-    """Dotted paths of a record's fields; nested records are walked, tuples of records are one field."""
+    """Return dotted paths of a record's fields; nested records are walked, tuples of records are one field."""
     found: set[str] = set()
     hints = get_type_hints(record)
     for f in fields(record):
@@ -65,7 +65,7 @@ def _paths(record: type, prefix: str = "") -> set[str]:
 
 @given(record=records)
 def test_decode_reverses_encode(record: RequestRecord) -> None:
-    """Reading back what was written, directly or by way of JSON, gives the same record, whatever its fields hold."""
+    """A record that was written is the same when it is read, directly or from JSON, whatever its fields hold."""
     attributes, events = encode(record)
 
     assert _decoded(record, attributes, events) == record
@@ -74,7 +74,7 @@ def test_decode_reverses_encode(record: RequestRecord) -> None:
 
 @given(record=records)
 def test_numbers_may_change_type_on_the_way(record: RequestRecord) -> None:
-    """Integers that come back as doubles, and whole doubles as integers, are of their field's type again (1 == 1.0)."""
+    """Integers that come back as doubles, and whole doubles that come back as integers, get their field's type."""
     attributes, events = encode(record)
     events = [(n, t, {k: _through(v) for k, v in a.items()}) for n, t, a in events]
     found = _decoded(record, {k: _through(v) for k, v in attributes.items()}, events)
@@ -84,7 +84,7 @@ def test_numbers_may_change_type_on_the_way(record: RequestRecord) -> None:
 
 
 def test_every_field_has_a_name() -> None:
-    """Each field of a record has one attribute, or stands among the stated exceptions; and no name lacks its field."""
+    """Each field of a record has one attribute or is a stated exception; no attribute lacks its field."""
     named = [a.field for a in semconv.FIELDS]
 
     assert len(named) == len(set(named))
@@ -92,7 +92,7 @@ def test_every_field_has_a_name() -> None:
 
 
 def test_every_field_of_an_entry_has_a_name() -> None:
-    """The same for the records inside tuples, which travel as events or as parallel arrays."""
+    """The same holds for records inside tuples, which are written as events or as parallel arrays."""
     hints = get_type_hints(RequestRecord)
     for event in semconv.EVENTS:
         if event.field:
@@ -140,7 +140,7 @@ def test_fullest_record_fits() -> None:
 
 
 def test_absent_is_not_zero() -> None:
-    """What is not known is not written, and 0 is."""
+    """What is unknown is not written, and 0 is."""
     bare = RequestRecord(start_unix_ns=1, duration_ns=1)
     attributes, events = encode(replace(bare, usage=replace(bare.usage, output_tokens=0), ttft_ns=0, cost=0.0))
 
@@ -160,7 +160,7 @@ def test_absent_is_not_zero() -> None:
 
 
 def test_derived_attributes() -> None:
-    """Other readers get what follows from the record: attempts, time per token, throughput, executed tools."""
+    """Other readers get what follows from the record: attempts, time per token, throughput, tools run by Groq."""
     attributes, events = encode(full_record())
 
     assert attributes["groqscope.attempts"] == 17
@@ -171,7 +171,7 @@ def test_derived_attributes() -> None:
 
 
 def test_events_stand_at_their_time() -> None:
-    """An event's offset is the moment it tells of; without one, the end of the request."""
+    """An event is at the moment it is about, or, without one, at the end of the request."""
     record = replace(
         full_record(),
         usage_deltas=(UsageDelta(chunk_index=4, time_ns=77, usage=full_record().usage),),
@@ -183,8 +183,8 @@ def test_events_stand_at_their_time() -> None:
     assert ("groqscope.tool_call", record.duration_ns) in offsets
 
 
-def test_unknown_attributes_are_passed_over() -> None:
-    """Attributes and events of others on the same span do not disturb the record."""
+def test_unknown_attributes_are_ignored() -> None:
+    """Other people's attributes and events on the same span do not disturb the record."""
     record = full_record()
     attributes, events = encode(record)
 
@@ -226,7 +226,7 @@ def test_unknown_attributes_are_passed_over() -> None:
     ids=str,
 )
 def test_a_damaged_value_costs_its_field(change: dict[str, Any], field: str, words: str) -> None:
-    """The field is as if it had not been written, every other one is unchanged, and one warning names it."""
+    """That field is as if it had not been written, the others are unchanged, and one warning names it."""
     record = full_record()
     attributes, events = encode(record)
     warnings: list[str] = []
@@ -245,7 +245,7 @@ def test_a_damaged_value_costs_its_field(change: dict[str, Any], field: str, wor
 
 @pytest.mark.parametrize("event", [e for e in semconv.EVENTS if e.field], ids=lambda e: e.name)
 def test_an_event_that_lost_an_attribute(event: semconv.Event) -> None:
-    """Its entry lacks that field; an entry that is none without it is counted among the dropped ones."""
+    """Its entry lacks that field; an entry that is useless without it is counted as dropped."""
     record = full_record()
     attributes, events = encode(record)
     at = next(n for n, (name, _, _) in enumerate(events) if name == event.name)
@@ -273,7 +273,7 @@ def _entries(record: RequestRecord, event: semconv.Event) -> dict[str, Any]:
 
 
 def test_attempts_whose_events_were_dropped_are_counted() -> None:
-    """Under a limit of events, the number of retries is still right."""
+    """The number of retries is right in spite of a limit on events."""
     record = full_record()
     attributes, events = encode(record)
     found = _decoded(record, attributes, [e for e in events if e[0] != "groqscope.attempt"])
@@ -295,7 +295,7 @@ _json = st.recursive(
     ),
 )
 def test_anything_is_read(attributes: dict[str, Any], given_event: tuple[str, dict[str, Any]]) -> None:
-    """Whatever stands under our names in a damaged file, reading gives a record that can be written again."""
+    """Whatever a damaged file has under our names, reading gives a record that can be written again."""
     span = {"start_unix_ns": 1, "duration_ns": 1, "trace_id": None, "span_id": None, "nested": False, "service": None}
     found = decode({"groqscope.record": 1, **attributes}, [(*given_event, 1)], **span)
 
@@ -340,7 +340,7 @@ def _texts(module: str) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("room", sorted({module.partition("/")[0] for module in _MODULES}))
 def test_names_stand_in_semconv_and_nowhere_else(room: str) -> None:
-    """No other module spells out the name of an attribute, event or metric, alone or in a longer text such as a query.
+    """No other module spells out the name of an attribute, event or metric; those that write telemetry, none at all.
 
     Modules that write telemetry spell out no name of that form at all.
     """

@@ -1,4 +1,4 @@
-"""`configure()`: what the settings mean, what wrong ones get, and that everything ended is exported."""
+"""`configure()`: what settings mean, how invalid ones are reported, and that everything that ended is exported."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def _read(**given: Any) -> Settings:
 
 @pytest.fixture(name="run")
 def _run(programs: Programs) -> Run:
-    """Run a program, with the environment as it is now and some variables more, and expect how it ends."""
+    """Run a program in the present environment and some variables more, and check its exit status."""
     prelude = """
         import groqscope, json, logging, os, signal, sys, threading
         from opentelemetry import metrics, trace
@@ -112,7 +112,7 @@ def test_one_signal_alone_may_have_an_endpoint(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_arguments_go_before_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An argument replaces its variable; headers are added to."""
+    """An argument replaces its variable; headers are added to those of the variable."""
     monkeypatch.setenv(f"{BASE}TRACES_ENDPOINT", "http://other/x")
     monkeypatch.setenv(f"{BASE}PROTOCOL", "grpc")
     monkeypatch.setenv(f"{BASE}HEADERS", "x-tenant=a%20b,X-Key=1")
@@ -125,7 +125,7 @@ def test_arguments_go_before_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_directory_goes_before_the_endpoint_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Who names a directory wants the local store."""
+    """A given directory selects the local store."""
     monkeypatch.setenv(f"{BASE}ENDPOINT", "http://collector:4318")
     settings = _read(directory=tmp_path)
 
@@ -276,7 +276,7 @@ def test_variable_that_cannot_be_used(run: Run, endpoint: Collector, name: str, 
     ],
 )
 def test_variable_in_another_spelling(run: Run, endpoint: Collector, name: str, value: str) -> None:
-    """Case, blanks, quotes, empty values and the names of registered exporters are all right, without a word."""
+    """Case, blanks, quotes, empty values and names of registered exporters are accepted without a warning."""
     done = run(
         """
         groqscope.configure()
@@ -303,7 +303,7 @@ def test_variable_in_another_spelling(run: Run, endpoint: Collector, name: str, 
     ],
 )
 def test_base_endpoint(run: Run, endpoint: Collector, value: str, path: str) -> None:
-    """The path of the signal goes before the query; without a scheme it is HTTP, which is said."""
+    """A signal's path is inserted before the query; without a scheme HTTP is used, with a warning."""
     given = value.format(url=endpoint.url, bare=endpoint.url.removeprefix("http://"))
     done = run(
         "groqscope.configure(); trace.get_tracer('groqscope').start_span('s').end(); groqscope.flush(10)",
@@ -316,7 +316,7 @@ def test_base_endpoint(run: Run, endpoint: Collector, value: str, path: str) -> 
 
 @pytest.fixture(name="afresh")
 def _afresh(tmp_path: Path) -> Run:
-    """Run a program in a process of its own, with the packages in `packages` installed."""
+    """Run a program in a new process, with the packages in `packages` installed."""
     (tmp_path / "packages").mkdir(exist_ok=True)
 
     def run(code: str, **environment: str) -> Done:
@@ -424,7 +424,7 @@ groqscope.flush(10)
 
 @pytest.mark.usefixtures("package")
 def test_registered_components_that_fail(afresh: Run, endpoint: Collector) -> None:
-    """A sampler and exporters that cannot be made or imported are said, each once, and the rest works."""
+    """A sampler and exporters that cannot be made or imported are reported, each once, and the rest works."""
     done = afresh(
         "groqscope.configure(); trace.get_tracer('groqscope').start_span('s').end(); print(groqscope.flush(10))",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
@@ -444,7 +444,7 @@ def test_registered_components_that_fail(afresh: Run, endpoint: Collector) -> No
 
 @pytest.mark.usefixtures("package")
 def test_registered_sampler_gets_its_argument(afresh: Run, endpoint: Collector) -> None:
-    """The argument of the variable reaches the sampler, as it is."""
+    """The variable's argument is passed to the sampler unchanged."""
     afresh(
         "groqscope.configure(); trace.get_tracer('groqscope').start_span('s').end(); print(groqscope.flush(10))",
         OTEL_EXPORTER_OTLP_ENDPOINT=endpoint.url,
@@ -456,7 +456,7 @@ def test_registered_sampler_gets_its_argument(afresh: Run, endpoint: Collector) 
 
 
 def test_no_home_directory(run: Run, endpoint: Collector) -> None:
-    """Without a home directory (a function in a cloud) an endpoint works, and without one there is one warning."""
+    """Without a home directory (as in a cloud function) an endpoint works; without an endpoint there is one warning."""
     code = """
         from pathlib import Path
         def none():
@@ -478,7 +478,7 @@ def test_no_home_directory(run: Run, endpoint: Collector) -> None:
 
 
 def test_chosen_home_that_cannot_be_written_is_a_warning(run: Run, tmp_path: Path) -> None:
-    """`GROQSCOPE_HOME` is a variable as the others are: the program runs."""
+    """`GROQSCOPE_HOME` is a variable like the others: the program runs."""
     (tmp_path / "file").touch()
     done = run(
         "print(groqscope.configure().status); trace.get_tracer('groqscope').start_span('s').end(); groqscope.flush()",
@@ -490,7 +490,7 @@ def test_chosen_home_that_cannot_be_written_is_a_warning(run: Run, tmp_path: Pat
 
 
 def test_environment_is_left_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is hidden from the SDK while it is set up is there again afterwards."""
+    """What is hidden from the SDK during set-up is there again afterwards."""
     for name, value in {"OTEL_BSP_SCHEDULE_DELAY": "5s", "OTEL_TRACES_SAMPLER": "coin", f"{BASE}HEADERS": "x"}.items():
         monkeypatch.setenv(name, value)
     before = dict(os.environ)
@@ -513,14 +513,14 @@ def test_environment_is_left_as_found(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"headers": {"a b": "c"}}, "is not valid in HTTP"),
     ],
 )
-def test_wrong_argument(given: dict[str, Any], words: str) -> None:
-    """A wrong argument is named as an argument."""
+def test_invalid_argument(given: dict[str, Any], words: str) -> None:
+    """An invalid argument is reported as an argument, not as a variable."""
     with pytest.raises(ConfigurationError, match=words):
         configure(**{"endpoint": "http://localhost", **given})
 
 
 def test_directory_that_cannot_be_one(tmp_path: Path) -> None:
-    """A store where a file stands is refused by name."""
+    """If a file is in the place of the store, the error names it."""
     (tmp_path / "file").touch()
 
     with pytest.raises(ConfigurationError, match=r"file/store: cannot write the local store there: "):
@@ -544,7 +544,7 @@ def test_grpc_without_its_exporter_names_the_extra(run: Run) -> None:
 
 
 def test_default_directory_that_cannot_be_written_is_a_warning(run: Run, tmp_path: Path) -> None:
-    """On a read-only machine that nobody configured, the program runs; one warning says what is lost."""
+    """On a read-only machine that nobody configured the program runs, and one warning says what is lost."""
     (tmp_path / "state").touch()
     done = run(
         "groqscope.configure(); trace.get_tracer('groqscope').start_span('s').end(); [groqscope.flush() for _ in '12']",
@@ -591,7 +591,7 @@ def _by_file(run: Run, endpoint: Collector, tmp_path: Path) -> Callable[..., Don
 
 
 def test_configuration_file(by_file: Callable[..., Done], endpoint: Collector) -> None:
-    """What the file of `OTEL_CONFIG_FILE` says is set up, and no variable beside it counts."""
+    """`OTEL_CONFIG_FILE` alone decides; all other variables are ignored."""
     done = by_file(_FILE.format(exporter="otlp_http", sink=endpoint.url))
 
     assert done.stdout == "configured from-file True 0\nTrue True True\n"
@@ -623,7 +623,7 @@ def test_configuration_file_goes_before_arguments(by_file: Callable[..., Done], 
 def test_configuration_file_that_cannot_be_used(
     by_file: Callable[..., Done], endpoint: Collector, text: str, words: str
 ) -> None:
-    """What the installed version cannot do is one sentence, and the variables are used."""
+    """If the installed version cannot use it, one sentence says so, and the variables are used."""
     done = by_file(text)
     (warning,) = _warnings(done)
 
@@ -689,7 +689,7 @@ _END = {
 
 @pytest.mark.parametrize("way", _END)
 def test_everything_ended_is_exported_whatever_the_end(run: Run, way: str, endpoint: Collector) -> None:
-    """However the process ends (short of SIGKILL), what had ended is sent; the exit status is that of the end."""
+    """However a process ends (short of SIGKILL), what had ended is exported; its exit status is unchanged."""
     code, status = _END[way]
     run(
         f"groqscope.configure()\ntrace.get_tracer('groqscope').start_span('done').end()\n{code}",
@@ -701,7 +701,7 @@ def test_everything_ended_is_exported_whatever_the_end(run: Run, way: str, endpo
 
 
 def test_flush_without_time_raises_nothing(run: Run) -> None:
-    """A flush that cannot do its work in its time says so, and what it did not do is done at the end."""
+    """A flush that does not finish in its time returns False, and the rest is exported at the end."""
     done = run(
         """
         groqscope.configure()
@@ -716,7 +716,7 @@ def test_flush_without_time_raises_nothing(run: Run) -> None:
 
 
 def test_sigterm_runs_what_was_registered_first(run: Run) -> None:
-    """Open requests are ended before the flush, by those who registered for it."""
+    """Open requests are ended, by callbacks that were registered for that, before the flush."""
     run(
         """
         groqscope.configure()
@@ -732,7 +732,7 @@ def test_sigterm_runs_what_was_registered_first(run: Run) -> None:
 
 
 def test_requests_that_are_open_at_sigterm_are_exported_as_abandoned(run: Run) -> None:
-    """SIGTERM in the middle of a stream: its span is in the store, ended and marked."""
+    """After SIGTERM in the middle of a stream its span is in the store, ended and marked as abandoned."""
     run(
         """
         from groq import Groq
@@ -756,7 +756,7 @@ def test_requests_that_are_open_at_sigterm_are_exported_as_abandoned(run: Run) -
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 def test_sigkill_loses_at_most_what_was_not_yet_written() -> None:
-    """What ended comes to disk by itself, while the process lives, and is there after `kill -9`."""
+    """Ended spans are written while the process lives, and are there after `kill -9`."""
     code = """
         import groqscope, threading
         from opentelemetry import trace
@@ -781,7 +781,7 @@ def test_sigkill_loses_at_most_what_was_not_yet_written() -> None:
 
 
 def test_sigterm_handler_of_the_application_stays(run: Run) -> None:
-    """Where the application handles SIGTERM, or `configure()` runs in another thread, nothing is installed."""
+    """If the application handles SIGTERM, or `configure()` runs in another thread, no handler is installed."""
     done = run(
         """
         signal.signal(signal.SIGTERM, handler := lambda *_: None)
@@ -800,7 +800,7 @@ def test_sigterm_handler_of_the_application_stays(run: Run) -> None:
 
 
 def test_each_span_is_sent_once_with_the_headers(run: Run, endpoint: Collector) -> None:
-    """Logfire's own exporters are not set beside ours: one request for spans, one for metrics, with our headers."""
+    """Logfire's own exporters are not added to ours: there is one request for spans and one for metrics."""
     run(
         """
         groqscope.configure()
@@ -865,7 +865,7 @@ class _TraceService(TraceServiceServicer):
 
 
 def test_spans_of_an_outage_are_sent_by_the_next_process(run: Run, endpoint: Collector) -> None:
-    """A process that ends while the endpoint is away leaves its spans on disk; the next one sends them."""
+    """A process that ends while the endpoint is down leaves its spans on disk; the next one sends them."""
     endpoint.down()
     done = run(
         "groqscope.configure(); trace.get_tracer('groqscope').start_span('first').end()",
@@ -909,7 +909,7 @@ def test_children_after_a_fork_export_their_own(run: Run, *, remote: bool, endpo
 
 
 def test_configure_twice_is_safe(run: Run, endpoint: Collector) -> None:
-    """The second call changes nothing; one that brings settings says so, once."""
+    """The second call changes nothing; if it brings settings, one warning says so."""
     done = run(
         f"""
         first = groqscope.configure()
@@ -956,7 +956,7 @@ _PROVIDERS = {
 
 @pytest.mark.parametrize("whose", _PROVIDERS)
 def test_providers_of_others_stay(run: Run, whose: str) -> None:
-    """Where providers are set already nothing is added, and that is said once."""
+    """If providers are already set, nothing is added, which is logged once."""
     done = run(
         textwrap.dedent(_PROVIDERS[whose])
         + textwrap.dedent("""
@@ -989,7 +989,7 @@ def test_sdk_disabled(run: Run) -> None:
     [("always_off", "", 0), ("traceidratio", "0", 0), ("parentbased_traceidratio", "1.0", 1), ("always_on", "0", 1)],
 )
 def test_sampler_of_the_environment(run: Run, sampler: str, argument: str, kept: int) -> None:
-    """`OTEL_TRACES_SAMPLER` and its argument are the SDK's, whatever logfire makes of the argument."""
+    """`OTEL_TRACES_SAMPLER` and its argument mean what they mean for the SDK, in spite of Logfire."""
     run(
         "groqscope.configure(); trace.get_tracer('groqscope').start_span('s').end()",
         OTEL_TRACES_SAMPLER=sampler,
@@ -1000,7 +1000,7 @@ def test_sampler_of_the_environment(run: Run, sampler: str, argument: str, kept:
 
 
 def test_scrubber_leaves_our_fixed_forms_alone(run: Run) -> None:
-    """Attributes of ours that cannot hold a secret stay; others are scrubbed, as the user's callback says."""
+    """Attributes that cannot hold a secret stay; others are scrubbed, as the user's callback says."""
     run(
         """
         import logfire

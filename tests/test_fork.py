@@ -1,4 +1,4 @@
-"""What is called around a fork: in order, each whatever the others do, and nothing for an object that is gone."""
+"""Callbacks around a fork run in order, whatever the others do, and never for an object that is gone."""
 
 import gc
 import os
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform ca
 
 
 def child_says(question: Callable[[], bytes]) -> bytes:
-    """Return what a forked child answers."""
+    """Return what a forked child prints."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -30,7 +30,7 @@ def child_says(question: Callable[[], bytes]) -> bytes:
 
 
 class Holder:
-    """Something that a fork concerns."""
+    """An object with something to do at a fork."""
 
     def __init__(self) -> None:
         self.forked = b"no"
@@ -41,7 +41,7 @@ class Holder:
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_methods() -> None:
-    """A method is called while its object is there, and keeps neither the object nor a registration of it."""
+    """A method is called as long as its object exists; the registration keeps neither alive."""
     kept, gone = Holder(), Holder()
     before = len(_fork._after_in_child)
     _fork.register(after_in_child=kept.after_fork)
@@ -57,7 +57,7 @@ def test_methods() -> None:
 
 
 def test_a_method_that_goes_with_its_object(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As at exit, when one collection finds the object and its class: nothing is raised, which Python would print."""
+    """If one collection frees the object and its class, as at exit, nothing is raised, which Python would print."""
     raised: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", raised.append)
     holder = Holder()  # before its class, so that it is found before the function
@@ -80,7 +80,7 @@ def test_a_method_that_goes_with_its_object(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the fork the last registration comes first, after it the first; a failure stops none of the others."""
+    """Before the fork the last registration runs first, after it the first; a failure stops none of the others."""
     for registered in ("_before", "_after_in_parent", "_after_in_child"):
         monkeypatch.setattr(_fork, registered, dict[int, object]())
     called: list[str] = []

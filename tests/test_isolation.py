@@ -1,4 +1,4 @@
-"""No test sees what another one set for the whole process: the suite's own isolation, tried."""
+"""No test sees what another one set for the whole process: a test of the test suite's own isolation."""
 
 import contextvars
 import logging
@@ -21,7 +21,7 @@ from groqscope import record_of
 
 
 def _trace_id() -> str | None:
-    """The id of a request by a client that is given no provider."""
+    """Return the id of a request made by a client that is given no provider."""
     client = groq_client("sync", http={"transport": Wire(completion)})
     record = record_of(whole("sync", groqscope.instrument(client)))
     assert record is not None
@@ -42,7 +42,7 @@ def _set_logfires() -> None:
 def test_providers_go_with_the_test_that_set_them(
     set_providers: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The next test finds none, as in a new process, may set its own, and hears nothing of those before."""
+    """The next test finds none, as in a new process, may set its own, and gets nothing from those before."""
     textmap = propagate.get_global_textmap()
     found: list[bool] = []
     for _ in range(2):
@@ -86,7 +86,7 @@ def _extend_the_path() -> None:
 def test_what_a_test_leaves_behind_fails_it(
     leave: Callable[[], None], named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is named, and so found in the test that did it, not in another one that it disturbs."""
+    """The failure is reported in the test that caused it, and names what is left, not in another that it disturbs."""
     monkeypatch.setenv("GROQSCOPE_LEFT", "0")
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(logging.getLogger("groqscope"), "level", logging.NOTSET)

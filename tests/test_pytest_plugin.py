@@ -31,7 +31,7 @@ def ask(client):
 
 @pytest.fixture
 def outcomes(pytester, monkeypatch):
-    """Run a test file with the plugin and no other, in a process of its own."""
+    """Run a test file with no other plugin, in a process of its own; return the outcomes."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def run(tests):
@@ -42,7 +42,7 @@ def outcomes(pytester, monkeypatch):
 
 
 def test_records_are_captured(outcomes):
-    """The fixture holds the requests of its test, in order, and nothing stays instrumented."""
+    """The fixture has the test's requests, in order, and nothing stays instrumented."""
     result = outcomes("""
 def test_two(client, groqscope_records):
     ask(client), ask(client)
@@ -62,8 +62,8 @@ def test_nothing_stays():
     result.assert_outcomes(passed=3)
 
 
-def test_budgets_are_held(outcomes):
-    """A marked test fails when its requests do not keep a budget, and says which and what was measured."""
+def test_budgets_are_checked(outcomes):
+    """A marked test fails if its requests exceed a budget, and says which, and what was measured."""
     result = outcomes("""
 @pytest.mark.groq_budget("duration.max < 10s", "errors < 1", goodput=["e2el:10000"])
 def test_kept(client):
@@ -86,15 +86,15 @@ def test_over(client):
 
 
 def test_a_repeat_counts_once():
-    """A request that is there twice, with the ids it has, is one for a budget, as it is for the audit."""
+    """A request that is recorded twice, with the same ids, counts once for a budget, as in the audit."""
     record = ordinary_record()
     (requests,) = CapturedRecords([record, record]).budgets("requests <= 1")
 
     assert (requests.measured, requests.verdict) == (1, "ok")
 
 
-def test_what_cannot_be_told_fails(outcomes):
-    """No request, or too few for the percentile, is no pass."""
+def test_an_inconclusive_budget_fails(outcomes):
+    """Without a request, or with too few for the percentile, the test does not pass."""
     result = outcomes("""
 @pytest.mark.groq_budget("duration.max < 10s")
 def test_no_request():
@@ -115,7 +115,7 @@ def test_too_few(client):
 
 
 def test_a_failing_test_stays_what_it_is(outcomes):
-    """The test's own error is the one that is told."""
+    """The test's own error is the one that is reported."""
     result = outcomes("""
 @pytest.mark.groq_budget("duration.max < 1ms")
 def test_wrong(client):
@@ -136,7 +136,7 @@ def test_wrong(client):
         ("goodput='ttft'", "*groq_budget: goodput 'ttft': expected KEY:MILLISECONDS*"),
     ],
 )
-def test_a_wrong_mark(outcomes, mark, message):
+def test_an_invalid_mark(outcomes, mark, message):
     """A mistake in a mark fails its test with a sentence."""
     result = outcomes(f"""
 @pytest.mark.groq_budget({mark})
@@ -177,7 +177,7 @@ def test_async(sim, groqscope_records):
 
 
 def test_budgets_on_runs(outcomes):
-    """Runs are seen with no tracer provider set, and held against their budgets."""
+    """Runs are seen without a tracer provider, and checked against their budgets."""
     result = outcomes("""
 import groqscope
 

@@ -1,4 +1,4 @@
-"""The README is true: its code runs, its commands exist, its links lead somewhere."""
+"""The README is right: its code runs, its commands exist, its links lead somewhere."""
 
 import os
 import re
@@ -40,7 +40,7 @@ def _run(groq: Simulator, home: Path, *command: str) -> str:
 
 @pytest.mark.slow
 def test_programs_run(groq: Simulator, tmp_path: Path) -> None:
-    """The five lines leave a record in the local store; the agent's model is made."""
+    """The five lines leave a record in the local store; the agent's model can be created."""
     _run(groq, tmp_path / "home", sys.executable, "-c", "\n".join(PROGRAMS))
     (record,) = read_records([tmp_path / "home" / "store"])
 
@@ -48,7 +48,7 @@ def test_programs_run(groq: Simulator, tmp_path: Path) -> None:
 
 
 def test_a_screen_and_a_half() -> None:
-    """Longer than this it is not read: what does not fit is in the documentation."""
+    """Nobody reads more than that: what does not fit is in the documentation."""
     assert len(README.splitlines()) <= 80
 
 
@@ -73,7 +73,7 @@ def test_zero_code(groq: Simulator, tmp_path: Path) -> None:
 
 
 def _anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(
         r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL), re.MULTILINE
     )
@@ -82,7 +82,7 @@ def _anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    """Read in the repository, every link leads to a file, every image is there, every anchor is a heading."""
+    """In the repository every link leads to a file, every image exists, every anchor is a heading."""
     broken: list[str] = []
     for link in re.findall(r"(?:\]\(|<img src=\"|<a href=\")([^)\s\"]+)", page.read_text("utf-8")):
         path, _, anchor = link.partition("#")

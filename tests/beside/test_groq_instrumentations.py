@@ -13,6 +13,7 @@ from openinference.instrumentation.groq import GroqInstrumentor as OpenInference
 from opentelemetry.instrumentation.groq import GroqInstrumentor as OpenLLMetry
 from opentelemetry.trace import SpanKind
 from support.both import Both, Mode, both, each_mode
+from support.callers import streamed_text, whole_text
 from support.figures import Figure
 from support.processes import environment, run
 from support.scope import ASK, MODEL, STREAM, groq_client
@@ -28,17 +29,6 @@ from groqscope.timeline import RequestRecord
 
 TEXT = Answer(["a", "b"])
 RETRIED = [Failure(429, retry_after=0.001), TEXT]
-
-
-@both
-async def whole(client: Any) -> str:
-    return (await client.chat.completions.create(**ASK)).choices[0].message.content
-
-
-@both
-async def streamed(client: Any) -> str:
-    chunks = [chunk async for chunk in await client.chat.completions.create(**STREAM)]
-    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
 
 @both
@@ -82,7 +72,7 @@ def once(beside: Any) -> RequestRecord:
 @each_mode
 @pytest.mark.parametrize(
     ("scene", "script"),
-    [(whole, TEXT), (whole, RETRIED), (streamed, TEXT), (streamed, RETRIED)],
+    [(whole_text, TEXT), (whole_text, RETRIED), (streamed_text, TEXT), (streamed_text, RETRIED)],
     ids=["whole", "whole, retried", "streamed", "streamed, retried"],
 )
 def test_openllmetry(scene: Both, script: Playable, mode: Mode, beside: Any, sim: Simulator) -> None:
@@ -137,10 +127,10 @@ def test_openllmetry_and_a_stream_left_early(beside: Any, sim: Simulator) -> Non
 def test_openllmetry_taken_back(mode: Mode, beside: Any, sim: Simulator) -> None:
     """When it is taken back, the next request is an inference of ours."""
     beside.on(OpenLLMetry())
-    play(whole, mode, sim)
+    play(whole_text, mode, sim)
     beside.off()
     beside.exported.exporter.clear()
-    play(whole, mode, sim)
+    play(whole_text, mode, sim)
     record, span = beside.exported.only()
 
     assert (span.name, span.kind, record.nested) == (f"chat {MODEL}", SpanKind.CLIENT, False)
@@ -165,7 +155,7 @@ def test_past_openllmetry(mode: Mode, beside: Any, sim: Simulator) -> None:
 def test_the_audit_counts_once(beside: Any, sim: Simulator) -> None:
     """What is read back from both libraries' spans is one request each."""
     beside.on(OpenLLMetry())
-    for scene in (whole, streamed):
+    for scene in (whole_text, streamed_text):
         play(scene, "sync", sim)
     line = encode_span_line(beside.exported.spans)
     assert line is not None
@@ -174,7 +164,7 @@ def test_the_audit_counts_once(beside: Any, sim: Simulator) -> None:
 
 
 @each_mode
-@pytest.mark.parametrize("scene", [whole, streamed, raw], ids=lambda s: s.name)
+@pytest.mark.parametrize("scene", [whole_text, streamed_text, raw], ids=lambda s: s.name)
 def test_openinference(scene: Both, mode: Mode, beside: Any, sim: Simulator) -> None:
     """Its span has names of its own and measures nothing: by OpenTelemetry's names the inference is ours, below it."""
     beside.on(OpenInference())
@@ -190,7 +180,7 @@ def test_openinference(scene: Both, mode: Mode, beside: Any, sim: Simulator) -> 
 
 
 @each_mode
-@pytest.mark.parametrize("scene", [whole, streamed], ids=lambda s: s.name)
+@pytest.mark.parametrize("scene", [whole_text, streamed_text], ids=lambda s: s.name)
 @pytest.mark.parametrize("first", [OpenLLMetry, OpenInference], ids=["OpenLLMetry inside", "OpenInference inside"])
 def test_both_at_once(first: Callable[[], Any], scene: Both, mode: Mode, beside: Any, sim: Simulator) -> None:
     """Three at once: one inference by OpenTelemetry's names, OpenLLMetry's, and our record."""
@@ -267,12 +257,12 @@ def test_what_looking_costs(mode: Mode, beside: Any, sim: Simulator, figure: Fig
 
     monkeypatch.setattr(telemetry, "find_outer_inference", timed)
     beside.on(OpenLLMetry())
-    play(whole, mode, sim)
+    play(whole_text, mode, sim)
     beside.off()
-    play(whole, mode, sim)
+    play(whole_text, mode, sim)
     with monkeypatch.context() as patch:
         patch.delitem(sys.modules, "opentelemetry.instrumentation.groq")
-        play(whole, mode, sim)
+        play(whole_text, mode, sim)
     inside, imported, without = (f"{each * 1e6:.2f}" for each in took)
     figure("knowing whose inference it is", f"{without} µs, OpenLLMetry imported {imported} µs, in use {inside} µs")
 

@@ -10,7 +10,8 @@ import openai
 import pytest
 from openai.resources.chat.completions import AsyncCompletions, Completions
 from support.both import Both, Mode, both, each_mode
-from support.scope import ASK, STREAM, Exported
+from support.callers import streamed_text, whole_text
+from support.scope import ASK, Exported
 
 import groqscope
 from groqscope import semconv
@@ -25,21 +26,8 @@ INSTRUMENTATIONS = {
 
 
 @both
-async def whole(client: Any) -> str:
-    return (await client.chat.completions.create(**ASK)).choices[0].message.content
-
-
-@both
-async def streamed(client: Any) -> str:
-    asked = {**STREAM, "stream_options": {"include_usage": True}}
-    chunks = [chunk async for chunk in await client.chat.completions.create(**asked)]
-    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-
-
-@both
-async def _closing(scene: Both, client: Any) -> Any:
-    async with client:
-        return await scene.asynchronous(client)
+async def streamed_text_with_usage(client: Any) -> str:
+    return await streamed_text.asynchronous(client, stream_options={"include_usage": True})
 
 
 def client(mode: Mode, sim: Simulator) -> Any:
@@ -80,14 +68,14 @@ def both_on(
 # OpenLLMetry's own models are of an older form of pydantic's.
 @pytest.mark.filterwarnings("ignore:Support for class-based `config`")
 @each_mode
-@pytest.mark.parametrize("scene", [whole, streamed], ids=lambda scene: scene.name)
+@pytest.mark.parametrize("scene", [whole_text, streamed_text_with_usage], ids=lambda scene: scene.name)
 @pytest.mark.usefixtures("both_on")
 def test_one_inference(
     instrumentor: Any, order: str, scene: Both, mode: Mode, sim: Simulator, exported: Exported
 ) -> None:
     """By OpenTelemetry's names one span is the inference, and tokens and durations are those of one request."""
     sim.play(Answer(["a", "b"]))
-    assert _closing(mode, scene, client(mode, sim)) == "ab"
+    assert scene(mode, client(mode, sim)) == "ab"
     flush()
     record, span = exported.only()
     chats = [s.context.span_id for s in exported.spans if (s.attributes or {}).get("gen_ai.operation.name") == "chat"]

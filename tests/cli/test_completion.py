@@ -53,16 +53,16 @@ def zsh(line: str, home: Path) -> str:
         os.execvpe("zsh", ["zsh", "-i"], {**environment(home), "PS1": "READY "})
     shown = b""
     try:
-        shown += until(terminal, b"READY ")
+        shown += read_until(terminal, b"READY ")
         os.write(terminal, line.encode() + b"\t\t")
-        shown = until(terminal, b"READY ")
+        shown = read_until(terminal, b"READY ")
     finally:
         os.close(terminal)
         os.waitpid(shell, 0)
     return shown.decode()
 
 
-def until(terminal: int, text: bytes, seconds: float = 60) -> bytes:
+def read_until(terminal: int, text: bytes, seconds: float = 60) -> bytes:
     """Read from a terminal until a text appears."""
     shown, end = b"", time.monotonic() + seconds
     while text not in shown:

@@ -53,7 +53,7 @@ def test_script(groq: Simulator, tmp_path: Path) -> None:
 
 
 def test_fan_out(groq: Simulator, tmp_path: Path) -> None:
-    """Fifty streams leave fifty records; with twenty connections thirty of them wait for one."""
+    """Fifty streams leave fifty records; with twenty connections, thirty streams wait for one."""
     output = run(groq, tmp_path, "fan_out.py")
     records = list(read_records([tmp_path / "store"]))
 
@@ -83,7 +83,7 @@ def test_agent(groq: Simulator, tmp_path: Path) -> None:
 
 
 def test_one_trace(groq: Simulator, tmp_path: Path) -> None:
-    """The Groq call belongs to the trace that the browser began, below the server's span; pieces arrive."""
+    """The request to Groq is in the trace that the browser began, below the server's span; the answer is streamed."""
     pytest.importorskip("fastapi", reason="the example's own dependency, in the development environment")
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     command = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", "0", "fastapi_app:app"]

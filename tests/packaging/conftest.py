@@ -58,13 +58,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 def environment(directory: Path) -> Path:
-    """Make an empty environment, and give its Python."""
+    """Make an empty environment, and return its Python."""
     venv.create(directory, with_pip=False, symlinks=True)
     return directory / "bin" / "python"
 
 
 def pip(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run this environment's pip for another one."""
+    """Run pip of this environment for another one."""
     command = [
         sys.executable,
         "-m",

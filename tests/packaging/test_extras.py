@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_extras(built: Any, tmp_path: Path) -> None:
-    """What an extra is for fails without it, with a sentence that names it, and works with it."""
+    """What an extra is for fails without it, with an error that names the extra, and works with it."""
     venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
     python = tmp_path / "venv" / "bin" / "python"
     pins = re.findall(r"^[A-Za-z0-9._-]+==[^\\\n]+", (ROOT / "requirements-dev.txt").read_text("utf-8"), re.MULTILINE)

@@ -100,7 +100,7 @@ ELSEWHERE = {
 
 @pytest.fixture(scope="module")
 def tried(installed: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Run the README's program and then each line of its shell blocks, as they stand; give what came of each."""
+    """Run the README's program and then each line of its shell blocks as written; return what came of each."""
     bare = [line for line in PROGRAM.splitlines() if not re.search("groqscope|agent", line, re.IGNORECASE)]
     body = "\n".join(f"    {line}" for line in bare)
     (installed.directory / "app.py").write_text(f"for _ in range(20):  # as many as a p95 needs\n{body}\n", "utf-8")
@@ -156,15 +156,15 @@ def test_zero_code(tried: Any) -> None:
     assert "21 requests." in tried["groqscope audit"].stdout.splitlines()[0]
 
 
-def test_a_budget_that_is_over(tried: Any, installed: Any) -> None:
-    """The exit status is 1 then."""
+def test_a_budget_that_is_exceeded(tried: Any, installed: Any) -> None:
+    """The exit status is 1."""
     home = str(installed.directory / "readme")
 
     assert installed.run("groqscope", "audit", "--budget", "duration.max < 1us", GROQSCOPE_HOME=home).returncode == 1
 
 
 def test_the_stack_is_that_of_the_checkout(tried: Any, installed: Any) -> None:
-    """The compose file, the configuration and the dashboards come out of the wheel as they are in the checkout."""
+    """The compose file, the configuration and the dashboards in the wheel are those of the checkout."""
     written = installed.directory / "monitoring"
 
     for path in ("docker-compose.yml", "stack/collector/collector.yaml", "dashboards/json/groq-latency.json"):

@@ -1,4 +1,4 @@
-"""The workflows run what is there."""
+"""The workflows run commands that exist, with pinned actions and minimal permissions."""
 
 import re
 from pathlib import Path

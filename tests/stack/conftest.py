@@ -8,7 +8,7 @@ import pytest
 from stack_support import given, traffic
 from stack_support.stack import Stack, local
 from stack_support.stack import given as hold
-from stack_support.waiting import until
+from support.waiting import wait_for
 
 MINUTES = 60
 
@@ -36,8 +36,8 @@ def seeded(stack: Stack) -> Traffic:
     end_s = time.time()
     sent = traffic.send(stack.post, end_unix_s=end_s, minutes=MINUTES)
     last = max(sent.ended, key=lambda r: r.start_unix_ns)
-    until("the last trace is in Tempo", lambda: stack.trace(last.trace_id or ""), seconds=120)
+    wait_for(lambda: stack.trace(last.trace_id or ""), "the last trace is in Tempo", seconds=120)
     instances = "|".join(sent.instances)
     counted = f'sum(groqscope_stream_outcomes_total{{instance=~"{instances}"}})'
-    until("the last metrics are in Prometheus", lambda: stack.total(counted) >= len(sent.ended), seconds=120)
+    wait_for(lambda: stack.total(counted) >= len(sent.ended), "the last metrics are in Prometheus", seconds=120)
     return Traffic(sent, end_s - MINUTES * 60, end_s)

@@ -12,12 +12,12 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from stack_support.clickhouse import DISTRIBUTED, REQUESTS, TRACES, Server, clickhouse
 from stack_support.given import needs
 from stack_support.programs import ROOT, collector
-from stack_support.waiting import until
 from support.full_records import busy_record, full_record
 from support.records import records
 from support.same import reasonable, same
 from support.spans import family_of
 from support.traffic import START, traffic
+from support.waiting import wait_for
 
 from groqscope import audit
 from groqscope.cli.app import run
@@ -233,14 +233,14 @@ def test_the_collector_writes_what_the_audit_asks(server: Server, tmp_path: Path
             )
             spans = [span for record in half for span in family_of(record)]
             up.post("traces", encode_spans(spans).SerializeToString())
-            until(
-                "the rows are there",
+            wait_for(
                 lambda before=before: (
                     int(
                         server.do("SELECT count() FROM sent.otel_traces WHERE SpanAttributes['groqscope.record'] = '1'")
                     )
                     == before + 30
                 ),
+                "the rows are there",
                 seconds=60,
             )
             if half[0] is written[0]:

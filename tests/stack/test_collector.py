@@ -13,9 +13,9 @@ import pytest
 from stack_support import traffic
 from stack_support.given import needs
 from stack_support.programs import Collector, collector, free_port, local_collector
-from stack_support.waiting import as_many, until
 from support.full_records import full_record, ordinary_record
 from support.tempo import FakeTempo, receiving
+from support.waiting import as_many, wait_for
 
 from groqscope import audit
 from groqscope.audit.tempo import TempoSource
@@ -56,7 +56,7 @@ def test_what_waits_on_disk_outlives_kills(tmp_path: Path):
             prepared.process.kill()
         prepared.process.start()
         with receiving(back_end, port):
-            until("all traces", lambda: as_many(list(back_end.traces), len(sent)), seconds=60)
+            wait_for(lambda: as_many(list(back_end.traces), len(sent)), "all traces", seconds=60)
     client = httpx.Client(transport=httpx.MockTransport(back_end))
     since = min(r.start_unix_ns for r in sent)
     found = TempoSource("http://tempo", client=client).read(ReadReport(), since=since, until=None, timelines=True)
@@ -83,7 +83,7 @@ def test_a_queue_that_is_full_refuses_and_keeps_what_it_has(tmp_path: Path):
                 refused = status
         assert refused in (429, 503)
         with receiving(back_end, port):
-            until("what was taken", lambda: len(back_end.traces) >= len(taken), seconds=60)
+            wait_for(lambda: len(back_end.traces) >= len(taken), "what was taken", seconds=60)
 
     assert 0 < len(taken) < 60
     assert set(back_end.traces) >= {r.trace_id for r in taken}
@@ -94,7 +94,7 @@ def test_the_audit_reads_what_the_file_exporter_wrote(tmp_path: Path, capsys: py
     records = [*_records(20), replace(full_record(), start_unix_ns=time.time_ns())]
     with collector(tmp_path / "c") as running:
         sent = [traffic.send_record(running.post, record, "filed") for record in records]
-        until("all spans", lambda: as_many(_outermost(running.spans()), len(sent)), seconds=20)
+        wait_for(lambda: as_many(_outermost(running.spans()), len(sent)), "all spans", seconds=20)
     file = tmp_path / "c/traces.jsonl"
     found = list(audit.load(str(file)))
     status = groqscope(["audit", str(file), str(sent[-1].span_id)])

@@ -17,7 +17,7 @@ from stack_support.given import needs, program
 from stack_support.programs import FAILING, TO_FILES, collector, put, span, traces
 from stack_support.scale import SCALE
 from stack_support.stack import ROOT, run
-from stack_support.waiting import as_many, until
+from support.waiting import as_many, wait_for
 
 from groqscope.stack import Addresses, check
 
@@ -148,8 +148,8 @@ def test_anything_like_a_key_is_redacted_and_the_rest_left_alone(tmp_path: Path)
     with collector(tmp_path) as running:
         running.post("traces", traces(made, resource={"service.name": "test", "startup.line": f"app --key {KEY}"}))
         running.post("metrics", points.SerializeToString())
-        spans = until("the span", running.spans, seconds=20)
-        until("the point", lambda: running.exported("metrics"), seconds=20)
+        spans = wait_for(running.spans, "the span", seconds=20)
+        wait_for(lambda: running.exported("metrics"), "the point", seconds=20)
         everything = running.exported("traces") + running.exported("metrics")
     attributes = {a["key"]: a["value"] for a in spans[0]["attributes"]}
 
@@ -193,9 +193,9 @@ def test_tail_sampling_keeps_what_somebody_will_look_for(tmp_path: Path):
         running.post("traces", traces(child))
         running.post("traces", traces(*kept, *ordinary))
         last = 'policy_execution_count{policy="a tenth of the rest"} 205'
-        until("the last trace's decision", lambda: last in running.told(), seconds=30)
+        wait_for(lambda: last in running.told(), "the last trace's decision", seconds=30)
         sampled = int(running.told().partition(_SAMPLED)[2].split()[0])
-        names = until("what is kept", lambda: as_many([s["name"] for s in running.spans()], sampled + 1), seconds=30)
+        names = wait_for(lambda: as_many([s["name"] for s in running.spans()], sampled + 1), "what is kept", seconds=30)
 
     assert sorted(n for n in names if n != "ordinary") == sorted(s.name for s in (*kept, child))
     assert 5 <= names.count("ordinary") <= 45
@@ -234,7 +234,7 @@ def test_a_secured_collector_asks_who_is_there(tmp_path: Path):
                 ("all", f"https://127.0.0.1:{running.http}", token, str(trusted)),
             )
         }
-        until("the span", running.spans, seconds=20)
+        wait_for(running.spans, "the span", seconds=20)
 
     assert [a.status_code for a in (nameless, wrong, right)] == [401, 401, 200]
     assert [link.state for link in told.values()] == ["broken", "broken", "broken", "ok"]
@@ -272,7 +272,7 @@ def test_failures_are_counted_under_the_names_that_the_dashboard_shows(tmp_path:
             text = running.told()
             return all(name in text for name in wanted)
 
-        until(f"all of {sorted(wanted)}", told, seconds=60)
+        wait_for(told, f"all of {sorted(wanted)}", seconds=60)
 
     assert len(wanted) == 8
 

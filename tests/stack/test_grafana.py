@@ -9,7 +9,7 @@ from stack_support import traffic
 from stack_support.boards import STEP_S, Target, boards, filled, targets
 from stack_support.given import ON_GITHUB, PASSWORD
 from stack_support.stack import Stack
-from stack_support.waiting import until
+from support.waiting import wait_for
 
 pytestmark = ON_GITHUB
 
@@ -39,7 +39,7 @@ def test_a_query_of_a_panel_returns_data(target: Target, stack: Stack, seeded: A
     if _may_be_empty(target):
         assert "frames" in frames()
     else:
-        until(query["expr"], lambda: _values(frames()))
+        wait_for(lambda: _values(frames()), query["expr"])
 
 
 @pytest.mark.parametrize("target", [t for t in targets() if t.query.get("exemplar")], ids=str)
@@ -73,7 +73,7 @@ def _find(stack: Stack, query: str) -> list[Any]:
 def test_a_table_of_traces_has_rows(target: Target, stack: Stack, seeded: Any):
     """Every TraceQL query of the audit dashboard finds requests through Grafana."""
     ours = {s.name for s in traffic.SERVICES}
-    found = until(str(target), lambda: _find(stack, filled(target.query["query"], range_s=3600)))
+    found = wait_for(lambda: _find(stack, filled(target.query["query"], range_s=3600)), str(target))
 
     assert {t["traceID"].rjust(32, "0") for t in found if t["rootServiceName"] in ours} <= {
         r.trace_id for r in seeded.sent.records

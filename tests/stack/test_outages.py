@@ -18,8 +18,8 @@ from stack_support import traffic
 from stack_support.given import needs_stack
 from stack_support.programs import free_port
 from stack_support.stack import ROOT, Stack, run
-from stack_support.waiting import as_many, until
 from support.full_records import ordinary_record
+from support.waiting import as_many, wait_for
 
 pytestmark = needs_stack()
 
@@ -55,7 +55,7 @@ def _insisting(stack: Stack) -> traffic.Post:
     """Send to a collector that is just coming up."""
 
     def post(signal: str, body: bytes) -> None:
-        until("the collector takes it", lambda: _took(stack, signal, body), seconds=30)
+        wait_for(lambda: _took(stack, signal, body), "the collector takes it", seconds=30)
 
     return post
 
@@ -87,9 +87,9 @@ def test_nothing_is_lost_while_tempo_is_down_and_the_collector_killed(stack: Sta
 
     assert broken == ["collector -> Tempo", "Grafana -> Tempo"]
     for record in sent:
-        until(f"trace {record.trace_id}", lambda r=record: stack.trace(r.trace_id or ""), seconds=120)
+        wait_for(lambda r=record: stack.trace(r.trace_id or ""), f"trace {record.trace_id}", seconds=120)
     query = '{ resource.service.name = "outage" && span.groqscope.record = 1 }'
-    found = until("a search finds all", lambda: as_many(stack.search(query), len(sent)))
+    found = wait_for(lambda: as_many(stack.search(query), len(sent)), "a search finds all")
     assert {t["traceID"].rjust(32, "0") for t in found} == {r.trace_id for r in sent}
 
 
@@ -116,7 +116,7 @@ def test_nothing_is_lost_while_prometheus_is_down_and_the_collector_killed(stack
     finally:
         stack.switch.start("prometheus")
     series = 'sum(groqscope_stream_outcomes_total{service_name="gap"})'
-    until("the last point", lambda: stack.total(series) == len(moments), seconds=120)
+    wait_for(lambda: stack.total(series) == len(moments), "the last point", seconds=120)
 
     assert broken == ["collector -> Prometheus", "Grafana -> Prometheus"]
     found = [stack.query(series, at=m / 1e9 + 0.5)[0]["value"][1] for m in moments]
@@ -133,7 +133,7 @@ def test_stack_check_names_what_is_down(service: str, link: str, stack: Stack):
         stack.switch.start(service)
 
     assert broken == [link]
-    until("every link is whole again", lambda: not _broken(stack, "--timeout", "5"), seconds=90)
+    wait_for(lambda: not _broken(stack, "--timeout", "5"), "every link is whole again", seconds=90)
 
 
 def test_the_demos_workload_arrives(stack: Stack):
@@ -155,11 +155,11 @@ def test_the_demos_workload_arrives(stack: Stack):
         groq.terminate()
         groq.wait(timeout=20)
     counted = 'sum(groqscope_stream_outcomes_total{service_name="demo-shop"})'
-    until("its metrics", lambda: stack.total(counted))
+    wait_for(lambda: stack.total(counted), "its metrics")
     errors = stack.total('sum(groqscope_internal_errors_total{service_name="demo-shop"})')
     query = '{ resource.service.name = "demo-shop" && span.groqscope.record = 1 }'
     # The last count may come after the first: both are looked at anew until they agree.
-    found = until("its traces", lambda: as_many(stack.search(query, limit=500), stack.total(counted)))
+    found = wait_for(lambda: as_many(stack.search(query, limit=500), stack.total(counted)), "its traces")
 
     assert len(found) > 25
     assert errors == 0

@@ -17,8 +17,8 @@ from stack_support import traffic
 from stack_support.boards import STEP_S, Target, boards, filled, targets
 from stack_support.given import needs_stack
 from stack_support.stack import Stack
-from stack_support.waiting import until
 from support.full_records import ordinary_record
+from support.waiting import wait_for
 
 from groqscope import semconv
 
@@ -55,7 +55,7 @@ def test_a_query_of_a_panel_returns_data(target: Target, stack: Stack, seeded: A
     """Every PromQL query of every panel has values, and Prometheus has nothing to remark."""
     if target.board == "groq-pipeline":
         # What the services tell of themselves begins when they are scraped, which is after the traffic ended.
-        until(str(target), lambda: _shown(stack, target, time.time() - 3600, time.time()))
+        wait_for(lambda: _shown(stack, target, time.time() - 3600, time.time()), str(target))
     else:
         assert _shown(stack, target, seeded.start_s, seeded.end_s)
 
@@ -67,7 +67,7 @@ def test_a_query_that_may_be_empty_is_understood(target: Target, stack: Stack):
 
     assert isinstance(found, list)
     if _is_tempos(target) and stack.real_tempo:
-        until(str(target), lambda: _shown(stack, target, time.time() - 3600, time.time()))
+        wait_for(lambda: _shown(stack, target, time.time() - 3600, time.time()), str(target))
 
 
 CHOSEN = {"service": ["support-chat"], "model": ["llama-3.3-70b-versatile"], "environment": ["production"]}
@@ -122,7 +122,8 @@ def test_another_librarys_metrics_show_too(stack: Stack):
     del scope.metrics[:]
     scope.metrics.extend(standard)
     stack.post("metrics", request.SerializeToString())
-    until("its requests", lambda: stack.total('gen_ai_client_operation_duration_seconds_count{service_name="foreign"}'))
+    counted = 'gen_ai_client_operation_duration_seconds_count{service_name="foreign"}'
+    wait_for(lambda: stack.total(counted), "its requests")
     shown = [
         t for t in PROMQL if "gen_ai_client" in t.query["expr"] and "groq" not in t.query["expr"].replace('="groq"', "")
     ]
@@ -183,7 +184,7 @@ def test_rules_are_loaded_and_evaluated(stack: Stack):
         groups = stack.get(f"{stack.prometheus}/api/v1/rules")["data"]["groups"]
         return groups if all(rule["health"] != "unknown" for group in groups for rule in group["rules"]) else None
 
-    groups = until("rules evaluated", evaluated, seconds=90)
+    groups = wait_for(evaluated, "rules evaluated", seconds=90)
 
     assert all(rule["health"] == "ok" for group in groups for rule in group["rules"])
     assert sum(rule["type"] == "alerting" for group in groups for rule in group["rules"]) == 10
@@ -195,13 +196,13 @@ def test_an_alert_that_fires_is_shown(stack: Stack):
     process.telemetry.metrics.internal_error("test")
     stack.post("metrics", process.metrics(time.time_ns()))
     target = next(t for t in targets() if t.panel == "Alerts that fire")
-    found = until("the alert", lambda: _shown(stack, target, time.time() - 60, time.time()), seconds=90)
+    found = wait_for(lambda: _shown(stack, target, time.time() - 60, time.time()), "the alert", seconds=90)
 
     assert "GroqscopeInternalErrors" in json.dumps(found)
 
 
 def test_every_service_is_scraped(stack: Stack):
     """Prometheus reaches all four, by the names that rules use."""
-    until("all four up", lambda: stack.total("sum(up)") == 4)
+    wait_for(lambda: stack.total("sum(up)") == 4, "all four up")
 
     assert {s["metric"]["job"] for s in stack.query("up")} == {"otel-collector", "tempo", "prometheus", "grafana"}

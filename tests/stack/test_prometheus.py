@@ -13,8 +13,8 @@ from opentelemetry.context import Context
 from stack_support import traffic
 from stack_support.given import needs
 from stack_support.programs import FAILING, ROOT, Prometheus, collector, free_port, prometheus, span, traces
-from stack_support.waiting import until
 from support.full_records import ordinary_record
+from support.waiting import wait_for
 
 from groqscope.timeline import RateLimits, Usage
 
@@ -103,7 +103,7 @@ def test_every_alert_fires_for_real(failing: Any, tmp_path: Path):
             return summaries.keys() == _alerts()
 
         summaries: dict[str, str] = {}
-        until(f"{_alerts()} fire", fires, seconds=60)
+        wait_for(fires, f"{_alerts()} fire", seconds=60)
 
     assert summaries["GroqErrorBudgetBurnFast"] == "unlucky: 20% of calls to Groq failed in the last hour"
     assert summaries["GroqStreamsAbandoned"] == "unlucky drops 10% of its streams without reading or closing them"
@@ -148,10 +148,10 @@ def test_everything_is_copied_by_remote_write(tmp_path: Path):
             process.end(record)
             near.post("metrics", process.metrics(time.time_ns()))
             query = 'groqscope_stream_outcomes_total{service_name="copied"}'
-            found = until("the copy", lambda: far.query(query), seconds=60)
+            found = wait_for(lambda: far.query(query), "the copy", seconds=60)
             asked = {"query": "gen_ai_client_operation_duration_seconds_bucket", "start": 0, "end": time.time() + 60}
-            until(
-                "an exemplar", lambda: far.client.get(f"{far.url}/api/v1/query_exemplars", params=asked).json()["data"]
+            wait_for(
+                lambda: far.client.get(f"{far.url}/api/v1/query_exemplars", params=asked).json()["data"], "an exemplar"
             )
 
     assert {k: found[0]["metric"][k] for k in ("cluster", "replica")} == {"cluster": "groq-1", "replica": "a"}

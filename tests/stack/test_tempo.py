@@ -15,9 +15,9 @@ from stack_support.boards import Target, boards, filled, targets
 from stack_support.given import needs, needs_stack, program
 from stack_support.scale import SCALE
 from stack_support.stack import Stack, run
-from stack_support.waiting import until
 from support.full_records import full_record
 from support.tempo import written
+from support.waiting import wait_for
 
 from groqscope import semconv
 from groqscope.audit import SourceError
@@ -42,7 +42,7 @@ def test_a_table_of_traces_has_rows(target: Target, stack: Stack, seeded: Any):
         return stack.search(filled(target.query["query"], range_s=3600), limit=target.query["limit"])
 
     # A search finds what Tempo has written down, which is some seconds after it came.
-    assert {t["traceID"].rjust(32, "0") for t in until(str(target), found) if t["rootServiceName"] in ours} <= {
+    assert {t["traceID"].rjust(32, "0") for t in wait_for(found, str(target)) if t["rootServiceName"] in ours} <= {
         r.trace_id for r in seeded.sent.records
     }
 
@@ -89,14 +89,14 @@ CONDITIONS = [
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_requests_are_found_by_their_attributes(condition: str, stack: Stack, seeded: Any):
     """TraceQL finds requests by what Groq said and by what was measured."""
-    assert until(condition, lambda: stack.search(f"{{ span.groqscope.record = 1 && {condition} }}"))
+    assert wait_for(lambda: stack.search(f"{{ span.groqscope.record = 1 && {condition} }}"), condition)
 
 
 @needs_stack()
 def test_a_request_is_found_by_its_id(stack: Stack, seeded: Any):
     """The id that Groq support asks for leads to exactly one trace."""
     record = next(r for r in seeded.sent.ended if r.request_id)
-    found = until("it", lambda: stack.search(f'{{ span.groq.request.id = "{record.request_id}" }}'))
+    found = wait_for(lambda: stack.search(f'{{ span.groq.request.id = "{record.request_id}" }}'), "it")
 
     assert [t["traceID"].rjust(32, "0") for t in found] == [record.trace_id]
 
@@ -115,7 +115,7 @@ def test_records_come_back_out_of_tempo_as_they_went_in(stack: Stack, seeded: An
         return back if len(back) == len(sent) else None
 
     assert len(sent) > 20
-    assert until("all of them", found) == sent
+    assert wait_for(found, "all of them") == sent
     assert not report.warnings
 
 
@@ -147,7 +147,7 @@ def test_a_span_with_every_attribute_is_stored_whole(stack: Stack):
         response_size=999,
     )
     sent = traffic.send_record(stack.post, record, "whole", {"gen_ai.output.messages": words})
-    trace = until("the trace", lambda: stack.trace(sent.trace_id or ""))
+    trace = wait_for(lambda: stack.trace(sent.trace_id or ""), "the trace")
     spans = [s for b in trace["batches"] for scope in b["scopeSpans"] for s in scope["spans"]]
     span = next(s for s in spans if any(a["key"] == semconv.RECORD for a in s["attributes"]))
     attributes = {a["key"]: a["value"] for a in span["attributes"]}
@@ -159,7 +159,7 @@ def test_a_span_with_every_attribute_is_stored_whole(stack: Stack):
         return [r for r in read if r.service == "whole"]
 
     # A trace is found by its ID at once, by a search once Tempo has written it down.
-    assert until("the search to find it", back) == [sent]
+    assert wait_for(back, "the search to find it") == [sent]
     assert {a.name for a in (*semconv.FIELDS, *semconv.USAGE_BREAKDOWN)} <= attributes.keys()
     for event in semconv.EVENTS:
         assert {a.name for a in event.attributes} <= events[event.name]
@@ -179,7 +179,7 @@ def test_answers_have_the_form_that_is_written_down(stack: Stack, seeded: Any):
     """What `support/tempo_answers` says of a search and of a trace is so: keys, and the types of what they hold."""
     record = next(r for r in seeded.sent.ended if r.request_id)
     query = f'{{ span.groq.request.id = "{record.request_id}" }} | select(span.groqscope.record)'
-    (found,) = until("it", lambda: stack.search(query))
+    (found,) = wait_for(lambda: stack.search(query), "it")
     trace = stack.trace(found["traceID"])
     assert trace is not None
     (expected, *_) = written("search")["traces"]

@@ -6,9 +6,9 @@ import pytest
 from stack_support import traffic
 from stack_support.given import needs
 from stack_support.programs import collector
-from stack_support.waiting import until
 from support.full_records import full_record
 from support.ui import numbered
+from support.waiting import wait_for
 
 from groqscope.store import read_records
 from groqscope.ui import Server
@@ -26,7 +26,7 @@ def test_collector_exports_into_it(tmp_path: Path, encoding: str, compression: s
         layer = {"exporters": {"otlp_http/ui": settings}, "service": {"pipelines": pipelines}}
         with collector(tmp_path / "collector", layer) as running:
             sent = [traffic.send_record(running.post, record, "shop") for record in records]
-            until("all requests", lambda: server.collection.total == len(sent), seconds=60)
+            wait_for(lambda: server.collection.total == len(sent), "all requests", seconds=60)
 
         stored = {record.span_id: record for record in read_records([tmp_path / "store"])}
 

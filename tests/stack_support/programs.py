@@ -17,9 +17,9 @@ import httpx
 import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from support.waiting import wait_for
 
 from stack_support.given import program
-from stack_support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "stack/collector"
@@ -53,7 +53,7 @@ class Process:
         """Start it, and wait until it is ready."""
         with self.log.open("a") as out:
             self._running = subprocess.Popen(self.command, stdout=out, stderr=out, env={"PATH": "", **self.environment})
-        until(f"{self.ready} answers", self._answers, seconds=60)
+        wait_for(self._answers, f"{self.ready} answers", seconds=60)
 
     def _answers(self) -> bool:
         assert self._running is not None

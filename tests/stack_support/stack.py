@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 import httpx
 from support import tempo as fake_tempo
+from support.waiting import wait_for
 
 from stack_support import grafana as fake_grafana
 from stack_support.given import program
 from stack_support.programs import Process, free_port, local_collector, local_prometheus
 from stack_support.traffic import Post, post_by
-from stack_support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -149,7 +149,7 @@ def given(addresses: Mapping[str, str]) -> Iterator[Stack]:
         real_tempo=True,
     )
     with stack.http:
-        until("Tempo is ready", lambda: _ready(stack), seconds=60)
+        wait_for(lambda: _ready(stack), "Tempo is ready", seconds=60)
         yield stack
 
 

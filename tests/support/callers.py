@@ -28,3 +28,16 @@ async def read_chunks(client: Any, **options: Any) -> list[Any]:
     """Read a stream to its end and close the client; return its chunks."""
     async with client:
         return [chunk async for chunk in await client.chat.completions.create(**{**STREAM, **options})]
+
+
+@both
+async def whole_text(client: Any, **options: Any) -> str:
+    """Ask and close the client; return the text of the answer."""
+    return (await whole.asynchronous(client, **options)).choices[0].message.content
+
+
+@both
+async def streamed_text(client: Any, **options: Any) -> str:
+    """Read a stream to its end and close the client; return the text of its chunks."""
+    chunks = await read_chunks.asynchronous(client, **options)
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)

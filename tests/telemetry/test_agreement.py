@@ -1,4 +1,4 @@
-"""What the boards read from metrics and what the audit shows of the same requests."""
+"""Metrics, which the dashboards show, agree with the audit of the same requests."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ _BUSY = (0.0, 5.0, 20.0, 60.0)
 
 
 def _streamed(caller: float, *, reported: bool) -> tuple[RequestRecord, list[int]]:
-    """Ten tokens, one every 20 ms, read by a caller that works for `caller` ms before the first and on each."""
+    """Return a stream of ten tokens, one every 20 ms; the caller works `caller` ms before the first and on each."""
     seen = Observed(stream=True, model="m").tell(prepared=1, sending=2, sent=3).answered(20)
     now = 20.0
     for number in range(10):
@@ -34,7 +34,7 @@ def _of(exported: Exported, metric: semconv.Metric) -> tuple[int, float]:
 
 @pytest.mark.parametrize("reported", [True, False])
 def test_metrics_record_what_the_audit_shows(exported: Exported, *, reported: bool) -> None:
-    """First chunk, time per token, gaps and the caller's delay: as many values, and the same sum, whoever was busy."""
+    """First chunks, times per token, gaps and caller's delays: as many values, with the same sums, whoever was busy."""
     metrics = Metrics(exported.meter_provider.get_meter("groqscope"))
     requests = [_streamed(caller, reported=reported) for caller in _BUSY]
     records = [record for record, _ in requests]
@@ -59,7 +59,7 @@ def test_metrics_record_what_the_audit_shows(exported: Exported, *, reported: bo
 
 
 def test_metrics_record_what_the_prompt_cache_did(exported: Exported) -> None:
-    """Tokens, misses and dollars as the audit sums them; of a model without a cache, nothing."""
+    """Tokens, misses and dollars are what the audit adds up; a model without a prompt cache adds nothing."""
     metrics = Metrics(exported.meter_provider.get_meter("groqscope"))
     plain = RequestRecord(start_unix_ns=1, duration_ns=1, model="llama-3.3-70b-versatile", usage=Usage(input_tokens=9))
     asked = replace(plain, model="openai/gpt-oss-120b", usage=Usage(input_tokens=1_000))

@@ -1,4 +1,4 @@
-"""Content: nowhere unless asked for; then in the conventions' form, bounded and scrubbed."""
+"""Content is recorded only where it is asked for; then in the conventions' form, bounded and scrubbed."""
 
 import json
 from typing import Any
@@ -48,7 +48,7 @@ ASKED: dict[str, Any] = {"model": MODEL, "messages": MESSAGES, "tools": TOOLS, "
 
 
 @both
-async def both_ways(client: Any) -> None:
+async def ask_each_way(client: Any) -> None:
     async with client:
         await client.chat.completions.create(**ASKED)
         async for _ in await client.chat.completions.create(**ASKED, stream=True):
@@ -67,20 +67,22 @@ async def failing(client: Any) -> None:
 
 
 def everything(exported: Exported) -> str:
-    """All that was exported, as one text."""
+    """Return all that was exported, as one text."""
     spans = "".join(span.to_json() for span in exported.spans)
     return spans + json.dumps([[dict(p.attributes) for p in points] for points in exported.metrics().values()])
 
 
 @each_mode
 @pytest.mark.parametrize("value", [None, "", "NO_CONTENT", "false", "nonsense"])
-def test_off(value: str | None, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any, caplog: Any) -> None:
-    """Prompts, completions, reasoning, arguments, tool descriptions, ids of users: not one is exported or logged."""
+def test_no_content_unless_asked_for(
+    value: str | None, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any, caplog: Any
+) -> None:
+    """No prompt, completion, reasoning, argument, tool description or user id is exported, and nothing is logged."""
     if value is not None:
         monkeypatch.setenv(VARIABLE, value)
     caplog.set_level("DEBUG", "groqscope")
     sim.play(ANSWER)
-    both_ways(mode, exported.client(mode, sim.base_url))
+    ask_each_way(mode, exported.client(mode, sim.base_url))
     sim.play(Answer(["a"], ending=ErrorEvent(1, message="canary", failed_generation="canary")))
     failing(mode, exported.client(mode, sim.base_url))
     sim.play(Failure(400, message="canary", failed_generation="canary", code="canary says: no"))
@@ -88,7 +90,7 @@ def test_off(value: str | None, mode: Mode, sim: Simulator, exported: Exported, 
 
     assert len(exported.record_spans) == 5
     assert "canary" not in everything(exported)
-    assert "canary" not in "".join(r.getMessage() for r in caplog.records if r.name.startswith("groqscope"))
+    assert [r.getMessage() for r in caplog.records if r.name.startswith("groqscope")] == []
 
 
 EXPECTED_INPUT = [
@@ -121,11 +123,11 @@ EXPECTED_OUTPUT = [
 
 @each_mode
 @pytest.mark.parametrize("value", ["SPAN_ONLY", "span_and_event", "true"])
-def test_on_spans(value: str, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any) -> None:
-    """As JSON in the conventions' form, the same whether streamed, whole, or read as lines."""
+def test_content_on_spans(value: str, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any) -> None:
+    """The attributes are JSON in the conventions' form, the same for a stream, a whole answer and one read as lines."""
     monkeypatch.setenv(VARIABLE, value)
     sim.play(ANSWER)
-    both_ways(mode, exported.client(mode, sim.base_url))
+    ask_each_way(mode, exported.client(mode, sim.base_url))
 
     assert len(exported.record_spans) == 3
     for span in exported.record_spans:
@@ -142,10 +144,10 @@ def test_on_spans(value: str, mode: Mode, sim: Simulator, exported: Exported, mo
 
 @each_mode
 @pytest.mark.parametrize(("value", "on_spans"), [("EVENT_ONLY", False), ("SPAN_AND_EVENT", True)])
-def test_as_events(
+def test_content_as_events(
     value: str, on_spans: bool, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any
 ) -> None:
-    """As the conventions' log event, in the span's context; on the span only where that is asked for too."""
+    """Content is the conventions' log event, in the span's context; it is on the span only if asked for there too."""
     exporter = InMemoryLogRecordExporter()
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
@@ -170,8 +172,8 @@ def test_as_events(
 
 
 @each_mode
-def test_bounded(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """Long texts are cut inside the JSON, which stays JSON; messages and tools beyond a number are left out."""
+def test_content_is_bounded(mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """Long texts are cut inside the JSON, which stays valid; messages and tools beyond a limit are left out."""
     exported.options["content"] = ContentPolicy(spans=True, max_characters=10, max_messages=3)
     sim.play(Answer(["x" * 100] * 50, tool_calls=[ToolCall(f"t{n}", '"' + "y" * 500 + '"') for n in range(9)]))
     stream(mode, exported.client(mode, sim.base_url), **ASKED)
@@ -189,11 +191,11 @@ def test_bounded(mode: Mode, sim: Simulator, exported: Exported) -> None:
 
 
 @each_mode
-def test_scrubbed(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """Every text goes through the policy's function before it is cut."""
+def test_content_is_scrubbed(mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """Every text passes through the policy's `scrub` before it is cut."""
     exported.options["content"] = ContentPolicy(spans=True, scrub=lambda text: text.replace("canary", "*"))
     sim.play(ANSWER)
-    both_ways(mode, exported.client(mode, sim.base_url))
+    ask_each_way(mode, exported.client(mode, sim.base_url))
 
     assert "canary" not in everything(exported)
     assert '"*-said"' in str((exported.record_spans[0].attributes or {})["gen_ai.output.messages"])
@@ -201,14 +203,14 @@ def test_scrubbed(mode: Mode, sim: Simulator, exported: Exported) -> None:
 
 @each_mode
 def test_a_scrubber_that_raises(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """What it could not scrub is not recorded; the rest is, and the caller notices nothing."""
+    """Text that could not be scrubbed is not recorded; the rest is, and the caller notices nothing."""
 
     def fail(_: str) -> str:
         raise LookupError("theirs")
 
     exported.options["content"] = ContentPolicy(spans=True, scrub=fail)
     sim.play(ANSWER)
-    both_ways(mode, exported.client(mode, sim.base_url))
+    ask_each_way(mode, exported.client(mode, sim.base_url))
 
     assert "canary" not in everything(exported)
     assert "not recorded" in str((exported.record_spans[0].attributes or {})["gen_ai.output.messages"])
@@ -228,8 +230,8 @@ def test_a_scrubber_that_raises(mode: Mode, sim: Simulator, exported: Exported) 
         [{"role": "user", "content": [None, {}]}],
     ],
 )
-def test_odd_messages(messages: Any, sim: Simulator, exported: Exported) -> None:
-    """Whatever was sent, nothing of ours fails."""
+def test_malformed_messages(messages: Any, sim: Simulator, exported: Exported) -> None:
+    """Whatever was sent as messages and tools, the request is recorded and nothing of groqscope's fails."""
     exported.options["content"] = ContentPolicy(spans=True)
     sim.play(Answer("a"))
     client = exported.client("sync", sim.base_url)

@@ -1,4 +1,4 @@
-"""Cost: genai-prices' figure where price and usage are known, unknown otherwise, never 0."""
+"""Cost is genai-prices' figure where price and usage are known; otherwise it is unknown, never 0."""
 
 import threading
 from typing import Any
@@ -23,8 +23,8 @@ KNOWN = (
 )
 
 
-def theirs(model: str, usage: Usage) -> float:
-    """What genai-prices says."""
+def by_genai_prices(model: str, usage: Usage) -> float:
+    """Return what genai-prices says."""
     given = genai_prices.Usage(
         input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cache_read_tokens=usage.cached_tokens or 0
     )
@@ -33,11 +33,11 @@ def theirs(model: str, usage: Usage) -> float:
 
 @pytest.mark.parametrize("model", KNOWN)
 @pytest.mark.parametrize("cached", [None, 0, 400, 1000])
-def test_as_genai_prices_has_it(model: str, cached: int | None) -> None:
-    """Input, cached input and output, reasoning being part of output."""
+def test_cost_is_that_of_genai_prices(model: str, cached: int | None) -> None:
+    """Input, cached input and output are priced; reasoning tokens are part of the output."""
     usage = Usage(input_tokens=1000, output_tokens=321, cached_tokens=cached, reasoning_tokens=300)
 
-    assert price((model,), usage) == pytest.approx(theirs(model, usage), rel=1e-12)
+    assert price((model,), usage) == pytest.approx(by_genai_prices(model, usage), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -51,35 +51,37 @@ def test_as_genai_prices_has_it(model: str, cached: int | None) -> None:
         ((KNOWN[0],), Usage(output_tokens=5)),
     ],
 )
-def test_unknown_is_not_nothing(models: tuple[str | None, ...], usage: Usage) -> None:
-    """Without a price or without the tokens there is no cost."""
+def test_cost_is_unknown_without_price_or_tokens(models: tuple[str | None, ...], usage: Usage) -> None:
+    """Without a price or without the tokens, cost is unknown, not 0."""
     assert price(models, usage) is None
 
 
-def test_the_answering_model_counts_first() -> None:
-    """The price is that of the model that answered, where it has one, else of the one asked for."""
+def test_the_price_is_that_of_the_model_that_answered() -> None:
+    """Where the model that answered has no price, that of the model asked for is taken."""
     usage = Usage(input_tokens=10, output_tokens=10)
 
-    assert price((KNOWN[1], KNOWN[0]), usage) == pytest.approx(theirs(KNOWN[1], usage))
-    assert price(("nobodys", KNOWN[0]), usage) == pytest.approx(theirs(KNOWN[0], usage))
+    assert price((KNOWN[1], KNOWN[0]), usage) == pytest.approx(by_genai_prices(KNOWN[1], usage))
+    assert price(("nobodys", KNOWN[0]), usage) == pytest.approx(by_genai_prices(KNOWN[0], usage))
 
 
 def test_a_compound_system_costs_what_its_parts_cost() -> None:
-    """Inner calls are priced one by one; with one of unknown price the whole is unknown."""
+    """Inner calls are priced one by one; if the price of one is unknown, so is the cost of the whole."""
     usage = Usage(input_tokens=30, output_tokens=40)
     parts = (
         ModelUsage(model=KNOWN[0], input_tokens=10, output_tokens=10),
         ModelUsage(model=KNOWN[1], input_tokens=20, output_tokens=30),
     )
-    expected = sum(theirs(p.model, Usage(input_tokens=p.input_tokens, output_tokens=p.output_tokens)) for p in parts)
+    expected = sum(
+        by_genai_prices(p.model, Usage(input_tokens=p.input_tokens, output_tokens=p.output_tokens)) for p in parts
+    )
 
     assert price(("groq/compound",), usage, parts) == pytest.approx(expected)
     more = Usage(input_tokens=31, output_tokens=41)
     assert price(("groq/compound",), more, (*parts, ModelUsage(model="x", input_tokens=1, output_tokens=1))) is None
 
 
-def test_inner_calls_that_repeat_the_whole() -> None:
-    """Recorded compound streams give every inner call the whole usage: the cost is unknown then, not a multiple."""
+def test_inner_calls_that_repeat_the_whole_usage() -> None:
+    """Recorded compound streams report the whole usage for each inner call: cost is unknown then, not a multiple."""
     usage = Usage(input_tokens=30, output_tokens=40)
     parts = (ModelUsage(model=KNOWN[0], input_tokens=30, output_tokens=40),)
 
@@ -87,21 +89,21 @@ def test_inner_calls_that_repeat_the_whole() -> None:
     assert price(("groq/compound",), usage, parts * 2) is None
 
 
-def test_a_price_of_nothing_for_no_tokens() -> None:
-    """Zero tokens of a known model do cost nothing."""
+def test_zero_tokens_cost_zero() -> None:
+    """Zero tokens of a model with a known price cost 0."""
     assert price((KNOWN[0],), Usage(input_tokens=0, output_tokens=0)) == 0
 
 
 @pytest.mark.parametrize("cached", [2_000, 50_000, -5])
-def test_usage_that_cannot_be(cached: int) -> None:
-    """More cached than sent, or fewer than none: a figure or none, but no exception."""
+def test_impossible_usage(cached: int) -> None:
+    """More cached tokens than input tokens, or fewer than 0: cost is a figure or unknown, and nothing is raised."""
     found = price((KNOWN[1],), Usage(input_tokens=1000, output_tokens=1, cached_tokens=cached))
 
     assert found is None or found >= 0
 
 
-def test_many_models_and_threads() -> None:
-    """The memory of prices is bounded, and threads that fill it do not trip over each other."""
+def test_the_cache_of_prices_is_bounded_and_thread_safe() -> None:
+    """The cache keeps a limited number of models, and threads can fill it at the same time."""
     wrong: list[Any] = []
 
     def job(first: int) -> None:
@@ -123,12 +125,12 @@ def test_many_models_and_threads() -> None:
 
 
 @each_mode
-def test_on_the_record(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """A known model's cost is on the span and in the counter; an unknown one's nowhere."""
+def test_cost_on_span_and_counter(mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """A known model's cost is on the span and in the counter; an unknown model's is in neither."""
     sim.play(Answer("a", usage=Told(prompt_tokens=1000, completion_tokens=100)))
     for model in (KNOWN[0], "nobodys-model"):
         whole(mode, exported.client(mode, sim.base_url), model=model)
-    expected = theirs(KNOWN[0], Usage(input_tokens=1000, output_tokens=100))
+    expected = by_genai_prices(KNOWN[0], Usage(input_tokens=1000, output_tokens=100))
     spans = exported.record_spans
 
     assert [(s.attributes or {}).get("operation.cost") for s in spans] == [pytest.approx(expected), None]
@@ -142,7 +144,7 @@ TOKENS = Usage(input_tokens=1_000, output_tokens=100, cached_tokens=512)
 
 
 def test_a_tier_has_the_price_that_groq_states() -> None:
-    """Flex as on demand; a batch half, for cached tokens too; what is agreed with a customer is not known."""
+    """Flex costs as much as on demand, a batch half, cached tokens too; a tier with negotiated prices is unknown."""
     listed = price((GPT,), TOKENS)
     assert listed is not None
     for tier in (None, "on_demand", "flex", "auto"):
@@ -155,7 +157,7 @@ def test_a_tier_has_the_price_that_groq_states() -> None:
 
 
 def test_what_caching_saves() -> None:
-    """Half of the input's price; nothing in a batch, and not known of a model without a price for cached tokens."""
+    """Half of the input's price; there is no figure in a batch, and none without a price for cached tokens."""
     assert cached_discount((GPT,), 1_000) == pytest.approx(0.075e-3)
     assert cached_discount((GPT,), 0) == 0
     assert cached_discount((GPT,), None) is None
@@ -168,7 +170,7 @@ def test_what_caching_saves() -> None:
     not price_of_audio(("whisper-large-v3-turbo",), seconds=60.0), reason="genai-prices before 0.2 knows only tokens"
 )
 def test_audio_is_billed_by_the_second_and_speech_by_the_character() -> None:
-    """Ten seconds at least; a model that is billed by tokens has no price here."""
+    """At least ten seconds are billed; a model that is billed by tokens has no price here."""
     assert price_of_audio(("whisper-large-v3-turbo",), seconds=3_600.0) == pytest.approx(0.04)
     assert price_of_audio(("whisper-large-v3-turbo",), seconds=2.5) == pytest.approx(0.04 / 360)
     assert price_of_audio(("canopylabs/orpheus-v1-english",), characters=1_000_000) == pytest.approx(22)
@@ -179,7 +181,7 @@ def test_audio_is_billed_by_the_second_and_speech_by_the_character() -> None:
 
 
 def test_a_price_list_that_knows_only_tokens_has_no_price_of_audio(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As genai-prices before 0.2: unknown, and nothing of ours failed."""
+    """With genai-prices before 0.2 the price is unknown, and nothing fails."""
 
     def usage(*, input_tokens: int = 0, output_tokens: int = 0) -> tuple[int, int]:
         return input_tokens, output_tokens
@@ -189,7 +191,7 @@ def test_a_price_list_that_knows_only_tokens_has_no_price_of_audio(monkeypatch: 
 
 
 def test_tools_that_groq_ran_have_a_price_by_call_or_by_time() -> None:
-    """One without a price makes the sum unknown."""
+    """One tool without a price makes the sum unknown."""
     search = ExecutedTool(index=0, type="search")
     code = ExecutedTool(index=1, type="python", duration_ns=1_800 * 10**9)
     assert price_of_tools([]) == 0

@@ -1,4 +1,4 @@
-"""The SDK's other endpoints: one span each, with an operation of its own and what the answer tells."""
+"""The SDK's other endpoints: each request is one span, with its own operation and what the response says."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -204,7 +204,7 @@ async def _closing(call: Both, client: Any) -> Any:
 @pytest.mark.parametrize("sdk", SDKS, ids=str)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_an_endpoint(case: Case, sdk: SDK, mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """One span with the operation's name, model if there is one, size and whatever the answer tells; phases add up."""
+    """The span has the operation's name, the model if any, the size and what the response says; phases add up."""
     client = sdk.observed(exported, mode, sim.base_url, max_retries=0)
     if case.error is None:
         answer = _closing(mode, case.call, client)
@@ -235,7 +235,7 @@ def test_an_endpoint(case: Case, sdk: SDK, mode: Mode, sim: Simulator, exported:
 
 @each_mode
 def test_retries_of_other_endpoints(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """Attempts are told as with chat, with their own method."""
+    """Attempts are recorded as they are for chat, with their own HTTP method."""
     sim.play(
         {"models": [Failure(429, retry_after=0.001), Failure(503, headers={"retry-after-ms": "1"})], "*": Answer("a")}
     )
@@ -248,7 +248,7 @@ def test_retries_of_other_endpoints(mode: Mode, sim: Simulator, exported: Export
 
 
 def test_other_endpoints_on_metrics(sim: Simulator, exported: Exported) -> None:
-    """They have durations under their own operation, and no chat."""
+    """Durations are recorded under the endpoint's own operation, not under chat."""
     _closing("sync", list_models, exported.client("sync", sim.base_url))
     _closing("sync", embed, exported.client("sync", sim.base_url))
     points = exported.metrics()

@@ -1,4 +1,4 @@
-"""Metrics: names, units, bounds and attributes as semconv lists them, exemplars that lead to traces."""
+"""Metrics have the names, units, bounds and attributes that semconv lists, and exemplars that lead to traces."""
 
 import json
 import threading
@@ -37,7 +37,7 @@ BUSY = [
 
 
 def sums(exported: Exported, name: str) -> dict[tuple[Any, ...], float]:
-    """A metric's points by the attributes that are its own."""
+    """Return a metric's values by the attributes that only this metric has."""
     common = {"gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model"}
     return {
         tuple(v for k, v in sorted(p.attributes.items()) if k not in common and not k.startswith("server.")): (
@@ -49,7 +49,7 @@ def sums(exported: Exported, name: str) -> dict[tuple[Any, ...], float]:
 
 @each_mode
 def test_every_metric_as_declared(mode: Mode, exported: Exported) -> None:
-    """A busy request fills every metric but the failures', under declared names, units, bounds and attributes."""
+    """A request of many parts fills each metric but that of failures, as declared: names, units, bounds, attributes."""
     stream(mode, simulated_client(mode, exported, *BUSY))
     miss = {"cache_miss": "message[2]", "cache_missed_tokens": 256, "cache_saved": 0.1, "cache_lost": 0.2}
     missed = replace(ordinary_record(), **miss)
@@ -90,8 +90,8 @@ def test_the_bounds_that_the_conventions_recommend() -> None:
 
 
 @each_mode
-def test_values(mode: Mode, exported: Exported) -> None:
-    """What a request says is what its metrics add up to."""
+def test_metrics_have_the_values_of_the_record(mode: Mode, exported: Exported) -> None:
+    """One request's metrics are its record's durations, tokens, cost and limits."""
     record = record_of(stream(mode, simulated_client(mode, exported, *BUSY)))
     assert record is not None
     points = exported.metrics()
@@ -127,7 +127,7 @@ def test_values(mode: Mode, exported: Exported) -> None:
 
 @each_mode
 def test_exemplars_lead_to_the_trace(mode: Mode, exported: Exported) -> None:
-    """Recorded after the span ended and with its context, every histogram's exemplar names the record's span."""
+    """Each histogram is recorded after the span has ended, yet its exemplar names that span."""
     record = record_of(stream(mode, simulated_client(mode, exported, *BUSY)))
     assert record is not None
     seen = 0
@@ -147,8 +147,8 @@ def test_exemplars_lead_to_the_trace(mode: Mode, exported: Exported) -> None:
 
 
 @each_mode
-def test_failures(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """A failed request counts in duration and outcomes with its error.type; what it never had is not recorded as 0."""
+def test_metrics_of_a_failed_request(mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """A failed request counts in durations and outcomes with its error.type; what it never had is not recorded as 0."""
     sim.play(Failure(400, code="tool_use_failed"))
     with pytest.raises(groq.BadRequestError):
         whole(mode, exported.client(mode, sim.base_url))
@@ -166,8 +166,8 @@ def test_failures(mode: Mode, sim: Simulator, exported: Exported) -> None:
 
 
 @each_mode
-def test_in_flight(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """Open requests are counted while they are open, by model."""
+def test_requests_in_flight(mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """Requests are counted while they are open, by model."""
     sim.play(Answer(["a"] * 5))
     while_reading(mode, exported.client(mode, sim.base_url), exported)
 
@@ -184,8 +184,8 @@ async def while_reading(client: Any, exported: Exported) -> None:
         await first.close()
 
 
-def test_nothing_per_request(sim: Simulator, exported: Exported) -> None:
-    """However many requests, there are as many series as there are models, outcomes, phases and tools."""
+def test_no_series_per_request(sim: Simulator, exported: Exported) -> None:
+    """However many requests are made, there are only as many series as models, outcomes, phases and tools."""
     sim.play(Answer(["a"], tool_calls=[ToolCall("f")]))
     client = exported.client("sync", sim.base_url)
     counts = []
@@ -198,8 +198,8 @@ def test_nothing_per_request(sim: Simulator, exported: Exported) -> None:
     assert counts[0] == counts[1]
 
 
-def test_names_are_bounded(exported: Exported) -> None:
-    """Models and tools beyond a number become `_OTHER`: somebody else's names cannot fill the metric store."""
+def test_names_of_models_and_tools_are_limited(exported: Exported) -> None:
+    """Beyond a number of models and tools they are `_OTHER`: callers' names cannot fill the metric store."""
     call = '{"index":0,"id":"c","function":{"name":"%s","arguments":""}}'
     chunk = '{"choices":[{"index":0,"delta":{"tool_calls":[' + call + "]}}]}"
 
@@ -251,7 +251,7 @@ def test_collected_while_requests_end(sim: Simulator) -> None:
 
 
 def test_the_model_that_answered(sim: Simulator, exported: Exported) -> None:
-    """Asked and answering model are both there, and may differ."""
+    """The model asked for and the model that answered are both recorded, and may differ."""
     sim.play(Answer("a", model="groq/compound"))
     whole("sync", exported.client("sync", sim.base_url), model="compound-beta")
     (point,) = exported.metrics()["gen_ai.client.operation.duration"]

@@ -1,4 +1,4 @@
-"""What a request learns from the run, the agent and the baggage around it, read back as its record."""
+"""What a request's record says about the run, the agent and the baggage around it."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ def client(exported, mode: Mode = "sync"):
 
 @pytest.fixture
 def with_baggage():
-    """Baggage as a caller's traceparent would have brought it."""
+    """Run inside baggage, as the headers of a caller would have brought it."""
     context = otel_context.get_current()
     for name, value in {"session.id": "s-1", "user.id": "u-2", "tenant": "acme", "secret": "x"}.items():
         context = baggage.set_baggage(name, value, context)
@@ -38,8 +38,8 @@ def with_baggage():
     otel_context.detach(token)
 
 
-def test_run():
-    """A request inside a run carries its name, conversation, user and tags; one outside carries nothing."""
+def test_request_inside_a_run():
+    """It has the run's name, conversation, user and tags; a request outside has none of them."""
     exported = Exported()
     groq = client(exported)
     with groqscope.run("answer", tracer_provider=exported.tracer_provider, **RUN):
@@ -51,8 +51,8 @@ def test_run():
     assert around(outside) == (None, None, None, None, {})
 
 
-async def test_tasks():
-    """Tasks that were begun inside a run are inside it; the run is their parent."""
+async def test_tasks_inside_a_run():
+    """Tasks that were started inside a run are inside it; the run is their parent."""
     exported = Exported()
     groq = client(exported, "async")
     async with groqscope.run("answer", tracer_provider=exported.tracer_provider, **RUN):
@@ -63,8 +63,8 @@ async def test_tasks():
     assert {span.parent.span_id for span in exported.record_spans} == {run.context.span_id}
 
 
-def test_threads():
-    """Threads are inside a run where the context is carried over."""
+def test_threads_inside_a_run():
+    """Threads are inside a run if the context was carried over to them."""
     exported = Exported()
     groq = client(exported)
     with groqscope.run("answer", tracer_provider=exported.tracer_provider, **RUN), ThreadPoolExecutor() as pool:
@@ -73,8 +73,8 @@ def test_threads():
     assert [around(record) for record in exported.records] == [WHOLE]
 
 
-def test_agent():
-    """The span that is current names the agent, the conversation and the user, as frameworks write them."""
+def test_agent_around_a_request():
+    """The current span gives the agent, the conversation and the user, by the names that frameworks use."""
     exported = Exported()
     groq = client(exported)
     attributes = {"gen_ai.agent.name": "planner", "session.id": "s-1", "user.id": "u-2"}
@@ -85,8 +85,8 @@ def test_agent():
     assert [around(record) for record in exported.records] == [(None, "planner", "s-1", "u-2", {})]
 
 
-def test_run_before_agent():
-    """What the program itself says goes before what the framework says."""
+def test_run_takes_precedence_over_agent():
+    """What the program says about the run takes precedence over what the framework says."""
     exported = Exported()
     groq = client(exported)
     tracer = exported.tracer_provider.get_tracer("framework")
@@ -101,8 +101,8 @@ def test_run_before_agent():
 
 
 @pytest.mark.usefixtures("with_baggage")
-def test_baggage(monkeypatch):
-    """Baggage is recorded by name only: it may come from anywhere."""
+def test_allowed_baggage(monkeypatch):
+    """Only entries that are named are recorded, since baggage may come from anywhere."""
     monkeypatch.setenv(BAGGAGE_VARIABLE, "session.id, tenant,absent")
     exported = Exported()
     client(exported).chat.completions.create(**ASK)
@@ -111,16 +111,16 @@ def test_baggage(monkeypatch):
 
 
 @pytest.mark.usefixtures("with_baggage")
-def test_no_baggage():
-    """None of it is recorded unless it is allowed."""
+def test_no_baggage_unless_allowed():
+    """Nothing of it is recorded unless it is allowed."""
     exported = Exported()
     client(exported).chat.completions.create(**ASK)
 
     assert [around(record) for record in exported.records] == [(None, None, None, None, {})]
 
 
-def test_no_metric_labels():
-    """Users, conversations and tags are no labels of metrics: each value would be a time series."""
+def test_metrics_have_no_attributes_of_the_run():
+    """Users, conversations and tags are not attributes of metrics: each value would be a time series."""
     exported = Exported()
     groq = client(exported)
     with groqscope.run("answer", tracer_provider=exported.tracer_provider, **RUN):
@@ -130,8 +130,8 @@ def test_no_metric_labels():
     assert not labels & {"user.id", "gen_ai.conversation.id", "groqscope.run.name", "groqscope.tag.feature"}
 
 
-def test_metric_labels_asked_for(monkeypatch):
-    """Labels that are asked for by name are there, at most so many values of each."""
+def test_metric_attributes_that_were_asked_for(monkeypatch):
+    """Those that are named are there, with a limited number of values each."""
     monkeypatch.setenv(LABELS_VARIABLE, "groqscope.tag.feature,gen_ai.agent.name,nonsense")
     exported = Exported()
     groq = client(exported)

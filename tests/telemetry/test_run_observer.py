@@ -1,4 +1,4 @@
-"""Runs as they end in the process: told once each, with everything they hold, and their metrics."""
+"""Runs are reported once each as they end, with all that belongs to them, and measured."""
 
 import gc
 import os
@@ -54,7 +54,7 @@ def program() -> Iterator[Program]:
 
 
 def test_a_run(program: Program) -> None:
-    """A run is told when it has ended, with its tools, requests and tags."""
+    """A run is reported when it has ended, with its tools, requests and tags."""
     with program.run("answer", tags={"feature": "chat"}):
         program.ask()
         with program.tracer.start_as_current_span("execute_tool search", attributes=SEARCH):
@@ -69,8 +69,8 @@ def test_a_run(program: Program) -> None:
     assert not run.missing
 
 
-def test_the_outermost(program: Program) -> None:
-    """An agent inside a run is a part of it; agents one after the other in a trace are runs of their own."""
+def test_the_outermost_span_is_the_run(program: Program) -> None:
+    """An agent inside a run is part of it; agents one after the other in a trace are separate runs."""
     with program.run("answer"), program.tracer.start_as_current_span("invoke_agent", attributes=AGENT):
         program.ask()
     with program.tracer.start_as_current_span("POST /chat"):
@@ -82,8 +82,8 @@ def test_the_outermost(program: Program) -> None:
     assert [run.name for run in program.runs] == ["answer", "invoke_agent planner", "invoke_agent planner"]
 
 
-def test_a_trace_without_a_mark(program: Program) -> None:
-    """A server's span with requests is a run; a request alone is none, and neither is a trace without one."""
+def test_traces_without_a_marked_run(program: Program) -> None:
+    """A server's span with requests is a run; a request alone is not, nor is a trace without requests."""
     with program.tracer.start_as_current_span("POST /chat"):
         program.ask()
     program.ask()
@@ -93,7 +93,7 @@ def test_a_trace_without_a_mark(program: Program) -> None:
     assert [run.name for run in program.runs] == ["POST /chat"]
 
 
-def test_nothing_stays(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept of open traces is bounded, and nothing is kept of those that ended."""
     monkeypatch.setattr(run_observer, "MAX_TRACES", 2)
     open_spans = [program.tracer.start_span("open", context=trace.Context()) for _ in range(3)]
@@ -112,7 +112,7 @@ def test_nothing_stays(program: Program, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_after_a_fork(program: Program) -> None:
-    """A child process has no open trace of its parent's."""
+    """A child process has none of its parent's open traces."""
     with program.run("answer"):
         child = os.fork()
         if not child:
@@ -125,8 +125,8 @@ def test_after_a_fork(program: Program) -> None:
 
 
 @pytest.mark.injects_failure
-def test_a_failure_of_ours(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault in here costs the run, and nothing of the program's."""
+def test_a_failing_observer(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure of groqscope's loses the run, and does not reach the program."""
 
     def broken(*_: object) -> None:
         raise RuntimeError
@@ -139,8 +139,8 @@ def test_a_failure_of_ours(program: Program, monkeypatch: pytest.MonkeyPatch) ->
     assert program.runs == []
 
 
-def test_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Duration by outcome and parts by kind, which add up, with exemplars; labels only by name, and capped."""
+def test_metrics_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Durations by outcome and parts by kind add up and have exemplars; other attributes only by name, and limited."""
     monkeypatch.setenv("GROQSCOPE_METRIC_ATTRIBUTES", "groqscope.run.name, groqscope.tag.feature")
     monkeypatch.setenv("OTEL_METRICS_EXEMPLAR_FILTER", "trace_based")
     monkeypatch.setattr(metrics, "MAX_VALUES", 3)
@@ -178,8 +178,8 @@ def test_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     meters.shutdown()
 
 
-def test_without_being_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No name, user, conversation or tag is a label of a metric unless it was named."""
+def test_no_attributes_unless_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name, user, conversation and tags are attributes of a metric only if they were named."""
     monkeypatch.delenv("GROQSCOPE_METRIC_ATTRIBUTES", raising=False)
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader], shutdown_on_exit=False)
@@ -204,7 +204,7 @@ def measured(reader: InMemoryMetricReader) -> dict[str, list[Any]]:
 
 
 def test_a_provider_is_not_kept() -> None:
-    """The observer of a provider goes with it."""
+    """The observer of a provider is released together with it."""
     provider = TracerProvider(shutdown_on_exit=False)
     observer_of(provider, lambda *_: None)
     gone = weakref.ref(provider)
@@ -214,8 +214,8 @@ def test_a_provider_is_not_kept() -> None:
     assert gone() is None
 
 
-def test_a_run_that_is_measured_by_a_collection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A collection that finds a run still waiting has all it needs: to create instruments meanwhile would block it."""
+def test_a_run_that_is_still_waiting_when_metrics_are_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its instruments exist by then: to create them during a collection would block it."""
     monkeypatch.setattr(worker, "start", lambda: None)
     reader = InMemoryMetricReader()
     meters = _Locked(MeterProvider([reader], shutdown_on_exit=False))
@@ -237,7 +237,7 @@ def test_a_run_that_is_measured_by_a_collection(monkeypatch: pytest.MonkeyPatch)
 
 
 class _Locked(MeterProvider):
-    """Locked while it is flushed, and not hashable, as logfire's."""
+    """A provider that is locked while it is flushed, and not hashable, as Logfire's is."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -257,7 +257,7 @@ class _Locked(MeterProvider):
 
 
 def test_a_provider_that_is_not_hashable() -> None:
-    """It has one observer and one set of instruments, as any other; and none once it is gone."""
+    """It has one observer and one set of instruments, as any other, and none after it is gone."""
 
     class Provider(TracerProvider):
         __hash__ = None  # type: ignore[assignment]

@@ -37,8 +37,8 @@ WHOLE = {
 GIVEN = {"conversation": "c-1", "user": "u-1", "tags": {"feature": "search"}}
 
 
-def test_with(spans, provider):
-    """A `with` block is one span that carries all that was said about the run."""
+def test_with_block(spans, provider):
+    """A `with` block is one span, which has all that was said about the run."""
     with run("answer", tracer_provider=provider, **GIVEN):
         assert current_run().name == "answer"
 
@@ -46,8 +46,8 @@ def test_with(spans, provider):
     assert current_run() is None
 
 
-async def test_async(spans, provider):
-    """`async with`, tasks below it and threads that carry the context over see the run."""
+async def test_async_with_block(spans, provider):
+    """Tasks inside `async with`, and threads that carry the context over, are part of the run."""
     async with run("answer", tracer_provider=provider, **GIVEN):
         task = asyncio.create_task(asyncio.sleep(0, result=None))
         await task
@@ -57,7 +57,7 @@ async def test_async(spans, provider):
 
 
 async def test_decorator(spans, provider):
-    """Each call of a decorated function, sync or async, is a run of its own, and its result its caller's."""
+    """Each call of a decorated function, sync or async, is a run of its own, and returns what the function returns."""
 
     @run("sync", tracer_provider=provider)
     def double(x: int) -> int:
@@ -75,7 +75,7 @@ async def test_decorator(spans, provider):
 
 
 def test_generator_function():
-    """A generator's body runs in its caller's turns, so it cannot be decorated, and says what to do instead."""
+    """It cannot be decorated, since its body runs in turns with its caller; the error says what to do instead."""
     with pytest.raises(TypeError, match=r"with groqscope\.run"):
 
         @run("answer")
@@ -83,8 +83,8 @@ def test_generator_function():
             yield "a"
 
 
-def test_inherits(spans, provider):
-    """A run within a run inherits what it does not say, and is a child of it."""
+def test_run_inside_a_run(spans, provider):
+    """It is a child of the outer run, and inherits whatever it does not set itself."""
     with run("outer", tracer_provider=provider, **GIVEN), run("inner", tags={"step": "2"}, tracer_provider=provider):
         found = current_run()
 
@@ -93,8 +93,8 @@ def test_inherits(spans, provider):
     assert inner.parent.span_id == outer.context.span_id
 
 
-def test_error(spans, provider):
-    """An exception passes through; the span says its type, and nothing of what it says."""
+def test_run_that_raises(spans, provider):
+    """The exception passes through; the span has its type, but not its message."""
     with pytest.raises(ValueError, match="secret"), run("answer", tracer_provider=provider):
         raise ValueError("secret")
 
@@ -104,8 +104,8 @@ def test_error(spans, provider):
 
 
 @pytest.mark.parametrize("kind", [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit])
-def test_interrupted(spans, provider, kind):
-    """A run that is cancelled or closed says so, and is no error."""
+def test_interrupted_run(spans, provider, kind):
+    """A run that is cancelled or closed says so, and is not an error."""
     with pytest.raises(kind), run("answer", tracer_provider=provider):
         raise kind
 
@@ -115,8 +115,8 @@ def test_interrupted(spans, provider, kind):
     assert "error.type" not in span.attributes
 
 
-def test_same_scope_again(spans, provider):
-    """One scope entered twice, also within itself, is two runs."""
+def test_same_scope_twice(spans, provider):
+    """A scope that is entered twice, also inside itself, is two runs."""
     scope = run("answer", tracer_provider=provider)
     with scope, scope:
         pass
@@ -127,7 +127,7 @@ def test_same_scope_again(spans, provider):
 
 
 def test_without_a_provider():
-    """With no provider, where every span is the same, nested entries leave no context behind."""
+    """Without a provider all spans are the same object; nested entries still leave no context behind."""
     before = otel_context.get_current()
     scope = run("answer", tracer_provider=trace.NoOpTracerProvider())
     with scope, scope:
@@ -137,7 +137,7 @@ def test_without_a_provider():
 
 
 async def test_same_scope_in_tasks(spans, provider):
-    """One scope entered by two tasks at once: each ends its own run."""
+    """When two tasks enter one scope at once, each ends its own run."""
     scope = run("answer", tracer_provider=provider)
     first_is_in, second_is_in, first_is_out = (asyncio.Event() for _ in range(3))
 
@@ -165,7 +165,7 @@ async def test_same_scope_in_tasks(spans, provider):
 
 
 def test_left_in_another_context(spans, provider, caplog):
-    """A generator closed in another context than it was begun in ends its run all the same, without a traceback."""
+    """A generator that is closed in another context than it was started in ends its run, without a traceback."""
 
     def words():
         with run("answer", tracer_provider=provider):
@@ -192,15 +192,15 @@ def test_bounds(spans, provider):
 
 
 @pytest.mark.parametrize(("name", "tags"), [(None, None), (3, None), ("x", ["a"])])
-def test_wrong_arguments(name, tags):
-    """What cannot be is said when the run is made, not inside the request."""
+def test_invalid_arguments(name, tags):
+    """They are rejected when the run is created, not when it is entered."""
     with pytest.raises(TypeError):
         run(name, tags=tags)
 
 
 @pytest.mark.injects_failure
-def test_failure_of_ours(monkeypatch, spans, provider):
-    """When the span cannot be begun, or ended, the caller's work is done all the same."""
+def test_a_span_that_cannot_be_started_or_ended(monkeypatch, spans, provider):
+    """The caller's code runs all the same."""
     monkeypatch.setattr(trace, "get_tracer", lambda *_, **__: 1 / 0)
     before = otel_context.get_current()
     with run("answer", tracer_provider=provider):

@@ -1,4 +1,4 @@
-"""The record span and its children: names, kinds, parents, attributes, events, as semconv says."""
+"""The record span and its children: names, kinds, parents, attributes and events, as semconv lists them."""
 
 import logging
 from typing import Any
@@ -75,8 +75,8 @@ async def fail(client: Any, kind: type[Exception]) -> None:
 
 
 @each_mode
-def test_the_family(mode: Mode, exported: Exported) -> None:
-    """A client span that carries the record; below it phases, attempts, tool calls, in order and inside it."""
+def test_record_span_and_children(mode: Mode, exported: Exported) -> None:
+    """A client span carries the record; below it, in order and inside it, are phases, attempts and tool calls."""
     stream(mode, simulated_client(mode, exported, *RETRIED))
     record, span = exported.only()
     children = exported.children(span)
@@ -110,7 +110,7 @@ def test_the_family(mode: Mode, exported: Exported) -> None:
 
 @each_mode
 def test_attempts(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """Each attempt has its address, status, error, what it was asked to wait, and which repetition it is."""
+    """Each attempt has its address, status, error, the pause it was asked for, and its number."""
     sim.play(RETRIED)
     whole(mode, exported.client(mode, sim.base_url))
     _, span = exported.only()
@@ -138,7 +138,7 @@ def test_attempts(mode: Mode, sim: Simulator, exported: Exported) -> None:
 
 @each_mode
 def test_one_attempt_has_no_span_of_its_own(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """Neither has a tool call of an answer that was not streamed; without phase spans nothing is left below."""
+    """Nor have tool calls of an answer that was not streamed; without phase spans there are no children."""
     sim.play(TOOLS)
     exported.options["phase_spans"] = False
     whole(mode, exported.client(mode, sim.base_url))
@@ -181,8 +181,8 @@ TYPES = {
 }
 
 
-def in_order(span: ReadableSpan, at_most: int = 60) -> None:
-    """Every attribute has a name of semconv's, of its type, and there are not too many."""
+def assert_declared(span: ReadableSpan, at_most: int = 60) -> None:
+    """Each attribute has a name and type that semconv lists, and there are not too many."""
     for name, value in (span.attributes or {}).items():
         assert type(value) is TYPES[KNOWN[name].type], name
     assert len(span.attributes or {}) <= at_most
@@ -190,13 +190,13 @@ def in_order(span: ReadableSpan, at_most: int = 60) -> None:
 
 @each_mode
 def test_attributes_of_a_request_with_everything(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """What was asked for is there as it was sent; the rest is the record's, under semconv's names and types."""
+    """Parameters are there as they were sent; the rest is the record's, under semconv's names and types."""
     sim.play(RETRIED)
     stream(mode, exported.client(mode, sim.base_url), **FULL)
     record, span = exported.only()
     attributes = dict(span.attributes or {})
 
-    in_order(span, at_most=75)  # thirteen of them because they were sent
+    assert_declared(span, at_most=75)  # thirteen of them because they were sent
     assert encode(record)[0].items() <= attributes.items()
     assert attributes.keys() == encode(record)[0].keys()
     assert {
@@ -226,20 +226,20 @@ def test_attributes_of_a_request_with_everything(mode: Mode, sim: Simulator, exp
 
 @each_mode
 def test_attributes_of_an_ordinary_stream(mode: Mode, exported: Exported) -> None:
-    """About sixty."""
+    """There are about sixty."""
     stream(mode, simulated_client(mode, exported, Answer("a b c", reasoning="d e")), temperature=0, max_tokens=5)
 
-    in_order(exported.only()[1], at_most=68)
+    assert_declared(exported.only()[1], at_most=68)
 
 
 @each_mode
-def test_attributes_of_a_request_with_nothing(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """No default of the SDK's is written as if it had been sent; what was not known is absent, never 0."""
+def test_attributes_of_a_minimal_request(mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """No default of the SDK's is written as if it had been sent; what is unknown is absent, never 0."""
     sim.play(Answer("a", usage=None))
     whole(mode, exported.client(mode, sim.base_url))
     _, span = exported.only()
 
-    in_order(span)
+    assert_declared(span)
     assert not [
         name
         for name in (span.attributes or {})
@@ -249,7 +249,7 @@ def test_attributes_of_a_request_with_nothing(mode: Mode, sim: Simulator, export
 
 
 class _Asked(Sampler):
-    """Notes what a sampler sees."""
+    """A sampler that notes what it sees."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
@@ -298,7 +298,7 @@ def test_what_samplers_see(sim: Simulator) -> None:
 
 @each_mode
 def test_events(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """First chunk, usage, attempts, tool calls: each once and in its time; none for a token."""
+    """First chunk, usage, attempts and tool calls are events, each once and at its time; tokens are not."""
     sim.play([Failure(429, retry_after=0.001), Answer(["a"] * 300, tool_calls=[ToolCall("f")])])
     stream(mode, exported.client(mode, sim.base_url))
     record, span = exported.only()
@@ -328,7 +328,7 @@ def test_events(mode: Mode, sim: Simulator, exported: Exported) -> None:
     ],
 )
 def test_errors(script: Any, kind: type[Exception], error: str, mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """Status and error.type name the error; the exception event its type, and no message, which may hold a prompt."""
+    """Status and error.type name the error; the exception event has its type, but not a message with a prompt."""
     sim.play(script)
     fail(mode, exported.client(mode, sim.base_url), kind)
     _, span = exported.only()
@@ -342,8 +342,8 @@ def test_errors(script: Any, kind: type[Exception], error: str, mode: Mode, sim:
 
 @each_mode
 @pytest.mark.parametrize(("ask", "script"), [(leave, Answer(["a", "b"])), (stream, Answer(["a"], ending=Truncated(2)))])
-def test_an_early_end_is_an_estimate(ask: Any, script: Any, mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """Status unset; tokens in an attribute that says estimate, never among the usage; no cost."""
+def test_a_stream_that_ended_early(ask: Any, script: Any, mode: Mode, sim: Simulator, exported: Exported) -> None:
+    """Its status is unset, its tokens are an estimate and no usage, and it has no cost."""
     sim.play(script)
     ask(mode, exported.client(mode, sim.base_url))
     record, span = exported.only()
@@ -355,13 +355,13 @@ def test_an_early_end_is_an_estimate(ask: Any, script: Any, mode: Mode, sim: Sim
 
 
 def test_tools_that_groq_ran(exported: Exported) -> None:
-    """Of a compound answer the searches are children and arrays, the inner models arrays, none a second inference."""
+    """In a compound answer searches are children and arrays, inner models arrays; none is a second inference."""
     recorded = Recorded(read_recording(FOLDER / "pai_web_search_tool_stream_0.json"), Pace(chunk=0.005))
     stream("sync", simulated_client("sync", exported, recorded), model="compound-beta")
     record, span = exported.only()
     tools = [c for c in exported.children(span) if c.name.startswith("execute_tool")]
 
-    in_order(span, at_most=69)  # five of them are arrays of a compound system's
+    assert_declared(span, at_most=69)  # five of them are arrays of a compound system's
     assert [c.name for c in tools] == ["execute_tool search"]
     assert [dict(c.attributes or {}) for c in tools] == [
         {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search", "gen_ai.tool.type": "extension"}
@@ -378,7 +378,7 @@ def test_tools_that_groq_ran(exported: Exported) -> None:
 
 @each_mode
 def test_nested(mode: Mode, sim: Simulator, exported: Exported) -> None:
-    """Inside another library's chat span the record rides on an internal child that nobody counts as an inference."""
+    """Inside another library's chat span the record is on an internal child, which nobody counts as an inference."""
     sim.play([Failure(429, retry_after=0.001), Answer(["a"]), Answer(["b"])])
     tracer = exported.tracer_provider.get_tracer("pydantic-ai")
     with tracer.start_as_current_span("chat m", attributes={"gen_ai.operation.name": "chat"}):
@@ -425,10 +425,10 @@ CHAT = {"gen_ai.operation.name": "chat"}
         ("openinference.instrumentation.langchain", {"openinference.span.kind": "LLM"}, set()),
     ],
 )
-def test_what_is_left_to_whom(
+def test_metrics_inside_another_inference(
     scope: str, attributes: dict[str, str], left: set[str], sim: Simulator, exported: Exported
 ) -> None:
-    """A library around keeps the metrics that it records itself, and no others."""
+    """Those that the outer library records are left to it; all others are recorded."""
     sim.play(Answer("a"))
     with exported.tracer_provider.get_tracer(scope).start_as_current_span("outer", attributes=attributes):
         whole("sync", exported.client("sync", sim.base_url))
@@ -442,7 +442,7 @@ def test_what_is_left_to_whom(
 
 @pytest.mark.parametrize("attributes", [{}, {"gen_ai.operation.name": "invoke_agent"}, {"http.request.method": "GET"}])
 def test_not_nested(attributes: dict[str, str], sim: Simulator, exported: Exported) -> None:
-    """Below a span that is no inference (an agent's run, a web request) the request is an inference of its own."""
+    """Below a span that is not an inference (an agent's run, a web request) the request is an inference of its own."""
     sim.play(Answer("a"))
     with exported.tracer_provider.get_tracer("app").start_as_current_span("outer", attributes=attributes):
         whole("sync", exported.client("sync", sim.base_url))
@@ -457,7 +457,7 @@ def test_not_nested(attributes: dict[str, str], sim: Simulator, exported: Export
 
 
 def test_a_provider_that_is_shut_down_at_once(sim: Simulator) -> None:
-    """Everything that ended is exported by a flush of the provider's own, or its end, at once."""
+    """What has ended is exported by the provider's own flush or shutdown, even if it follows at once."""
     sim.play(TOOLS)
     for finish in ("shutdown", "force_flush"):
         exporter = InMemorySpanExporter()
@@ -471,7 +471,7 @@ def test_a_provider_that_is_shut_down_at_once(sim: Simulator) -> None:
 
 
 def test_limits_of_the_provider(sim: Simulator) -> None:
-    """The SDK's limits on attributes and their lengths hold."""
+    """The SDK's limits on attributes and on their lengths hold."""
     sim.play(Answer("a"))
     exporter = InMemorySpanExporter()
     for limits in (SpanLimits(max_attribute_length=5), SpanLimits(max_span_attributes=12, max_events=1)):
@@ -486,10 +486,10 @@ def test_limits_of_the_provider(sim: Simulator) -> None:
 
 
 @pytest.mark.injects_failure
-def test_metrics_that_cannot_be_recorded_are_said_once(
+def test_metrics_that_cannot_be_recorded_are_logged_once(
     exported: Exported, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A failure of ours after the request is counted each time and said once, without what the exception says."""
+    """A failure after the request is counted each time and logged once, without the exception's message."""
     said = "the text of a prompt"
 
     def fail(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""Our spans in other people's surroundings are what plain spans are there.
+"""Under any provider, processor, sampler, exporter or limit, our spans fare as spans of plain code do.
 
 The oracle is OpenTelemetry itself. A tracer that only takes notes writes down what groqscope asks of the API for one
 request; the same calls are then made by plain code on a provider of the same surroundings, and what comes out must be
@@ -51,7 +51,7 @@ INPUT = semconv.INPUT_MESSAGES
 
 
 class Noted(trace.NonRecordingSpan):
-    """A span of a provider that is not OpenTelemetry's SDK: it notes what it is told."""
+    """A span of a provider that is not OpenTelemetry's SDK; it notes the calls it gets."""
 
     def __init__(self, number: int, start: tuple[Any, ...]) -> None:
         super().__init__(trace.SpanContext(7, number, is_remote=False, trace_flags=trace.TraceFlags(1)))
@@ -80,7 +80,7 @@ class Noted(trace.NonRecordingSpan):
 
 
 class Notes(trace.TracerProvider, trace.Tracer):
-    """Gives such spans, and remembers them in the order in which they were started."""
+    """A provider of such spans, which remembers them in the order in which they were started."""
 
     def __init__(self) -> None:
         self.spans: list[Noted] = []
@@ -108,7 +108,7 @@ class Notes(trace.TracerProvider, trace.Tracer):
 
 
 def plain(notes: Notes, tracer: trace.Tracer) -> None:
-    """Make the same calls as an application would: the parent, its children one after the other, the parent's end."""
+    """Make the same calls as plain code would: start the parent, then each child, then end the parent."""
     name, _, kind, attributes, start = notes.spans[0].start
     parent: Any = trace.INVALID_SPAN
     with suppress(Exception):
@@ -154,7 +154,7 @@ def _refused() -> Any:
 
 @dataclass
 class Seen(SpanProcessor):
-    """What a processor that comes first, and one that comes last, is shown."""
+    """A processor that notes what it is shown; there is one before all others and one after them."""
 
     log: list[Any] = field(default_factory=list[Any])
 
@@ -176,7 +176,7 @@ def _shape(attributes: Any) -> list[Any]:
 
 
 class Step(SpanProcessor):
-    """Does one thing at one step."""
+    """A processor that does one thing at one step."""
 
     def __init__(self, step: str, do: Callable[..., Any]) -> None:
         setattr(self, step, do)
@@ -285,7 +285,7 @@ def keep_within(span: Any, parent_context: Any = None) -> None:
 
 
 class OfItsOwn(SpanProcessor):
-    """Makes a span of its own at each start, which comes back to it, and attaches a context until the end."""
+    """A processor that makes a span at each start, which it is shown as well, and attaches a context until the end."""
 
     def __init__(self) -> None:
         self._provider = TracerProvider(shutdown_on_exit=False)
@@ -303,7 +303,7 @@ class OfItsOwn(SpanProcessor):
 
 
 class Passing(SpanProcessor):
-    """Gives a processor behind it copies of spans, without what they must not tell, and only some."""
+    """A processor that passes copies of some spans on to another, without what must not be exported."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -322,7 +322,7 @@ class Passing(SpanProcessor):
 
 
 class Failing(InMemorySpanExporter):
-    """Cannot export."""
+    """An exporter that raises."""
 
     def export(self, spans: Any) -> SpanExportResult:
         fail()
@@ -330,7 +330,7 @@ class Failing(InMemorySpanExporter):
 
 
 class By(Sampler):
-    """Decides by name and attributes."""
+    """A sampler that decides by name and attributes."""
 
     def __init__(self, decide: Callable[[str, Any], Any], **attributes: Any) -> None:
         self._decide, self._attributes = decide, attributes
@@ -356,7 +356,7 @@ KEEP, DROP, ONLY = Decision.RECORD_AND_SAMPLE, Decision.DROP, Decision.RECORD_ON
 
 
 class Counting(IdGenerator):
-    """Ids from 1."""
+    """A generator of IDs that counts from 1."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -369,7 +369,7 @@ class Counting(IdGenerator):
 
 
 class Unable(Counting):
-    """No ids today."""
+    """A generator of IDs that raises."""
 
     def generate_span_id(self) -> int:
         fail()
@@ -455,7 +455,7 @@ def surroundings(
     shut_down: bool = False,
     **options: Any,
 ) -> Iterator[tuple[TracerProvider, Callable[[], Any]]]:
-    """A provider, and what came out of it so far."""
+    """Yield a provider, and a function that returns what came out of it so far."""
     provider = TracerProvider(shutdown_on_exit=False, **options)
     exporter, before, after = InMemorySpanExporter(), Seen(), Seen()
     for processor in (before, *(processors or []), after, export(exporter)):
@@ -499,7 +499,7 @@ def surroundings(
 
 @pytest.fixture(scope="module")
 def notes() -> Notes:
-    """What groqscope asks of OpenTelemetry's API for one request."""
+    """Return the calls that groqscope makes to OpenTelemetry's API for one request."""
     found = Notes()
     ask(tracer_provider=found)
     return found
@@ -507,7 +507,7 @@ def notes() -> Notes:
 
 @pytest.mark.parametrize("name", SURROUNDINGS)
 def test_as_plain_spans_are(name: str, notes: Notes) -> None:
-    """Processors see, and exporters get, what they do of the same spans made by plain code."""
+    """Processors see, and exporters get, what they do for the same spans made by plain code."""
     with surroundings(**SURROUNDINGS[name]()) as (provider, outcome):
         plain(notes, provider.get_tracer("plain"))
         expected = outcome()
@@ -521,8 +521,8 @@ def test_as_plain_spans_are(name: str, notes: Notes) -> None:
     assert record.outcome == "completed"
 
 
-def test_the_whole_family_is_noted(notes: Notes) -> None:
-    """What the oracle replays is a whole family: the record span, its phases, its two attempts."""
+def test_all_spans_of_a_request_are_noted(notes: Notes) -> None:
+    """What is replayed as plain code are all its spans: the record span, its phases and its two attempts."""
     names = [span.start[0] for span in notes.spans]
 
     assert names == [f"chat {MODEL}", "prepare", "wait", "stream", "POST", "POST"]
@@ -544,7 +544,7 @@ def test_every_span_starts_and_ends_inside_its_parent(notes: Notes) -> None:
 
 @pytest.mark.parametrize("name", [name for name in SURROUNDINGS if "processor" in name and "_attributes" in name])
 def test_what_was_redacted_is_not_exported(name: str) -> None:
-    """A prompt that a processor took out, in whatever way, reaches no exporter behind it."""
+    """A prompt that a processor removed, in whatever way, reaches no exporter behind it."""
     with surroundings(**SURROUNDINGS[name]()) as (provider, outcome):
         ask(tracer_provider=provider)
         exported = outcome()["exported"]
@@ -557,7 +557,7 @@ def test_what_was_redacted_is_not_exported(name: str) -> None:
 
 @pytest.mark.parametrize("room", [1, 2, 4, 8, 16])
 def test_what_identifies_a_request_survives_a_limit(room: int) -> None:
-    """With room for so many attributes the most telling ones are there: first `groqscope.record`, then the others."""
+    """Under a limit on attributes `groqscope.record` is kept first, then those that identify the request."""
     kept = [*semconv.IDENTITY, semconv.RECORD]
     with surroundings(span_limits=SpanLimits(max_span_attributes=room)) as (provider, outcome):
         stream = ask(tracer_provider=provider)
@@ -570,7 +570,7 @@ def test_what_identifies_a_request_survives_a_limit(room: int) -> None:
 
 @pytest.mark.parametrize("fails", ["raises at the start", "raises as the end begins", "raises at the end"])
 def test_an_exception_of_a_processor(fails: str, caplog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said once, as the application's; the answer is the caller's, and metrics count the request."""
+    """It is logged once, as the application's; the caller gets the answer, and metrics count the request."""
     exported = Exported()
     with caplog.at_level(logging.WARNING, "groqscope"), surroundings(**SURROUNDINGS[f"processor: {fails}"]()) as (p, _):
         for _ in range(2):
@@ -606,7 +606,7 @@ def test_a_provider_of_another_kind(notes: Notes) -> None:
 
 
 def test_no_provider() -> None:
-    """OpenTelemetry's API alone, without its SDK: a record without ids, and no span."""
+    """With OpenTelemetry's API alone, without its SDK, there is a record without ids, and no span."""
     record = record_of(ask(tracer_provider=trace.NoOpTracerProvider()))
 
     assert record is not None
@@ -614,7 +614,7 @@ def test_no_provider() -> None:
 
 
 def test_a_provider_that_is_set_later() -> None:
-    """Instrumented before the application sets its provider, requests after that are in it."""
+    """An application may set its provider after `instrument()`: later requests are in it."""
     client = groqscope.instrument(
         groq_client("sync", http={"transport": Wire(lambda _: sse(*WHOLE), lambda _: sse(*WHOLE))})
     )
@@ -630,7 +630,7 @@ def test_a_provider_that_is_set_later() -> None:
 
 
 def test_a_provider_for_each_client() -> None:
-    """Two clients with providers of their own write nothing into each other's."""
+    """Two clients with their own providers export nothing to each other's."""
     with surroundings() as (one, of_one), surroundings() as (other, of_other):
         ask(tracer_provider=one)
         ask(tracer_provider=other)
@@ -642,7 +642,7 @@ def test_a_provider_for_each_client() -> None:
 
 @pytest.mark.parametrize("sampled", [True, False])
 def test_below_a_remote_parent(sampled: bool) -> None:
-    """A parent from another process decides for the family, under the SDK's own sampler."""
+    """Under the SDK's own sampler, a parent in another process decides for all spans of the request."""
     remote = trace.SpanContext(3, 4, is_remote=True, trace_flags=trace.TraceFlags(int(sampled)))
     with surroundings() as (provider, outcome):
         with trace.use_span(trace.NonRecordingSpan(remote)):
@@ -659,7 +659,7 @@ def test_below_a_remote_parent(sampled: bool) -> None:
 
 @pytest.fixture
 def logfire_spans() -> Iterator[Callable[..., InMemorySpanExporter]]:
-    """Logfire with these settings, its spans in memory."""
+    """Return a function that configures Logfire, its spans in memory."""
     import logfire
 
     def configure(**options: Any) -> InMemorySpanExporter:
@@ -680,7 +680,7 @@ def logfire_spans() -> Iterator[Callable[..., InMemorySpanExporter]]:
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_logfire_tail_sampling(kept: bool, logfire_spans: Callable[..., InMemorySpanExporter]) -> None:
-    """A trace that is kept has the whole family in it; of one that is dropped nothing is left."""
+    """A trace that is kept has all spans of its requests; of one that is dropped nothing is left."""
     import logfire
 
     def rate(info: Any) -> float:
@@ -696,7 +696,7 @@ def test_logfire_tail_sampling(kept: bool, logfire_spans: Callable[..., InMemory
 
 
 def test_logfire_scrubbing(logfire_spans: Callable[..., InMemorySpanExporter]) -> None:
-    """Logfire's scrubber finds what it looks for in our attributes, and its patterns decide."""
+    """Logfire's scrubber sees our attributes, and its patterns decide."""
     import logfire
 
     out = logfire_spans(scrubbing=logfire.ScrubbingOptions(extra_patterns=["complet"]))

@@ -1,4 +1,4 @@
-"""A timeline's state is its own: the rest of the package observes by calling methods, and reads."""
+"""Only the timeline writes its own state: all others call its methods, and read."""
 
 import ast
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ MUTATING = {"append", "clear", "extend", "insert", "pop", "popitem", "remove", "
 
 
 def reached_into(tree: ast.AST) -> Iterator[Any]:
-    """Assignments and mutating calls to anything that lies in a `timeline`, and uses of its private parts."""
+    """Yield assignments and mutating calls to anything inside a `timeline`, and uses of its private attributes."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)):
             targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else [node.target]
@@ -38,7 +38,7 @@ def is_timeline(node: ast.AST) -> bool:
 
 
 def test_what_reaches_into_a_timeline_is_found() -> None:
-    """The four ways of writing into one, and none of reading."""
+    """The four ways of writing into a timeline are found; reading is not."""
     writing = "self.timeline.bytes += 1\ntimeline.response['a'] = 1\nx.timeline.request.update(a=1)\ntimeline._mark\n"
     reading = "timeline.received(1)\nself.timeline = timeline\nx = self.timeline.usage\n"
 
@@ -47,7 +47,7 @@ def test_what_reaches_into_a_timeline_is_found() -> None:
 
 
 def test_only_the_timeline_writes_its_state() -> None:
-    """No module outside the room does."""
+    """No module outside of `groqscope.timeline` writes into one."""
     files = [file for file in SOURCES.rglob("*.py") if file.parent.name != "timeline"]
 
     assert len(files) > 100

@@ -1,4 +1,4 @@
-"""Whatever is observed in whatever order, the phases partition the duration."""
+"""Whatever is observed, in whatever order, the phases partition the duration."""
 
 from dataclasses import asdict
 from typing import Any
@@ -77,7 +77,7 @@ def _assert_partition(record: RequestRecord) -> None:
 def test_phases_partition_the_duration(
     start: int, stream: bool, observations: list[tuple[Any, ...]], in_order: bool, outcome: Any, end: int
 ) -> None:
-    """For any observations, in order or not, the phases sum up to the duration to the nanosecond, none negative."""
+    """For any observations, in order or not, the phases add up to the duration to the nanosecond, none negative."""
     if in_order:
         times = iter(sorted(o[1] for o in observations))
         observations = [(name, next(times), *rest) for name, _, *rest in observations]
@@ -94,8 +94,8 @@ def test_phases_partition_the_duration(
 
 
 @given(observations=st.lists(_observation, max_size=20), looks=st.lists(_times, max_size=20))
-def test_looking_changes_nothing(observations: list[tuple[Any, ...]], looks: list[int]) -> None:
-    """Records taken in between, at any moments, leave the last record as it would have been."""
+def test_live_records_change_nothing(observations: list[tuple[Any, ...]], looks: list[int]) -> None:
+    """Records taken in between, at any moment, leave the last record as it would have been."""
     seen, unseen = (Timeline(0, 0, {"operation": "chat", "stream": True}) for _ in range(2))
     for i, observation in enumerate(observations):
         for timeline in (seen, unseen):
@@ -111,7 +111,7 @@ def test_looking_changes_nothing(observations: list[tuple[Any, ...]], looks: lis
 def test_the_wait_is_split_exactly(
     wait: int, queue: float | None, prompt: float | None, completion: float | None, stream: bool
 ) -> None:
-    """However Groq's times fit into the wait, its parts sum up to it; they are cut only where they did not fit."""
+    """However Groq's times fit into the wait, its parts add up to it; they are cut only where they do not fit."""
     timeline = Timeline(0, 0, {"operation": "chat", "stream": stream})
     timeline.prepared(0)
     timeline.sending(0)

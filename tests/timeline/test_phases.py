@@ -1,4 +1,4 @@
-"""Phases, by stories: what happens when, and where the time is counted."""
+"""Phases, told as stories: what happens when, and which phase its time belongs to."""
 
 from support.observed import MS, Observed, at, in_ms
 
@@ -6,7 +6,7 @@ from groqscope.timeline import Phases, Usage
 
 
 def _sent(**request: object) -> Observed:
-    """A request over a new TLS connection, sent 10 ms after issue."""
+    """Return a request over a new TLS connection, sent 10 ms after issue."""
     return Observed(**request).tell(prepared=1, connecting=2, securing=5, sending=9, sent=10)
 
 
@@ -34,7 +34,7 @@ def test_streamed_request_over_a_new_connection() -> None:
 
 
 def test_whole_answer_over_an_open_connection() -> None:
-    """Without a stream the wait lasts until the body is read, and Groq's generating is part of it."""
+    """Without a stream the wait lasts until the body is read, and includes the time that Groq spent generating."""
     seen = Observed().tell(prepared=1, sending=2, sent=3, headers=80).answered(81).tell(last_byte=83)
     usage = Usage(queue_time=0.01, prompt_time=0.02, completion_time=0.04)
     seen.timeline.used(at(84), usage)
@@ -56,7 +56,7 @@ def test_whole_answer_over_an_open_connection() -> None:
 
 
 def test_a_stream_has_no_generate_phase() -> None:
-    """While tokens come, generating is seen, not reported: it is not taken out of the wait for the first."""
+    """Generation is observed as chunks arrive: the reported time is not taken out of the wait for the first."""
     seen = _sent(stream=True).answered(40).chunk(60)
     seen.timeline.used(at(60), Usage(queue_time=0.01, prompt_time=0.02, completion_time=0.5))
     phases = in_ms(seen.end(61).phases)
@@ -66,7 +66,7 @@ def test_a_stream_has_no_generate_phase() -> None:
 
 
 def test_reported_times_that_do_not_fit_are_cut() -> None:
-    """Queue, prefill and generate are cut in that order, nothing is negative, and the record says so."""
+    """Queue, prefill and generate are cut in that order, none becomes negative, and the record says so."""
     seen = _sent().answered(40).tell(last_byte=40)
     seen.timeline.used(at(41), Usage(queue_time=0.025, prompt_time=0.02, completion_time=0.04))
     record = seen.end(41)
@@ -77,8 +77,8 @@ def test_reported_times_that_do_not_fit_are_cut() -> None:
     assert record.phases.total() == record.duration_ns
 
 
-def test_reported_times_that_make_no_sense_are_passed_over() -> None:
-    """A negative time, or one that is no number, is not part of the wait."""
+def test_reported_times_that_make_no_sense_are_ignored() -> None:
+    """A negative time, or one that is not a number, is not part of the wait."""
     seen = _sent().answered(40).tell(last_byte=40)
     seen.timeline.used(at(41), Usage(queue_time=-1.0, prompt_time=float("nan"), completion_time=float("inf")))
     record = seen.end(41)
@@ -88,7 +88,7 @@ def test_reported_times_that_make_no_sense_are_passed_over() -> None:
 
 
 def test_retries_are_one_phase() -> None:
-    """From the first attempt's begin to the last one's: failed attempts, back-off and rebuilding are `retry`."""
+    """`retry` is from the start of the first attempt to that of the last: failed attempts, back-off and rebuilding."""
     seen = _sent(stream=True).tell(headers=30).failed(31, error="rate_limit_exceeded").tell(backed_off=531)
     seen.tell(prepared=533, sending=534, sent=535, headers=560).failed(561, 503).tell(backed_off=1_061)
     seen.tell(prepared=1_062, sending=1_063, sent=1_064, headers=1_090).answered(1_091).chunk(1_100)
@@ -112,7 +112,7 @@ def test_retries_are_one_phase() -> None:
 
 
 def test_attempt_shows_where_its_time_went() -> None:
-    """Connect, TLS, send and wait of an attempt are its own boundaries."""
+    """Connect, TLS, send and wait are measured between the attempt's own boundaries."""
     attempt = _sent().tell(headers=30).answered(31).end(40).attempts[0]
 
     assert (attempt.connect_ns, attempt.tls_ns, attempt.send_ns, attempt.wait_ns) == (3 * MS, 4 * MS, 1 * MS, 20 * MS)
@@ -120,7 +120,7 @@ def test_attempt_shows_where_its_time_went() -> None:
 
 
 def test_attempts_are_bounded() -> None:
-    """Beyond 16 attempts the newest is kept in the last place, and the rest are counted."""
+    """Beyond 16 attempts the newest takes the last place, and the others are counted."""
     seen = Observed()
     for i in range(20):
         seen.tell(prepared=10 * i).failed(10 * i + 5)
@@ -133,7 +133,7 @@ def test_attempts_are_bounded() -> None:
 
 
 def test_request_without_tls() -> None:
-    """Plain HTTP: connecting lasts until sending begins."""
+    """Over plain HTTP, connecting lasts until sending begins."""
     record = Observed().tell(prepared=1, connecting=2, sending=7, sent=8).answered(20).tell(last_byte=21).end(22)
 
     assert in_ms(record.phases) == {
@@ -147,7 +147,7 @@ def test_request_without_tls() -> None:
 
 
 def test_proxy_is_part_of_connect() -> None:
-    """A proxy's CONNECT is sent and answered before TLS begins: all of it is connecting."""
+    """A proxy's CONNECT is sent and answered before TLS begins: all of it is `connect`."""
     seen = Observed().tell(prepared=1, connecting=2, sending=4, sent=5, headers=8)
     seen.tell(securing=9, sending=14, sent=15, headers=30).answered(31).tell(last_byte=32)
     record = seen.end(32)
@@ -165,7 +165,7 @@ def test_proxy_is_part_of_connect() -> None:
 
 
 def test_proxy_that_speaks_tls() -> None:
-    """Two handshakes, the proxy's and the server's: the last one is `tls`, the rest is connecting."""
+    """There are two handshakes, the proxy's and the server's: the last one is `tls`, the rest is `connect`."""
     seen = Observed().tell(prepared=1, connecting=2, securing=3, sending=5, sent=6, headers=8)
     phases = in_ms(seen.tell(securing=9, sending=14, sent=15).answered(31).end(31).phases)
 
@@ -173,14 +173,14 @@ def test_proxy_that_speaks_tls() -> None:
 
 
 def _exchanged(status: int | None, **then: float) -> Observed:
-    """A request that was sent and answered, and what the transport did then, without coming back to the SDK."""
+    """Return a request that was sent and answered, and what the transport did next, without returning to the SDK."""
     seen = Observed().tell(prepared=1, connecting=2, securing=4, sending=7, sent=8)
     seen.timeline.headers(at(20), status)
     return seen.tell(last_byte=21, **then)
 
 
 def test_a_redirect_sends_again() -> None:
-    """A redirect is an attempt of its own that did not fail: its wait is the network's, and each sending is sending."""
+    """A redirect is an attempt that did not fail: waiting for it is `network`, and each sending is `send`."""
     seen = _exchanged(307, sending=30).tell(sent=32, headers=50)
     record = seen.answered(51).tell(last_byte=51).end(51)
 
@@ -192,7 +192,7 @@ def test_a_redirect_sends_again() -> None:
 
 
 def test_a_redirect_to_another_host() -> None:
-    """The second host's connection, its proxy's CONNECT included, leaves the first one's phases as they are."""
+    """The second host's connection, its proxy's CONNECT included, leaves the phases of the first as they are."""
     seen = _exchanged(302, connecting=30).tell(sending=32, sent=33, headers=34).tell(securing=35).tell(sending=40)
     record = seen.tell(sent=41, headers=50).answered(51).end(51)
 
@@ -203,7 +203,7 @@ def test_a_redirect_to_another_host() -> None:
 
 
 def test_a_transport_that_tries_again() -> None:
-    """A failure that the transport makes up for is a retry with its back-off, none of it sending."""
+    """A failure that the transport recovers from is a retry with its back-off, none of it `send`."""
     seen = _exchanged(429, connecting=121).tell(sending=122, sent=123, headers=150)
     record = seen.answered(151).end(151)
 
@@ -224,7 +224,7 @@ def test_a_transport_that_connects_again() -> None:
 
 
 def test_credentials_renewed() -> None:
-    """An answer that asks for credentials is no failure where the next request has them, else it is one."""
+    """An answer that asks for credentials is not a failure if the next request has them; otherwise it is."""
     seen = _exchanged(401)
     seen.timeline.challenged()
     renewed = seen.tell(sending=30, sent=31, headers=50).answered(51).end(51)
@@ -235,7 +235,7 @@ def test_credentials_renewed() -> None:
 
 
 def test_a_failure_after_a_redirect() -> None:
-    """A failure makes a retry of everything before it, and the SDK's own retry of what its transport tried."""
+    """A failure makes everything before it a retry; the SDK's own retry includes what its transport tried."""
     seen = _exchanged(307, sending=30).tell(sent=31)
     seen.timeline.headers(at(40), 503)
     seen.tell(sending=60, sent=61).failed(70, None, "ReadError").tell(backed_off=80, prepared=81)
@@ -246,8 +246,8 @@ def test_a_failure_after_a_redirect() -> None:
     assert record.retries == 2
 
 
-def test_transport_that_shows_nothing() -> None:
-    """Without trace events the time before the answer is part of the wait, and the record names what was not seen."""
+def test_transport_without_trace_events() -> None:
+    """The time before the answer is part of the wait, and the record names the phases that were not seen."""
     seen = Observed(stream=True).tell(prepared=1).answered(50, unseen=True).chunk(60)
     record = seen.end(61)
 
@@ -256,16 +256,16 @@ def test_transport_that_shows_nothing() -> None:
     assert record.connection_reused is None
 
 
-def test_transport_said_unseen_but_traced() -> None:
-    """A transport that turns out to show its phases is taken at its word."""
+def test_transport_expected_without_trace_events_that_has_some() -> None:
+    """If trace events come after all, the phases are measured by them."""
     record = _sent().answered(40, unseen=True).end(41)
 
     assert record.phases_unseen == ()
     assert record.phases.tls == 4 * MS
 
 
-def test_retry_over_a_transport_that_shows_nothing() -> None:
-    """Attempts without trace events fold into `retry` and `network` just as well."""
+def test_retry_over_a_transport_without_trace_events() -> None:
+    """Its attempts are `retry` and `network` just as well."""
     seen = Observed(stream=True).tell(prepared=1).failed(20).tell(backed_off=120)
     record = seen.tell(prepared=121).answered(150, unseen=True).chunk(160).end(160)
 
@@ -273,7 +273,7 @@ def test_retry_over_a_transport_that_shows_nothing() -> None:
 
 
 def test_failure_ends_in_the_phase_in_which_it_happened() -> None:
-    """An attempt that never connected: connecting is the last phase, and nothing is made up after it."""
+    """An attempt that never connected ends in `connect`, and nothing is made up after it."""
     seen = Observed().tell(prepared=1, connecting=2)
     record = seen.failed(102, None, "ConnectTimeout").end(103, "error", "ConnectTimeout")
 
@@ -284,7 +284,7 @@ def test_failure_ends_in_the_phase_in_which_it_happened() -> None:
 
 
 def test_failure_before_anything_was_sent() -> None:
-    """A call that fails while it is built is all `prepare`, without an attempt."""
+    """A call that fails while it is built is all `prepare`, and has no attempt."""
     record = Observed().end(3, "error", "TypeError")
 
     assert record.phases == Phases(prepare=3 * MS)
@@ -300,8 +300,8 @@ def test_error_status_of_the_last_attempt() -> None:
     assert record.attempts[-1].error_type == "tool_use_failed"
 
 
-def test_error_inside_a_stream_is_not_the_attempt_s() -> None:
-    """An attempt that brought a stream has succeeded, whatever the stream then says."""
+def test_error_inside_a_stream_is_not_an_error_of_the_attempt() -> None:
+    """An attempt that brought a stream has succeeded, whatever the stream says later."""
     record = _sent(stream=True).answered(31, 200).chunk(40).end(50, "error", "tool_use_failed")
 
     assert record.error_type == "tool_use_failed"
@@ -309,7 +309,7 @@ def test_error_inside_a_stream_is_not_the_attempt_s() -> None:
 
 
 def test_dropped_stream_ends_at_the_last_moment_in_our_code() -> None:
-    """Garbage collection comes whenever it comes; the time since control was given away does not count."""
+    """Garbage collection may come late: the time after the caller last took control does not count."""
     seen = _sent(stream=True).answered(40).tell(returned=41, asked=42).chunk(60).tell(returned=61)
     end, outcome = seen.timeline.end(at(9_000), "abandoned")
     record = seen.timeline.record(None, outcome)
@@ -321,7 +321,7 @@ def test_dropped_stream_ends_at_the_last_moment_in_our_code() -> None:
 
 
 def test_stream_that_nobody_read() -> None:
-    """Returned to the caller and never asked for: the caller's time is not part of the request."""
+    """It was returned and never read: the caller's time is not part of the request."""
     record = _sent(stream=True).answered(40).tell(returned=41).end(9_000, "abandoned")
 
     assert record.duration_ns == 41 * MS
@@ -329,7 +329,7 @@ def test_stream_that_nobody_read() -> None:
 
 
 def test_close_brings_control_back() -> None:
-    """The caller's last turn before `close()` is theirs; closing is `finish`."""
+    """The caller's last turn before `close()` is `consume`; closing is `finish`."""
     seen = _sent(stream=True).answered(40).chunk(50).tell(returned=51, closing=151)
     record = seen.end(153, "closed")
 
@@ -338,8 +338,8 @@ def test_close_brings_control_back() -> None:
     assert record.outcome == "closed"
 
 
-def test_left_after_the_answer_was_complete() -> None:
-    """A caller who leaves after every choice gave its finish reason has had the whole answer."""
+def test_stream_that_was_left_after_the_answer_was_complete() -> None:
+    """Once every choice has its finish reason, the caller has had the whole answer."""
     for outcome in ("closed", "abandoned"):
         seen = _sent(stream=True, choice_count=2).answered(40).chunk(50)
         seen.timeline.choice_finished(1, "length")
@@ -354,7 +354,7 @@ def test_left_after_the_answer_was_complete() -> None:
 
 
 def test_cancelled_stays_cancelled() -> None:
-    """A cancellation or an error is one even when the answer was complete."""
+    """A cancellation or an error stays one even if the answer was complete."""
     for outcome in ("cancelled", "error", "truncated"):
         seen = _sent(stream=True).answered(40).chunk(50)
         seen.timeline.choice_finished(0, "stop")
@@ -363,7 +363,7 @@ def test_cancelled_stays_cancelled() -> None:
 
 
 def test_slow_caller_is_consume() -> None:
-    """Time between two turns is the caller's, however the chunks came."""
+    """The time between two turns is the caller's, however the chunks arrived."""
     seen = _sent(stream=True).answered(40).tell(returned=41)
     for i in range(10):
         seen.tell(asked=42 + 100 * i).chunk(43 + 100 * i).tell(returned=44 + 100 * i)
@@ -374,7 +374,7 @@ def test_slow_caller_is_consume() -> None:
 
 
 def test_observation_without_a_prepared_attempt() -> None:
-    """A client whose callback is not ours still gives an attempt, from the first sign of it."""
+    """A client whose callback is not ours still has an attempt, from the first sign of it on."""
     record = Observed().tell(sending=3, sent=4).answered(20).end(21)
 
     assert in_ms(record.phases) == {"prepare": 3, "send": 1, "network": 17}
@@ -382,7 +382,7 @@ def test_observation_without_a_prepared_attempt() -> None:
 
 
 def test_live_record_changes_nothing() -> None:
-    """Looking at a running request, at any moment, does not change what it becomes."""
+    """Reading the record of a running request, at any moment, does not change what it becomes."""
     seen, unseen = (_sent(stream=True).answered(40).tell(returned=41, asked=42) for _ in range(2))
     assert seen.live(45).phases.total() == 45 * MS
     for each in (seen, unseen):
@@ -400,7 +400,7 @@ def test_live_record_changes_nothing() -> None:
 
 
 def test_live_record_before_the_last_moment_known() -> None:
-    """A look with a clock that lies before the last observation gives the state at that observation."""
+    """If the clock lies before the last observation, the record is as of that observation."""
     assert _sent().live(2).duration_ns == 10 * MS
 
 
@@ -430,7 +430,7 @@ def test_reported_times_that_fit_exactly() -> None:
 
 
 def test_only_the_last_attempt_says_what_was_unseen() -> None:
-    """A first attempt that showed nothing does not hide what the last one shows."""
+    """A first attempt without trace events does not hide the phases of the last one."""
     seen = Observed().tell(prepared=1).answered(20, 503, unseen=True).failed(21, 503)
     record = seen.tell(prepared=31, sending=32, sent=33).answered(40, unseen=True).end(41)
 

@@ -1,4 +1,4 @@
-"""The record itself: what of it is shown."""
+"""How a record is shown."""
 
 from support.full_records import full_record
 
@@ -6,7 +6,7 @@ from groqscope.timeline import Attempt, RequestRecord, Usage
 
 
 def test_a_record_is_shown_as_one_line() -> None:
-    """What a notebook or a failing test shows names the request, how it ended and how long it took."""
+    """In a notebook or a failing test, one line names the request, how it ended and how long it took."""
     bare = RequestRecord(start_unix_ns=0, duration_ns=247_315_658, outcome=None)
     failed = RequestRecord(
         start_unix_ns=0,

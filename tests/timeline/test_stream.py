@@ -16,7 +16,7 @@ def _stream() -> Observed:
     return Observed(stream=True).tell(prepared=1, sending=2, sent=3).answered(20).tell(returned=21, asked=22)
 
 
-def test_first_tokens_are_three_numbers() -> None:
+def test_first_tokens_by_channel() -> None:
     """First chunk, first token, first reasoning token and first answer token are told apart."""
     seen = _stream().chunk(30, Channel.NONE).chunk(40, Channel.REASONING).chunk(50, Channel.REASONING)
     record = seen.chunk(60, Channel.CONTENT).chunk(70, Channel.CONTENT).end(71)
@@ -34,14 +34,14 @@ def test_a_tool_call_is_an_answer() -> None:
 
 
 def test_one_chunk_of_several_channels() -> None:
-    """Content and reasoning in one chunk are the first of each."""
+    """Content and reasoning in one chunk count as the first of each."""
     record = _stream().chunk(30, Channel.REASONING | Channel.CONTENT).end(41)
 
     assert record.ttfrt_ns == record.ttfot_ns == record.ttft_ns == 30 * MS
 
 
 def test_a_stream_without_tokens_has_no_first_token() -> None:
-    """Role-only chunks are chunks, not tokens."""
+    """Chunks with only a role are chunks, not tokens."""
     record = _stream().chunk(30, Channel.NONE).end(41)
 
     assert (record.ttfc_ns, record.ttft_ns, record.ttfot_ns) == (30 * MS, None, None)
@@ -64,7 +64,7 @@ def test_not_streamed_has_no_stream_fields() -> None:
 
 
 def test_gaps_are_between_reads() -> None:
-    """Several chunks in one read are one arrival: they make no gaps of 0."""
+    """Several chunks in one read arrived together: there are no gaps of 0 between them."""
     seen = _stream().chunk(30).chunk(30).chunk(30)
     record = seen.tell(returned=31, asked=31.1).chunk(33).chunk(33).tell(returned=33.1, asked=33.2).chunk(38).end(39)
 
@@ -72,8 +72,8 @@ def test_gaps_are_between_reads() -> None:
     assert (record.icl_p50_ns, record.icl_max_ns, record.icl_excluded) == (3 * MS, 5 * MS, 0)
 
 
-def test_a_gap_that_is_mostly_the_caller_s_is_left_out() -> None:
-    """When the caller held control for the greater part, the chunk may have lain there: not Groq's gap, and counted."""
+def test_a_gap_spent_mostly_in_the_caller_is_left_out() -> None:
+    """The chunk may have been waiting for the caller: such a gap is not Groq's, and is counted as excluded."""
     seen = _stream().chunk(30).tell(returned=30, asked=35).chunk(40)  # 5 of 10 ms: Groq's
     record = seen.tell(returned=40, asked=46).chunk(50).end(51)  # 6 of 10 ms: the caller's
 
@@ -100,7 +100,7 @@ def test_quantiles_of_gaps() -> None:
 
 
 def _token_by_token(server: float, caller: float, tokens: int = 50, **usage: Any) -> RequestRecord:
-    """A token every `server` ms and one more chunk for the end, read by somebody who takes `caller` ms for each."""
+    """Return a stream: a token every `server` ms and a last chunk; the caller takes `caller` ms for each."""
     seen = _stream()
     arrivals = [30 + server * n for n in range(tokens + 1)]
     now, read = 22.0, 0
@@ -120,8 +120,8 @@ def _token_by_token(server: float, caller: float, tokens: int = 50, **usage: Any
 
 @pytest.mark.parametrize("caller", [0, 0.1, 1, 3, 5, 10, 15, 20, 60, 200])
 @pytest.mark.parametrize("server", [1, 3, 20, 50])
-def test_generation_speed_is_groq_s_however_slow_the_caller(server: float, caller: float) -> None:
-    """Where Groq reports `completion_time`, the speed is tokens by it, whoever read the stream, and how."""
+def test_generation_speed_does_not_depend_on_the_caller(server: float, caller: float) -> None:
+    """Where Groq reports `completion_time`, the speed is tokens divided by it, however the stream was read."""
     record = _token_by_token(server, caller, completion_time=0.05 * server, prompt_time=0.01)
 
     assert record.output_token_throughput == pytest.approx(1000 / server)
@@ -133,7 +133,7 @@ def test_generation_speed_is_groq_s_however_slow_the_caller(server: float, calle
 @pytest.mark.parametrize("caller", [0, 0.1, 1, 3, 5, 10, 15, 20, 60, 200])
 @pytest.mark.parametrize("server", [1, 3, 20, 50])
 def test_observed_speed_is_true_or_absent(server: float, caller: float) -> None:
-    """Without `completion_time`: right where the caller was waiting when chunks came, absent where it was not."""
+    """Without `completion_time` the speed is right if the caller was waiting for the chunks, and absent if not."""
     record = _token_by_token(server, caller)
 
     assert (record.tpot is not None) == (caller <= server / 2)
@@ -147,8 +147,8 @@ def test_observed_speed_is_true_or_absent(server: float, caller: float) -> None:
 
 @pytest.mark.parametrize("caller", [0, 0.1, 1, 5, 10, 15, 20, 60, 200])
 @pytest.mark.parametrize("server", [1, 3, 20, 50])
-def test_the_caller_s_delay_is_what_would_be_saved(server: float, caller: float) -> None:
-    """The same request without the caller's work ends sooner by `caller_delay_ns`; it is found within a few chunks."""
+def test_caller_delay_is_what_a_quick_caller_would_save(server: float, caller: float) -> None:
+    """Without the caller's work the request ends sooner by `caller_delay_ns`, to within a few chunks."""
     usage: dict[str, Any] = {"completion_time": 0.05 * server, "prompt_time": 0.01}
     slow, quick = _token_by_token(server, caller, **usage), _token_by_token(server, 0, **usage)
 
@@ -159,8 +159,8 @@ def test_the_caller_s_delay_is_what_would_be_saved(server: float, caller: float)
     assert certain <= saved + MS
 
 
-def test_one_pause_does_not_blind_the_rest_of_a_stream() -> None:
-    """After a pause of 200 ms what lay there is no stream; the gaps after it, which were waited for, count."""
+def test_gaps_after_a_pause_of_the_caller_count() -> None:
+    """Chunks that arrived during a pause of 200 ms have no gaps; those that were waited for afterwards have."""
     seen = _stream().chunk(30).tell(returned=30, asked=230)
     now = 230.0
     for _ in range(10):  # of TLS each read brings one record, however many lie there
@@ -176,7 +176,7 @@ def test_one_pause_does_not_blind_the_rest_of_a_stream() -> None:
 
 
 def test_a_quick_reader_of_bursts_loses_no_gaps() -> None:
-    """Chunks that come together, in two reads, do not make the pause after them unknown."""
+    """Chunks that come together, in two reads, do not make the gap after them unknown."""
     seen, now = _stream().chunk(30), 30.0
     for _ in range(10):
         seen.tell(returned=now, asked=now + 0.04).chunk(now + 0.06)
@@ -189,7 +189,7 @@ def test_a_quick_reader_of_bursts_loses_no_gaps() -> None:
 
 
 def test_a_first_token_that_nobody_waited_for_has_no_time() -> None:
-    """Between the answer's headers and the first `next()` the caller worked: the token may have lain there."""
+    """While the caller worked between the headers and the first `next()`, the token may have been waiting."""
     record = _stream().tell(returned=22, asked=322).chunk(322.1).chunk(322.1).end(323)
 
     assert (record.ttfc_ns, record.ttft_ns, record.ttfot_ns) == (None, None, None)
@@ -197,31 +197,31 @@ def test_a_first_token_that_nobody_waited_for_has_no_time() -> None:
 
 
 def test_a_first_token_that_came_after_the_caller_asked_has_its_time() -> None:
-    """The same with a server that takes longer than the caller: it was waited for."""
+    """If the server takes longer than the caller's work, the token was waited for."""
     record = _stream().tell(returned=22, asked=122).chunk(322).end(323)
 
     assert (record.ttfc_ns, record.ttft_ns, record.first_token_read_ns) == (322 * MS, 322 * MS, None)
     assert record.stream_start_ns == 322 * MS
 
 
-def test_reported_time_that_cannot_be_true_is_no_speed() -> None:
-    """A `completion_time` of 0, or longer than the whole request: the arrivals tell."""
+def test_impossible_completion_time_is_ignored() -> None:
+    """If `completion_time` is 0, or longer than the whole request, the speed is that of the arrivals."""
     for lie in (0.0, -1.0, 1e6):
         record = _token_by_token(20, 0, completion_time=lie)
 
         assert (record.tpot_source, record.tpot) == ("observed", pytest.approx(0.02, rel=0.03))
 
 
-def test_all_in_one_read_is_no_speed() -> None:
-    """What came at once, from a proxy that collects the whole answer, was not generated in no time."""
+def test_one_read_has_no_speed() -> None:
+    """What a proxy collected and sent at once was not generated in no time."""
     seen = _stream().chunk(30).chunk(30).chunk(30)
     seen.timeline.used(at(30), Usage(output_tokens=3))
 
     assert seen.end(31).tpot is None
 
 
-def test_waiting_for_the_end_is_not_the_caller_s_delay() -> None:
-    """What the caller did after the last chunk delayed nothing when the end of the stream was still to come."""
+def test_waiting_for_the_end_is_no_delay_of_the_caller() -> None:
+    """What the caller did after the last chunk delayed nothing if the end of the stream was still to come."""
     seen = _stream().chunk(30).tell(returned=31, asked=81)
 
     assert seen.tell(last_byte=281).end(282).caller_delay_ns == 0
@@ -233,7 +233,7 @@ def test_a_caller_that_leaves_after_a_pause_delayed_the_end_by_it() -> None:
 
 
 def test_a_caller_that_never_held_control_has_no_delay() -> None:
-    """Not streamed: absent, not 0."""
+    """If nothing was streamed the delay is absent, not 0."""
     assert (
         Observed().tell(prepared=1, sending=2, sent=3).answered(20).tell(last_byte=21).end(22).caller_delay_ns is None
     )
@@ -281,7 +281,7 @@ def test_fit_drops_every_second_time(times: list[int], stride: int) -> None:
 
 @pytest.mark.slow
 def test_memory_is_bounded() -> None:
-    """100,000 chunks with tool fragments and usage in each keep no more than a small, fixed number of things."""
+    """100,000 chunks with tool fragments and usage take a small amount of memory, which does not grow."""
     seen = _stream()
     timeline = seen.timeline
     tracemalloc.start()

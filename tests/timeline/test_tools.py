@@ -1,4 +1,4 @@
-"""Tool calls from fragments: whole, in parallel, interleaved, without ids, too many, too long."""
+"""Tool calls from fragments: whole, parallel, interleaved, without ids, too many, too long."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ def _stream() -> Observed:
 
 
 def test_call_that_comes_whole() -> None:
-    """Groq sends a call in one chunk after a silence: the silence is the assembly."""
+    """Groq sends a call in one chunk after a silence: the silence is the time of assembly."""
     seen = _stream().chunk(30).tell(returned=31, asked=40)
     record = seen.tool(70, 0, '{"city": "Oslo"}', id="call_1", name="get_weather").end(71)
 
@@ -40,8 +40,8 @@ def test_call_that_comes_whole() -> None:
     )
 
 
-def test_equal_arguments() -> None:
-    """Equal arguments have equal hashes, however they are written, and others have others."""
+def test_hashes_of_arguments() -> None:
+    """Equal arguments have equal hashes, however they are formatted; different ones have different hashes."""
     texts = ['{"a": 1, "b": 2}', '{"b":2,"a":1}', '{"a": 1, "b": 3}', "no JSON", "no JSON", ""]
     seen = _stream()
     for index, text in enumerate(texts):
@@ -54,8 +54,8 @@ def test_equal_arguments() -> None:
     assert all(len(h) == 16 and int(h, 16) >= 0 for h in hashes)
 
 
-def test_hash_needs_the_process() -> None:
-    """The hash is salted: another process gives the same arguments another hash, so none can be looked up."""
+def test_hash_is_salted_by_the_process() -> None:
+    """Another process has another hash for the same arguments, so that none can be looked up."""
     code = (
         "from groqscope.timeline.tools import ToolAssembly as A\n"
         "a = A(); a.add(0, 0, 'c', 'f', '{}', start=None, came=None); print(a.calls(0)[0].arguments_hash)"
@@ -66,7 +66,7 @@ def test_hash_needs_the_process() -> None:
 
 
 def test_call_in_fragments() -> None:
-    """Assembly goes on to the last fragment; name and id come with the first."""
+    """Assembly lasts until the last fragment; name and id come with the first."""
     seen = _stream().chunk(30).tell(returned=31, asked=40).tool(50, 0, '{"city"', id="call_1", name="get_weather")
     call = seen.tell(returned=51, asked=52).tool(60, 0, ': "Tromsø"}').end(61).tool_calls[0]
 
@@ -75,7 +75,7 @@ def test_call_in_fragments() -> None:
 
 
 def test_call_in_the_first_chunk() -> None:
-    """Nothing came before it: its assembly begins when the request was out."""
+    """If nothing came before it, assembly begins when the request was sent."""
     call = _stream().tool(70, 0, "{}").end(71).tool_calls[0]
 
     assert call.assembly_ns == 67 * MS
@@ -89,22 +89,22 @@ def test_calls_of_one_chunk_share_their_start() -> None:
     assert [c.assembly_ns for c in seen.end(71).tool_calls] == [40 * MS, 40 * MS]
 
 
-def test_call_that_lay_there_already() -> None:
-    """A call from the same read as the chunk before came with it."""
+def test_call_in_the_same_read_as_the_chunk_before() -> None:
+    """It arrived together with that chunk."""
     seen = _stream().chunk(30).tell(returned=31, asked=40).tool(30, 0, "{}")
 
     assert seen.end(41).tool_calls[0].assembly_ns == 0
 
 
 def test_a_call_that_arrived_while_the_caller_worked_has_no_length() -> None:
-    """The call may have lain there for any part of the caller's 38 ms: its assembly is not known, and is no 1 ms."""
+    """It may have been waiting for any part of the caller's 38 ms: its assembly time is unknown, not 1 ms."""
     seen = _stream().chunk(30).tell(returned=31, asked=69)
 
     assert seen.tool(70, 0, "{}").end(71).tool_calls[0].assembly_ns is None
 
 
-def test_groq_s_tool_that_ended_while_the_caller_worked_has_no_length() -> None:
-    """The same for a tool that Groq ran."""
+def test_a_tool_run_by_groq_that_ended_while_the_caller_worked_has_no_length() -> None:
+    """The same holds for a tool that Groq ran."""
     seen = _stream().chunk(30)
     seen.timeline.tool_executed(at(30), 0, "search", has_output=False)
     seen.tell(returned=31, asked=69).chunk(70)
@@ -114,8 +114,8 @@ def test_groq_s_tool_that_ended_while_the_caller_worked_has_no_length() -> None:
     assert (tool.start_ns, tool.duration_ns) == (30 * MS, None)
 
 
-def test_not_streamed_calls_have_no_times() -> None:
-    """A call in a whole answer has a size and no moments."""
+def test_calls_of_a_whole_answer_have_no_times() -> None:
+    """They have a size, but no moments."""
     seen = Observed().tell(prepared=1, sending=2, sent=3).answered(20).tell(last_byte=21)
     seen.timeline.tool_delta(None, 0, 0, "call_1", "f", "{}")
     call = seen.end(22).tool_calls[0]
@@ -148,7 +148,7 @@ def _assembled(order: list[tuple[tuple[int, int], int, str]]) -> dict[tuple[int,
 
 @given(calls=_calls, data=st.data())
 def test_any_interleaving_gives_the_same_calls(calls: dict[tuple[int, int], Any], data: st.DataObject) -> None:
-    """However the fragments of parallel calls are mixed, as long as each call's own stay in order."""
+    """The fragments of parallel calls may be mixed in any way that keeps each call's own in order."""
     queues = {
         key: [(key, i, text) for i, text in enumerate(_fragments(arguments, cuts))]
         for key, (arguments, cuts) in calls.items()
@@ -176,12 +176,12 @@ def _valid(text: str) -> bool:
 
 @pytest.mark.parametrize("arguments", ['{"city":', "", "{'a': 1}", "[" * 5_000], ids=["cut", "empty", "quotes", "deep"])
 def test_arguments_that_are_not_json(arguments: str) -> None:
-    """A call cut off, or with arguments no parser takes, is a call all the same, and said to be invalid."""
+    """A call that was cut off, or whose arguments no parser accepts, is kept, and marked as invalid."""
     assert _stream().tool(30, 0, arguments).end(31).tool_calls[0].arguments_valid is False
 
 
 def test_fragments_without_index_follow_their_id() -> None:
-    """Without an index the id tells the calls apart, new ids open new calls."""
+    """Without an index, calls are told apart by id; a new id opens a new call."""
     seen = _stream().tool(30, None, "[1", id="a", name="f").tool(31, None, "[2", id="b", name="g")
     record = seen.tool(32, None, ", 3]", id="a").tool(33, None, "]", id="b").end(34)
 
@@ -191,8 +191,8 @@ def test_fragments_without_index_follow_their_id() -> None:
     ]
 
 
-def test_fragments_without_index_and_id_go_on_with_the_last_call() -> None:
-    """Neither index nor id: it is the call that came last in its choice, or a first one."""
+def test_fragments_without_index_and_id_belong_to_the_last_call() -> None:
+    """They belong to the call that came last in their choice, or open a first one."""
     seen = _stream().tool(30, None, "[1").tool(31, None, "]").tool(32, None, "[", id="b").tool(33, None, "]")
     record = seen.tool(34, None, "[]", choice=1).end(35)
 
@@ -211,8 +211,8 @@ def test_call_without_id() -> None:
     assert [(c.id, c.name, c.arguments_valid) for c in record.tool_calls] == [("late", "f", True), (None, None, True)]
 
 
-def test_more_calls_than_there_is_room_for() -> None:
-    """32 calls are kept; the others are counted as calls, not as fragments."""
+def test_more_calls_than_the_limit() -> None:
+    """32 calls are kept; the rest are counted, as calls and not as fragments."""
     seen = _stream()
     for nth in range(3):
         for index in range(40):
@@ -224,8 +224,8 @@ def test_more_calls_than_there_is_room_for() -> None:
     assert record.tool_calls_dropped == 8
 
 
-def test_arguments_longer_than_there_is_room_for() -> None:
-    """Above 16 KiB the size is still counted and whether they are JSON is not known; other calls are not harmed."""
+def test_arguments_longer_than_the_limit() -> None:
+    """Above 16 KiB the size is still counted, but validity is unknown; other calls are not affected."""
     seen = _stream()
     for _ in range(17):
         seen.tool(30, 0, "1" * 1_024)
@@ -237,7 +237,7 @@ def test_arguments_longer_than_there_is_room_for() -> None:
 
 
 def test_arguments_of_all_calls_are_bounded() -> None:
-    """All calls together keep at most 32 KiB of arguments; what an overlong call kept is free again."""
+    """All calls together keep at most 32 KiB of arguments; what an overlong call kept is released."""
     seen = _stream()
     for index in range(3):
         seen.tool(30, index, '"' + "x" * 16_000 + '"')
@@ -248,7 +248,7 @@ def test_arguments_of_all_calls_are_bounded() -> None:
 
 
 def test_tools_that_groq_ran() -> None:
-    """Announced first, and again with their output; what comes at once or never ends has no length."""
+    """A tool is announced first, and again with its output; one that comes at once or never ends has no length."""
     seen = _stream()
     for ms, index, done in ((30, 0, False), (35, 1, False), (60, 0, True), (61, 0, True), (62, 2, True)):
         seen.chunk(ms)
@@ -263,7 +263,7 @@ def test_tools_that_groq_ran() -> None:
 
 
 def test_output_tokens_are_estimated_only_without_tools_and_usage() -> None:
-    """Content and reasoning chunks are one token each in recorded traffic; tool calls come whole and are not."""
+    """In recorded traffic content and reasoning chunks are one token each, but tool calls come whole."""
 
     def estimate(seen: Observed) -> RequestRecord:
         return seen.chunk(30).chunk(31).chunk(32, 0).end(33, "closed")

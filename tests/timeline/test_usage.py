@@ -1,4 +1,4 @@
-"""Usage: totals, what each chunk added, and never twice."""
+"""Usage: totals, what each chunk added, and nothing counted twice."""
 
 from support.observed import MS, Observed, at
 
@@ -10,7 +10,7 @@ def _stream() -> Observed:
 
 
 def test_usage_of_the_last_chunk() -> None:
-    """Groq reports once, in the last chunk: total and delta are the same."""
+    """Groq reports it once, in the last chunk: total and delta are the same."""
     seen, usage = _stream(), Usage(input_tokens=10, output_tokens=5, queue_time=0.01)
     seen.chunk(40, 0).timeline.used(at(40), usage)
     record = seen.end(41)
@@ -32,7 +32,7 @@ def test_usage_twice_is_counted_once() -> None:
 
 
 def test_cumulative_usage() -> None:
-    """Totals that grow: each delta is what its chunk added, and the deltas sum up to the total."""
+    """Totals may grow: each delta is what its chunk added, and the deltas add up to the total."""
     seen = _stream()
     for i, (tokens, seconds) in enumerate([(1, 0.25), (3, 0.5), (9, 1.0)]):
         seen.chunk(40 + i)
@@ -48,8 +48,8 @@ def test_cumulative_usage() -> None:
     assert [d.chunk_index for d in record.usage_deltas] == [1, 2, 3]
 
 
-def test_what_a_later_usage_does_not_tell_stays_known() -> None:
-    """A second usage without times, as OpenAI-like servers send it in a chunk of its own, does not undo the first."""
+def test_a_later_usage_does_not_remove_what_is_known() -> None:
+    """OpenAI-like servers send a second usage without times, in a chunk of its own."""
     seen = _stream()
     seen.timeline.used(at(40), Usage(input_tokens=10, output_tokens=5, queue_time=0.01))
     seen.chunk(41, 0).timeline.used(at(41), Usage(input_tokens=10, output_tokens=6, reasoning_tokens=0))
@@ -60,7 +60,7 @@ def test_what_a_later_usage_does_not_tell_stays_known() -> None:
 
 
 def test_usage_that_never_came() -> None:
-    """Unknown is unknown: no zeros, no deltas."""
+    """It stays unknown: no zeros, no deltas."""
     record = _stream().end(31, "closed")
 
     assert record.usage == Usage()
@@ -69,7 +69,7 @@ def test_usage_that_never_came() -> None:
 
 
 def test_whole_answer_has_no_deltas() -> None:
-    """Deltas belong to chunks."""
+    """Only chunks have deltas."""
     seen = Observed().tell(prepared=1, sending=2, sent=3).answered(20).tell(last_byte=21)
     seen.timeline.used(at(22), Usage(input_tokens=10))
 
@@ -77,7 +77,7 @@ def test_whole_answer_has_no_deltas() -> None:
 
 
 def test_deltas_are_bounded() -> None:
-    """16 deltas are kept, the others are counted, and the total is right all the same."""
+    """16 deltas are kept, the others are counted, and the total is still right."""
     seen = _stream()
     for i in range(20):
         seen.timeline.used(at(40 + i), Usage(output_tokens=i))
@@ -88,7 +88,7 @@ def test_deltas_are_bounded() -> None:
 
 
 def test_models_of_a_compound_system() -> None:
-    """The breakdown by model is kept when a later usage comes without it."""
+    """The breakdown by model is kept if a later usage comes without it."""
     seen, models = _stream(), (ModelUsage(model="a", input_tokens=1, output_tokens=2),)
     seen.timeline.used(at(40), Usage(input_tokens=1), models)
     seen.timeline.used(at(41), Usage(input_tokens=2))

@@ -16,7 +16,7 @@ __all__ = ["chromium"]
 
 @pytest.fixture
 def collect() -> Iterator[Callable[..., Collection]]:
-    """Make a collection that has read what is there."""
+    """Return a collection that has read what is there."""
     made: list[Collection] = []
 
     def collect(directory: Path, records: Iterable[RequestRecord] = (), **settings: int) -> Collection:

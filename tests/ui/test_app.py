@@ -1,4 +1,4 @@
-"""Every address of the server: pages, data, assets, exports and events; what is wrong is said, nothing is written."""
+"""Every address of the server: pages, data, assets, exports and events; errors are sentences, nothing is written."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def get(served: Server) -> Iterator[Callable[..., httpx.Response]]:
 
 
 def test_pages(get: Callable[..., httpx.Response]) -> None:
-    """Each page is the same document, which loads nothing but the page's own files."""
+    """Each page is the same document, which loads nothing but files of the page itself."""
     for path in PAGES:
         page = get(path.replace("{id}", "abc"))
 
@@ -55,7 +55,7 @@ def test_pages(get: Callable[..., httpx.Response]) -> None:
 
 
 def test_assets(get: Callable[..., httpx.Response]) -> None:
-    """Every file is there with its type, what modules import too; nothing else of the disk is."""
+    """Every file is served with its type, also what modules import; no other file on the disk is."""
     types = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".txt": "text/plain"}
     for path in STATIC.iterdir():
         found = get(f"/assets/{path.name}")
@@ -70,7 +70,7 @@ def test_assets(get: Callable[..., httpx.Response]) -> None:
 
 
 def test_data(get: Callable[..., httpx.Response]) -> None:
-    """Each view's data is JSON; what the user can put right is a sentence, and its place where there is one."""
+    """Each view's data is JSON; a mistake in the address is a sentence, with its position where there is one."""
     known = get("/api/requests").json()["requests"][0]["id"]
     for path in ("live", "requests", "density", f"requests/{known}", "overview", "groups?by=model", "why", "words"):
         assert "problem" not in get(f"/api/{path}").json(), path
@@ -85,7 +85,7 @@ def test_data(get: Callable[..., httpx.Response]) -> None:
 
 
 def test_exports(get: Callable[..., httpx.Response]) -> None:
-    """A view can be taken along as a file; what does not exist cannot."""
+    """A view can be downloaded as a file; one that does not exist cannot."""
     overview = get("/export/overview.json?where=failed")
 
     assert overview.headers["content-disposition"] == 'attachment; filename="groqscope-overview.json"'
@@ -97,8 +97,8 @@ def test_exports(get: Callable[..., httpx.Response]) -> None:
     assert get("/export/runs.json").status_code == 404
 
 
-def test_only_the_receiver_takes_anything(served: Server) -> None:
-    """No address but the receiver's has another method than GET."""
+def test_only_the_receiver_accepts_data(served: Server) -> None:
+    """No other address has a method besides GET."""
     paths = [*PAGES, "/api/live", "/api/requests", "/api/events", "/export/requests.csv", "/assets/ui.js"]
     for path in paths:
         for method in ("POST", "PUT", "DELETE", "PATCH"):
@@ -114,7 +114,7 @@ def events(served: Server) -> Iterator[dict[str, Any]]:
 
 
 def test_live_events(served: Server) -> None:
-    """What is received is told to whoever follows."""
+    """Pages that follow are told what is received."""
     stream = events(served)
     first = next(stream)
     body = encode_spans([span_of(numbered([streamed()], start=900)[0])]).SerializeToString()
@@ -126,7 +126,7 @@ def test_live_events(served: Server) -> None:
 
 
 def test_stopping_ends_streams(tmp_path: Path) -> None:
-    """A page that follows does not hold the server back, and the stream ends."""
+    """A page that follows does not delay the end of the server, and its stream ends."""
     running = Server(tmp_path, port=0).start()
     stream = events(running)
     next(stream)
@@ -136,7 +136,7 @@ def test_stopping_ends_streams(tmp_path: Path) -> None:
 
 
 def test_streams_are_limited(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only so many pages follow at a time."""
+    """Only a limited number of pages can follow at a time."""
     monkeypatch.setattr("groqscope.ui.app.MAX_STREAMS", 1)
     stream = events(served)
     next(stream)
@@ -156,13 +156,13 @@ def test_a_file_is_only_read(tmp_path: Path) -> None:
 
 
 def test_beyond_loopback_without_a_token() -> None:
-    """Nothing is opened to the network without a token."""
+    """Without a token nothing is served beyond the loopback."""
     with pytest.raises(ValueError, match="a token is needed"):
         Server(host="0.0.0.0")
 
 
 def test_the_address_has_the_token(tmp_path: Path) -> None:
-    """With a token, the address that is printed opens the page, and the page's data needs it."""
+    """The address that is printed opens the page; without the token there is no data."""
     with Server(tmp_path, host="0.0.0.0", port=0, token="s3cret") as running:
         assert httpx.get(f"{running.url}/api/live").status_code == 401
         assert httpx.get(running.address, follow_redirects=True).status_code == 200

@@ -1,4 +1,4 @@
-"""The live page in a real browser: as its reader uses it, on a desk and on a telephone, with a mouse and with keys."""
+"""The live page in a real browser, on a desktop and on a telephone, by mouse and by keyboard."""
 
 import http.server
 import re
@@ -52,7 +52,7 @@ def records() -> list[Any]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the requests of the last minutes, for tests that add none."""
+    """Serve the requests of the last minutes, for tests that add none."""
     directory = tmp_path_factory.mktemp("store")
     write_store(directory, records())
     with Server(directory, port=0) as running:
@@ -62,7 +62,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def of_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with runs, for tests that add none."""
+    """Serve runs, for tests that add none."""
     directory = tmp_path_factory.mktemp("runs")
     write_traces(directory, [slow_answer()])
     with Server(directory, port=0) as running:
@@ -78,7 +78,7 @@ def empty(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def visit(chromium: Any) -> Iterator[Visit]:
-    """Open a view; an error of the page, a word in its console or a request to another host fails the test."""
+    """Open a view; an error of the page, a message in its console or a request to another host fails the test."""
     contexts: list[Any] = []
     wrong: list[str] = []
 
@@ -117,7 +117,7 @@ def ids(page: Any) -> list[str]:
 
 
 def test_first_request(visit: Visit, empty: Server) -> None:
-    """An empty store says what to type next; a request that is received then appears by itself, with its figures."""
+    """An empty store says what to type next; a request that is then received appears by itself, with its figures."""
     page = visit(empty, "/", wait=".empty:visible")
 
     assert "groqscope demo" in page.locator(".empty").inner_text()
@@ -137,7 +137,7 @@ def test_first_request(visit: Visit, empty: Server) -> None:
 
 
 def test_list_follows(visit: Visit, empty: Server) -> None:
-    """The list of requests follows too, as long as nothing in it was chosen; then it says how many are new."""
+    """The list of requests is updated, unless something in it was chosen; then it says how many are new."""
     send(empty, *numbered(many(3)))
     page = visit(empty, "/requests", wait="tr[data-place]")
     send(empty, *numbered([streamed()], start=100, ago_ns=0))
@@ -183,7 +183,7 @@ def test_search_sort_and_filter(visit: Visit, served: Server) -> None:
 
 
 def test_condition(visit: Visit, served: Server) -> None:
-    """Names are completed as they are typed; what is wrong is said below its place; what is right is taken."""
+    """Names are completed as one types; a mistake is explained below its place; a valid condition is applied."""
     page = visit(served, "/requests", wait="tr[data-place]")
     page.keyboard.press("w")
     page.keyboard.type("retr")
@@ -212,7 +212,7 @@ def test_condition(visit: Visit, served: Server) -> None:
 
 
 def test_request(visit: Visit, served: Server) -> None:
-    """A row opens the request, whose address opens it again; Esc and the back button lead back to the place."""
+    """A row opens the request, whose address opens it again; Esc and Back return to the same place."""
     page = visit(served, "/requests?where=retries+%3E+1", wait="tr[data-place]")
     listed = page.url
     page.locator("tr[data-place='0']").click()
@@ -239,7 +239,7 @@ def test_request(visit: Visit, served: Server) -> None:
 
 
 def test_keyboard(visit: Visit, served: Server) -> None:
-    """Every view, the list and a request are reached without a mouse."""
+    """Every view, the list and a request can be reached without a mouse."""
     page = visit(served, "/", wait=".tile")
     page.keyboard.press("2")
     page.locator("tr[data-place='0'] td.id").wait_for()
@@ -270,7 +270,7 @@ def test_keyboard(visit: Visit, served: Server) -> None:
 
 
 def test_why_leads_to_its_requests(visit: Visit, served: Server) -> None:
-    """From a cause one comes to the requests in which it was named, and to the worst of them."""
+    """A cause leads to the requests in which it was named, and to the worst of them."""
     page = visit(served, "/why", wait=".cause")
     cause = page.locator(".cause[data-cause=retries]")
     worst = cause.locator("a.id").first.inner_text()
@@ -298,7 +298,7 @@ def test_compare(visit: Visit, served: Server) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_light_and_dark(visit: Visit, served: Server, scheme: str) -> None:
-    """The page follows the system; the button and the key turn it over, for the next time too."""
+    """The page follows the system's setting; button and key switch it, and the choice is remembered."""
     page = visit(served, "/", wait=".tile", color_scheme=scheme)
 
     def dark() -> bool:
@@ -337,7 +337,7 @@ CLIPPED = """() => {
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("view", VIEWS)
 def test_nothing_is_clipped(visit: Visit, served: Server, view: str, width: int) -> None:
-    """On a desk and on a telephone every figure, name and ID is whole."""
+    """On a desktop and on a telephone every figure, name and ID is shown whole."""
     path, wait = VIEWS[view]
     page = visit(served, path, wait=wait, width=width, bypass_csp=True)
 
@@ -347,7 +347,7 @@ def test_nothing_is_clipped(visit: Visit, served: Server, view: str, width: int)
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("view", OF_RUNS)
 def test_nothing_of_a_run_is_clipped(visit: Visit, of_runs: Server, view: str, width: int) -> None:
-    """Neither is anything of a run."""
+    """The same holds for the page of a run."""
     path, wait = OF_RUNS[view]
     page = visit(of_runs, path, wait=wait, width=width, bypass_csp=True)
 
@@ -355,7 +355,7 @@ def test_nothing_of_a_run_is_clipped(visit: Visit, of_runs: Server, view: str, w
 
 
 def test_run(visit: Visit, of_runs: Server) -> None:
-    """A run is opened by its name; each moment of it has one colour; a request opens into its phases, and its page."""
+    """A name opens its run; each moment has one colour; a request unfolds its phases and links to its page."""
     page = visit(of_runs, "/runs", wait="td a[href^='/runs/']")
     page.locator("td a[href^='/runs/']").last.click()
     page.locator(".run-row summary").first.wait_for()
@@ -376,7 +376,7 @@ def test_run(visit: Visit, of_runs: Server) -> None:
 
 
 def test_time_range(visit: Visit, served: Server) -> None:
-    """A time is chosen from one moment to another, by fields or by dragging over the strip; the address has it."""
+    """A time range is chosen by fields or by dragging over the strip, and the address keeps it."""
     page = visit(served, "/requests", wait="tr[data-place]")
     page.select_option("select[name=since]", "custom")
     page.get_by_label("from", exact=True).fill("2000-01-01T00:00:00")
@@ -418,7 +418,7 @@ def test_accessible(visit: Visit, served: Server, of_runs: Server, view: str, sc
 
 
 def test_hostile_names_do_nothing(visit: Visit, empty: Server) -> None:
-    """Tags in names of models, tools, services and errors are text in every view."""
+    """Tags in names of models, tools, services and errors are shown as text in every view."""
     name = "<img src=x onerror=alert(1)><script>alert(2)</script>"
     bad = [replace(r, model=name, service=name, error_type=name, agent=name) for r in (*many(30), broken())]
     send(empty, *numbered(bad))
@@ -488,7 +488,7 @@ def test_another_origin_cannot_read(chromium: Any, served: Server, tmp_path: Pat
 
 
 def test_a_list_of_thousands(visit: Visit, empty: Server) -> None:
-    """Of thousands of requests only the rows in sight exist, wherever one scrolls to."""
+    """Only the rows in sight exist in the page, wherever one scrolls to."""
     write_store(empty.collection.path, numbered(many(5_000)))
     wait_for(lambda: empty.collection.total == 5_000)
     page = visit(empty, "/requests", wait="tr[data-place='0'] td.id")

@@ -1,4 +1,4 @@
-"""The requests in memory: what was there, what is added, each once, in bounded memory."""
+"""The requests in memory: those stored before and those that arrive, each once, in bounded memory."""
 
 import json
 import time
@@ -27,8 +27,8 @@ def ids_in(collection: Collection) -> list[str | None]:
     return [record.span_id for record in in_order(collection.parts())]
 
 
-def test_what_was_there_and_what_is_added(collect: Collect, tmp_path: Path) -> None:
-    """Requests of before and those written later are there, each once."""
+def test_stored_and_new_requests(collect: Collect, tmp_path: Path) -> None:
+    """Those stored before and those written later are there, each once."""
     old, new = numbered(many(5)), numbered(many(3), start=100, ago_ns=0)
     collection = collect(tmp_path, old)
     before = collection.version
@@ -47,8 +47,8 @@ def test_a_store_that_is_made_later(collect: Collect, tmp_path: Path) -> None:
     wait_for(lambda: collection.total == 1)
 
 
-def test_listeners_hear_of_it(collect: Collect, tmp_path: Path) -> None:
-    """Whoever listens is told, until it listens no more."""
+def test_listeners(collect: Collect, tmp_path: Path) -> None:
+    """They are told of each change until they are removed."""
     heard: list[int] = []
     collection = collect(tmp_path)
     quiet = collection.listen(lambda: heard.append(1))
@@ -63,7 +63,7 @@ def test_listeners_hear_of_it(collect: Collect, tmp_path: Path) -> None:
 
 
 def test_memory_is_bounded(collect: Collect, tmp_path: Path) -> None:
-    """Only the newest are kept; what reaches back further is read from the files, and is whole."""
+    """Only the newest are kept; what reaches back further is read from the files, completely."""
     records = numbered(many(30))
     collection = collect(tmp_path, records, kept=10)
     source = CollectedSource(collection)
@@ -81,7 +81,7 @@ def test_memory_is_bounded(collect: Collect, tmp_path: Path) -> None:
 
 
 def test_series_counts_by_the_time_of_the_end() -> None:
-    """A request counts where it ended; phases are those of a mean request, in milliseconds."""
+    """A request counts at the time of its end; phases are those of a mean request, in milliseconds."""
     series, now = Series(), int(time.time())
     one = replace(queued(), start_unix_ns=(now - 60) * 10**9, duration_ns=2 * 10**9)
     for record in (one, replace(one, outcome="error"), replace(one, phases=Phases())):
@@ -111,7 +111,7 @@ def test_series_forgets() -> None:
 
 
 def test_series_knows_the_latest_limits() -> None:
-    """Of a model's rate limits the latest count, and a failed answer without any changes nothing."""
+    """The latest rate limits of a model count; a failed answer without any changes nothing."""
     series = Series()
     first = streamed()
     assert first.rate_limits.requests_remaining is not None
@@ -132,7 +132,7 @@ def metrics(number: int, at: float, program: str = "a") -> str:
 
 
 def test_in_flight(tmp_path: Path) -> None:
-    """The number in flight is the sum of what each program said last; what is old or damaged says nothing."""
+    """The number is the sum of what each program reported last; old or damaged reports are ignored."""
     now = [1000.0]
     active = ActiveRequests(tmp_path, clock=lambda: now[0])
 

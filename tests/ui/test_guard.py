@@ -1,4 +1,4 @@
-"""Who is answered: this machine's browser and programs, elsewhere whoever has the token; never another page."""
+"""Who is answered: this machine's browser and programs, elsewhere those with the token; never another site's page."""
 
 import pytest
 from starlette.applications import Starlette
@@ -23,13 +23,13 @@ def client(token: str | None = None, host: str = "127.0.0.1:4318") -> TestClient
 
 @pytest.mark.parametrize("host", ["127.0.0.1:4318", "localhost:1", "LOCALHOST", "[::1]:4318", "station:4318"])
 def test_our_names(host: str) -> None:
-    """The names of this machine are answered, whatever the port: it may be forwarded."""
+    """The names of this machine are accepted, with any port, since it may be forwarded."""
     assert client().get("/", headers={"host": host}).text == "secret"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:4318", "10.0.0.1:4318", "", "[::2]:4318"])
 def test_other_names(host: str) -> None:
-    """A name that was made to point here (DNS rebinding) is not answered."""
+    """Another name that resolves to this machine (DNS rebinding) is rejected."""
     assert client().get("/", headers={"host": host}).status_code == 421
 
 
@@ -44,7 +44,7 @@ def test_other_names(host: str) -> None:
     ],
 )
 def test_other_pages(headers: dict[str, str]) -> None:
-    """A request that another page makes is not answered, nor is one that it makes to the receiver."""
+    """A request that another site's page makes is rejected, also one to the receiver."""
     assert client().get("/api/live", headers=headers).status_code == 403
     assert client().post("/v1/traces", headers=headers).status_code == 403
 
@@ -59,12 +59,12 @@ def test_other_pages(headers: dict[str, str]) -> None:
     ],
 )
 def test_our_own_pages_and_links(headers: dict[str, str]) -> None:
-    """Programs, our own page, and links to it from elsewhere are answered."""
+    """Programs, our own page, and links to it from elsewhere are accepted."""
     assert client().get("/requests", headers=headers).text == "secret"
 
 
 def test_headers() -> None:
-    """Every answer keeps other pages out, refusals too."""
+    """Each answer, refusals too, has the headers that keep other sites out."""
     for got in (client().get("/"), client().get("/", headers={"host": "evil.example"})):
         assert "default-src 'none'" in got.headers["content-security-policy"]
         assert "unsafe" not in got.headers["content-security-policy"]
@@ -74,7 +74,7 @@ def test_headers() -> None:
 
 
 def test_token() -> None:
-    """Beyond loopback everything needs the token: a cookie after the first visit, a header for programs."""
+    """Beyond the loopback each request needs the token: by cookie after the first visit, by header for programs."""
     page = client("s3cret", "10.0.0.1:4318")
 
     assert page.get("/requests?a=1").status_code == 401

@@ -1,4 +1,4 @@
-"""Requests that are packed are the same when they are looked at again."""
+"""Requests that were packed are the same when they are unpacked."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ LATER = many(12)
 
 @given(st.lists(of(RequestRecord), min_size=1, max_size=3))
 def test_any_records(records: list[RequestRecord]):
-    """Whatever is in them, packed records come out as they went in."""
+    """Whatever is in them, records come out as they went in."""
     kept = Kept(40)
     kept.extend([*records, *LATER])  # of so many the first ones are packed
 
@@ -33,7 +33,7 @@ def test_any_records(records: list[RequestRecord]):
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_samples(name: str):
-    """So do those of every kind."""
+    """Samples of every kind come out as they went in."""
     records = [SAMPLES[name](), full_record()] * 10
     kept = Kept(100)
     kept.extend(records)
@@ -43,7 +43,7 @@ def test_samples(name: str):
 
 
 def test_limit():
-    """No more than the limit is kept, and the horizon says from when on all are there."""
+    """No more than the limit are kept, and all since the horizon are there."""
     records = many(300)
     kept = Kept(100)
     for record in records:
@@ -60,7 +60,7 @@ def test_limit():
 
 
 def test_room():
-    """Large requests take the place of more of the others, so that memory is bounded whatever is in them."""
+    """A large request displaces more of the others, so that memory is bounded whatever is in them."""
     kept = Kept(10_000, room=100_000)
     kept.extend(many(10_000))
 
@@ -68,8 +68,8 @@ def test_room():
     assert sum(part.size for part in kept.parts() if isinstance(part.content, bytes)) <= 100_000
 
 
-def test_text_that_is_no_utf8():
-    """A record that cannot be packed stays as it is."""
+def test_text_that_is_not_utf8():
+    """A record that cannot be packed is kept as it is."""
     records = [replace(record, model="\ud800") for record in many(3)] + many(20)[3:]
     kept = Kept(100)
     kept.extend(records)
@@ -78,7 +78,7 @@ def test_text_that_is_no_utf8():
 
 
 def test_pick():
-    """Requests are found by their numbers, in any order; those that were given up are not."""
+    """Requests are found by their numbers, in any order; those that were dropped are not."""
     records = many(300)
     kept = Kept(100)
     kept.extend(records)
@@ -91,7 +91,7 @@ def test_pick():
 
 @given(st.lists(st.integers(0, 30), max_size=60), st.integers(1, 7))
 def test_order(starts: list[int], size: int):
-    """Requests are in order of their start; of those that start at the same moment, the first that arrived is first."""
+    """Requests are in order of their start; those that start at the same moment, in the order of their arrival."""
     records = [replace(LATER[0], start_unix_ns=start, chunks=place) for place, start in enumerate(starts)]
     parts = [Part.of(records[at : at + size], at) for at in range(0, len(records), size)]
     ordered: Sequence[RequestRecord] = sorted(records, key=lambda record: record.start_unix_ns)

@@ -1,4 +1,4 @@
-"""The receiver: what it takes is in the store before it answers, what it does not take has OTLP's own answer."""
+"""The receiver: what it accepts is stored before it answers; what it rejects gets OTLP's own error."""
 
 import gzip
 import json
@@ -44,7 +44,7 @@ def stored(directory: Path) -> list[Any]:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_protobuf_is_stored_as_it_was(name: str, tmp_path: Path) -> None:
-    """Every record comes out of the store as it was, once the answer is there."""
+    """When the answer arrives, each record is in the store, unchanged."""
     record = SAMPLES[name]()
     answer = client(Receiver(tmp_path)).post("/v1/traces", content=protobuf(record), headers=PROTOBUF)
 
@@ -62,7 +62,7 @@ def test_gzip(tmp_path: Path) -> None:
 
 
 def test_json_of_several_lines(tmp_path: Path) -> None:
-    """JSON is stored as one line, however it was written."""
+    """JSON is stored as one line, however it was formatted."""
     line = first_line(tmp_path / "a", tool_calls())
     body = json.dumps(json.loads(line), indent=4)
     answer = client(Receiver(tmp_path / "b")).post("/v1/traces", content=body, headers=JSON)
@@ -77,14 +77,14 @@ def first_line(directory: Path, *records: Any) -> bytes:
 
 
 def test_a_line_is_the_request_again(tmp_path: Path) -> None:
-    """What is stored makes the same bytes of protobuf again: nothing of a span is lost."""
+    """A stored line gives the same bytes of protobuf again: nothing of a span is lost."""
     body = protobuf(huge(), streamed())
 
     assert to_protobuf(first_line(tmp_path, huge(), streamed()), "traces") == body
 
 
 def test_metrics(tmp_path: Path) -> None:
-    """Metrics go to files of their own, ids of exemplars as OTLP JSON has them."""
+    """Metrics are stored in files of their own, ids of exemplars as OTLP JSON writes them."""
     body = {
         "resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "m", "sum": {"dataPoints": [{"asInt": "3"}]}}]}]}]
     }
@@ -103,8 +103,8 @@ def test_metrics(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{}"])
-def test_nothing_in_it(body: bytes, tmp_path: Path) -> None:
-    """An empty request is taken, and nothing is written."""
+def test_an_empty_request(body: bytes, tmp_path: Path) -> None:
+    """It is accepted, and nothing is written."""
     headers = JSON if body else PROTOBUF
 
     assert client(Receiver(tmp_path)).post("/v1/traces", content=body, headers=headers).status_code == 200
@@ -143,7 +143,7 @@ def test_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_a_reason_is_a_status_of_protobuf(tmp_path: Path) -> None:
-    """Whoever sends protobuf reads the reason in protobuf: the message of a `google.rpc.Status`."""
+    """Clients that send protobuf get the reason in protobuf: the message of a `google.rpc.Status`."""
     answer = client(Receiver(tmp_path)).post("/v1/traces", content=b"\xff" * 9, headers=PROTOBUF)
     text = answer.content[2:] if answer.content[1] < 0x80 else answer.content[3:]
 
@@ -152,7 +152,7 @@ def test_a_reason_is_a_status_of_protobuf(tmp_path: Path) -> None:
 
 
 def test_rate(tmp_path: Path) -> None:
-    """More than the rate allows is to be sent again later."""
+    """Above the rate limit, clients are told to send again later."""
     sent = client(Receiver(tmp_path, rate=100, clock=ManualClock()))
     body = protobuf(streamed())
 
@@ -165,7 +165,7 @@ def test_rate(tmp_path: Path) -> None:
 
 
 def test_allowance_comes_back() -> None:
-    """A second gives the rate back, up to twice of it."""
+    """Each second restores the allowance by the rate, up to twice the rate."""
     now = [0.0]
     allowance = Allowance(10, lambda: now[0])
 
@@ -177,12 +177,12 @@ def test_allowance_comes_back() -> None:
 
 
 def test_read_only() -> None:
-    """A server that only reads takes nothing."""
+    """A server that only reads accepts nothing."""
     assert client(Receiver(None)).post("/v1/traces", content=b"", headers=PROTOBUF).status_code == 403
 
 
 def test_a_store_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The sender keeps what could not be written."""
+    """The sender is told to keep what could not be written."""
     (tmp_path / "file").write_text("in the way")
     answer = client(Receiver(tmp_path / "file")).post("/v1/traces", content=protobuf(streamed()), headers=PROTOBUF)
 
@@ -190,8 +190,8 @@ def test_a_store_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptur
     caplog.clear()
 
 
-async def test_more_at_once_than_there_are_places_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the places, a request waits; one that waits too long is to be sent again later."""
+async def test_more_requests_at_once_than_the_limit_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waits too long is told to send again later."""
     receiver = Receiver(tmp_path, body_timeout=0.01)
     for _ in range(AT_ONCE):
         await receiver._wait_for_a_place()

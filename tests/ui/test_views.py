@@ -43,7 +43,7 @@ WHERE = ("", "failed", "ttfc > 100ms and not failed", "retries > 0 or outcome = 
 def test_numbers_are_those_of_the_command_line(
     records: list[Any], where: str, by: str, collect: Collect, tmp_path_factory: Any, capsys: Any
 ) -> None:
-    """Of any store and selection: the export is what `--json` prints, and memory gives the same as the files."""
+    """For any store and selection the export is what `--json` prints; memory gives the same as the files."""
     directory = tmp_path_factory.mktemp("store")
     views = Views(collect(directory, records))
     selection = Asked(where=where, by=by)
@@ -67,7 +67,7 @@ def test_numbers_are_those_of_the_command_line(
 
 
 def test_a_request_is_that_of_the_command_line(collect: Collect, tmp_path: Path) -> None:
-    """Verdict, waterfall and figures of one request are those of `groqscope audit ID`; so is its export."""
+    """Verdict, waterfall, figures and export of one request are those of `groqscope audit ID`."""
     records = numbered([*many(60), retried()])
     views = Views(collect(tmp_path, records))
     wanted = records[-1].request_id or ""
@@ -86,7 +86,7 @@ def test_a_request_is_that_of_the_command_line(collect: Collect, tmp_path: Path)
 
 
 def test_content_is_shown_only_if_it_was_recorded(collect: Collect, tmp_path: Path) -> None:
-    """What was said stands apart from the other attributes, and nowhere if it was not recorded."""
+    """It stands apart from the other attributes."""
     record = numbered([streamed()])[0]
     views = Views(collect(tmp_path, [record]))
 
@@ -106,7 +106,7 @@ def test_content_is_shown_only_if_it_was_recorded(collect: Collect, tmp_path: Pa
 
 
 def test_list(collect: Collect, tmp_path: Path) -> None:
-    """The list is sorted by any column or field, what is not known last, searched, and given in parts."""
+    """The list is sorted by any column or field, unknown values last; it is searched, and comes in parts."""
     records = numbered([streamed(), retried(), SAMPLES["broken"](), SAMPLES["tool_calls"]()])
     views = Views(collect(tmp_path, records))
 
@@ -142,7 +142,7 @@ def test_a_list_stays_what_it_was(collect: Collect, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("written", ["csv", "json", "html"])
 def test_an_export_is_what_is_shown(collect: Collect, tmp_path: Path, written: str) -> None:
-    """A list's export has its requests in its order, found by its search and condition, and says so."""
+    """A list's export has the requests of its search and condition, in its order, and says so."""
     views = Views(collect(tmp_path, numbered([*many(60), retried(), broken()])))
     selection, shown = Asked(where="not failed"), Page(search="oss", sort="total", limit=500)
     ids = [row["id"] for row in views.requests(selection, shown)["requests"]]
@@ -164,7 +164,7 @@ def test_an_export_is_what_is_shown(collect: Collect, tmp_path: Path, written: s
 
 
 def test_list_of_a_cause(collect: Collect, tmp_path: Path) -> None:
-    """From a cause one comes to the slow requests in which it was named."""
+    """A cause leads to the slow requests in which it was named."""
     usual = [replace(streamed(), duration_ns=10**9) for _ in range(20)]
     views = Views(collect(tmp_path, numbered([*usual, queued(), retried()])))
     cause = views.why(Asked())["causes"]
@@ -179,7 +179,7 @@ def test_list_of_a_cause(collect: Collect, tmp_path: Path) -> None:
 
 
 def test_ids(collect: Collect, tmp_path: Path) -> None:
-    """A request is found by the beginning of any of its IDs; too little, none and several are sentences."""
+    """A request is found by the beginning of any of its IDs; too short, unknown or ambiguous is a sentence."""
     views = Views(collect(tmp_path, numbered(many(12))))
 
     assert views.request(f"{7:016x}")["id"].endswith("07")
@@ -192,7 +192,7 @@ def test_ids(collect: Collect, tmp_path: Path) -> None:
 
 
 def test_a_new_request_is_in_every_view(collect: Collect, tmp_path: Path) -> None:
-    """Nothing that was computed before is shown after something was added."""
+    """Results that were computed before are not shown after something was added."""
     views = Views(collect(tmp_path, numbered(many(6))))
     before = views.overview(Asked()), views.requests(Asked(), Page())["total"]
     write_store(tmp_path, numbered(many(2), start=70, ago_ns=0))
@@ -244,7 +244,7 @@ def test_live(collect: Collect, tmp_path: Path) -> None:
     [(3, 40, ("3", "reported 40 s ago")), (0, 2, ("0", "reported 2 s ago")), (0, 40, ("-", "0 reported 40 s ago"))],
 )
 def test_in_flight(collect: Collect, tmp_path: Path, number: int, ago: int, shown: tuple[str, str]) -> None:
-    """A number is shown with its age; a 0 that requests have contradicted since is not."""
+    """The number is shown with its age; a 0 that later requests contradict is not shown."""
     now = int(time.time())
     point = {"asInt": str(number), "timeUnixNano": str((now - ago) * 10**9)}
     metric = {"name": "groqscope.requests.active", "sum": {"dataPoints": [point]}}
@@ -258,7 +258,7 @@ def test_in_flight(collect: Collect, tmp_path: Path, number: int, ago: int, show
 
 
 def test_addresses() -> None:
-    """An address says what the options of the command say, and the command is written out."""
+    """An address has the options of the command, and the command is shown."""
     given = asked(QueryParams("since=1h&model=llama&model=qwen&where=ttfc+%3E+1s&by=service&b.since=2h"))
 
     assert given == Asked(since="1h", models=("llama", "qwen"), where="ttfc > 1s", by="service")
