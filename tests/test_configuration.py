@@ -721,7 +721,8 @@ def test_sigterm_runs_what_was_registered_first(run: Run) -> None:
         """
         groqscope.configure()
         span = trace.get_tracer("groqscope").start_span("open")
-        groqscope.configuration.before_termination(span.end)
+        from groqscope._termination import before_termination
+        before_termination(span.end)
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(20)
         """,

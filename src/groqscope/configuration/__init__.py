@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from groqscope._diagnostics import log_once
+from groqscope._termination import LEAVE_S, on_sigterm
 from groqscope.configuration.environment import ConfigurationError, Environment
-from groqscope.configuration.signals import LEAVE_S, before_termination, on_sigterm
 
 if TYPE_CHECKING:
     from logfire import ScrubbingOptions
@@ -31,7 +31,6 @@ __all__ = [
     "Configuration",
     "ConfigurationError",
     "Environment",
-    "before_termination",
     "configure",
     "flush",
     "otlp_sender",

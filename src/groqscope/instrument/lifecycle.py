@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from groqscope import _fork
+from groqscope._termination import before_termination
 from groqscope.telemetry import worker
 from groqscope.timeline import Outcome
 
@@ -97,8 +98,6 @@ def _watch_the_process() -> None:
     global _watching  # noqa: PLW0603 - once per process
     if _watching:
         return
-    from groqscope.configuration import before_termination
-
     gc.callbacks.append(_on_collection)
     early: Any = getattr(threading, "_register_atexit", None)
     try:

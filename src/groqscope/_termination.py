@@ -1,4 +1,4 @@
-"""SIGTERM ends a process without running exit handlers: export telemetry before that."""
+"""SIGTERM ends a process without running exit handlers: first open requests are ended, then telemetry is exported."""
 
 import os
 import signal
@@ -21,10 +21,9 @@ def before_termination(hook: Callable[[], object]) -> None:
 
 
 def on_sigterm(leave: Callable[[], object]) -> bool:
-    """Call `leave` on SIGTERM, then end the process; only if the handler is the default one, and in the main thread.
+    """Call `leave` on SIGTERM, then end the process; return whether that could be arranged.
 
-    Returns:
-        Whether the handler was set.
+    Only the main thread can, and only in place of the default handler.
     """
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         return False
