@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from groqscope import semconv
-from groqscope.audit.clickhouse import TABLE
 from groqscope.audit.clickhouse_schema import statement
+from groqscope.audit.clickhouse_server import TABLE
 from groqscope.audit.fields import FIELDS, Field
 from groqscope.audit.formatting import percent
 from groqscope.audit.rules import MIN_NS, RULES

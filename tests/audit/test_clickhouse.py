@@ -118,7 +118,7 @@ def test_what_is_asked(monkeypatch):
     assert "CAST({p0:Nullable(String)} AS VARCHAR)" in second.content.decode().replace("( ", "(")
     assert "Timestamp >= fromUnixTimestamp64Nano(CAST(5 AS Int64))" in first.content.decode()
     monkeypatch.setenv("CLICKHOUSE_USER", "reader")
-    assert ClickHouseSource("http://h/")._headers == {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": ""}
+    assert ClickHouseSource("http://h/").server.headers == {"X-ClickHouse-User": "reader", "X-ClickHouse-Key": ""}
 
 
 def test_a_selection_that_no_url_can_hold():

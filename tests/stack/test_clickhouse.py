@@ -13,13 +13,17 @@ from stack_support.clickhouse import DISTRIBUTED, REQUESTS, TRACES, Server, clic
 from stack_support.given import needs
 from stack_support.programs import ROOT, collector
 from support.full_records import busy_record, full_record
+from support.many_runs import DAY, many_traces
 from support.records import records
+from support.runs import Traces
 from support.same import reasonable, same
 from support.spans import family_of
 from support.traffic import START, traffic
 from support.waiting import wait_for
 
 from groqscope import audit
+from groqscope.audit import clickhouse_traces
+from groqscope.audit.clickhouse import ClickHouseSource
 from groqscope.cli.app import run
 from groqscope.timeline import RequestRecord
 
@@ -104,7 +108,7 @@ def test_the_overview_is_that_of_the_records(server: Server, query: dict[str, An
 
 
 def test_the_command(server: Server, capsys: pytest.CaptureFixture[str]):
-    """The overview, one request, and why there are no runs."""
+    """The overview and one request."""
     address = f"{server.address}otel"
 
     assert run(["audit", "--clickhouse", address, "--slowest", "3"]) == 0
@@ -113,8 +117,130 @@ def test_the_command(server: Server, capsys: pytest.CaptureFixture[str]):
     assert "602 requests" in shown.out
     assert "req_01k00000000000000000000007" in shown.out
     assert shown.err == ""
-    assert run(["audit", "--clickhouse", address, "--runs"]) == 2
-    assert "there are no traces, so there are no runs" in capsys.readouterr().err
+
+
+RUNS: tuple[dict[str, Any], ...] = (
+    {},
+    {"since": START + DAY, "until": START + 2 * DAY},
+    {"models": ("llama",), "services": ("worker", "shop"), "by": "tag.feature"},
+    {"where": "run.duration > 1s and ttfc > 100ms"},
+    {"where": "not (retries = 0 or run.tools > 2) and tag.feature = 'a'"},
+    {"where": "run.agent = 'planner' or model ~ 'gpt'", "outcomes": ("completed",)},
+)
+
+
+@pytest.fixture(scope="module")
+def ran(server: Server) -> tuple[audit.Source, audit.Source]:
+    """The same traces in memory and in a database."""
+    made = many_traces(120)
+    prepare(server, "ran", [])
+    server.insert("ran.otel_traces", [span for trace in made for span in trace])
+    return Traces(*sorted(made, key=lambda trace: trace[0].trace_id)), _source(server, "ran")
+
+
+def list_of(source: audit.Source, query: dict[str, Any], **how: Any) -> audit.RunsAudit:
+    """Return the list of runs with budgets; files are read whole, whatever the time."""
+    budgets = audit.Budgets([*map(audit.parse_budget, ("run.duration.p95 < 2s", "ttfc.p95 < 1s", "run.failed < 1%"))])
+    found = audit.list_runs(audit.trace_source(source), audit.Query(**query), order="slowest", budgets=budgets, **how)
+    return replace(found, provenance=replace(found.provenance, read=0))
+
+
+@pytest.mark.parametrize("query", RUNS, ids=str)
+def test_the_runs_are_those_of_the_spans(ran: tuple[audit.Source, audit.Source], query: dict[str, Any]):
+    """Selection, findings, quantiles, groups, budgets, and the runs with all their spans."""
+    expected, found = (list_of(source, query) for source in ran)
+
+    same(expected, found)
+
+
+def test_one_run_and_two_sets_of_runs(ran: tuple[audit.Source, audit.Source]):
+    """By the ID of its trace or its span, or the beginning of either; runs of two times compared."""
+    one = next(entry.run for entry in list_of(ran[0], {}).entries if entry.run.span_id is not None)
+    for wanted in (one.trace_id, one.trace_id[:12], one.span_id or "", (one.span_id or "")[:15]):
+        expected, found = (audit.one_run(audit.trace_source(source), audit.Query(), wanted) for source in ran)
+        same(replace(expected, provenance=found.provenance), found)
+        assert found.provenance.read == expected.provenance.read
+    with pytest.raises(audit.NotFound, match="no run with the ID 'fffffff0'"):
+        audit.one_run(audit.trace_source(ran[1]), audit.Query(), "fffffff0")
+    middle = START + 2 * DAY
+    expected, found = (
+        audit.compare_runs(audit.Records(s, audit.Query(until=middle)), audit.Records(s, audit.Query(since=middle)))
+        for s in ran
+    )
+    same(replace(expected, a=found.a, b=found.b), found)
+
+
+def test_what_a_trace_repeats_and_many_pages(
+    server: Server, ran: tuple[audit.Source, audit.Source], monkeypatch: pytest.MonkeyPatch
+):
+    """A span that was sent twice counts once, and pages may end in the middle of a trace."""
+    for name, size in (("CHOSEN", 7), ("TOGETHER", 5), ("PAGE", 3)):
+        monkeypatch.setattr(clickhouse_traces, name, size)
+    made = many_traces(40)
+    prepare(server, "pages", [])
+    for some in (made, made[:10]):
+        server.insert("pages.otel_traces", [span for trace in some for span in trace])
+
+    found = list_of(_source(server, "pages"), {})
+
+    expected = list_of(Traces(*made), {})
+    same(replace(expected, provenance=replace(found.provenance)), found)
+    assert found.provenance.repeated > 0
+
+
+def test_each_shard_has_a_part_of_the_spans(server: Server, ran: tuple[audit.Source, audit.Source]):
+    """Both shards are this server, so that every span comes twice, and counts once."""
+    expected, found = list_of(ran[0], RUNS[1]), list_of(_source(server, "ran?cluster=groq"), RUNS[1])
+
+    same(replace(expected, provenance=found.provenance), found)
+
+
+def test_several_processes_read_a_share_each(ran: tuple[audit.Source, audit.Source]):
+    """Each asks for its own traces."""
+    source = ran[1]
+    assert isinstance(source, ClickHouseSource)
+    found = [
+        {trace[0].trace_id for trace in share.traces(audit.ReadReport(), since=None, until=None)}
+        for share in source.shares(3)
+    ]
+
+    assert all(found)
+    assert sum(map(len, found)) == len(set().union(*found)) == 120
+    assert source.requests_about() > 120
+
+
+def test_every_question_by_the_command(server: Server, ran: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """What the local store is asked, a ClickHouse can be asked, in each form of output."""
+    address = f"{server.address}ran"
+    page = tmp_path / "page.html"
+    for asked, expected in (
+        (["--why"], "slow"),
+        (["--by", "tag.feature"], "feature"),
+        (["--tools"], "requests"),
+        (["--slowest", "3", "--by", "queue"], "requests"),
+        (["--budget", "ttfc.p95<10s", "--budget", "run.duration.p95<1h", "--goodput", "ttft:400"], "goodput"),
+        (["--runs"], "runs"),
+        (["--runs", "--why"], "runs"),
+        (["--runs", "--where", "run.agent = 'planner' and ttfc > 1ms", "--order", "dearest"], "runs"),
+        (["--runs", "--budget", "run.duration.p95<1h"], "run.duration"),
+        (["--runs", "--json"], '"runs"'),
+        (["--runs", "--csv"], "trace_id"),
+        (["--runs", "--markdown"], "|"),
+        (["--runs", "--html", str(page)], ""),
+        (["--json"], '"models"'),
+        (["--csv"], "trace_id"),
+        (["--compare", "2026-09-01..2026-09-23", "2026-09-23.."], "change"),
+        (["--runs", "--compare", "2026-09-01..2026-09-23", "2026-09-23.."], "change"),
+    ):
+        status = run(["audit", "--clickhouse", address, *asked])
+        shown = capsys.readouterr()
+        assert (status, shown.err) == (0, f"wrote {page}\n" if "--html" in asked else ""), asked
+        assert expected in shown.out, asked
+    trace_id = server.do("SELECT TraceId FROM ran.otel_traces WHERE SpanName = 'turn' LIMIT 1").strip()
+    assert run(["audit", "--clickhouse", address, trace_id]) == 0
+    assert "turn" in capsys.readouterr().out
+    assert run(["audit", "--clickhouse", address, "--compare", "yesterday", "today"]) == 2
+    assert "with --clickhouse or --tempo write two, FROM..TO as in --since" in capsys.readouterr().err
 
 
 def test_every_record_comes_back_as_it_was(server: Server):

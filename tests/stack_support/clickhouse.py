@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from groqscope import codec
+from groqscope.runs import TraceSpan
 from groqscope.timeline import RequestRecord
 from stack_support.programs import ROOT, Process, free_port
 
@@ -45,9 +46,9 @@ class Server:
             if statement.strip():
                 self.do(statement)
 
-    def insert(self, table: str, records: Iterable[RequestRecord]) -> None:
-        """Insert requests as the exporter does."""
-        rows = "\n".join(json.dumps(row_of(record)) for record in records)
+    def insert(self, table: str, written: Iterable[RequestRecord | TraceSpan]) -> None:
+        """Insert requests and other spans as the exporter does."""
+        rows = "\n".join(json.dumps(row_of(one) if isinstance(one, RequestRecord) else _row(one)) for one in written)
         if rows:
             self.do(f"INSERT INTO {table} FORMAT JSONEachRow\n", rows.encode())
 
@@ -89,6 +90,24 @@ def row_of(record: RequestRecord) -> dict[str, Any]:
         "Events.Timestamp": [_moment(start + offset) for _, offset, _ in events],
         "Events.Name": [name for name, _, _ in events],
         "Events.Attributes": [_texts(of_event) for _, _, of_event in events],
+    }
+
+
+def _row(span: TraceSpan) -> dict[str, Any]:
+    """Return a span as the exporter's row."""
+    parent = {"ParentSpanId": span.parent_id or ""}
+    if span.record is not None:
+        return row_of(span.record) | parent | {"SpanName": span.name}
+    assert span.end_unix_ns is not None
+    return parent | {
+        "Timestamp": _moment(span.start_unix_ns),
+        "TraceId": span.trace_id,
+        "SpanId": span.span_id,
+        "SpanName": span.name,
+        "SpanKind": span.kind.capitalize(),
+        "SpanAttributes": _texts(dict(span.attributes)),
+        "Duration": span.end_unix_ns - span.start_unix_ns,
+        "StatusCode": "Error" if span.failed else "Unset",
     }
 
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from groqscope.cli.output import checked_unit, look, say, say_first, write_new
 from groqscope.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from groqscope.audit import Audit, Budgets, ReadReport, Records, RunsAudit
+    from groqscope.audit import Audit, Budgets, Query, ReadReport, Records, RunsAudit
     from groqscope.audit.formatting import UnitName
     from groqscope.audit.reports import Report, Section
 
@@ -107,8 +107,11 @@ def audit(
         slowest=slowest,
         by=by,
     )
-    if compare is not None:
+    if compare is not None and tempo is clickhouse is None:
         return _compare([Records(source_of([path]), query) for path in compare], output, of_runs=runs)
+    if compare is not None:
+        sides = [Records(source_of([], tempo, clickhouse), _at(query, period, now)) for period in compare]
+        return _compare(sides, output, of_runs=runs)
     paths, wanted = sort_out(what or [])
     records = Records(source_of(paths, tempo, clickhouse), query)
     if wanted is not None:
@@ -201,6 +204,27 @@ def _compare(sides: "list[Records]", output: _Output, *, of_runs: bool) -> int:
         report = compare_runs(*sides) if of_runs else compare(sides[0], sides[1], watch=watch)
     _write(report, output, "all")
     return BROKEN if any(_broken(side.report) for side in sides) else 0
+
+
+def _at(query: "Query", period: str, now: int) -> "Query":
+    """Return a query of a time that is written `FROM..TO`, either of which may be left out.
+
+    Raises:
+        AuditError: it is not written so.
+    """
+    from groqscope.audit import AuditError, parse_moment
+
+    since, dots, until = (part.strip() for part in period.partition(".."))
+    if not dots or not (since or until):
+        raise AuditError(
+            f"--compare {period!r} is not a time: with --clickhouse or --tempo write two, FROM..TO as in --since, for "
+            "example --compare 2d..1d 1d.."
+        )
+    return replace(
+        query,
+        since=parse_moment(since, "--compare", now) if since else query.since,
+        until=parse_moment(until, "--compare", now) if until else query.until,
+    )
 
 
 def sort_out(arguments: list[str]) -> tuple[list[str], str | None]:

@@ -65,7 +65,11 @@ Runs = Annotated[
 Order = Annotated[str, typer.Option("--order", metavar="ORDER", help="With --runs: newest, slowest or dearest first.")]
 Compare = Annotated[
     tuple[str, str] | None,
-    typer.Option("--compare", metavar="A B", help="Show what changed from A to B, which are files or directories."),
+    typer.Option(
+        "--compare",
+        metavar="A B",
+        help="Show what changed from A to B: files or directories; with --clickhouse or --tempo two times, FROM..TO.",
+    ),
 ]
 Fields = Annotated[bool, typer.Option("--fields", help="List the fields that --where, --by and --budget know.")]
 
