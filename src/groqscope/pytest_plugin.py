@@ -131,7 +131,7 @@ def captured_runs() -> Generator[list["Run"]]:
         trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
     runs: list[Run] = []
     provider: Any = trace.get_tracer_provider()
-    if not hasattr(provider, "add_span_processor"):  # another implementation's: nothing is seen, and the budget says so
+    if not hasattr(provider, "add_span_processor"):  # not the SDK's: no run is seen, so that the budget is inconclusive
         yield runs
         return
     observer = observer_of(provider, lambda run, _: runs.append(run))

@@ -131,6 +131,8 @@ OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
 
 GENAI_OPERATIONS: Final = frozenset({"chat", "embeddings", "transcription", "translation", "speech"})
+INFERENCES: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
+"""Values of `gen_ai.operation.name` that mean an inference, whichever library wrote them."""
 """Operations that are inference and so carry `gen_ai.operation.name`."""
 
 SPAN_CHAT: Final = "chat"

@@ -87,7 +87,7 @@ class Causes:
         self._known: dict[int, tuple[CauseTallies, CauseTallies]] = {}
 
     def know(self, rows: Rows, everything: CauseTallies, slow: CauseTallies) -> None:
-        """Take what was counted elsewhere for one group."""
+        """Use what was counted elsewhere for one group, instead of counting its rows."""
         self._known[id(rows)] = everything, slow
 
     def over(self, groups: Iterable[Rows], *, only_slow: bool) -> CauseTallies:

@@ -1,4 +1,4 @@
-"""`groqscope compact`: closed files of a store to Parquet."""
+"""`groqscope compact`: turns the closed files of a store into Parquet."""
 
 import re
 from typing import TYPE_CHECKING, Annotated
@@ -57,7 +57,7 @@ def compact(
     given = {} if max_size is None else {"max_bytes": _size(max_size)}
     try:
         if paths:
-            source_of(paths)  # what is named exists, or an error says so
+            source_of(paths)  # raises if a named file does not exist
             done = history.copy(paths, to or "")
         else:
             store = store_directory()

@@ -113,7 +113,7 @@ def _instrumentation() -> Iterator[Finding]:
 
 
 def _openai(version: str) -> Finding:
-    """Say where the other SDK is observed, and what its requests run on; it is not imported for that."""
+    """Return at which hosts openai's SDK is observed, and over which HTTP library; it is not imported for that."""
     from groqscope.instrument.families import OLDEST
     from groqscope.instrument.hosts import hosts
 

@@ -75,7 +75,7 @@ def _announce(server: "Server", token: str | None, *, read_only: bool, open_: bo
         if token is not None:
             lines.append(f"    export OTEL_EXPORTER_OTLP_HEADERS='authorization=Bearer%20{token}'")
     if token is not None:
-        say("whoever has that address can read every request; it is not encrypted on its way")
+        say("anyone who has this address can read every request, and the connection is not encrypted")
     with suppress(OSError):
         print("\n".join(lines), flush=True)
     if open_:

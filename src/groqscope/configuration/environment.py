@@ -271,7 +271,9 @@ def check_headers(given: Mapping[str, str]) -> dict[str, str]:
         ConfigurationError: one of them is not valid in HTTP.
     """
     if not all(_is_name(name) and _is_value(value) for name, value in given.items()):
-        raise ConfigurationError("headers: one (not shown, it may be a secret) is not valid in HTTP; URL-encode it")
+        raise ConfigurationError(
+            "headers: one (not shown, since it may be a secret) is not valid in HTTP; URL-encode it"
+        )
     return {name.lower(): value for name, value in given.items()}
 
 

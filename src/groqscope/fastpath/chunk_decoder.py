@@ -63,7 +63,7 @@ class PayloadDecoder:
         """Return the chunk of the payload between `begin` and `end`; `None` if it does not fit the template."""
         try:
             chunk = template(data, begin, end)
-        except Exception as error:  # noqa: BLE001 - a shortcut that fails is none
+        except Exception as error:  # noqa: BLE001 - the chunk is then parsed as any other
             self._report(error)
             return None
         if chunk is not None:
@@ -78,7 +78,7 @@ class PayloadDecoder:
             return
         try:
             found = learn_template(chunk, payload)
-        except Exception as error:  # noqa: BLE001 - a shortcut that fails is none
+        except Exception as error:  # noqa: BLE001 - the chunk is then parsed as any other
             self._report(error)
             return
         if found is not None:
@@ -115,7 +115,7 @@ class ChunkDecoder(PayloadDecoder):
         self.pending: list[bytes | ServerSentEvent] = []
         """Events that were read but not yet taken, in reverse order."""
         self.done = False
-        """`[DONE]` was read. What follows is read too, so that the connection can be reused, and ignored."""
+        """`[DONE]` was read. What follows is ignored, but still read, so that the connection can be reused."""
 
     def feed(self, data: bytes) -> Any:
         """Take bytes and return the first chunk that they complete, or `None`.

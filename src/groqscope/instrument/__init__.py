@@ -111,7 +111,7 @@ def instrument(
     if client is not None and not clients.is_client(client):
         raise TypeError(clients.refusal(client))
     if fast_decode is not None:
-        warnings.warn("instrument(fast_decode=…) is called fast_path now", DeprecationWarning, stacklevel=2)
+        warnings.warn("instrument(fast_decode=…) is now called fast_path", DeprecationWarning, stacklevel=2)
         fast_path = fast_decode
     at, doctor = hosts(groq_hosts), prompts.wanted(cache_doctor)
     with _lock:

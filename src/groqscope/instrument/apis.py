@@ -24,9 +24,9 @@ class Api:
     parse: Callable[[bytes], Any]
     """Reads a whole answer that the SDK has not parsed."""
     observe: Callable[[Timeline, Any, int, Any], None]
-    """Tells the timeline what a whole answer carries."""
+    """Tells the timeline what a whole answer contains."""
     observer: Callable[..., Callable[..., None]]
-    """Returns the function that tells the timeline what each event of a stream carries."""
+    """Returns the function that tells the timeline what each event of a stream contains."""
     construct: Callable[..., Any]
     """Makes an object of an event's `data=` that is only observed."""
     decoded: bool

@@ -48,7 +48,7 @@ def install_on(cls: Any, scope: Scope) -> None:
 
 
 def adopt(client: Any) -> None:
-    """Give a client whose `chat` has been used before its class was replaced what `install_on` gives to a new one."""
+    """Do for a client whose `chat` was used before its class was replaced what `install_on` does for later ones."""
     chat = getattr_static(type(client), "chat", None)
     if isinstance(chat, _Chat) and "chat" in vars(client):
         chat.adopt(vars(client)["chat"])

@@ -1,4 +1,4 @@
-"""Gives records to the program: by the answer they belong to, and to callbacks when requests end."""
+"""Hands records to the program: by the answer that they belong to, and to callbacks when requests end."""
 
 import weakref
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from groqscope.timeline import RequestRecord
 
 
 class Recorded(Observing, Protocol):
-    """What has a record."""
+    """A request that has a record."""
 
     @property
     def record(self) -> RequestRecord:

@@ -1,7 +1,7 @@
-"""What a request of the Responses API and its answer tell; `facts` does the same for chat completions.
+"""Reads facts of requests and answers of the Responses API, as `facts` does of chat completions.
 
-The words are those of chat completions, so that one report holds both: a status is a finish reason, an item of the
-output is a tool call or one that Groq ran, and an event of the stream is a chunk.
+They are told in the terms of chat completions, so that one report covers both: a response's status becomes a finish
+reason, an item of its output a tool call or a tool that Groq ran, and an event of the stream a chunk.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _FAILED: Final = "response.failed"
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", _FAILED})
 _CALL: Final = "function_call"
 EVENTS: Final = frozenset({*_TEXTS, _ARGUMENTS, *_ITEMS, *_ENDS})
-"""Those that tell something."""
+"""The events that carry facts."""
 _OTHERS: Final = frozenset(
     {_CALL, "custom_tool_call", "computer_call", "local_shell_call", "shell_call", "apply_patch_call"}
 )
@@ -91,7 +91,7 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def observe_response(timeline: Timeline, response: Any, t: int, content: Any = None) -> None:
-    """Tell the timeline what a response that was not streamed carries."""
+    """Tell the timeline what a response that was not streamed contains."""
     calls = 0
     for index, item in enumerate(as_list(member(response, "output"))):
         kind = member(item, "type")
@@ -108,7 +108,7 @@ def observe_response(timeline: Timeline, response: Any, t: int, content: Any = N
 
 
 class EventObserver:
-    """Tells the timeline what the events of one stream carry; it is called as the function of `chunk_observer`."""
+    """Tells the timeline what the events of a stream contain; called as the function that `chunk_observer` returns."""
 
     def __init__(self, timeline: Timeline, content: Any = None) -> None:
         self._timeline = timeline
@@ -138,7 +138,7 @@ class EventObserver:
             self._response(kind, response, t)
 
     def _call(self, event: Any, t: int) -> None:
-        """Note a part of a function call. Its last event repeats the call as a whole: what is new counts."""
+        """Note a part of a function call. Its last event repeats the whole call, of which only what is new is added."""
         index, item = as_count(member(event, "output_index")) or 0, member(event, "item")
         if index not in self._calls and len(self._calls) >= _MAX_CALLS:
             return
@@ -194,7 +194,7 @@ def _identify(timeline: Timeline, response: Any) -> None:
 
 
 def _end(timeline: Timeline, response: Any, t: int, content: Any, *, called: bool) -> None:
-    """Note what the end tells: usage, and why it ended."""
+    """Note the usage, and why the response ended."""
     usage = usage_of(member(response, "usage"))
     if usage is not None:
         timeline.used(t, usage)

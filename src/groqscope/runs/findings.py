@@ -12,7 +12,8 @@ from typing import Final, Literal
 from groqscope import semconv
 from groqscope.runs.partition import Segment
 from groqscope.runs.run import Run
-from groqscope.runs.spans import INFERENCES, TraceSpan
+from groqscope.runs.spans import TraceSpan
+from groqscope.semconv import INFERENCES
 from groqscope.timeline import RequestRecord
 
 FindingKind = Literal[

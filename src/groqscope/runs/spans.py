@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from groqscope import semconv
+from groqscope.semconv import INFERENCES
 from groqscope.timeline import Phases, RequestRecord
 
 PartKind = Literal["model", "tool", "retrieval", "io", "own", "idle"]
@@ -21,7 +22,6 @@ PART_KINDS: Final[tuple[PartKind, ...]] = ("model", "tool", "retrieval", "io", "
 _NO_PHASES: Final = Phases()
 _IO_PREFIXES: Final = ("http.", "db.", "rpc.", "messaging.")
 _IO_KINDS: Final = frozenset({"client", "producer"})
-INFERENCES: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
 _OPENINFERENCE: Final = {
     "TOOL": semconv.EXECUTE_TOOL,
     "LLM": "chat",

@@ -7,7 +7,6 @@ from groqscope import codec, semconv
 from groqscope.codec import Warn
 from groqscope.timeline import RequestRecord
 
-_OPERATIONS: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
 _READ: Final = frozenset(a.name for a in semconv.FIELDS if not a.name.startswith(("groqscope.", "groq.")))
 
 
@@ -15,7 +14,7 @@ def is_inference(attributes: Mapping[str, Any]) -> bool:
     """Return whether a span of another library with these attributes is an inference of Groq."""
     provider = attributes.get(semconv.PROVIDER_NAME) or attributes.get(semconv.SYSTEM)
     operation = attributes.get(semconv.OPERATION_NAME) or attributes.get(semconv.LLM_REQUEST_TYPE)
-    return str(provider).lower() == semconv.PROVIDER and operation in _OPERATIONS
+    return str(provider).lower() == semconv.PROVIDER and operation in semconv.INFERENCES
 
 
 def foreign_record(

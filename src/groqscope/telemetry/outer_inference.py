@@ -15,11 +15,10 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 
 from groqscope import semconv
+from groqscope.semconv import INFERENCES
 
-INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
-"""Values of `gen_ai.operation.name` that mean an inference."""
 _OLDER: Final = frozenset({"chat", "completion"})
-"""The same in `llm.request.type`, an older attribute that OpenLLMetry writes."""
+"""Values of `llm.request.type`, an older attribute that OpenLLMetry writes, that mean an inference."""
 
 _UTIL_GENAI: Final = "opentelemetry.genai.client.inference.context"
 _DURATION, _TOKENS, _TTFC, _TPOC, _COST = (
@@ -73,7 +72,7 @@ def _in_context(context: Context) -> OuterInference | None:
         return None
     if attributes.get(semconv.OPENINFERENCE_KIND) == "LLM":
         return OuterInference(span, frozenset())
-    if attributes.get(semconv.OPERATION_NAME) in INFERENCE or attributes.get(semconv.LLM_REQUEST_TYPE) in _OLDER:
+    if attributes.get(semconv.OPERATION_NAME) in INFERENCES or attributes.get(semconv.LLM_REQUEST_TYPE) in _OLDER:
         scope: Any = getattr(span, "instrumentation_scope", None)
         openllmetry = str(getattr(scope, "name", "")).startswith("opentelemetry.instrumentation.")
         return OuterInference(span, _OPENLLMETRY if openllmetry else _AGENT)

@@ -15,11 +15,12 @@ from groqscope import semconv
 from groqscope._diagnostics import log_failure_once
 from groqscope._version import __version__
 from groqscope.codec import Attributes
+from groqscope.semconv import INFERENCES
 from groqscope.telemetry.background import worker
 from groqscope.telemetry.content import Content, ContentPolicy
 from groqscope.telemetry.cost import warm_up
 from groqscope.telemetry.metrics import MetricAttributes, shared_metrics
-from groqscope.telemetry.outer_inference import INFERENCE, OuterInference, find_outer_inference
+from groqscope.telemetry.outer_inference import OuterInference, find_outer_inference
 from groqscope.telemetry.run_scope import allowed_baggage, facts_of_context
 from groqscope.telemetry.spans import children, emit, end_interrupted, guarded, write
 from groqscope.timeline import RequestFacts, RequestRecord, SpanFacts
@@ -66,7 +67,7 @@ class Telemetry:
         worker.start()
         context = otel_context.get_current()
         operation = request.get("operation", "chat")
-        outer = find_outer_inference(context) if operation in INFERENCE else None
+        outer = find_outer_inference(context) if operation in INFERENCES else None
         nested = outer is not None
         if outer is not None:
             context = trace.set_span_in_context(outer.span, context)
