@@ -2,7 +2,7 @@
 
 import math
 import re
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import get_args
 
 import pytest
@@ -17,6 +17,8 @@ from groqscope.timeline import PHASE_NAMES
 LIGHT, DARK, GRAFANA_DARK = "#FFFFFF", "#1C2026", "#181B1F"
 CLOSE = 0.06
 """A distance in OKLab at which two areas side by side are still told apart."""
+CLOSE_IN_A_LEGEND, FAINT = 0.08, 0.04
+"""Distances for areas anywhere: of somebody who sees all colours, and of others."""
 TOGETHER = ("retry", "connect", "queue", "prefill", "network", "generate", "receive", "consume")
 """Phases that take the most of a request, so that any two of them may lie side by side."""
 SIGHT = {
@@ -72,6 +74,17 @@ def test_neighbours_are_told_apart(sight: str):
     assert {pair: round(distance, 3) for pair, distance in near.items() if distance < CLOSE} == {}
 
 
+@pytest.mark.parametrize("sight", SIGHT)
+def test_any_two_are_told_apart(sight: str):
+    """No two phases look the same, in a legend or in a chart of all of them."""
+    least = CLOSE_IN_A_LEGEND if sight == "all colours" else FAINT
+    near = {
+        (a, b): math.dist(seen(PHASES[a].hex, sight), seen(PHASES[b].hex, sight)) for a, b in combinations(PHASES, 2)
+    }
+
+    assert {pair: round(distance, 3) for pair, distance in near.items() if distance < least} == {}
+
+
 def test_no_phase_is_red():
     """Red says that something failed; no phase does, for eyes that see red."""
     reds = [seen(colour, "all colours") for colour in BAD]
@@ -94,6 +107,11 @@ def test_a_phase_has_its_colour_in_terminal_and_page(name: str, record):
 
     assert f".phase-{name} {{ --phase: {colour.lower()};" in page
     assert f'"phase-{name}"' in page
+
+
+def test_neighbours_differ_in_sixteen_colours():
+    """So do they where a terminal has few."""
+    assert all(PHASES[a].ansi != PHASES[b].ansi for a, b in pairwise(PHASES))
 
 
 def test_sixteen_colours_have_names():

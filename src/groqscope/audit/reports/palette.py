@@ -1,8 +1,9 @@
 """The colours of every view: terminal, HTML report, live page, documentation and the phases on Grafana's boards.
 
 A phase has one colour everywhere, in light and in dark. Each stands out from a white and from a dark ground (3:1, WCAG
-1.4.11), text on it is readable (4.5:1), and phases that lie side by side differ for people who see no red, no green or
-no blue. How bad something is, is never said by a phase's colour: weight, a mark and words say it, and `BAD`.
+1.4.11), and text on it is readable (4.5:1). Any two are told apart by people who see all colours; those that lie side by
+side, also by people who see no red, no green or no blue. How bad something is, is never said by a phase's colour: weight,
+a mark and words say it, and `BAD`.
 """
 
 from dataclasses import dataclass
@@ -28,22 +29,22 @@ class Colour:
 
 
 PHASES: Final[dict[str, Colour]] = {
-    "prepare": Colour("#636B71", "bright_black"),
-    "retry": Colour("#F655AE", "magenta"),
-    "pool_wait": Colour("#9C8B37", "yellow"),
-    "connect": Colour("#88670D", "yellow"),
-    "tls": Colour("#959051", "bright_yellow"),
-    "send": Colour("#638F90", "white"),
-    "queue": Colour("#D57E1B", "bright_yellow"),
-    "prefill": Colour("#039EDF", "cyan"),
-    "network": Colour("#686A73", "bright_black"),
-    "generate": Colour("#4C61CC", "blue"),
-    "receive": Colour("#369B6E", "green"),
-    "consume": Colour("#A15EF5", "bright_magenta"),
-    "finish": Colour("#756866", "bright_black"),
+    "prepare": Colour("#617946", "bright_blue"),
+    "retry": Colour("#F43BAB", "magenta"),
+    "pool_wait": Colour("#AB8D5A", "bright_yellow"),
+    "connect": Colour("#A35601", "yellow"),
+    "tls": Colour("#799400", "bright_green"),
+    "send": Colour("#50879C", "bright_cyan"),
+    "queue": Colour("#DC6F33", "bright_yellow"),
+    "prefill": Colour("#2C9AED", "cyan"),
+    "network": Colour("#7A647F", "bright_black"),
+    "generate": Colour("#5965D8", "blue"),
+    "receive": Colour("#169B7A", "green"),
+    "consume": Colour("#A059FF", "bright_magenta"),
+    "finish": Colour("#C2777D", "bright_blue"),
 }
 """In the order in which they happen. Pink and orange: waiting that somebody can do something about; blue and green:
-Groq at work; violet: the caller's own code; grey: what is between."""
+Groq at work; violet: the caller's own code; brown, olive, steel and grey: what is between."""
 
 PARTS: Final[dict[str, Colour]] = {
     "model": PHASES["generate"],
