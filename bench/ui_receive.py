@@ -1,7 +1,7 @@
 """Send OTLP to `groqscope ui` at a rate: what is lost, how much memory and CPU it takes. `python -m bench.ui_receive`.
 
 Everything is encoded before the first request, so that what is measured is the server; a page follows it meanwhile.
-Memory is bounded by the number of requests that are kept, 100,000: from then on it is flat (`--seconds 180`).
+Memory is flat from the first seconds on, however long it takes (`--seconds 180`).
 """
 
 import argparse

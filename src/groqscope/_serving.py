@@ -2,6 +2,7 @@
 
 import importlib.util
 import socket
+from contextlib import suppress
 from typing import Final
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -20,6 +21,22 @@ def require_extra(extra: str, what: str) -> None:
     for package in ("starlette", "uvicorn"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(f"{what} needs {package}: pip install 'groqscope[{extra}]'")
+
+
+EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - what they mean, not what is bound
+"""Hosts that stand for all addresses of this machine."""
+
+
+def names_of_this_machine() -> list[str]:
+    """Return the name and the addresses by which others reach this machine, as far as it knows them; none is asked."""
+    name = socket.gethostname()
+    found = [name]
+    with suppress(OSError):
+        found += sorted({str(address[0]) for *_, address in socket.getaddrinfo(name, None, socket.AF_INET)})
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        route.connect(("192.0.2.1", 9))  # sends nothing: it only chooses the address that would be used
+        found.append(route.getsockname()[0])
+    return [one for one in dict.fromkeys(found) if one not in LOOPBACK and not one.startswith("127.")]
 
 
 def listen(host: str, port: int) -> tuple[socket.socket, int]:

@@ -7,11 +7,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
+from typing import Self
 
 import httpx
 import pytest
 
+from groqscope._serving import names_of_this_machine
 from groqscope.cli.app import run
+from groqscope.cli.ui import announce
+from groqscope.ui import Server
 
 
 @pytest.fixture
@@ -51,6 +56,68 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str], tmp_path: Path
 
     assert said.startswith(f"groqscope: cannot listen on 127.0.0.1 port {port} (address already in use): ")
     assert "--port 0 takes a free one" in said
+
+
+@pytest.mark.parametrize(("host", "why"), [("203.0.113.1", "cannot assign requested address"), ("nowhere.invalid", "")])
+def test_a_host_that_is_not_this_machine(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, host: str, why: str
+) -> None:
+    """A host on which nothing can listen gets a hint about the host, not about the port."""
+    assert run(["ui", str(tmp_path), "--port", "0", "--host", host]) == 2
+
+    said = capsys.readouterr().err
+
+    assert said.startswith(f"groqscope: cannot listen on {host} port 0 (")
+    assert why in said
+    assert said.endswith("): --host takes an address of this machine: 127.0.0.1 for itself, 0.0.0.0 for others too\n")
+
+
+def test_addresses_for_other_machines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With every address bound, what a colleague can open is printed, and what a program there needs."""
+    monkeypatch.setattr("groqscope.ui.server.names_of_this_machine", lambda: ["desk", "192.0.2.7"])
+    server = Server(tmp_path, host="0.0.0.0", port=4400, token="secret")
+    announce(server, "secret", read_only=False, open_=False)
+    out = capsys.readouterr().out.splitlines()
+
+    assert out[:3] == [
+        "The page: http://127.0.0.1:4400/?token=secret",
+        "From other machines: http://desk:4400/?token=secret",
+        "From other machines: http://192.0.2.7:4400/?token=secret",
+    ]
+    assert out[4].endswith("OTEL_EXPORTER_OTLP_ENDPOINT=http://192.0.2.7:4400")
+
+
+def test_what_this_machine_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name, and its addresses as far as it knows them, each once and none of loopback."""
+
+    class Route:
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def connect(self, address: object) -> None: ...
+
+        def getsockname(self) -> tuple[str, int]:
+            return "192.0.2.7", 50_000
+
+    known = [(2, 1, 6, "", (address, 0)) for address in ("127.0.1.1", "192.0.2.7", "192.0.2.8")]
+    monkeypatch.setattr("socket.gethostname", lambda: "desk")
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: known)
+    monkeypatch.setattr("socket.socket", lambda *_: Route())
+
+    assert names_of_this_machine() == ["desk", "192.0.2.7", "192.0.2.8"]
+
+
+def test_opens_a_browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`--open` opens the page, in whatever browser the machine has."""
+    opened = Queue[str]()
+    monkeypatch.setattr("webbrowser.open", opened.put)
+    announce(Server(tmp_path, port=4400), None, read_only=True, open_=True)
+
+    assert opened.get(timeout=30) == "http://127.0.0.1:4400/"
 
 
 def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

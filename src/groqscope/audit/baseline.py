@@ -4,11 +4,11 @@ import math
 import random
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, compress, filterfalse
 from typing import Final
 
 from groqscope.audit.distribution import EXACT_LIMIT, quantile_of_sorted
-from groqscope.audit.rules import INDEX, USUAL_NEEDS, WIDTH, Row
+from groqscope.audit.rules import INDEX, NOT_ALWAYS_KNOWN, USUAL_NEEDS, WIDTH, Row
 from groqscope.audit.table import RecordTable, Table, ids, split
 from groqscope.timeline import RequestRecord
 
@@ -93,8 +93,8 @@ class Rows:
             return {}
         medians: dict[str, float] = {}
         for name, index in INDEX.items():
-            column = self.data[index::WIDTH]
-            values = sorted(v for v, ok in zip(column, completed, strict=True) if ok and not math.isnan(v))
+            column = compress(self.data[index::WIDTH], completed)
+            values = sorted(filterfalse(math.isnan, column) if name in NOT_ALWAYS_KNOWN else column)
             if len(values) >= USUAL_NEEDS:
                 medians[name] = quantile_of_sorted(values, 0.5)
         return medians

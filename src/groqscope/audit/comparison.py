@@ -11,13 +11,14 @@ any real change, one in twenty names a change. A measure is called slower or fas
 
 import math
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from typing import Final, Literal
 
 from groqscope.audit.distribution import Sorted, Values, quantile_of_sorted, ranks_of
-from groqscope.audit.execution import Watch, plain_of, sample_of
+from groqscope.audit.execution import Watch, plain_of, sample_of, tables_of
 from groqscope.audit.fields import find
 from groqscope.audit.formatting import percent
 from groqscope.audit.model import Certainty, Change, Comparison, ComparisonRow, Provenance, Unit
@@ -26,7 +27,7 @@ from groqscope.audit.run_fields import PREFIX, find_of_run, is_of_run
 from groqscope.audit.runs import read_runs
 from groqscope.audit.sample import COMPARED, COMPARED_OF_RUNS, PARTS, Sample
 from groqscope.audit.sources import trace_source
-from groqscope.audit.table import RecordTable
+from groqscope.audit.table import RecordTable, Table
 
 DRAWS: Final = 2000
 """The least number of draws; with many intervals a hundred for each, so that their tails contain several draws."""
@@ -99,15 +100,19 @@ def _read(records: Records, watch: Watch | None) -> tuple[Sample, Provenance]:
         coverage.require_requests(records.source)
         return counted, coverage.provenance(records.source)
     sample = Sample()
-    found = records.query.select(plain_of(records.source), records.report, timelines=False)
-    while together := list(islice(found, _TOGETHER)):
-        table = RecordTable(together)
+    for table in tables_of(records.source, records.query, records.report) or _tables(records):
         coverage.extend(table)
         sample.add(table)
         if watch is not None:
-            watch(len(together))
+            watch(len(table))
     coverage.require_requests(records.source)
     return sample, coverage.provenance(records.source)
+
+
+def _tables(records: Records) -> Iterator[Table]:
+    found = records.query.select(plain_of(records.source), records.report, timelines=False)
+    while together := list(islice(found, _TOGETHER)):
+        yield RecordTable(together)
 
 
 def compare_samples(a: Sample, b: Sample) -> tuple[tuple[ComparisonRow, ...], float]:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from groqscope.audit.errors import SourceError
 from groqscope.audit.scan import Scan
+from groqscope.audit.selection import Query
 from groqscope.audit.sources import FileSource, Source, column_source, shared_source
+from groqscope.audit.table import Table
 from groqscope.history import HistoryError, engine_error
-from groqscope.store import SeenIds
+from groqscope.store import ReadReport, SeenIds
 from groqscope.timeline import RequestRecord
 
 if TYPE_CHECKING:
@@ -207,10 +209,22 @@ def _each_once(pool: "ProcessPoolExecutor", files: list[Path]) -> Iterator[Scan]
 
 def _scan_here(source: Source, scan: Scan, *, timelines: bool, watch: Watch | None) -> None:
     """Read a source in this process."""
+    counted_only = scan.top.limit == 0 and scan.budgets is None
+    tables = tables_of(source, scan.query, scan.coverage.report) if counted_only else None
+    if tables is not None:
+        for table in tables:
+            scan.extend(table)
+        return
     for record in scan.query.select(source, scan.coverage.report, timelines=timelines):
         scan.add(record)
         if watch is not None:
             watch(1)
+
+
+def tables_of(source: Source, query: Query, report: ReadReport) -> Iterator[Table] | None:
+    """Return the selected requests as tables, where the source has such; `None`: it has records."""
+    tables: Callable[[Query, ReadReport], Iterator[Table] | None] | None = getattr(source, "tables", None)
+    return None if tables is None else tables(query, report)
 
 
 def _prepare() -> None:

@@ -98,6 +98,7 @@ COLUMNS: Final = (
     "generation",
 )
 """What the rules need of a record, in nanoseconds: 0 if a phase did not happen, `nan` if not known."""
+NOT_ALWAYS_KNOWN: Final = frozenset({"tokens"})
 INDEX: Final = {name: index for index, name in enumerate(COLUMNS)}
 WIDTH: Final = len(COLUMNS)
 Row = tuple[float, ...]

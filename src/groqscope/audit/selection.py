@@ -100,13 +100,24 @@ class Query:
     def _request_test(self) -> Callable[[RequestRecord], bool]:
         tests: list[Callable[[RequestRecord], bool]] = []
         if self.models:
-            parts = [without_case(model) for model in self.models]
-            tests.append(lambda r: any(part in without_case(r.model or "") for part in parts))
+            tests.append(self._model_test())
         if self.services:
             tests.append(lambda r: r.service in self.services)
         if self.outcomes:
             tests.append(lambda r: r.outcome in self.outcomes)
-        return lambda record: all(test(record) for test in tests)
+        return tests[0] if len(tests) == 1 else lambda record: all(test(record) for test in tests)
+
+    def _model_test(self) -> Callable[[RequestRecord], bool]:
+        parts, known = [without_case(model) for model in self.models], dict[str | None, bool]()
+
+        def test(record: RequestRecord) -> bool:
+            model = record.model
+            if model not in known:
+                name = without_case(model or "")
+                known[model] = any(part in name for part in parts)
+            return known[model]
+
+        return test
 
     def in_time(self, one: RequestRecord | Run) -> bool:
         """Whether the request or run started in the time range."""

@@ -66,25 +66,27 @@ class Some:
     """Some requests of a table, by their places."""
 
     def __init__(self, table: Table, places: Sequence[int]) -> None:
-        self._table, self._places = table, places
+        self.table, self.places = table, places
+        if isinstance(table, Some):
+            self.table, self.places = table.table, [table.places[place] for place in places]
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.places)
 
     def column(self, path: str) -> Sequence[Any]:
         """Return a value of each request."""
-        return self._of(self._table.column(path))
+        return self._of(self.table.column(path))
 
     def measured(self) -> Sequence[Row]:
         """Return what the rules measure in each."""
-        return self._of(self._table.measured())
+        return self._of(self.table.measured())
 
     def values(self, field: Field) -> Sequence[Any]:
         """Return the value of a word of the vocabulary for each."""
-        return self._of(self._table.values(field))
+        return self._of(self.table.values(field))
 
     def _of(self, column: Sequence[Any]) -> list[Any]:
-        return [column[place] for place in self._places]
+        return [column[place] for place in self.places]
 
 
 def split(table: Table, by: Sequence[Any]) -> Iterable[tuple[Any, Table]]:

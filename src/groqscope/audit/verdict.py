@@ -76,10 +76,7 @@ def _generation(row: Sequence[float], usual: dict[str, float]) -> str:
 def judge(record: RequestRecord, usual: dict[str, float], prefill_uncached_ns: float | None = None) -> Verdict:
     """Return why a request took as long as it did, compared with what is usual for its model."""
     row = measure(record)
-    found = named(row, usual)
-    if record.cache_missed_tokens and _CACHE not in dict(found):
-        # However little time it took: it cost money.
-        found.append((_CACHE, row[INDEX[_CACHE]]))
+    found = found_in(row, record.cache_missed_tokens, usual)
     causes = tuple(_cause(code, ns, record, usual) for code, ns in found)
     slow = is_slow(row[0], usual)
     expected = usual.get("duration")
@@ -90,6 +87,15 @@ def judge(record: RequestRecord, usual: dict[str, float], prefill_uncached_ns: f
         usual_ns=None if expected is None else round(expected),
         prefill_uncached_ns=prefill_uncached_ns,
     )
+
+
+def found_in(row: Sequence[float], missed_tokens: int | None, usual: dict[str, float]) -> list[tuple[str, float]]:
+    """Return the causes of a request's verdict, with the nanoseconds of each."""
+    found = named(row, usual)
+    if missed_tokens and _CACHE not in dict(found):
+        # However little time it took: it cost money.
+        found.append((_CACHE, row[INDEX[_CACHE]]))
+    return found
 
 
 def usual_of(code: str, usual: dict[str, float]) -> float | None:

@@ -1,7 +1,9 @@
 """Output: messages, what the terminal can show, and files that are not overwritten by accident."""
 
+import errno
 import os
 import shutil
+import socket
 import sys
 from contextlib import suppress
 from itertools import islice
@@ -37,10 +39,15 @@ def counted(*counts: tuple[int, str]) -> list[str]:
     return [f"{number:,} {words}" for number, words in counts if number]
 
 
+_OF_THE_PORT = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EPERM})
+
+
 def listening_failed(error: OSError, host: str, port: int, hint: str) -> "AuditError":
-    """Return the error that a server cannot listen, with what to do."""
+    """Return the error that a server cannot listen, with what to do; `hint` is what to do about the port."""
     from groqscope.audit import AuditError
 
+    if isinstance(error, socket.gaierror) or error.errno not in _OF_THE_PORT:
+        hint = "--host takes an address of this machine: 127.0.0.1 for itself, 0.0.0.0 for others too"
     # asyncio adds "(while attempting to bind on …)", which this says already
     reason = (error.strerror or str(error)).partition(" (")[0].lower()
     return AuditError(f"cannot listen on {host} port {port} ({reason}): {hint}")

@@ -58,7 +58,7 @@ def ui(
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     server = Server(path, host=host, port=port, token=token, read_only=read_only)
     try:
-        server.run(lambda: _announce(server, token, read_only=read_only, open_=open_))
+        server.run(lambda: announce(server, token, read_only=read_only, open_=open_))
     except KeyboardInterrupt:
         return 0
     except OSError as error:
@@ -67,11 +67,15 @@ def ui(
     return 0
 
 
-def _announce(server: "Server", token: str | None, *, read_only: bool, open_: bool) -> None:
+def announce(server: "Server", token: str | None, *, read_only: bool, open_: bool) -> None:
+    """Print where the page is, and open it if that is wanted."""
+    elsewhere = server.urls_elsewhere
     lines = [f"The page: {server.address}"]
+    lines += [f"From other machines: {server.page(url)}" for url in elsewhere if url != server.url]
     lines.append(f"It follows {server.collection.path}; Ctrl-C ends it.")
     if not read_only and not server.collection.path.is_file():
-        lines.append(f"Programs that write elsewhere: export OTEL_EXPORTER_OTLP_ENDPOINT={server.url}")
+        url = elsewhere[-1] if elsewhere else server.url
+        lines.append(f"Programs that write elsewhere: export OTEL_EXPORTER_OTLP_ENDPOINT={url}")
         if token is not None:
             lines.append(f"    export OTEL_EXPORTER_OTLP_HEADERS='authorization=Bearer%20{token}'")
     if token is not None:

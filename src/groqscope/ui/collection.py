@@ -2,23 +2,28 @@
 
 A thread reads what is there, then polls for more a few times a second. Every view reads its records here by the
 interface of the audit's sources, or from the store's files where the memory does not reach back far enough, so that
-its figures are those of `groqscope audit`. What an overview of everything needs is counted as requests arrive.
+its figures are those of `groqscope audit`. What an overview of everything needs is counted as requests arrive too,
+roughly and in little memory, for a store of which only a part is in memory.
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from groqscope.audit import FileSource, Query, ReadReport, Scan, StoreSource
+from groqscope.audit.table import RecordTable, Some, Table
 from groqscope.runs import TraceSpan
 from groqscope.store import Follower, SeenIds, read_records
 from groqscope.timeline import RequestRecord
 from groqscope.ui.active import ActiveRequests
 from groqscope.ui.columns import Columns
-from groqscope.ui.kept import Kept, Part, in_order
+from groqscope.ui.kept import Kept, Opened, Part, in_order
 from groqscope.ui.series import Series
 
 KEPT: Final = 100_000
@@ -29,6 +34,10 @@ NEWEST: Final = 50
 """Requests that the live page lists."""
 _PART: Final = 1_000
 """Requests after which views are updated while a store is being read."""
+EXACT: Final = 2_000
+"""Requests to a model, streamed or not, from which what is usual is computed, later ones by a sample."""
+MODELS: Final = 50
+"""Models for which that is known."""
 
 Listener = Callable[[], object]
 
@@ -53,13 +62,12 @@ class Collection:
         self.series = Series()
         self.active = ActiveRequests(self.path)
         self.report = ReadReport()
-        self.columns = Columns()
         self.newest: deque[RequestRecord] = deque(maxlen=NEWEST)
         """The requests that arrived last, the latest at the end."""
         self._records = Kept(kept)
-        self._scan = Scan(Query(), listed=0, report=self.report)
+        self._scan = Scan(Query(), listed=0, report=self.report, exact=EXACT)
         self._interval = interval
-        self._seen = SeenIds(2 * kept)
+        self._seen = SeenIds(max(1, kept // 5))
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._listeners: list[Listener] = []
@@ -90,13 +98,27 @@ class Collection:
             if (since is None or part.latest >= since) and (until is None or part.earliest < until)
         ]
 
+    @property
+    def end(self) -> int:
+        """The number that the next request gets."""
+        return self._records.end
+
+    def columns(self) -> Columns:
+        """Return what is in memory, for lists."""
+        return Columns(self.parts())
+
     @contextmanager
     def counted(self) -> Generator[Scan]:
-        """All requests that were read, counted; while it is used, none is added."""
+        """All requests that were read, roughly counted; while it is used, none is added."""
         with self._lock:
             report = self._scan.coverage.report
             report.files, report.records = len(self.stored.files()), self.total
             yield self._scan
+
+    @property
+    def counts_all(self) -> bool:
+        """Whether all requests that were read are counted, and none was left out because of too many models."""
+        return self._scan.coverage.requests == self.total
 
     def reaches(self, since: int | None) -> bool:
         """Whether all requests since a moment are in memory, of those that were read."""
@@ -141,12 +163,16 @@ class Collection:
         with self._lock:
             self._records.extend(fresh)
             self.total += len(fresh)
-            for record in fresh:
-                self._scan.add(record)
-        self.columns.extend(fresh, self._records.first)
+            self._count(fresh)
         for record in fresh:
             self.series.add(record)
         self.newest.extend(fresh)
+
+    def _count(self, records: list[RequestRecord]) -> None:
+        models = self._scan.models
+        more = dict.fromkeys(record.model for record in records if record.model not in models)
+        counted = {*models, *islice(more, max(0, MODELS - len(models)))}
+        self._scan.extend(RecordTable([record for record in records if record.model in counted]))
 
     def _changed(self) -> None:
         self.version += 1
@@ -182,11 +208,30 @@ class CollectedSource:
             return self._stored.read(report, since=since, until=until, timelines=timelines)
         return self._remembered(report, since, until)
 
-    def _remembered(self, report: ReadReport, since: int | None, until: int | None) -> Iterator[RequestRecord]:
+    def tables(self, query: Query, report: ReadReport) -> Iterator[Table] | None:
+        """Return the selected requests as tables; `None` where memory does not reach back far enough."""
+        if query.last is not None or (self._files and not self._collection.reaches(query.since)):
+            return None
+        self._note(report)
+        return self._selected(query, report)
+
+    def _selected(self, query: Query, report: ReadReport) -> Iterator[Table]:
+        selector = Selector(query)
+        for part in self._collection.parts(query.since, query.until):
+            table = part.table()
+            places = selector.in_time(part, table)
+            report.records += len(places)
+            if found := selector.among(table, places):
+                yield Some(table, found) if len(found) < part.number else table
+
+    def _note(self, report: ReadReport) -> None:
         known = self._collection.report
         report.files = len(self._stored.files())
         report.lines, report.repeats = known.lines, known.repeats
         report.warnings, report.warnings_dropped = list(known.warnings), known.warnings_dropped
+
+    def _remembered(self, report: ReadReport, since: int | None, until: int | None) -> Iterator[RequestRecord]:
+        self._note(report)
         for record in in_order(self._collection.parts(since, until)):
             start = record.start_unix_ns
             if (since is None or start >= since) and (until is None or start < until):
@@ -196,3 +241,25 @@ class CollectedSource:
     def traces(self, report: ReadReport, **asked: Any) -> Iterator[list[TraceSpan]]:
         """Yield the traces of the store's files."""
         return self._stored.traces(report, **asked)
+
+
+class Selector:
+    """Finds the requests that a query selects."""
+
+    def __init__(self, query: Query) -> None:
+        self._since = -math.inf if query.since is None else query.since
+        self._until = math.inf if query.until is None else query.until
+        bare = replace(query, since=None, until=None) == Query(by=query.by)
+        self._test = None if bare else query.predicate()
+
+    def in_time(self, part: Part, table: Opened) -> list[int]:
+        """Return the places of those that began in its time."""
+        since, until = self._since, self._until
+        if since <= part.earliest and part.latest < until:
+            return list(range(part.number))
+        return [place for place, start in enumerate(table.column("start_unix_ns")) if since <= start < until]
+
+    def among(self, table: Opened, places: list[int]) -> list[int]:
+        """Return those of some places for which its conditions hold."""
+        test = self._test
+        return places if test is None else [row.place for row in table.rows(places) if test(row)]

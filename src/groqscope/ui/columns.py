@@ -1,19 +1,20 @@
-"""What lists are sorted and searched by, kept for every request in memory so that none has to be unpacked."""
+"""What lists are made of: the requests in memory at one moment, sorted, searched and counted by their columns."""
 
-import math
-import sys
-import threading
 from array import array
-from collections.abc import Callable, Iterable
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any, Final, cast
 
 from groqscope.audit import AuditError
-from groqscope.audit.fields import find
-from groqscope.audit.ids import ids_of
-from groqscope.timeline import FAILED, RequestRecord
+from groqscope.audit.fields import Field, find
+from groqscope.audit.table import Table
+from groqscope.timeline import FAILED
+from groqscope.ui.kept import Part
 
-_NUMBERS: Final = {
+_SORTED: Final = {
+    "time": "start",
+    "model": "model",
+    "outcome": "outcome",
     "total": "duration",
     "first-chunk": "ttfc",
     "in": "input_tokens",
@@ -23,52 +24,23 @@ _NUMBERS: Final = {
     "retries": "retries",
     "cost": "cost",
 }
-"""Columns of the list that are sorted as numbers, with the name of their field."""
-_TEXTS: Final = ("model", "outcome", "service")
+"""What a list can be sorted by, with the name of its field."""
 TIME: Final = "time"
-SORTS: Final = (TIME, "model", "outcome", *_NUMBERS)
-"""What a list can be sorted by."""
+_WORDS: Final = ("model", "outcome", "error_type", "service", "region", "run", "agent", "user", "conversation")
+IDS: Final = ("request_id", "span_id", "trace_id", "response_id")
 
 
 class Columns:
-    """The columns; a request is named by its number, as in `Kept`. Safe between threads."""
+    """The requests of some parts, by their numbers."""
 
-    def __init__(self) -> None:
-        self._first = 0
-        self._starts = array("q")
-        self._failed = bytearray()
-        self._numbers = {title: (find(name).get, array("d")) for title, name in _NUMBERS.items()}
-        self._texts: dict[str, tuple[Callable[[Any], str | None], list[str | None]]] = {
-            name: (attrgetter(name), []) for name in _TEXTS
-        }
-        self._words: list[str] = []
-        self._lock = threading.Lock()
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.parts = parts
+        self._first = parts[0].first if parts else 0
 
-    def extend(self, records: Iterable[RequestRecord], first: int) -> None:
-        """Add requests, and forget those before a number."""
-        with self._lock:
-            for record in records:
-                self._starts.append(record.start_unix_ns)
-                self._failed.append(record.outcome in FAILED)
-                for get, numbers in self._numbers.values():
-                    value = get(record)
-                    numbers.append(math.nan if value is None else value)  # pyright: ignore[reportArgumentType]
-                for get, texts in self._texts.values():
-                    text = get(record)
-                    texts.append(None if text is None else sys.intern(text))
-                self._words.append(_words(record))
-            gone = first - self._first
-            if gone > 0:
-                for column in (self._starts, self._failed, self._words):
-                    del column[:gone]
-                for _, column in (*self._numbers.values(), *self._texts.values()):
-                    del column[:gone]
-                self._first = first
-
+    @property
     def numbers(self) -> range:
-        """Return the numbers of all requests in memory."""
-        with self._lock:
-            return self._all()
+        """The numbers of all requests."""
+        return range(self._first, self.parts[-1].numbers.stop) if self.parts else range(0)
 
     def sort(self, numbers: Iterable[int], by: str, *, descending: bool) -> "array[int]":
         """Return requests sorted by a column, unknown values last in either direction.
@@ -76,78 +48,88 @@ class Columns:
         Raises:
             AuditError: there is no such column.
         """
-        if by not in SORTS:
-            raise AuditError(f"a list is sorted by one of {', '.join(SORTS)}, not by {by[:40]!r}")
-        with self._lock:
-            first, places = self._first, self._places(numbers)
-            if by == TIME:
-                known, unknown, column = places, [], self._starts
-            elif by in self._numbers:
-                column = self._numbers[by][1]
-                known = [place for place in places if not math.isnan(column[place])]
-                unknown = [place for place in places if math.isnan(column[place])]
-            else:
-                column = self._texts[by][1]
-                known = [place for place in places if column[place] is not None]
-                unknown = [place for place in places if column[place] is None]
-            if descending:
-                known.reverse()  # of equal ones the newest is first
-            known.sort(key=cast("Callable[[int], Any]", column.__getitem__), reverse=descending)
-        return array("q", [first + place for place in known + unknown])
+        if by not in _SORTED:
+            raise AuditError(f"a list is sorted by one of {', '.join(_SORTED)}, not by {by[:40]!r}")
+        column, places = self._values(find(_SORTED[by])), self._places(numbers)
+        known = [place for place in places if column[place] is not None]
+        unknown = [place for place in places if column[place] is None] if len(known) < len(places) else []
+        if descending:
+            known.reverse()  # of equal ones the newest is first
+        known.sort(key=cast("Callable[[int], Any]", column.__getitem__), reverse=descending)
+        first = self._first
+        return array("q", [first + place for place in chain(known, unknown)])
 
     def search(self, numbers: Iterable[int], text: str) -> list[int]:
         """Return the requests in which every word of a text occurs, in any case."""
         terms = text.lower().split()
-        with self._lock:
-            first, words = self._first, self._words
-            places = self._places(numbers)
-            for term in terms:
-                places = [place for place in places if term in words[place]]
-        return [first + place for place in places]
+        words = list(chain.from_iterable(_words(part.table()) for part in self.parts))
+        places = self._places(numbers)
+        for term in terms:
+            places = [place for place in places if term in words[place]]
+        return [self._first + place for place in places]
+
+    def with_id(self, begins: str) -> list[int]:
+        """Return the requests of which one ID begins so."""
+        found: set[int] = set()
+        for path in IDS:
+            column = chain.from_iterable(part.table().column(path) for part in self.parts)
+            found.update(place for place, one in enumerate(column, self._first) if one and one.startswith(begins))
+        return sorted(found)
 
     def density(self, numbers: Iterable[int], bins: int) -> tuple[list[int], list[int], tuple[int, int] | None]:
         """Return how many requests began in each part of their time, how many of them failed, and that time."""
         every, failed = [0] * bins, [0] * bins
-        with self._lock:
-            places = self._places(numbers)
-            if not places:
-                return every, failed, None
-            starts = self._starts
-            begun = [starts[place] for place in places]
-            first, last = min(begun), max(begun)
-            width = max(1, last - first)
-            for place, start in zip(places, begun, strict=True):
-                where = min(bins - 1, (start - first) * bins // width)
-                every[where] += 1
-                failed[where] += self._failed[place]
-        return every, failed, (first, last)
+        span = self.span(numbers)
+        if span is None:
+            return every, failed, None
+        first, last = span
+        width = max(1, last - first)
+        starts, outcomes = self._column("start_unix_ns"), self._column("outcome")
+        for place in self._places(numbers):
+            where = min(bins - 1, (starts[place] - first) * bins // width)
+            every[where] += 1
+            failed[where] += outcomes[place] in FAILED
+        return every, failed, span
+
+    def span(self, numbers: Iterable[int]) -> tuple[int, int] | None:
+        """Return when the first and the last of some requests began."""
+        starts = self._column("start_unix_ns")
+        begun = [starts[place] for place in self._places(numbers)]
+        return (min(begun), max(begun)) if begun else None
 
     def longest(self, numbers: Iterable[int]) -> int | None:
         """Return the longest duration of requests, in nanoseconds."""
-        with self._lock:
-            durations = self._numbers["total"][1]
-            found = max((durations[place] for place in self._places(numbers)), default=None)
-        return None if found is None else round(found)
+        durations = self._column("duration_ns")
+        return max((durations[place] for place in self._places(numbers)), default=None)
 
-    def values(self, name: str) -> list[str]:
+    def nearest(self, moment: int, number: int) -> int:
+        """Return how far from a moment, in nanoseconds, so many requests began at most."""
+        return sorted(abs(start - moment) for start in self._column("start_unix_ns"))[number - 1]
+
+    def texts(self, path: str) -> list[str]:
         """Return the models or services that occur."""
-        with self._lock:
-            return sorted({text for text in self._texts[name][1] if text is not None})
+        return sorted({text for part in self.parts for text in part.table().column(path) if text is not None})
 
-    def _all(self) -> range:
-        return range(self._first, self._first + len(self._starts))
+    def _column(self, path: str) -> list[Any]:
+        return list(chain.from_iterable(part.table().column(path) for part in self.parts))
+
+    def _values(self, field: Field) -> list[Any]:
+        return list(chain.from_iterable(part.table().values(field) for part in self.parts))
 
     def _places(self, numbers: Iterable[int]) -> list[int]:
         """Return the positions of those requests that are still in memory."""
-        first, end = self._first, self._first + len(self._starts)
+        first, end = self._first, self.numbers.stop
         if isinstance(numbers, range):
-            return list(range(max(numbers.start, first) - first, min(numbers.stop, end) - first))
+            return list(range(max(numbers.start, first) - first, max(first, min(numbers.stop, end)) - first))
         return [number - first for number in numbers if first <= number < end]
 
 
-def _words(record: RequestRecord) -> str:
-    """Return the text that a search looks through."""
-    words = [record.model, record.outcome, record.error_type, record.service, record.region, *ids_of(record)]
-    words += [record.run, record.agent, record.user, record.conversation]
-    words += [call.name for call in record.tool_calls] + [tool.type for tool in record.executed_tools]
-    return " ".join(word for word in words if word).lower()
+def _words(table: Table) -> list[str]:
+    """Return the text of each request that a search looks through."""
+    columns = [table.column(path) for path in (*_WORDS, *IDS)]
+    lines = [" ".join(filter(None, texts)).lower() for texts in zip(*columns, strict=True)]
+    for path, name in (("tool_calls", "name"), ("executed_tools", "type")):
+        for place, tools in enumerate(table.column(path)):
+            if tools:
+                lines[place] += "".join(f" {getattr(tool, name) or ''}" for tool in tools).lower()
+    return lines

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from uvicorn import Config
 from uvicorn import Server as Uvicorn
 
-from groqscope._serving import LOOPBACK, listen
+from groqscope._serving import EVERYWHERE, LOOPBACK, listen, names_of_this_machine
 from groqscope.ui.app import Application, make_app
 from groqscope.ui.collection import KEPT, Collection
 from groqscope.ui.receiver import Receiver
@@ -62,12 +62,26 @@ class Server:
     def url(self) -> str:
         """The address of the server, which `OTEL_EXPORTER_OTLP_ENDPOINT` takes."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 - what was bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+        return self._url(host)
+
+    @property
+    def urls_elsewhere(self) -> list[str]:
+        """The addresses of the server for other machines, of which those that reach this one can use some."""
+        if self._host in LOOPBACK:
+            return []
+        return list(map(self._url, names_of_this_machine() if self._host in EVERYWHERE else [self._host]))
 
     @property
     def address(self) -> str:
         """The page's address, with the token where one is needed."""
-        return self.url + (f"/?token={self._token}" if self._token is not None else "/")
+        return self.page(self.url)
+
+    def page(self, url: str) -> str:
+        """Return the page's address at one of the server's addresses."""
+        return url + (f"/?token={self._token}" if self._token is not None else "/")
+
+    def _url(self, host: str) -> str:
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
 
     def run(self, announce: Callable[[], object]) -> None:
         """Serve in this thread until Ctrl-C; `announce` is called once it listens.

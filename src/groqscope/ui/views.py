@@ -29,23 +29,27 @@ from groqscope.audit import (
     overview,
 )
 from groqscope.audit.baseline import Key, key_of
+from groqscope.audit.execution import execute, tables_of
 from groqscope.audit.fields import FIELDS
 from groqscope.audit.formatting import DurationUnit, count, moment, money, percent, rate, share
+from groqscope.audit.groups import Grouping
 from groqscope.audit.ids import checked_id, ids_of
+from groqscope.audit.model import Groups
 from groqscope.audit.prompt_cache import PromptCacheTally
 from groqscope.audit.reports import CsvRenderer, HtmlRenderer, JsonRenderer, Report, unit_of
 from groqscope.audit.reports.details import record_id
 from groqscope.audit.reports.html_data import LEGEND, detail_data, list_data
 from groqscope.audit.reports.tables import provenance_words
 from groqscope.audit.reports.waterfall import GROUPS
-from groqscope.audit.verdict import judge
-from groqscope.audit.why import Causes
+from groqscope.audit.scan import NEAREST
+from groqscope.audit.table import Some
+from groqscope.audit.verdict import found_in, is_slow, judge
 from groqscope.runs import NotARun
 from groqscope.store import read_span
 from groqscope.timeline import RequestRecord
-from groqscope.ui.collection import CollectedSource, Collection
+from groqscope.ui.collection import CollectedSource, Collection, Selector
 from groqscope.ui.columns import TIME
-from groqscope.ui.kept import pick
+from groqscope.ui.kept import Opened, pick
 from groqscope.ui.parameters import Asked, Page, command
 from groqscope.ui.series import WINDOWS, Bucket
 
@@ -59,7 +63,7 @@ RENDERERS: Final[dict[str, tuple[str, Callable[[Report], str]]]] = {
 """What can be exported: content type, and what writes it."""
 _LISTED: Final = {"html": 10_000, "json": 1_000, "csv": None}
 """Requests that an export lists, as `groqscope audit` does."""
-_REMEMBERED: Final = 24
+_REMEMBERED: Final = 12
 """Results kept for each state of the store."""
 _TOGETHER: Final = 1_000
 """Requests that are looked at together when an ID is looked for."""
@@ -95,6 +99,14 @@ class _Usual:
         """Return why a request took as long as it did, compared with what is usual."""
         return judge(record, self.medians.get(key_of(record), {}), self.cache.prefill_uncached_ns(record))
 
+    def slow_by(self, table: Opened, place: int) -> list[str]:
+        """Return what a request was slow by; nothing, if it was not."""
+        key = table.column("model")[place], table.column("stream")[place]
+        usual, row = self.medians.get(key, {}), table.measured()[place]
+        if not is_slow(row[0], usual):
+            return []
+        return [code for code, _ in found_in(row, table.column("cache_missed_tokens")[place], usual)]
+
 
 @dataclass(frozen=True, slots=True)
 class _List:
@@ -123,6 +135,7 @@ class Views:
     def __init__(self, collection: Collection, clock: Callable[[], float] = time.monotonic) -> None:
         self.collection = collection
         self._source = CollectedSource(collection)
+        self._memory = CollectedSource(collection, files=False)
         self._clock = clock
         self._known: OrderedDict[Any, _Known] = OrderedDict()
         self._latest_usual: _Usual | None = None
@@ -224,15 +237,13 @@ class Views:
 
     def _begun(self, page: Page) -> Page:
         """Return which requests a list is of: those that are there now, unless it was begun before."""
-        return replace(page, upto=page.upto or self.collection.columns.numbers().stop, at=page.at or time.time_ns())
+        return replace(page, upto=page.upto or self.collection.end, at=page.at or time.time_ns())
 
     def _listed(self, asked: Asked, page: Page) -> "_List":
-        columns = self.collection.columns
-
         def make() -> _List:
-            numbers = columns.sort(self._matching(asked, page), page.sort, descending=page.descending)
-            *_, span = columns.density(numbers, 1)
-            days = [moment(start)[:10] for start in span or ()]
+            matching, columns = self._matching(asked, page), self.collection.columns()
+            numbers = columns.sort(matching, page.sort, descending=page.descending)
+            days = [moment(start)[:10] for start in columns.span(numbers) or ()]
             day = days[0] if len(set(days)) == 1 else None
             unit = DurationUnit.fitting([columns.longest(numbers)])
             return _List(numbers=numbers, unit=unit, day=day, dated=day is None)
@@ -241,11 +252,11 @@ class Views:
 
     def _matching(self, asked: Asked, page: Page) -> Iterable[int]:
         """Return the numbers of the requests of a list, those in memory alone."""
-        columns, known = self.collection.columns, self.collection.columns.numbers()
         query = replace(asked.query(page.at), by=Query().by)
 
         def make() -> Iterable[int]:
-            found: Iterable[int] = range(known.start, min(known.stop, page.upto))
+            columns = self.collection.columns()
+            found: Iterable[int] = range(columns.numbers.start, min(columns.numbers.stop, page.upto))
             if query != Query() or page.cause:
                 found = array("q", self._selected(query, page))
             return columns.search(found, page.search) if page.search else found
@@ -253,15 +264,13 @@ class Views:
         return self._once(("matching", query, page.cause, page.search, page.upto), 0, make)
 
     def _selected(self, query: Query, page: Page) -> Iterator[int]:
-        test, usual = query.predicate(), self._usual()
+        selector, usual = Selector(query), self._usual()
         for part in self.collection.parts(query.since, query.until):
-            for number, record in enumerate(part.records(), part.first):
-                if number < page.upto and query.in_time(record) and test(record):
-                    if page.cause:
-                        verdict = usual.verdict(record)
-                        if not verdict.slow or page.cause not in {cause.code for cause in verdict.causes}:
-                            continue
-                    yield number
+            table = part.table()
+            places = selector.among(table, selector.in_time(part, table))
+            if page.cause:
+                places = [place for place in places if page.cause in usual.slow_by(table, place)]
+            yield from (part.first + place for place in places if part.first + place < page.upto)
 
     def _entries(self, records: Iterable[RequestRecord]) -> list[Entry]:
         usual = self._usual()
@@ -269,7 +278,8 @@ class Views:
 
     def density(self, asked: Asked, page: Page, bins: int = 120) -> dict[str, Any]:
         """Return how many requests of a list began in each part of its time, and how many of them failed."""
-        every, failed, span = self.collection.columns.density(self._listed(asked, self._begun(page)).numbers, bins)
+        numbers = self._listed(asked, self._begun(page)).numbers
+        every, failed, span = self.collection.columns().density(numbers, bins)
         if span is None:
             return {"all": [], "failed": [], "from": "", "to": ""}
         return {"all": every, "failed": failed, "from": moment(span[0]), "to": moment(span[1]), "span": span}
@@ -304,18 +314,27 @@ class Views:
         attributes: dict[str, Any] = {}
         if found is not None:
             record, attributes = found
-        with self.collection.counted() as scan:
-            return RequestAudit(
-                provenance=scan.coverage.provenance(self._source),
-                record=record,
-                verdict=scan.verdict(record),
-                usual=scan.model_summary(record.model, Causes()) if record.model in scan.models else None,
-            ), attributes
+        return self._among(record), attributes
+
+    def _among(self, record: RequestRecord) -> RequestAudit:
+        """Return a request beside those that it is compared with: of many, the nearest in time."""
+        columns, moment, query = self.collection.columns(), record.start_unix_ns, Query()
+        if len(columns.numbers) > NEAREST:
+            distance = columns.nearest(moment, NEAREST)
+            query = Query(since=moment - distance, until=moment + distance + 1)
+        scan = Records(self._memory, query).scan(listed=0)
+        execute(self._memory, scan, timelines=False)
+        return RequestAudit(
+            provenance=scan.coverage.provenance(self._source),
+            record=record,
+            verdict=scan.verdict(record),
+            usual=scan.model_summary(record.model, scan.causes()),
+        )
 
     def _find(self, wanted: str) -> RequestRecord:
         collection = self.collection
-        known, parts = collection.columns.numbers(), collection.parts()
-        candidates = collection.columns.search(known, wanted)
+        columns = collection.columns()
+        candidates, parts = columns.with_id(wanted), columns.parts
         exact: list[RequestRecord] = []
         begun: list[RequestRecord] = []
         number = 0
@@ -352,7 +371,24 @@ class Views:
         Raises:
             AuditError: nothing is selected, or the selection cannot be understood.
         """
-        return {"html": HtmlRenderer().fragment(self._audit(asked), "groups"), **self._state()}
+        found = self._groups(asked)
+        return {"html": "" if found is None else HtmlRenderer().fragment(found), **self._state()}
+
+    def _groups(self, asked: Asked) -> Groups | None:
+        def make() -> Groups | None:
+            query = asked.query()
+            coverage = Records(self._source, query).coverage()
+            tables = tables_of(self._source, query, coverage.report)
+            if tables is None or query.grouping is None:
+                return self._audit(asked).groups
+            grouping = Grouping(query.grouping)
+            for table in tables:
+                coverage.extend(table)
+                grouping.add(table)
+            coverage.require_requests(self._source)
+            return grouping.result()
+
+        return self._once(("groups", asked, self._moved(asked)), self.collection.version, make)
 
     def why(self, asked: Asked) -> dict[str, Any]:
         """Return the causes over all slow requests, as markup.
@@ -371,8 +407,8 @@ class Views:
 
     def _audit(self, asked: Asked) -> Audit:
         def make() -> Audit:
-            if asked == Asked():  # counted already
-                with self.collection.counted() as scan:
+            if asked == Asked() and not self.collection.reaches(None) and self.collection.counts_all:
+                with self.collection.counted() as scan:  # sooner than all files are read
                     return scan.result(self._source, why=True)
             return overview(Records(self._source, asked.query()), listed=0, why=True, timelines=False)
 
@@ -465,11 +501,9 @@ class Views:
         scan = Records(self._source, query).scan(listed=0)
         wanted = set(numbers)
         for part in parts:
-            if any(number in wanted for number in range(part.first, part.first + part.number)):
-                for number, record in enumerate(part.records(), part.first):
-                    if number in wanted:
-                        scan.coverage.report.records += 1
-                        scan.add(record)
+            places = [place for place, number in enumerate(part.numbers) if number in wanted]
+            scan.coverage.report.records += len(places)
+            scan.extend(Some(part.table(), places))
         audit = scan.result(self._source, why=True)
         listed = [record for record in pick(parts, numbers[:most]) if record is not None]
         if timelines:
@@ -511,7 +545,8 @@ class Views:
 
     def values(self) -> dict[str, list[str]]:
         """Return the models and services that are there, for a choice."""
-        return {name: self.collection.columns.values(name)[:_VALUES] for name in ("model", "service")}
+        columns = self.collection.columns()
+        return {name: columns.texts(name)[:_VALUES] for name in ("model", "service")}
 
     def _about(self, audit: Audit | RunsAudit | RunAudit) -> dict[str, Any]:
         return {"provenance": provenance_words(audit.provenance), **self._state()}

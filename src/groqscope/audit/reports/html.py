@@ -16,6 +16,7 @@ from groqscope.audit.model import (
     AUDIT_VERSION,
     Audit,
     Comparison,
+    Groups,
     ModelSummary,
     PromptCache,
     Provenance,
@@ -141,20 +142,18 @@ class HtmlRenderer:
                 record, foot = report, Markup("<footer></footer>")
         return _page(report, unit, f"audit {record_id(record)}", foot, [detail_data(record, verdict, unit)])
 
-    def fragment(self, report: Report, section: Section = "all") -> str:
+    def fragment(self, report: Report | Groups, section: Section = "all") -> str:
         """Return what a page says above its list, without the page: for the live page."""
+        if isinstance(report, Groups):
+            return _grouped(report, unit_of(report, self.unit))
         return _summary(report, unit_of(report, self.unit), section)
 
 
-def _summary(  # noqa: PLR0911 - one for each report
-    report: Report, unit: DurationUnit, section: Section = "all"
-) -> Markup:
+def _summary(report: Report, unit: DurationUnit, section: Section = "all") -> Markup:
     match report:
         case Audit() if section == "why":
             why = report.why
             return Markup() if why is None else join(tag("h1", why.sentence), _why(why, unit, sentence=False))
-        case Audit() if section == "groups":
-            return _groups(report, unit)
         case Audit():
             return _overview_sections(report, unit)
         case Comparison():
@@ -252,9 +251,11 @@ def _budgets(audit: Audit | RunsAudit, unit: DurationUnit) -> Markup:
 
 
 def _groups(audit: Audit | RunsAudit, unit: DurationUnit) -> Markup:
-    if audit.groups is None:
-        return Markup()
-    return _titled(tables.groups(audit.groups, unit, _MAX_GROUPS), left=len(tables.group_names(audit.groups)))
+    return Markup() if audit.groups is None else _grouped(audit.groups, unit)
+
+
+def _grouped(groups: Groups, unit: DurationUnit) -> Markup:
+    return _titled(tables.groups(groups, unit, _MAX_GROUPS), left=len(tables.group_names(groups)))
 
 
 def _cache(cache: PromptCache, unit: DurationUnit) -> Markup:

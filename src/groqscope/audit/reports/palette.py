@@ -1,9 +1,9 @@
 """The colours of every view: terminal, HTML report, live page, documentation and the phases on Grafana's boards.
 
 A phase has one colour everywhere, in light and in dark. Each stands out from a white and from a dark ground (3:1, WCAG
-1.4.11), and text on it is readable (4.5:1). Any two are told apart by people who see all colours; those that lie side by
-side, also by people who see no red, no green or no blue. How bad something is, is never said by a phase's colour: weight,
-a mark and words say it, and `BAD`.
+1.4.11), and text on it is readable (4.5:1). Any two are told apart by people who see all colours; those that lie side
+by side, also by people who see no red, no green or no blue. How bad something is, is never said by a phase's colour:
+weight, a mark and words say it, and `BAD`.
 """
 
 from dataclasses import dataclass
