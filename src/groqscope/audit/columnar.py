@@ -5,8 +5,10 @@ Quantiles have the same definition, to the last digit: the engine is asked for t
 not over a sample.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, Self
 
 from groqscope.audit import columns
@@ -55,6 +57,8 @@ _SUMS: Final[Mapping[str, str]] = {
 _GROUP_SUMS: Final[Mapping[str, str]] = {name: _SUMS[name] for name in COUNTS}
 _USUAL: Final = tuple(name for name in INDEX if name not in {"completed", "reported", "caller_is_least"})
 """Measurements whose medians say what is usual."""
+_COUNTED: Final = tuple(dict.fromkeys([*MEASURES, *PHASED, *_USUAL]))
+"""The columns of which count, sum, least and greatest value are asked."""
 _TALLIES: Final = {
     "errors": columns.IS_FAILED,
     "abandoned": columns.IS_LEFT,
@@ -72,6 +76,8 @@ class ColumnScan(Scan):
     """A scan whose counts come from DuckDB."""
 
     _whole: ModelTally | None = None
+    _kinds: Mapping[Kind, tuple[int, Mapping[str, Ranked]]] = {}
+    """Of each kind of request how many there are, and the measurements whose medians say what is usual."""
     _causes: Causes | None = None
 
     def causes(self) -> Causes:
@@ -166,42 +172,45 @@ class ColumnScan(Scan):
 
     def summarise(self, selected: Selected) -> None:
         """Summarise each model, and all of them together."""
-        counted = ", ".join(f"count({name}), sum({name}), min({name}), max({name})" for name in (*MEASURES, *PHASED))
+        counted = ", ".join(f"count({name}), sum({name}), min({name}), max({name})" for name in _COUNTED)
         phased = "sum(duration) FILTER (WHERE phased)"
-        sums = [*(f"sum({sql})" for sql in _SUMS.values()), phased, *map(_pico, _PRICED), counted]
-        numbers = ", ".join(sums)
-        rows = selected.ask(f"SELECT model, {numbers} FROM requests GROUP BY model")
-        self.models = {model: _model_tally(row) for model, *row in rows}
+        numbers = ", ".join([*(f"sum({sql})" for sql in _SUMS.values()), phased, *map(_pico, _PRICED), counted])
+        rows: dict[Kind, dict[bool, Sequence[Any]]] = {}
+        for model, stream, completed, *row in selected.ask(
+            f"SELECT model, stream, completed, {numbers} FROM requests GROUP BY model, stream, completed"
+        ):
+            rows.setdefault((model, stream), {})[completed] = row
+        self._kinds = {kind: _kind(by_completed) for kind, by_completed in rows.items()}
+        by_model: dict[str | None, list[Sequence[Any]]] = {}
+        for (model, _), by_completed in rows.items():
+            by_model.setdefault(model, []).extend(by_completed.values())
+        totals = {model: _total(some) for model, some in by_model.items()}
+        self.models = {model: _model_tally(row) for model, row in totals.items()}
         texts = "SELECT model, {}, count(*) FROM requests WHERE {} GROUP BY ALL".format
         for model, outcome, count in selected.ask(texts("outcome", "outcome IS NOT NULL")):
             self.models[model].outcomes[outcome] = count
         for model, error, count in selected.ask(texts("kind_of_error", "failed")):
             self.models[model].error_types[error] = count
         _rank(selected, ("model",), {(model,): _ranked(tally) for model, tally in self.models.items()})
-        self._whole = whole = _model_tally(_total([numbers for _, *numbers in rows]))
+        self._whole = whole = _model_tally(_total(list(totals.values())))
         for tally in self.models.values():
             whole.outcomes.update(tally.outcomes)
             whole.error_types.update(tally.error_types)
-        _rank(selected, (), {_WHOLE: _ranked(whole)})
+        if len(self.models) > 1:
+            _rank(selected, (), {_WHOLE: _ranked(whole)})
+        else:
+            (only,) = self.models.values()
+            whole.measures, whole.phases = only.measures, only.phases
 
     def judge(self, selected: Selected) -> None:
         """Say what is usual for each model, streamed and not, and count the causes of slowness."""
-        seen: dict[Kind, int] = {}
-        medians: dict[Kind, dict[str, Ranked]] = {}
-        completed = "FILTER (WHERE completed)"
-        for model, stream, count, enough, counted in selected.ask(
-            f"SELECT model, stream, count(*), count(*) {completed}, count(tokens) {completed} "
-            "FROM requests GROUP BY ALL"
-        ):
-            seen[model, stream] = count
-            if enough >= USUAL_NEEDS:
-                n = {name: counted if name == "tokens" else enough for name in _USUAL}
-                medians[model, stream] = {name: Ranked(n[name], 0, 0, 0) for name in _USUAL if n[name] >= USUAL_NEEDS}
+        medians = {kind: values for kind, (_, values) in self._kinds.items()}
         _rank(selected, ("model", "stream"), medians, quantiles=(0.5,), where="completed")
         usual = {
-            kind: {name: ranked.quantile(0.5) or 0.0 for name, ranked in medians.get(kind, {}).items()} for kind in seen
+            kind: {name: ranked.quantile(0.5) or 0.0 for name, ranked in values.items()}
+            for kind, values in medians.items()
         }
-        self.baseline.rows = {kind: _rows(count, usual[kind]) for kind, count in seen.items()}
+        self.baseline.rows = {kind: _rows(count, usual[kind]) for kind, (count, _) in self._kinds.items()}
         self._causes = Causes()
         for kind, (everything, slow) in _causes(selected, usual).items():
             self._causes.know(self.baseline.rows[kind], everything, slow)
@@ -271,7 +280,7 @@ def _only_near(selected: Selected, start: int, count: int) -> None:
     """Keep only the requests that are nearest to a moment."""
     rank = NEAREST - 1
     ((distance,),) = selected.ask(
-        f"SELECT quantile_disc(abs(start_unix_ns - {start:d}), {_share(rank, count)!r}) FROM requests"
+        f"SELECT quantile_disc(abs(start_unix_ns - {start:d}), {(rank + 0.5) / count!r}) FROM requests"
     )
     selected.narrow(f"start_unix_ns BETWEEN {start - distance:d} AND {start + distance:d}", {})
 
@@ -287,10 +296,24 @@ def _model_tally(row: Sequence[Any]) -> ModelTally:
     tally.counts.update({name: int(count or 0) for name, count in zip(_SUMS, counts, strict=True)})
     tally.phased_ns = int(phased or 0)
     tally.pico_usd = _known(**dict(zip(_PRICED, usd, strict=True)))
-    ranked = [_values(values[place : place + 4]) for place in range(0, len(values), 4)]
-    tally.measures = dict[str, Values](zip(MEASURES, ranked, strict=False))
-    tally.phases = {name: one for name, one in zip(PHASE_NAMES, ranked[len(MEASURES) :], strict=True) if one.n}
+    counted = _counted(values)
+    tally.measures = dict[str, Values]((name, counted[name]) for name in MEASURES)
+    phases = ((name, counted[f"phase_{name}"]) for name in PHASE_NAMES)
+    tally.phases = dict[str, Values]((name, values) for name, values in phases if values.n)
     return tally
+
+
+def _kind(by_completed: Mapping[bool, Sequence[Any]]) -> tuple[int, Mapping[str, Ranked]]:
+    """Return how many requests of a kind there are, and what is usual of those that completed, if they are enough."""
+    seen = sum(row[0] for row in by_completed.values())
+    if True not in by_completed or by_completed[True][0] < USUAL_NEEDS:
+        return seen, {}
+    counted = _counted(by_completed[True][len(_SUMS) + 1 + len(_PRICED) :])
+    return seen, {name: counted[name] for name in _USUAL if counted[name].n >= USUAL_NEEDS}
+
+
+def _counted(values: Sequence[Any]) -> dict[str, Ranked]:
+    return {name: _values(values[4 * at : 4 * at + 4]) for at, name in enumerate(_COUNTED)}
 
 
 def _total(rows: Sequence[Sequence[Any]]) -> list[Any]:
@@ -332,35 +355,44 @@ def _rank(
 
 
 def _fetch(selected: Selected, keys: Sequence[str], ranked: _Ranked, where: str, source: str = "requests") -> None:
-    """Ask for the ranks that are wanted of each group and column."""
-    asked = {
-        name: sorted(
-            {share for by_column in ranked.values() if name in by_column for share in _shares(by_column[name])}
-        )
-        for name in sorted({name for by_column in ranked.values() for name in by_column})
-    }
-    names = [name for name, shares in asked.items() if shares]
+    """Find out the ranks that are wanted of each group and column."""
+    by_name: dict[str, dict[tuple[Any, ...], Ranked]] = {}
+    for key, by_column in ranked.items():
+        for name, one in by_column.items():
+            if one.min == one.max:  # then nobody needs to be asked
+                one.by_rank |= dict.fromkeys(one.wanted, float(one.min))
+            elif one.wanted:
+                by_name.setdefault(name, {})[key] = one
+    names = sorted(by_name)
+    asked = {name: _shares(by_name[name].values()) for name in names}
     group = f" GROUP BY {', '.join(keys)}" if keys else ""
     step = max(1, RANKED_AT_ONCE // max(1, selected.count))
     for place in range(0, len(names), step):
         some = names[place : place + step]
-        values = (f"quantile_disc(CAST({name} AS DOUBLE), {asked[name]})" for name in some)
+        values = (f"quantile_disc({name}, {asked[name]})" for name in some)
         for row in selected.ask(f"SELECT {', '.join([*keys, *values])} FROM {source} WHERE {where}{group}"):
-            by_column = ranked.get(tuple(row[: len(keys)]), {})
+            key = tuple(row[: len(keys)])
             for name, found in zip(some, row[len(keys) :], strict=True):
-                if name in by_column:
-                    by_share = dict(zip(asked[name], found or (), strict=False))
-                    one = by_column[name]
-                    one.by_rank |= {rank: float(by_share[_share(rank, one.n)]) for rank in one.wanted}
+                one = by_name[name].get(key)
+                if one is not None:
+                    one.by_rank |= {
+                        rank: float(found[bisect_left(asked[name], _range(rank, one.n)[0])]) for rank in one.wanted
+                    }
 
 
-def _share(rank: int, n: int) -> float:
-    """Return the share of values at a rank, in the middle between its neighbours, which no rounding takes it from."""
-    return (rank + 0.5) / n
+def _shares(groups: Iterable[Ranked]) -> list[float]:
+    """Return as few shares as have one in the range of each rank that is wanted, whatever the sizes of the groups."""
+    shares: list[float] = []
+    ranges = {_range(rank, one.n) for one in groups for rank in one.wanted}
+    for low, high in sorted(ranges, key=itemgetter(1)):
+        if not shares or shares[-1] < low:
+            shares.append(high)
+    return shares
 
 
-def _shares(one: Ranked) -> Iterable[float]:
-    return (_share(rank, one.n) for rank in one.wanted)
+def _range(rank: int, n: int) -> tuple[float, float]:
+    """Return from which to which share of `n` values the one of this rank is asked for: no rounding leads out of it."""
+    return (rank + 0.25) / n, (rank + 0.75) / n
 
 
 def _rows(seen: int, medians: dict[str, float]) -> Rows:
@@ -392,39 +424,41 @@ def _causes(
         f"SELECT *, {lengths} FROM (SELECT *, {_IS_SLOW} AS slow FROM requests JOIN usual "
         f"ON model IS NOT DISTINCT FROM usual_model AND stream = usual_stream)"
     )
-    # Only causes of slow requests are shown with examples.
-    counted = ", ".join(
-        f"count({code}_ns), sum({code}_ns), "
-        f"max({{'ns': {code}_ns, 'id': id}}, {EXAMPLES}) FILTER (WHERE slow AND {code}_ns IS NOT NULL)"
-        for code in named
-    )
+    counted = ", ".join(f"count({code}_ns), sum({code}_ns)" for code in named)
     explained = f"count(coalesce({', '.join(f'{code}_ns' for code in named)}))"
     found: dict[Kind, tuple[CauseTallies, CauseTallies]] = {kind: (CauseTallies(), CauseTallies()) for kind in usual}
     for place in range(0, len(rows), KINDS_AT_ONCE):
         selected.define("usual", types, rows[place : place + KINDS_AT_ONCE])
+        seen: set[str] = set()
         for model, stream, slow, count, ns, some, is_least, *numbers in selected.ask(
             f"SELECT model, stream, slow, count(*), sum(duration), {explained}, "
             f"bool_or(caller_is_least AND caller_ns IS NOT NULL), {counted} "
             f"FROM ({causes}) GROUP BY model, stream, slow"
         ):
+            by_code = {
+                code: CauseTally(times, float(length), times * (usual_of(code, usual[model, stream]) or 0))
+                for code, times, length in zip(named, numbers[::2], numbers[1::2], strict=True)
+                if times
+            }
+            if "caller" in by_code:
+                by_code["caller"].is_lower_bound = is_least
             for tallies in found[model, stream][: 1 + slow]:
-                tallies.requests += count
-                tallies.unexplained += count - some
-                tallies.ns += float(ns)
-                for at, code in enumerate(named):
-                    _add_cause(tallies, code, numbers[3 * at : 3 * at + 3], usual[model, stream])
-                if "caller" in tallies.by_code:
-                    tallies.by_code["caller"].is_lower_bound |= is_least
+                tallies.add(CauseTallies(count, float(ns), count - some, by_code))
+            if slow:
+                seen |= by_code.keys()
+        # Examples are shown of slow requests only: fewer to be sorted, by fewer causes.
+        if codes := sorted(seen):
+            worst = ", ".join(
+                f"max({{'ns': {code}_ns, 'id': id}}, {EXAMPLES}) FILTER (WHERE {code}_ns IS NOT NULL)" for code in codes
+            )
+            for model, stream, *examples in selected.ask(
+                f"SELECT model, stream, {worst} FROM ({causes}) WHERE slow GROUP BY model, stream"
+            ):
+                by_code = found[model, stream][1].by_code
+                for code, some in zip(codes, examples, strict=True):
+                    if some:
+                        by_code[code].worst = [(float(each["ns"]), each["id"]) for each in some]
     return found
-
-
-def _add_cause(tallies: CauseTallies, code: str, numbers: Sequence[Any], usual: dict[str, float]) -> None:
-    count, ns, worst = numbers
-    if not count:
-        return
-    one = CauseTally(count, float(ns), count * (usual_of(code, usual) or 0))
-    one.worst = [(float(each["ns"]), each["id"]) for each in worst or ()]
-    tallies.by_code.setdefault(code, CauseTally()).add(one)
 
 
 _IS_SLOW: Final = (
