@@ -329,11 +329,7 @@ def _statistic(budget: Budget, tally: _Tally) -> tuple[float | None, int, str]:
     if statistic == "count":
         return values.n, values.n, note
     if not values.n:
-        return (
-            None,
-            0,
-            "; ".join([f"no {noun} has {budget.measure}", *notes]),
-        )
+        return None, 0, "; ".join([f"no {noun} has {budget.measure}", *notes])
     if statistic.startswith("p"):
         quantile = float(statistic[1:]) / 100
         least = needed(quantile)

@@ -4,24 +4,46 @@ import sys
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from groqscope.cli.demo_scenes import Scene
 
 
-class Progress(Protocol):
-    """Shows the progress of scenes; may be called from any thread."""
+class Progress:
+    """Shows the progress of scenes: a line for each when it has ended. May be called from any thread."""
 
-    failed: list[str]
-    """Titles of scenes that failed."""
+    def __init__(self, width: int) -> None:
+        self.failed: list[str] = []
+        """Titles of scenes that failed."""
+        self._width = width
+        self._lock = threading.Lock()
 
     def begin(self, scene: Scene) -> None:
         """Show that a scene is running."""
-        ...
 
     def end(self, scene: Scene, note: str, seconds: float | None) -> None:
         """Show the result of a scene, and how long it took."""
-        ...
+        with self._lock:
+            print(f"  {scene.title:<{self._width}}  {_time(seconds):>7}  {note}", flush=True)
+
+
+class _Spinners(Progress):
+    """A spinner for each scene that is running."""
+
+    def __init__(self, bars: Any, scenes: Sequence[Scene]) -> None:
+        super().__init__(0)
+        self._bars = bars
+        self._tasks = {
+            scene.key: bars.add_task(scene.title, visible=False, total=1, note="", seconds="") for scene in scenes
+        }
+
+    def begin(self, scene: Scene) -> None:
+        """Start the spinner of a scene."""
+        self._bars.update(self._tasks[scene.key], visible=True)
+
+    def end(self, scene: Scene, note: str, seconds: float | None) -> None:
+        """Stop the spinner, and show the result beside it."""
+        self._bars.update(self._tasks[scene.key], completed=1, note=note, seconds=_time(seconds))
 
 
 @contextmanager
@@ -29,7 +51,7 @@ def make_progress(scenes: Sequence[Scene]) -> Generator[Progress]:
     """Yield spinners if standard output is a terminal, else lines."""
     width = max(len(scene.title) for scene in scenes)
     if not sys.stdout.isatty():
-        yield _Lines(width)
+        yield Progress(width)
         return
     from rich.console import Console
     from rich.progress import Progress as Bars
@@ -44,37 +66,6 @@ def make_progress(scenes: Sequence[Scene]) -> Generator[Progress]:
     )
     with Bars(*columns, console=Console(highlight=False)) as bars:
         yield _Spinners(bars, scenes)
-
-
-class _Lines:
-    def __init__(self, width: int) -> None:
-        self.failed: list[str] = []
-        self._width = width
-        self._lock = threading.Lock()
-
-    def begin(self, scene: Scene) -> None:
-        """Print nothing: the line is printed with the result."""
-
-    def end(self, scene: Scene, note: str, seconds: float | None) -> None:
-        with self._lock:
-            print(f"  {scene.title:<{self._width}}  {_time(seconds):>7}  {note}", flush=True)
-
-
-class _Spinners:
-    def __init__(self, bars: Any, scenes: Sequence[Scene]) -> None:
-        self.failed: list[str] = []
-        self._bars = bars
-        self._tasks = {
-            scene.key: bars.add_task(scene.title, visible=False, total=1, note="", seconds="") for scene in scenes
-        }
-
-    def begin(self, scene: Scene) -> None:
-        """Start the spinner of a scene."""
-        self._bars.update(self._tasks[scene.key], visible=True)
-
-    def end(self, scene: Scene, note: str, seconds: float | None) -> None:
-        """Stop the spinner, and show the result beside it."""
-        self._bars.update(self._tasks[scene.key], completed=1, note=note, seconds=_time(seconds))
 
 
 def _time(seconds: float | None) -> str:

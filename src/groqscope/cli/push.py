@@ -33,8 +33,7 @@ def push(
         str | None, typer.Option(metavar="URL", help="OTLP over HTTP; by default OTEL_EXPORTER_OTLP_ENDPOINT.")
     ] = None,
     header: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="A header, besides OTEL_EXPORTER_OTLP_HEADERS."),
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A header, besides OTEL_EXPORTER_OTLP_HEADERS.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Also send what was sent to this endpoint before.")] = False,
 ) -> int:
@@ -50,11 +49,7 @@ def push(
     headers = dict(map(_header, header or ()))
     try:
         first = otlp_sender("traces", endpoint=endpoint, headers=headers)
-        push = Push(
-            first.endpoint,
-            lambda signal: otlp_sender(signal, endpoint=endpoint, headers=headers),
-            again=again,
-        )
+        push = Push(first.endpoint, lambda signal: otlp_sender(signal, endpoint=endpoint, headers=headers), again=again)
         report = push.run(paths or [store_directory()])
     except ConfigurationError as error:
         raise AuditError(str(error)) from error

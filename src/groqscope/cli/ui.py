@@ -35,8 +35,7 @@ def ui(
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     port: Annotated[
-        int,
-        typer.Option(metavar="PORT", min=0, max=65535, help="Port of page and OTLP/HTTP; 0 takes a free one."),
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port of page and OTLP/HTTP; 0 takes a free one.")
     ] = _PORT,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to listen on; beyond loopback a token is needed.")

@@ -27,15 +27,7 @@ if TYPE_CHECKING:
     from groqscope.configuration.settings import Settings
     from groqscope.delivery import OtlpSender
 
-__all__ = [
-    "Configuration",
-    "ConfigurationError",
-    "Environment",
-    "configure",
-    "flush",
-    "otlp_sender",
-    "shutdown",
-]
+__all__ = ["Configuration", "ConfigurationError", "Environment", "configure", "flush", "otlp_sender", "shutdown"]
 
 _logger = logging.getLogger("groqscope")
 _lock = threading.Lock()
@@ -230,10 +222,7 @@ def _by_file(environment: "Environment") -> Configuration | None:
         on_sigterm(_leave)
         _, path = environment.text(declarative.VARIABLE) or ("", "")
         return Configuration(
-            "configured",
-            service_name=_service_name(),
-            config_file=Path(path),
-            problems=tuple(environment.problems),
+            "configured", service_name=_service_name(), config_file=Path(path), problems=tuple(environment.problems)
         )
 
 

@@ -123,12 +123,7 @@ class RetryingSender:
     """The thread, the batch being sent and the spool of one endpoint."""
 
     def __init__(
-        self,
-        otlp: OtlpSender,
-        spool: Spool,
-        *,
-        first_pause: float = FIRST_PAUSE,
-        longest_pause: float = LONGEST_PAUSE,
+        self, otlp: OtlpSender, spool: Spool, *, first_pause: float = FIRST_PAUSE, longest_pause: float = LONGEST_PAUSE
     ) -> None:
         self.otlp = otlp
         self.spool = spool

@@ -44,13 +44,7 @@ _fork.register(after_in_child=_locks.clear)
 class Spool:
     """The spooled batches of one signal for one endpoint."""
 
-    def __init__(
-        self,
-        directory: Path,
-        signal: str,
-        *,
-        max_bytes: int = SPOOL_BYTES,
-    ) -> None:
+    def __init__(self, directory: Path, signal: str, *, max_bytes: int = SPOOL_BYTES) -> None:
         self.directory = directory
         self.dropped = 0
         """Spans, or collections of metrics, that were removed to make room or could not be written."""

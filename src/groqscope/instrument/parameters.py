@@ -121,13 +121,7 @@ def _with_copying_globals(function: FunctionType, scope: Scope) -> Callable[...,
     space = dict(function.__globals__)
     for name in filter(space.__contains__, NAMES):
         space[name] = _copying(_originals.get((scope.family.parameters, name)) or space[name], scope)
-    copy = FunctionType(
-        function.__code__,
-        space,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
+    copy = FunctionType(function.__code__, space, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return update_wrapper(copy, function)
 

@@ -18,12 +18,7 @@ from groqscope.simulator.received import Received
 from groqscope.simulator.script import Answer, Usage
 
 MODELS: Final = frozenset(
-    {
-        "moonshotai/kimi-k2-instruct-0905",
-        "openai/gpt-oss-20b",
-        "openai/gpt-oss-120b",
-        "openai/gpt-oss-safeguard-20b",
-    }
+    {"moonshotai/kimi-k2-instruct-0905", "openai/gpt-oss-20b", "openai/gpt-oss-120b", "openai/gpt-oss-safeguard-20b"}
 )
 """The models whose prompts Groq caches."""
 _BYTES_A_TOKEN: Final = 4

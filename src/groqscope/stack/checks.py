@@ -4,6 +4,7 @@ Each link is checked separately, so that the report names the first broken one: 
 Tempo, collector to Prometheus, Grafana to both, dashboards.
 """
 
+import secrets
 import socket
 import ssl
 import time
@@ -14,9 +15,9 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
+from groqscope import semconv
 from groqscope._exchange import AnswerTooLongError, exchange
 from groqscope._visible import visible
-from groqscope.stack.probe import SERIES, SERVICE, Probe
 
 if TYPE_CHECKING:
     import httpx
@@ -35,6 +36,10 @@ class Link:
     remedy: str | None = None
 
 
+SERVICE: Final = "groqscope-stack-check"
+METRIC: Final = semconv.STACK_CHECK
+SERIES: Final = METRIC.replace(".", "_")
+"""The metric's name in Prometheus."""
 DASHBOARDS: Final = ("groq-overview", "groq-latency", "groq-audit", "groq-pipeline")
 TEMPO_UID: Final = "groqscope-tempo"
 PROMETHEUS_UID: Final = "groqscope-prometheus"
@@ -72,6 +77,41 @@ class _Tools:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     patience_s: float
+
+
+class Probe:
+    """One test: a span with an ID of its own, and a metric whose value is the time of the test in Unix seconds.
+
+    As OTLP JSON, built by hand so that the application's providers are not involved.
+    """
+
+    def __init__(self, now_ns: int) -> None:
+        self.trace_id = secrets.token_hex(16)
+        self.value = now_ns // 10**9
+        self._now_ns = now_ns
+
+    def traces(self) -> dict[str, Any]:
+        """Return the span as an OTLP request."""
+        span = {
+            "traceId": self.trace_id,
+            "spanId": secrets.token_hex(8),
+            "name": METRIC,
+            "kind": 1,
+            "startTimeUnixNano": str(self._now_ns - 1_000_000),
+            "endTimeUnixNano": str(self._now_ns),
+        }
+        return {"resourceSpans": [{**_resource(), "scopeSpans": [{"scope": {"name": semconv.SCOPE}, "spans": [span]}]}]}
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the metric as an OTLP request."""
+        point = {"timeUnixNano": str(self._now_ns), "asInt": str(self.value)}
+        metric = {"name": METRIC, "description": "Time of the last stack check", "gauge": {"dataPoints": [point]}}
+        scope = {"scope": {"name": semconv.SCOPE}, "metrics": [metric]}
+        return {"resourceMetrics": [{**_resource(), "scopeMetrics": [scope]}]}
+
+
+def _resource() -> dict[str, Any]:
+    return {"resource": {"attributes": [{"key": semconv.SERVICE_NAME, "value": {"stringValue": SERVICE}}]}}
 
 
 def check(

@@ -64,11 +64,7 @@ _TOOLS_BY_TIME: Final[Mapping[str, float]] = {"python": 0.18, "code_interpreter"
 
 
 def price(
-    models: tuple[str | None, ...],
-    usage: Usage,
-    inner: tuple[ModelUsage, ...] = (),
-    *,
-    tier: str | None = None,
+    models: tuple[str | None, ...], usage: Usage, inner: tuple[ModelUsage, ...] = (), *, tier: str | None = None
 ) -> float | None:
     """Return the cost of tokens in US dollars; `None` when usage or price are unknown.
 

@@ -34,20 +34,14 @@ OTHER = "_OTHER"
 
 LABELS_VARIABLE: Final = "GROQSCOPE_METRIC_ATTRIBUTES"
 """Names, separated by commas, of attributes that are written on metrics only when asked for."""
-_LABELS: Final[dict[str, Callable[[RequestRecord], str | None]]] = {
+_LABELS: Final[dict[str, Callable[[Any], str | None]]] = {
     semconv.RUN_NAME: attrgetter("run"),
     semconv.AGENT_NAME: attrgetter("agent"),
     semconv.CONVERSATION_ID: attrgetter("conversation"),
     semconv.USER_ID: attrgetter("user"),
 }
 
-_RUN_LABELS: Final[dict[str, Callable[[Run], str | None]]] = {
-    semconv.RUN_NAME: attrgetter("name"),
-    semconv.AGENT_NAME: attrgetter("agent"),
-    semconv.CONVERSATION_ID: attrgetter("conversation"),
-    semconv.USER_ID: attrgetter("user"),
-}
-"""The same of a run."""
+"""How to read each of them in a record; a run has its own name, and the others as a record has."""
 
 MetricAttributes = dict[str, str | int]
 _Key = tuple[tuple[str, str | int], ...]
@@ -83,7 +77,6 @@ class Metrics:
         self._values: dict[str, set[str]] = {}
         self._lock = threading.Lock()
         self._labels = _labels()
-        self._run_labels = {name: _RUN_LABELS[name] if name in _RUN_LABELS else _run_tag(name) for name in self._labels}
         self._histograms: dict[str, Any] = {}
         self._counters: dict[str, Any] = {}
         _all.add(self)
@@ -221,8 +214,8 @@ class Metrics:
     def record_run(self, run: Run, context: Context) -> None:
         """Record the metrics of a run that has ended."""
         base: MetricAttributes = {}
-        for name, get in self._run_labels.items():
-            value = get(run)
+        for name, get in self._labels.items():
+            value = run.name if name == semconv.RUN_NAME else get(run)
             if value is not None:
                 base[name] = self._bounded(name, value)
         outcome = "interrupted" if run.interrupted else "failed" if run.failed else "completed"
@@ -290,21 +283,16 @@ def _key(attributes: MetricAttributes) -> _Key:
     return tuple(sorted(attributes.items()))
 
 
-def _labels() -> dict[str, Callable[[RequestRecord], str | None]]:
+def _labels() -> dict[str, Callable[[Any], str | None]]:
     """Return how to read each attribute that was asked for; no others, since each value is a time series of its own."""
     asked = [name.strip() for name in os.environ.get(LABELS_VARIABLE, "").split(",")]
     tags = [name for name in asked if name.startswith(semconv.TAG_PREFIX)]
     return {name: _LABELS[name] for name in asked if name in _LABELS} | {name: _tag(name) for name in tags}
 
 
-def _run_tag(name: str) -> Callable[[Run], str | None]:
+def _tag(name: str) -> Callable[[Any], str | None]:
     tag = name.removeprefix(semconv.TAG_PREFIX)
-    return lambda run: run.tags.get(tag)
-
-
-def _tag(name: str) -> Callable[[RequestRecord], str | None]:
-    tag = name.removeprefix(semconv.TAG_PREFIX)
-    return lambda record: dict(record.tags).get(tag)
+    return lambda one: dict(one.tags).get(tag)
 
 
 def _forked() -> None:

@@ -24,10 +24,5 @@ if TYPE_CHECKING:
 __all__ = ["InMemoryTelemetry", "ManualClock", "Story", "record_from"]
 
 __getattr__, __dir__ = _lazy.attach(
-    __name__,
-    {
-        "telemetry": ["InMemoryTelemetry", "record_from"],
-        "clock": ["ManualClock"],
-        "story": ["Story"],
-    },
+    __name__, {"telemetry": ["InMemoryTelemetry", "record_from"], "clock": ["ManualClock"], "story": ["Story"]}
 )

@@ -67,12 +67,7 @@ class Phases:
 
 
 CACHING_MODELS = frozenset(
-    {
-        "moonshotai/kimi-k2-instruct-0905",
-        "openai/gpt-oss-20b",
-        "openai/gpt-oss-120b",
-        "openai/gpt-oss-safeguard-20b",
-    }
+    {"moonshotai/kimi-k2-instruct-0905", "openai/gpt-oss-20b", "openai/gpt-oss-120b", "openai/gpt-oss-safeguard-20b"}
 )
 """The models that Groq says it caches prompts of: <https://console.groq.com/docs/prompt-caching>."""
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from groqscope.audit.formatting import DurationUnit
+from groqscope.audit.formatting import DurationUnit, count
 from groqscope.timeline import Attempt, Phases, RequestRecord, ToolCall
 
 Group = Literal["client", "attempt", "server", "tool", "executed"]
@@ -152,7 +152,7 @@ def _note(record: RequestRecord, name: str) -> str:
     if name == "connect":
         return "new connection"
     if name == "retry" and record.retries:
-        return "1 failed attempt" if record.retries == 1 else f"{record.retries} failed attempts"
+        return count(record.retries, "failed attempt")
     if name == "wait" and record.phases_unseen:
         return "connecting and sending not seen by this transport"
     return ""
