@@ -5,12 +5,15 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.odd_files import FILES, INDENTED, LINE, LINES, RECORDS, WHOLE, prefixed
 
-from groqscope.store import ReadReport, read_records
+from groqscope.store import ReadReport, documents, read_records
 
 
 def _read(data: bytes, directory: Path) -> tuple[list[Any], ReadReport]:
@@ -116,3 +119,18 @@ def test_only_what_is_torn_is_called_so(tmp_path: Path) -> None:
 
         assert report.warnings, data
         assert all(("torn" in w.reason) == (data == b"[1, 2") for w in report.warnings), data
+
+
+@given(
+    lines=st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), max_size=6), ended=st.booleans()
+)
+def test_lines_of_any_length(lines: list[bytes], *, ended: bool) -> None:
+    """However lines lie across the blocks that are read, each is whole and has its number; a longer one is said."""
+    data = b"\n".join(lines) + b"\n" * ended
+    said: list[int | None] = []
+    with patch.object(documents, "_BLOCK", 4), patch.object(documents, "MAX_DOCUMENT", 8):
+        opened = io.BufferedReader(cast("io.RawIOBase", io.BytesIO(data)), 4)
+        found = list(documents._lines(opened, lambda number, _: said.append(number)))
+    expected = list(enumerate(io.BytesIO(data), 1))
+    assert found == [(number, line) for number, line in expected if len(line) <= 8]
+    assert said == [number for number, line in expected if len(line) > 8]

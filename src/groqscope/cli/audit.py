@@ -1,6 +1,5 @@
 """`groqscope audit`."""
 
-import gc
 import sys
 import time
 from collections.abc import Generator
@@ -13,7 +12,7 @@ import typer
 
 from groqscope.cli import options as opt
 from groqscope.cli.output import checked_unit, look, say, say_first, write_new
-from groqscope.cli.progress import Progress
+from groqscope.cli.progress import Progress, uncollected
 
 if TYPE_CHECKING:
     from groqscope.audit import Audit, Budgets, Query, ReadReport, Records, RunsAudit
@@ -161,7 +160,7 @@ def _runs(records: "Records", order: str, output: _Output, limits: "Budgets | No
     from groqscope.audit import list_runs, trace_source
     from groqscope.audit.execution import processors
 
-    with _uncollected():
+    with uncollected():
         report = list_runs(
             trace_source(records.source),
             records.query,
@@ -180,21 +179,10 @@ def _watched(records: "Records") -> Generator[Progress]:
     """Show a progress bar meanwhile."""
     progress = Progress(records)
     try:
-        yield progress
+        with uncollected():
+            yield progress
     finally:
         progress.clear()
-
-
-@contextmanager
-def _uncollected() -> Generator[None]:
-    """Look for no garbage cycles meanwhile: whole traces have none, and the search takes an eighth of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _compare(sides: "list[Records]", output: _Output, *, of_runs: bool) -> int:

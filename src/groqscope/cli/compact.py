@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from groqscope.cli.output import counted, say_first
+from groqscope.cli.progress import uncollected
 
 if TYPE_CHECKING:
     from groqscope.history import Compaction
@@ -58,12 +59,14 @@ def compact(
     try:
         if paths:
             source_of(paths)  # raises if a named file does not exist
-            done = history.copy(paths, to or "")
+            with uncollected():
+                done = history.copy(paths, to or "")
         else:
             store = store_directory()
             if not store.is_dir():
                 raise AuditError(source_of([]).when_empty)
-            done = history.compact(store, target=to, retention=history.Retention(max_age_ns=age, **given))
+            with uncollected():
+                done = history.compact(store, target=to, retention=history.Retention(max_age_ns=age, **given))
     except history.HistoryError as error:
         raise AuditError(str(error)) from error
     say_first(done.read.warnings)

@@ -1,7 +1,10 @@
 """A progress bar on standard error, if it is a terminal and reading takes longer than two seconds."""
 
+import gc
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
@@ -55,3 +58,15 @@ class Progress:
         self._stream.write(f"\r\x1b[2Kreading{bar}  {self._records:,} requests")
         self._stream.flush()
         self._drawn = True
+
+
+@contextmanager
+def uncollected() -> Generator[None]:
+    """Look for no garbage cycles meanwhile: what is read has none, and the search takes an eighth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

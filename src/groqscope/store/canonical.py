@@ -6,6 +6,7 @@ span into one typed object and rejects what is unknown, of another kind or out o
 repaired here: `codec.decode` does that, with what this module refuses, and for the rest gives the same record.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING
 from functools import cache
@@ -20,7 +21,7 @@ from groqscope import codec, semconv
 from groqscope.codec import Maker
 from groqscope.semconv import Attribute
 from groqscope.store import otlp
-from groqscope.store.messages import NO_LIST, Span
+from groqscope.store.messages import NO_LIST
 from groqscope.timeline import Outcome, RequestRecord
 
 
@@ -82,6 +83,7 @@ _CHUNKS: Final = _PLACES["chunks"]
 _OUTCOME: Final = _PLACES["outcome"]
 _FOUND_ATTEMPTS: Final = _PLACES["attempts"]
 _ATTEMPTS_DROPPED: Final = _PLACES["attempts_dropped"]
+_TIMES: Final = re.compile(r"[0-9]+;[0-9,]+")
 _NO_TIMELINE: Final = ((), codec.MAKE_RECORD.defaults[_STRIDE])
 
 
@@ -114,7 +116,7 @@ class _Form:
         """Returns the values of the fields in order, of what is decoded."""
         self.make = maker.make
 
-    def read(self, raw: msgspec.Raw) -> Any:
+    def read(self, raw: bytes) -> Any:
         """Return the attributes as an object.
 
         Raises:
@@ -127,24 +129,23 @@ class _Form:
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Refused from None
 
-    def parted(self, raw: msgspec.Raw) -> tuple[msgspec.Raw, msgspec.Raw]:
+    def parted(self, raw: bytes) -> tuple[bytes, bytes]:
         """Return the attributes that are known by name, and the others."""
         lists: tuple[list[bytes], list[bytes]] = [], []
         for attribute in _inside(raw).split(_BETWEEN):
             lists[attribute[1 : attribute.find(b'"', 1)] not in self._names].append(attribute)
-        known, others = (msgspec.Raw(_BEGIN + _BETWEEN.join(some) + _END) if some else NO_LIST for some in lists)
+        known, others = (_BEGIN + _BETWEEN.join(some) + _END if some else b"" for some in lists)
         return known, others
 
-    def __call__(self, raw: msgspec.Raw) -> Any:
+    def __call__(self, raw: bytes) -> Any:
         """Return the object whose attributes these are."""
         return self.make(self.values(self.read(raw)))
 
 
-def _inside(raw: msgspec.Raw) -> bytes:
+def _inside(raw: bytes) -> bytes:
     """Return attributes from the name of the first to the value of the last."""
-    written = bytes(raw)
-    if written.startswith(_BEGIN) and written.endswith(_END):
-        return written[len(_BEGIN) : -len(_END)]
+    if raw.startswith(_BEGIN) and raw.endswith(_END):
+        return raw[len(_BEGIN) : -len(_END)]
     raise Refused
 
 
@@ -207,39 +208,42 @@ class CanonicalReader:
         }
         self._derived = attrgetter(self._record.members[semconv.RECORD], self._record.members[semconv.ATTEMPTS])
 
-    def record_of(self, span: Span, given: Sequence[Any], *, timelines: bool) -> RequestRecord | None:
+    def record_of(
+        self, attributes: bytes, events: msgspec.Raw, given: Sequence[Any], *, timelines: bool
+    ) -> RequestRecord | None:
         """Return the record of a span; `None` of a span that is not just as groqscope writes it.
 
         Args:
-            span: The span.
+            attributes: Those of the span, undecoded.
+            events: Those of the span, undecoded.
             given: The values of the places `codec.GIVEN`, in that order.
             timelines: Whether to read the arrival times of chunks.
         """
         try:
-            found, tags = self._attributes(span.attributes)
-            version, attempts = self._derived(found)
+            found, tags = self._attributes(attributes)
+            version, tried = self._derived(found)
             values = self._record.values(found)
             if version is None or values[_OUTCOME] is None:
                 return None
             values[_TAGS] = tags
             packed = values[_TIMELINE] if timelines else None
             values[_TIMELINE], values[_STRIDE] = _timeline(packed, values[_CHUNKS])
-            self._read_events(span.events, values)
+            self._read_events(events, values)
         except Refused:
             return None
-        lost = (attempts or 0) - len(values[_FOUND_ATTEMPTS])
+        lost = (tried or 0) - len(values[_FOUND_ATTEMPTS])
         values[_ATTEMPTS_DROPPED] = max(values[_ATTEMPTS_DROPPED], lost)
         for place, value in zip(codec.GIVEN, given, strict=True):
             values[place] = value
         return codec.MAKE_RECORD.make(values)
 
-    def _attributes(self, raw: msgspec.Raw) -> tuple[Any, tuple[tuple[str, str], ...]]:
+    def _attributes(self, raw: bytes) -> tuple[Any, tuple[tuple[str, str], ...]]:
         """Return the attributes as an object, and the tags."""
         try:
             return self._record.read(raw), ()
         except Refused:
             known, others = self._record.parted(raw)
-            if others is NO_LIST:
+            if not others:
                 raise
             return self._record.read(known), _tags(others)
 
@@ -252,7 +256,7 @@ class CanonicalReader:
             reader = self._events.get(event.name)
             if reader is not None:
                 place, form = reader
-                values[place] = (*values[place], form(event.attributes))
+                values[place] = (*values[place], form(bytes(event.attributes)))
             elif event.attributes is not NO_LIST:
                 _others(event.attributes)
 
@@ -263,7 +267,7 @@ def canonical_reader() -> CanonicalReader:
     return CanonicalReader()
 
 
-def _others(raw: msgspec.Raw) -> dict[str, otlp.AttributeValue]:
+def _others(raw: msgspec.Raw | bytes) -> dict[str, otlp.AttributeValue]:
     """Return attributes that nothing is known of.
 
     Raises:
@@ -275,7 +279,7 @@ def _others(raw: msgspec.Raw) -> dict[str, otlp.AttributeValue]:
         raise Refused from None
 
 
-def _tags(raw: msgspec.Raw) -> tuple[tuple[str, str], ...]:
+def _tags(raw: bytes) -> tuple[tuple[str, str], ...]:
     """Return the tags among attributes, the others of which say nothing about the record."""
     tags: dict[str, str] = {}
     for name, value in _others(raw).items():
@@ -291,9 +295,9 @@ def _tags(raw: msgspec.Raw) -> tuple[tuple[str, str], ...]:
 def _timeline(text: str | None, chunks: int | None) -> tuple[tuple[int, ...], int]:
     if text is None:
         return _NO_TIMELINE
-    stride, _, gaps = text.partition(";")
-    if not (stride.isdecimal() and gaps.replace(",", "").isdecimal()):
+    if not _TIMES.fullmatch(text):
         raise Refused
+    stride, _, gaps = text.partition(";")
     try:
         times, every = tuple(accumulate(_decode_gaps(f"[{gaps}]"))), int(stride)
     except (msgspec.DecodeError, ValueError):

@@ -131,7 +131,7 @@ class RecordDecoder:
     def _record(self, span: Span, service: str | None, warn_line: "_Warn") -> tuple[RequestRecord | None, bool]:
         """Return the record of a span, and whether it is ours."""
         raw = bytes(span.attributes)
-        marked = _RECORD_MARK in raw
+        marked = raw.rfind(_RECORD_MARK) >= 0  # it is written last
         ours = marked or (_OURS_MARK in raw and _SUMMARY_MARK not in raw and _OWN.search(raw) is not None)
         if not ours and (_FOREIGN_MARK not in raw or _OURS_MARK in raw):
             return None, ours
@@ -152,7 +152,11 @@ class RecordDecoder:
             service=service,
         )
         if ours:
-            record = self._own_record(span, identity, warn, marked=marked)
+            nested = otlp.kind_of(span) == otlp.KIND_INTERNAL
+            given = (*identity.values(), nested)
+            record = self._canonical.record_of(raw, span.events, given, timelines=self.timelines) if marked else None
+            if record is None:
+                record = self._own_record(span, identity, warn, marked=marked, nested=nested)
         else:
             attributes = otlp.attributes_of(span, warn)
             if not is_inference(attributes):
@@ -173,12 +177,9 @@ class RecordDecoder:
     def _selects(self, start: int) -> bool:
         return (self.since is None or start >= self.since) and (self.until is None or start < self.until)
 
-    def _own_record(self, span: Span, identity: _Identity, warn: "_Warn", *, marked: bool) -> RequestRecord:
-        nested = otlp.kind_of(span) == otlp.KIND_INTERNAL
-        if marked:
-            record = self._canonical.record_of(span, (*identity.values(), nested), timelines=self.timelines)
-            if record is not None:
-                return record
+    def _own_record(
+        self, span: Span, identity: _Identity, warn: "_Warn", *, marked: bool, nested: bool
+    ) -> RequestRecord:
         attributes = otlp.attributes_of(span, warn)
         failed = otlp.failed(span)
         version = attributes.get(semconv.RECORD)

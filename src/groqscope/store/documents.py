@@ -24,6 +24,7 @@ MAX_DOCUMENT: Final = 256 * 1024 * 1024
 MAX_PROTOBUF: Final = 64 * 1024 * 1024
 """Longest message in bytes; converting a message to JSON takes ten times its size in memory."""
 BUFFER: Final = 1024 * 1024
+_BLOCK: Final = 256 * 1024
 _HEAD: Final = 512
 """How many of the first bytes determine the format of a file."""
 _GZIP: Final = b"\x1f\x8b"
@@ -280,16 +281,34 @@ def _is_binary(head: bytes) -> bool:
     return any(byte < 0x20 and byte not in b"\t\n\r\f\x1e" for byte in _HOLE.sub(b"", head))  # the control characters
 
 
-def _lines(file: BinaryIO, warn: Callable[[int | None, str], None]) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    while line := file.readline(MAX_DOCUMENT):
-        number += 1
-        if len(line) >= MAX_DOCUMENT and not line.endswith(b"\n"):
-            warn(number, f"a line longer than {MAX_DOCUMENT >> 20} MiB; skipped")
-            while (rest := file.readline(MAX_DOCUMENT)) and not rest.endswith(b"\n"):
-                pass
-        else:
-            yield number, line
+def _lines(file: io.BufferedReader, warn: Callable[[int | None, str], None]) -> Iterator[tuple[int, bytes]]:
+    """Yield lines with their numbers. `readline` takes five times as long for lines of megabytes, as the store has."""
+    number, size = 1, 0
+    begun: list[bytes] = []
+    while block := file.read1(_BLOCK):
+        start = 0
+        while start < len(block):
+            end = block.find(b"\n", start) + 1
+            part = block[start : end or len(block)]
+            start += len(part)
+            size += len(part)
+            if size <= MAX_DOCUMENT:
+                begun.append(part)
+            else:
+                begun.clear()
+            if end:
+                yield from _line(number, begun, warn)
+                number, size = number + 1, 0
+                begun.clear()
+    if size:
+        yield from _line(number, begun, warn)
+
+
+def _line(number: int, parts: list[bytes], warn: Callable[[int | None, str], None]) -> Iterator[tuple[int, bytes]]:
+    if parts:
+        yield number, b"".join(parts)
+    else:
+        warn(number, f"a line longer than {MAX_DOCUMENT >> 20} MiB; skipped")
 
 
 def _unwrapped(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
@@ -363,7 +382,7 @@ _LONG: Final = 4096
 def _looks_whole(line: bytes) -> bool:
     """Return whether a line is probably a whole document: its brackets are closed, or it is too long to be indented."""
     if len(line) > _LONG:
-        return line.rstrip().endswith((b"}", b"]"))
+        return line.endswith((b"}\n", b"]\n")) or line.rstrip().endswith((b"}", b"]"))
     return line.count(b"{") == line.count(b"}") and line.count(b"[") == line.count(b"]")
 
 

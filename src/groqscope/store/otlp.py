@@ -71,7 +71,7 @@ def canonical_spans(document: bytes) -> list[tuple[Span, str | None]] | None:
     return found if data.resource_spans is not None else None
 
 
-def read_attributes(raw: msgspec.Raw) -> dict[str, AttributeValue]:
+def read_attributes(raw: msgspec.Raw | bytes) -> dict[str, AttributeValue]:
     """Return the attributes by name.
 
     Raises:
