@@ -58,7 +58,7 @@ check: $(DEV)  ## lint, format, types, and the arrows between rooms
 	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo --no-cache
 
-check-tests: $(DEV)  ## the types of the tests
+check-tests: $(DEV)  ## the types of the tests and of the benchmarks
 	$(BIN)/pyright --project tests/pyrightconfig.json --pythonpath $(BIN)/python
 
 stack:  ## the bundled services: collector, Tempo, Prometheus, Grafana on http://127.0.0.1:3000 (needs Docker)

@@ -9,7 +9,7 @@ import gc
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 MESSAGES: Any = [{"role": "user", "content": "Say something of sixty words."}]
@@ -160,9 +160,12 @@ def _one_span(tracer: Any) -> None:
     Groq.request = request
 
 
+# These three are installed where benchmarks run (bench/requirements.txt), not where types are checked.
+
+
 def openllmetry() -> None:
     """traceloop/openllmetry's instrumentor."""
-    from opentelemetry.instrumentation.groq import GroqInstrumentor
+    from opentelemetry.instrumentation.groq import GroqInstrumentor  # pyright: ignore[reportMissingImports]
 
     providers()
     GroqInstrumentor().instrument()
@@ -170,7 +173,7 @@ def openllmetry() -> None:
 
 def openinference() -> None:
     """Arize's instrumentor."""
-    from openinference.instrumentation.groq import GroqInstrumentor
+    from openinference.instrumentation.groq import GroqInstrumentor  # pyright: ignore[reportMissingImports]
 
     providers()
     GroqInstrumentor().instrument()
@@ -178,8 +181,8 @@ def openinference() -> None:
 
 def openlit() -> None:
     """OpenLIT's instrumentor, without its metrics and without content, its cheapest."""
-    from openlit._config import OpenlitConfig
-    from openlit.instrumentation.groq import GroqInstrumentor
+    from openlit._config import OpenlitConfig  # pyright: ignore[reportMissingImports]
+    from openlit.instrumentation.groq import GroqInstrumentor  # pyright: ignore[reportMissingImports]
 
     providers()
     OpenlitConfig.metrics_dict = None
@@ -235,7 +238,9 @@ def sync_stream(base_url: str, chunks: int, streams: int) -> dict[str, float]:
     return measure(work)
 
 
-def run_async(prepare: Callable[[], Any], work: Callable[[Any, int], Awaitable[int]], streams: int) -> dict[str, float]:
+def run_async(
+    prepare: Callable[[], Any], work: Callable[[Any, int], Coroutine[Any, Any, int]], streams: int
+) -> dict[str, float]:
     """Run async work in one loop: once to warm up, then measured."""
     with asyncio.Runner() as runner:
         client = prepare()

@@ -41,10 +41,10 @@ def test_the_gate_waits_for_all() -> None:
     assert set(jobs["gate"]["needs"]) == set(jobs) - {"gate"}
 
 
-@pytest.mark.parametrize("name", ["ci.yml", "release.yml"])
-def test_actions_are_pinned_by_commit(name: str) -> None:
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda w: w.name)
+def test_actions_are_pinned_by_commit(workflow: Path) -> None:
     """A tag can be moved to other code; a commit cannot. Its version stands beside it."""
-    used = re.findall(r"uses: (.*)", (ROOT / ".github" / "workflows" / name).read_text("utf-8"))
+    used = re.findall(r"uses: (.*)", workflow.read_text("utf-8"))
 
     assert used
     assert [line for line in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v\d+(\.\d+)+", line)] == []

@@ -19,6 +19,7 @@ def told_apart(value: Any) -> Any:
         return kind, {key: told_apart(given) for key, given in value.items()}
     if isinstance(value, list):
         return kind, [told_apart(given) for given in value]
-    if isinstance(value, Exception) and hasattr(value, "body"):
-        return kind, value.args, str(value), told_apart(value.body), getattr(value, "status_code", None)
+    if isinstance(value, Exception):
+        body, status = (getattr(value, name, None) for name in ("body", "status_code"))
+        return kind, value.args, str(value), told_apart(body), status
     return kind, repr(value)  # repr: -0.0 is not 0.0, and NaN is NaN

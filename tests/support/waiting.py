@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], what: str = "it", *, seconds: float = 60.0) -> T:
+def wait_for(condition: Callable[[], T | None], what: str = "it", *, seconds: float = 60.0) -> T:
     """Return the condition's value as soon as it is true; the time is only for the case that it never is.
 
     Raises:
