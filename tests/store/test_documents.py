@@ -129,7 +129,7 @@ def test_lines_of_any_length(lines: list[bytes], *, ended: bool) -> None:
     data = b"\n".join(lines) + b"\n" * ended
     said: list[int | None] = []
     with patch.object(documents, "_BLOCK", 4), patch.object(documents, "MAX_DOCUMENT", 8):
-        opened = io.BufferedReader(cast("io.RawIOBase", io.BytesIO(data)), 4)
+        opened = io.BufferedReader(cast("Any", io.BytesIO(data)), 4)
         found = list(documents._lines(opened, lambda number, _: said.append(number)))
     expected = list(enumerate(io.BytesIO(data), 1))
     assert found == [(number, line) for number, line in expected if len(line) <= 8]

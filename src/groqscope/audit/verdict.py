@@ -55,7 +55,7 @@ def named(row: Sequence[float], usual: dict[str, float]) -> list[tuple[str, floa
             found.append((rule.code, ns))
     if slow and _exceeds(row[_GENERATION], usual.get("generation"), MIN_EXCESS * total):
         found.append((_generation(row, usual), row[_GENERATION]))
-    return sorted(found, key=lambda item: -item[1])
+    return sorted(found, key=lambda item: -item[1]) if len(found) > 1 else found
 
 
 def _exceeds(ns: float, usual_ns: float | None, least: float) -> bool:

@@ -11,12 +11,13 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
 from groqscope.history import rows, spans
 from groqscope.history.dataset import COMPRESSED, form_of_file, ids_query, read_lines, relation_of
@@ -60,6 +61,7 @@ KEPT_BYTES: Final = 10 * 1024 * MIB
 _IDLE_NS: Final = 60 * 10**9
 _LONG_IDLE_NS: Final = DAY_NS
 _MEMORY: Final = "1GB"
+_WRITTEN_AT_ONCE: Final = 256
 _IDS_AT_ONCE: Final = 20_480
 """IDs that are read together when one is looked up."""
 
@@ -349,6 +351,29 @@ class _Workshop:
                 total -= size
 
 
+@dataclass(slots=True)
+class _Rows:
+    """The rows of one partition as lines of JSON in a file, which is open only while some of them are written."""
+
+    file: Path
+    count: int = 0
+    _waiting: list[bytes] = field(default_factory=list[bytes])
+
+    def add(self, row: bytes) -> None:
+        """Add one."""
+        self._waiting.append(row)
+        self.count += 1
+        if len(self._waiting) == _WRITTEN_AT_ONCE:
+            self.written()
+
+    def written(self) -> Path:
+        """Write those that wait, and return the file."""
+        with self.file.open("ab") as file:
+            file.writelines(row + b"\n" for row in self._waiting)
+        self._waiting.clear()
+        return self.file
+
+
 class _Made:
     """The parts that are being made of some files."""
 
@@ -366,24 +391,24 @@ class _Made:
     def take(self, records: Iterator[RequestRecord]) -> None:
         """Make parts of all records, and of the spans that are kept meanwhile."""
         while True:
-            with (self._aside / "rows.json").open("wb") as file:
-                count = self._write(records, file)
-            if count:
-                self._add_requests()
+            partitions = self._write(records)
+            for (day, service), rows_of_one in partitions.items():
+                self._add_requests(day, service, rows_of_one)
             if self._spans:
                 self._add_spans()
-            if count < CHUNK:
+            if sum(one.count for one in partitions.values()) < CHUNK:
                 return
 
-    def _write(self, records: Iterator[RequestRecord], file: IO[bytes]) -> int:
-        count = 0
-        for record in records:
-            file.write(rows.row_of(record))
-            file.write(b"\n")
-            count += 1
-            if count == CHUNK:
-                break
-        return count
+    def _write(self, records: Iterator[RequestRecord]) -> "dict[tuple[int, str | None], _Rows]":
+        """Write the next records as lines of JSON, those of each day and service to a file of their own."""
+        partitions: dict[tuple[int, str | None], _Rows] = {}
+        for record in islice(records, CHUNK):
+            key = record.start_unix_ns // DAY_NS, record.service
+            found = partitions.get(key)
+            if found is None:
+                found = partitions[key] = _Rows(self._aside / f"rows-{len(partitions)}.json")
+            found.add(rows.row_of(record))
+        return partitions
 
     def read(self, paths: Sequence[Path | str], report: ReadReport) -> Iterator[RequestRecord]:
         """Yield the records in files, each once, and keep the spans."""
@@ -404,33 +429,25 @@ class _Made:
         if kept is not None:
             self._spans.append(spans.row_of(kept))
 
-    def _load(self, name: str, columns: Mapping[str, str]) -> None:
-        lines = read_lines(self._aside / f"{name}.json", columns)
-        self._database.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {lines}")
-
-    def _add_requests(self) -> None:
-        self._load("rows", rows.columns())
-        days = f"SELECT DISTINCT start_unix_ns // {DAY_NS} AS day, service FROM rows ORDER BY ALL"
-        for day, service in self._database.execute(days).fetchall():
-            directory = request_partition(day_of(day * DAY_NS), service)
-            parameters = {"width": DAY_NS, "day": day, "service": service}
-            chosen = "FROM rows WHERE start_unix_ns // $width = $day AND service IS NOT DISTINCT FROM $service"
-            (found,) = self._database.execute(f"SELECT count(*) {chosen}", parameters).fetchone()
-            if known := self._known(directory):
-                chosen += (
-                    f" AND NOT EXISTS (FROM ({relation_of(known)}) known "
-                    "WHERE known.trace_id = rows.trace_id AND known.span_id = rows.span_id)"
-                )
-            try:
-                written = self._add(directory, to_be_stored(f"SELECT * {chosen}"), parameters, complete=True)
-            except HistoryError:  # a damaged request's numbers, which are calculated on reading in 128 bits
-                written = self._add(directory, f"SELECT * {chosen}", parameters)
-            if written:
-                self._add_ids(*self.parts[-1])
-            self.requests += written
-            self.repeats += found - written
-            if self._watch is not None:
-                self._watch(written)
+    def _add_requests(self, day: int, service: str | None, found: "_Rows") -> None:
+        directory = request_partition(day_of(day * DAY_NS), service)
+        query = f"SELECT * FROM {read_lines(found.written(), rows.columns())} rows"
+        if known := self._known(directory):
+            query += (
+                f" WHERE NOT EXISTS (FROM ({relation_of(known)}) known "
+                "WHERE known.trace_id = rows.trace_id AND known.span_id = rows.span_id)"
+            )
+        try:
+            written = self._add(directory, to_be_stored(query), complete=True)
+        except HistoryError:  # a damaged request's numbers, which are calculated on reading in 128 bits
+            written = self._add(directory, query)
+        found.file.unlink()
+        if written:
+            self._add_ids(*self.parts[-1])
+        self.requests += written
+        self.repeats += found.count - written
+        if self._watch is not None:
+            self._watch(written)
 
     def _add_ids(self, part: Path, name: str) -> None:
         """Write the IDs of a part, by which it is found without reading it."""
@@ -451,13 +468,16 @@ class _Made:
         with (self._aside / "spans.json").open("wb") as file:
             file.writelines(line + b"\n" for line in self._spans)
         self._spans.clear()
-        self._load("spans", spans.columns())
+        lines = read_lines(self._aside / "spans.json", spans.columns())
+        self._database.execute(f"CREATE OR REPLACE TEMP TABLE spans AS SELECT * FROM {lines}")
         days = f"SELECT DISTINCT start_unix_ns // {DAY_NS} FROM spans ORDER BY ALL"
         for (day,) in self._database.execute(days).fetchall():
             query = "SELECT * FROM spans WHERE start_unix_ns // $width = $day ORDER BY start_unix_ns"
             self._add(span_partition(day_of(day * DAY_NS)), query, {"width": DAY_NS, "day": day})
 
-    def _add(self, directory: str, query: str, parameters: dict[str, Any], *, complete: bool = False) -> int:
+    def _add(
+        self, directory: str, query: str, parameters: dict[str, Any] | None = None, *, complete: bool = False
+    ) -> int:
         """Write the rows of a query as one more part; return how many there are."""
         name = f"{self._token}-{len(self.parts):06d}{SUFFIX}"
         file = self._aside / name

@@ -47,8 +47,12 @@ class SeenIds:
 
     def update(self, other: "SeenIds") -> None:
         """Add the ids of another one."""
-        for key in (*other.old, *other.young):
-            self._add(key)
+        for keys in (other.old, other.young):
+            if len(self.young) + len(keys) <= self._room:
+                self.young |= keys - self.old
+            else:
+                for key in keys:
+                    self._add(key)
 
     def __contains__(self, ids: tuple[str | None, str | None]) -> bool:
         key = hash(ids)
