@@ -349,3 +349,33 @@ class _Mixed(audit.FileSource):
             if (since is None or since <= r.start_unix_ns) and (until is None or r.start_unix_ns < until)
         )
         return dataset
+
+
+def test_parts_of_an_analysis_ask_together():
+    """What each of several parts wants to know next is asked at once, and each gets its own answers."""
+    got = []
+
+    def part(name, rounds):
+        for number in rounds:
+            rows = yield [f"{name}{number}.{place}" for place in range(number)]
+            got.append((name, [row for ((row,),) in rows]))
+
+    asking = selected.together(part("a", (1, 2)), part("b", (2,)), part("c", ()), part("d", (0, 1)))
+    asked = []
+    answers = None
+    while True:
+        try:
+            questions = asking.send(answers)
+        except StopIteration:
+            break
+        asked.append(list(questions))
+        answers = [[(question,)] for question in questions]
+
+    assert asked == [["a1.0", "b2.0", "b2.1"], ["a2.0", "a2.1", "d1.0"]]
+    assert got == [
+        ("a", ["a1.0"]),
+        ("b", ["b2.0", "b2.1"]),
+        ("d", []),
+        ("a", ["a2.0", "a2.1"]),
+        ("d", ["d1.0"]),
+    ]

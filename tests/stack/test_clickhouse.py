@@ -22,7 +22,7 @@ from support.traffic import START, traffic
 from support.waiting import wait_for
 
 from groqscope import audit
-from groqscope.audit import clickhouse_traces
+from groqscope.audit import clickhouse_server, clickhouse_traces
 from groqscope.audit.clickhouse import ClickHouseSource
 from groqscope.cli.app import run
 from groqscope.timeline import RequestRecord
@@ -105,6 +105,23 @@ def test_the_overview_is_that_of_the_records(server: Server, query: dict[str, An
         overview(oracle(written, narrowed), **query),
         overview(audit.source_of([], None, f"{server.address}otel"), **query),
     )
+
+
+@pytest.mark.parametrize("rest", ["otel", "otel?cluster=groq"])
+def test_few_questions(server: Server, rest: str, monkeypatch: pytest.MonkeyPatch):
+    """What can be asked at the same time is one question: seven for all that an overview can show, which were 29."""
+    asked: list[str] = []
+    ask = clickhouse_server.Server.ask
+
+    def counting(self: clickhouse_server.Server, query: str, values: dict[str, Any]) -> list[list[Any]]:
+        asked.append(query)
+        return ask(self, query, values)
+
+    monkeypatch.setattr(clickhouse_server.Server, "ask", counting)
+
+    assert isinstance(overview(_source(server, rest), by="user", slowest=5, models=("llama",)), audit.Audit)
+
+    assert len(asked) <= 7
 
 
 def test_the_command(server: Server, capsys: pytest.CaptureFixture[str]):
@@ -276,7 +293,7 @@ def _source(server: Server, rest: str = "otel") -> audit.Source:
 @settings(
     phases=(Phase.explicit, Phase.generate),
     deadline=None,
-    max_examples=8,  # each is thirty questions
+    max_examples=8,  # of some seconds each
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
     derandomize=True,
 )

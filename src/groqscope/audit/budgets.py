@@ -176,14 +176,15 @@ def _fitting(unit: Unit, text: str, limit: Token) -> Unit:
     raise ExpressionError(f"expected {wants.get(unit, 'a plain number')}", text, limit.position)
 
 
-class _Tally:
+class Tally:
     """The measurements for one budget."""
 
     def __init__(self) -> None:
         self.seen = self.matched = self.unknown = self.interrupted = 0
         self.values = Values()
 
-    def merge(self, other: "_Tally") -> None:
+    def merge(self, other: "Tally") -> None:
+        """Add what was measured elsewhere."""
         self.seen += other.seen
         self.matched += other.matched
         self.unknown += other.unknown
@@ -205,8 +206,8 @@ class Budgets:
         if goodput is None and any(b.measure == GOODPUT for b in self.budgets):
             raise AuditError("a budget on goodput needs limits that define it: add for example --goodput ttft:400")
         self._fields = [_field_of(budget) for budget in self.budgets]
-        self.tallies = [_Tally() for _ in self.budgets]
-        self.good = _Tally()
+        self.tallies = [Tally() for _ in self.budgets]
+        self.good = Tally()
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out the conditions: they are functions, which cannot be pickled."""
@@ -243,7 +244,7 @@ class Budgets:
             else:
                 tally.unknown += 1
 
-    def _measure(self, budget: Budget, field: Field | None, tally: _Tally, record: RequestRecord) -> None:
+    def _measure(self, budget: Budget, field: Field | None, tally: Tally, record: RequestRecord) -> None:
         if field is not None:
             value = field.get(record)
             if isinstance(value, int | float):
@@ -285,7 +286,7 @@ class Budgets:
             )
         return tuple(results)
 
-    def _result(self, budget: Budget, field: Field | None, tally: _Tally) -> BudgetResult:
+    def _result(self, budget: Budget, field: Field | None, tally: Tally) -> BudgetResult:
         counted = field is None or field.kind == "flag"
         measured, n, note = _counted(budget, tally) if counted else _statistic(budget, tally)
         verdict: BudgetVerdict = "inconclusive"
@@ -305,7 +306,7 @@ class Budgets:
         )
 
 
-def _counted(budget: Budget, tally: _Tally) -> tuple[float | None, int, str]:
+def _counted(budget: Budget, tally: Tally) -> tuple[float | None, int, str]:
     note = _GOODPUT_NOTE if budget.measure == GOODPUT else ""
     if budget.statistic == "count":
         return tally.matched, tally.seen, note
@@ -319,7 +320,7 @@ def _field_of(budget: Budget) -> Field | None:
     return None if budget.measure in {GOODPUT, *_TALLIES} else numeric(budget.measure)
 
 
-def _statistic(budget: Budget, tally: _Tally) -> tuple[float | None, int, str]:
+def _statistic(budget: Budget, tally: Tally) -> tuple[float | None, int, str]:
     values, statistic = tally.values, budget.statistic
     noun = "run" if budget.of_runs else "request"
     notes = [f"{count(tally.unknown, noun)} without {budget.measure} left out"] if tally.unknown else []

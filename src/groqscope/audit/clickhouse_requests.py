@@ -12,6 +12,8 @@ from groqscope.history import Select, every_column, measured
 from groqscope.store import ReadReport, Share
 from groqscope.timeline import RequestRecord
 
+TOGETHER: Final = 400_000
+"""Characters of queries that are sent as one."""
 _PAGE: Final = 500
 _ORDER: Final = "start_unix_ns, coalesce(trace_id, ''), coalesce(span_id, '')"
 _RAW: Final = ("StatusCode", "SpanAttributes", "EventNames", "EventTimes", "EventAttributes")
@@ -77,6 +79,19 @@ class ClickHouseRequests:
         translated = translate(query, known, self._tables, self.server.cluster)
         used = {name: value for name, value in known.items() if f"{{{name}:" in translated}
         return [tuple(row) for row in self.server.ask(translated, used)]
+
+    def ask_together(self, queries: Sequence[str], values: Mapping[str, Any]) -> list[list[tuple[Any, ...]]]:
+        """Return all rows of each of several queries, which are sent as few questions."""
+        known = {**values, **self._values}
+        waiting = [translate(query, known, self._tables, self.server.cluster) for query in queries]
+        rows: list[list[tuple[Any, ...]]] = []
+        while waiting:
+            some = [waiting.pop(0)]
+            while waiting and sum(map(len, some)) + len(waiting[0]) <= TOGETHER:
+                some.append(waiting.pop(0))
+            used = {name: value for name, value in known.items() if any(f"{{{name}:" in one for one in some)}
+            rows += self.server.ask_together(some, used)
+        return rows
 
     def define(self, table: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
         """Make rows known as a table."""

@@ -8,7 +8,8 @@ import json
 import os
 import re
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -35,6 +36,9 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "output_format_json_quote_64bit_integers": "0",
     "output_format_json_named_tuples_as_objects": "1",
     "max_query_size": "4194304",
+    "max_ast_elements": "1000000",
+    "max_expanded_ast_elements": "10000000",
+    "enable_named_columns_in_function_tuple": "0",
     # What the questions mean by SQL.
     "cast_keep_nullable": "1",
     "aggregate_functions_null_for_empty": "1",
@@ -142,17 +146,30 @@ class Server:
             raise SourceError(f"{name}: {_said(answer)}")
         try:
             document = json.loads(answer.content.decode(errors="replace"))
-            kinds = [_KINDS.get(column["type"]) for column in document["meta"]]
-            rows = [
-                [
-                    value if kind is None or value is None else kind(value)
-                    for kind, value in zip(kinds, row, strict=True)
-                ]
-                for row in document["data"]
-            ]
+            kinds = [column["type"] for column in document["meta"]]
+            return [_typed(row, kinds) for row in document["data"]]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise self.garbled() from None
-        return rows
+
+    def ask_together(self, queries: Sequence[str], values: Mapping[str, Any]) -> list[list[tuple[Any, ...]]]:
+        """Return the rows of each of several queries, sent as one.
+
+        Raises:
+            SourceError: ClickHouse does not answer, or not as ClickHouse.
+        """
+        if len(queries) == 1:
+            return [[tuple(row) for row in self.ask(queries[0], values)]]
+        every = (
+            f"SELECT {place} AS place, toJSONString(tuple(*)) AS row, toTypeName(tuple(*)) AS kinds FROM ({query})"
+            for place, query in enumerate(queries)
+        )
+        found: list[list[tuple[Any, ...]]] = [[] for _ in queries]
+        try:
+            for place, row, kinds in self.ask(" UNION ALL ".join(every), values):
+                found[place].append(tuple(_typed(json.loads(row), _members(kinds))))
+        except (ValueError, IndexError, TypeError, RecursionError):
+            raise self.garbled() from None
+        return found
 
     def _connected(self) -> "httpx.Client":
         """Return the client of all questions, whose connections are closed when nobody has this object any more."""
@@ -162,6 +179,25 @@ class Server:
             self._client = httpx.Client(timeout=self._timeout)
             weakref.finalize(self, self._client.close)
         return self._client
+
+
+def _typed(row: Sequence[Any], kinds: Sequence[str]) -> list[Any]:
+    known = (_KINDS.get(kind) for kind in kinds)
+    return [v if kind is None or v is None else kind(v) for kind, v in zip(known, row, strict=True)]
+
+
+@lru_cache(maxsize=64)
+def _members(kind: str) -> list[str]:
+    """Return the types of the members of a tuple without names."""
+    members = [""]
+    depth = 0
+    for character in kind.removeprefix("Tuple(").removesuffix(")"):
+        depth += (character == "(") - (character == ")")
+        if character == "," and not depth:
+            members.append("")
+        else:
+            members[-1] += character
+    return [member.strip() for member in members]
 
 
 def _parameter(value: object) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from groqscope.audit import columns
 from groqscope.audit.baseline import Key as Kind
 from groqscope.audit.baseline import Rows
-from groqscope.audit.budgets import GOODPUT, Budget, Budgets, Goodput
+from groqscope.audit.budgets import GOODPUT, Budget, Budgets, Goodput, Tally
 from groqscope.audit.columns import Named, condition_sql, sql_of
 from groqscope.audit.conditions import Predicate
 from groqscope.audit.distribution import QUANTILES, Ranked, Values, needed, ranks_of
@@ -26,7 +26,7 @@ from groqscope.audit.prompt_cache import MOSTLY, CacheSum, MissSum, PromptCacheT
 from groqscope.audit.rules import INDEX, MIN_EXCESS, MIN_NS, NOTICEABLE_NS, RULES, SLOW_TIMES, TIMES_USUAL, USUAL_NEEDS
 from groqscope.audit.sample import COMPARED, Sample
 from groqscope.audit.scan import MAX_SERVICES, NEAREST, Scan
-from groqscope.audit.selected import PHASED, Key, Requests, Selected
+from groqscope.audit.selected import PHASED, Asking, Key, Requests, Selected, together
 from groqscope.audit.tally import MEASURES, ModelTally, ToolTally
 from groqscope.audit.verdict import usual_of
 from groqscope.audit.why import EXAMPLES, Causes, CauseTallies, CauseTally
@@ -94,18 +94,24 @@ class ColumnScan(Scan):
         """Query everything that an overview shows."""
         parameters = Named()
         selected = Selected(requests, self.query, parameters, self._more(parameters))
-        self.cover(selected)
-        if not self.coverage.requests:
+        if not selected.count:
+            selected.answer(self.cover(selected))
             return self
-        self.summarise(selected)
-        self.judge(selected)
-        self._count_tools(selected)
-        _tell_cache(selected, self.cache)
-        if self.budgets is not None:
-            _measure(selected, self.budgets)
-        if self.groups is not None:
-            _group(selected, self.groups)
-        self._list(selected, timelines=timelines)
+        keys: list[Key] = []
+        selected.answer(
+            self.cover(selected),
+            self.summarise(selected),
+            self._count_tools(selected),
+            _tell_cache(self.cache),
+            *([] if self.budgets is None else [_measure(selected, self.budgets)]),
+            *([] if self.groups is None else [_group(self.groups)]),
+            self._choose(keys),
+        )
+        limited = self.top.limit is not None or self.query.last is not None
+        for record in (
+            selected.records(keys, timelines=timelines) if limited else selected.every_record(timelines=timelines)
+        ):
+            self.top.add(record)
         return self
 
     def find(self, requests: Requests, wanted: str, most: int) -> tuple[list[RequestRecord], int]:
@@ -122,32 +128,26 @@ class ColumnScan(Scan):
         selected = few = Selected(requests, self.query, parameters, more)
         if not selected.in_memory and self.query.last is None:
             few = Selected(requests, self.query, parameters, more, beginning=wanted)
-        keys: list[Key] = []
-        number = 0
-        for how in ("exact", "begun"):
-            ((number,),) = few.ask(f"SELECT count(*) FROM requests WHERE {how}")
-            if number:
-                keys = few.ask(
-                    f"SELECT start_unix_ns, trace_id, span_id FROM requests WHERE {how} "
-                    f"ORDER BY start_unix_ns LIMIT {most:d}"
-                )
-                break
+        (counts,) = few.ask("SELECT count(*) FILTER (WHERE exact), count(*) FILTER (WHERE begun) FROM requests")
+        how, number = ("exact", counts[0]) if counts[0] else ("begun", counts[1])
+        chosen = (
+            f"SELECT start_unix_ns, trace_id, span_id FROM requests WHERE {how} ORDER BY start_unix_ns LIMIT {most:d}"
+        )
+        keys: list[Key] = few.ask(chosen) if number else []
         found = sorted(few.records(keys, timelines=True), key=lambda record: record.start_unix_ns)
         self.coverage.requests = min(selected.count, self.query.last or selected.count)
         if number == 1:
             if self.coverage.requests > NEAREST:
                 _only_near(selected, found[0].start_unix_ns, self.coverage.requests)
-            self.cover(selected)
+            selected.answer(self.cover(selected))
             selected.narrow("model IS NOT DISTINCT FROM $narrowed", {"narrowed": found[0].model})
-            self.summarise(selected)
-            self.judge(selected)
-            _tell_cache(selected, self.cache)
+            selected.answer(self.summarise(selected), _tell_cache(self.cache))
         return found, number
 
     def sample(self, requests: Requests) -> "ColumnSample":
         """Count what a comparison needs."""
         selected = Selected(requests, self.query, Named(), {})
-        self.cover(selected)
+        selected.answer(self.cover(selected))
         return ColumnSample(selected)
 
     def _more(self, parameters: Named) -> dict[str, str]:
@@ -159,26 +159,32 @@ class ColumnScan(Scan):
             more |= _budget_columns(self.budgets, parameters)
         return more
 
-    def cover(self, selected: Selected) -> None:
+    def cover(self, selected: Selected) -> Asking:
         """Count what was read and selected."""
         coverage, query = self.coverage, self.query
-        ((coverage.requests, coverage.foreign, coverage.first, coverage.last),) = selected.ask(
+        counted = (
             "SELECT count(*), count(*) FILTER (WHERE NOT phased), min(start_unix_ns), max(start_unix_ns) FROM requests"
         )
         services = f"SELECT DISTINCT service FROM requests WHERE service IS NOT NULL ORDER BY ALL LIMIT {MAX_SERVICES}"
-        coverage.services = {service for (service,) in selected.ask(services)}
         narrowed = query.models or query.services or query.outcomes or query.where or query.last
-        coverage.report.records = selected.read() if narrowed else selected.count
+        (row,), found, *read = yield [counted, services, *([selected.read] if narrowed else [])]
+        coverage.requests, coverage.foreign, coverage.first, coverage.last = row
+        coverage.services = {service for (service,) in found}
+        coverage.report.records = read[0][0][0] if read else selected.count
 
-    def summarise(self, selected: Selected) -> None:
-        """Summarise each model, and all of them together."""
+    def summarise(self, selected: Selected) -> Asking:
+        """Summarise each model, and all of them together; say what is usual, and count the causes of slowness."""
         counted = ", ".join(f"count({name}), sum({name}), min({name}), max({name})" for name in _COUNTED)
         phased = "sum(duration) FILTER (WHERE phased)"
         numbers = ", ".join([*(f"sum({sql})" for sql in _SUMS.values()), phased, *map(_pico, _PRICED), counted])
         rows: dict[Kind, dict[bool, Sequence[Any]]] = {}
-        for model, stream, completed, *row in selected.ask(
-            f"SELECT model, stream, completed, {numbers} FROM requests GROUP BY model, stream, completed"
-        ):
+        texts = "SELECT model, {}, count(*) FROM requests WHERE {} GROUP BY ALL".format
+        sums, outcomes, errors = yield [
+            f"SELECT model, stream, completed, {numbers} FROM requests GROUP BY model, stream, completed",
+            texts("outcome", "outcome IS NOT NULL"),
+            texts("kind_of_error", "failed"),
+        ]
+        for model, stream, completed, *row in sums:
             rows.setdefault((model, stream), {})[completed] = row
         self._kinds = {kind: _kind(by_completed) for kind, by_completed in rows.items()}
         by_model: dict[str | None, list[Sequence[Any]]] = {}
@@ -186,36 +192,39 @@ class ColumnScan(Scan):
             by_model.setdefault(model, []).extend(by_completed.values())
         totals = {model: _total(some) for model, some in by_model.items()}
         self.models = {model: _model_tally(row) for model, row in totals.items()}
-        texts = "SELECT model, {}, count(*) FROM requests WHERE {} GROUP BY ALL".format
-        for model, outcome, count in selected.ask(texts("outcome", "outcome IS NOT NULL")):
+        for model, outcome, count in outcomes:
             self.models[model].outcomes[outcome] = count
-        for model, error, count in selected.ask(texts("kind_of_error", "failed")):
+        for model, error, count in errors:
             self.models[model].error_types[error] = count
-        _rank(selected, ("model",), {(model,): _ranked(tally) for model, tally in self.models.items()})
         self._whole = whole = _model_tally(_total(list(totals.values())))
         for tally in self.models.values():
             whole.outcomes.update(tally.outcomes)
             whole.error_types.update(tally.error_types)
+        ranked = {(model,): _ranked(tally) for model, tally in self.models.items()}
+        parts = [_rank(selected, ("model",), ranked), self.judge(selected)]
         if len(self.models) > 1:
-            _rank(selected, (), {_WHOLE: _ranked(whole)})
+            parts.append(_rank(selected, (), {_WHOLE: _ranked(whole)}))
         else:
             (only,) = self.models.values()
             whole.measures, whole.phases = only.measures, only.phases
+        yield from together(*parts)
 
-    def judge(self, selected: Selected) -> None:
+    def judge(self, selected: Selected) -> Asking:
         """Say what is usual for each model, streamed and not, and count the causes of slowness."""
         medians = {kind: values for kind, (_, values) in self._kinds.items()}
-        _rank(selected, ("model", "stream"), medians, quantiles=(0.5,), where="completed")
+        yield from _rank(selected, ("model", "stream"), medians, quantiles=(0.5,), where="completed")
         usual = {
             kind: {name: ranked.quantile(0.5) or 0.0 for name, ranked in values.items()}
             for kind, values in medians.items()
         }
         self.baseline.rows = {kind: _rows(count, usual[kind]) for kind, (count, _) in self._kinds.items()}
         self._causes = Causes()
-        for kind, (everything, slow) in _causes(selected, usual).items():
+        counted: dict[Kind, tuple[CauseTallies, CauseTallies]] = {}
+        yield from _causes(selected, usual, counted)
+        for kind, (everything, slow) in counted.items():
             self._causes.know(self.baseline.rows[kind], everything, slow)
 
-    def _count_tools(self, selected: Selected) -> None:
+    def _count_tools(self, selected: Selected) -> Asking:
         calls = (
             "(SELECT place, unnest(tools) AS tool FROM "
             "(SELECT row_number() OVER () AS place, tools FROM requests WHERE len(tools) > 0))"
@@ -224,29 +233,32 @@ class ColumnScan(Scan):
         tools = f"(SELECT place, {columns_of_tool} FROM {calls})"
         values = ", ".join(f"count({name}), sum({name}), min({name}), max({name})" for name in ("size", "assembly"))
         ranked: dict[tuple[Any, ...], dict[str, Ranked]] = {}
-        for name, called, requests, invalid, unchecked, *numbers in selected.ask(
-            "SELECT name, count(*), count(DISTINCT place), count(*) FILTER (WHERE NOT valid), "
-            f"count(*) FILTER (WHERE valid IS NULL), {values} FROM {tools} GROUP BY name"
-        ):
+        (counted,) = yield [
+            (
+                "SELECT name, count(*), count(DISTINCT place), count(*) FILTER (WHERE NOT valid), "
+                f"count(*) FILTER (WHERE valid IS NULL), {values} FROM {tools} GROUP BY name"
+            )
+        ]
+        for name, called, requests, invalid, unchecked, *numbers in counted:
             tally = self.tools[name] = ToolTally()
             tally.calls, tally.requests, tally.invalid, tally.unchecked = called, requests, invalid, unchecked
             tally.size, tally.assembly = size, assembly = [_values(numbers[i : i + 4]) for i in (0, 4)]
             ranked[name,] = {"size": size, "assembly": assembly}
-        _rank(selected, ("name",), ranked, source=tools)
+        yield from _rank(selected, ("name",), ranked, source=tools)
 
-    def _list(self, selected: Selected, *, timelines: bool) -> None:
+    def _choose(self, keys: list[Key]) -> Asking:
+        """Find out which requests are listed, unless all of them are, or none."""
         limit = self.top.limit
-        if limit is None and self.query.last is None:
-            records = selected.every_record(timelines=timelines)
-        else:
-            most = "" if limit is None else f"LIMIT {limit:d}"
-            keys = (
+        if limit == 0 or (limit is None and self.query.last is None):
+            return
+        most = "" if limit is None else f"LIMIT {limit:d}"
+        (found,) = yield [
+            (
                 "SELECT start_unix_ns, trace_id, span_id FROM requests WHERE sorting IS NOT NULL "
                 f"ORDER BY sorting DESC, {_ORDER} {most}"
             )
-            records = selected.records(selected.ask(keys) if limit != 0 else [], timelines=timelines)
-        for record in records:
-            self.top.add(record)
+        ]
+        keys.extend((start, trace_id, span_id) for start, trace_id, span_id in found)
 
 
 class ColumnSample(Sample):
@@ -273,7 +285,7 @@ class ColumnSample(Sample):
             (model,): {_column(name): one for name, one in by_name.items() if isinstance(one, Ranked) and one.wanted}
             for model, by_name in self.models.items()
         }
-        _fetch(self._selected, ("model",), ranked, "completed")
+        self._selected.answer(_fetch(self._selected, ("model",), ranked, "completed"))
 
 
 def _only_near(selected: Selected, start: int, count: int) -> None:
@@ -346,15 +358,15 @@ def _rank(
     quantiles: Sequence[float] = QUANTILES,
     where: str = "true",
     source: str = "requests",
-) -> None:
+) -> Asking:
     """Ask for the ranks that quantiles are made of, for each group and column."""
     for by_column in ranked.values():
         for one in by_column.values():
             one.wanted = {rank for q in quantiles if one.n >= needed(q) for rank in ranks_of(one.n, q)}
-    _fetch(selected, keys, ranked, where, source)
+    yield from _fetch(selected, keys, ranked, where, source)
 
 
-def _fetch(selected: Selected, keys: Sequence[str], ranked: _Ranked, where: str, source: str = "requests") -> None:
+def _fetch(selected: Selected, keys: Sequence[str], ranked: _Ranked, where: str, source: str = "requests") -> Asking:
     """Find out the ranks that are wanted of each group and column."""
     by_name: dict[str, dict[tuple[Any, ...], Ranked]] = {}
     for key, by_column in ranked.items():
@@ -370,7 +382,8 @@ def _fetch(selected: Selected, keys: Sequence[str], ranked: _Ranked, where: str,
     for place in range(0, len(names), step):
         some = names[place : place + step]
         values = (f"quantile_disc({name}, {asked[name]})" for name in some)
-        for row in selected.ask(f"SELECT {', '.join([*keys, *values])} FROM {source} WHERE {where}{group}"):
+        (rows,) = yield [f"SELECT {', '.join([*keys, *values])} FROM {source} WHERE {where}{group}"]
+        for row in rows:
             key = tuple(row[: len(keys)])
             for name, found in zip(some, row[len(keys) :], strict=True):
                 one = by_name[name].get(key)
@@ -403,8 +416,10 @@ def _rows(seen: int, medians: dict[str, float]) -> Rows:
 
 
 def _causes(
-    selected: Selected, usual: Mapping[Kind, dict[str, float]]
-) -> dict[Kind, tuple[CauseTallies, CauseTallies]]:
+    selected: Selected,
+    usual: Mapping[Kind, dict[str, float]],
+    found: dict[Kind, tuple[CauseTallies, CauseTallies]],
+) -> Asking:
     """Count the causes as `verdict.named` names them: in all requests of each kind, and in the slow ones."""
     types = {"usual_model": "VARCHAR", "usual_stream": "BOOLEAN", **{f"usual_{name}": "DOUBLE" for name in _USUAL}}
     rows = [
@@ -426,15 +441,18 @@ def _causes(
     )
     counted = ", ".join(f"count({code}_ns), sum({code}_ns)" for code in named)
     explained = f"count(coalesce({', '.join(f'{code}_ns' for code in named)}))"
-    found: dict[Kind, tuple[CauseTallies, CauseTallies]] = {kind: (CauseTallies(), CauseTallies()) for kind in usual}
+    found.update({kind: (CauseTallies(), CauseTallies()) for kind in usual})
     for place in range(0, len(rows), KINDS_AT_ONCE):
         selected.define("usual", types, rows[place : place + KINDS_AT_ONCE])
         seen: set[str] = set()
-        for model, stream, slow, count, ns, some, is_least, *numbers in selected.ask(
-            f"SELECT model, stream, slow, count(*), sum(duration), {explained}, "
-            f"bool_or(caller_is_least AND caller_ns IS NOT NULL), {counted} "
-            f"FROM ({causes}) GROUP BY model, stream, slow"
-        ):
+        (judged,) = yield [
+            (
+                f"SELECT model, stream, slow, count(*), sum(duration), {explained}, "
+                f"bool_or(caller_is_least AND caller_ns IS NOT NULL), {counted} "
+                f"FROM ({causes}) GROUP BY model, stream, slow"
+            )
+        ]
+        for model, stream, slow, count, ns, some, is_least, *numbers in judged:
             by_code = {
                 code: CauseTally(times, float(length), times * (usual_of(code, usual[model, stream]) or 0))
                 for code, times, length in zip(named, numbers[::2], numbers[1::2], strict=True)
@@ -451,14 +469,12 @@ def _causes(
             worst = ", ".join(
                 f"max({{'ns': {code}_ns, 'id': id}}, {EXAMPLES}) FILTER (WHERE {code}_ns IS NOT NULL)" for code in codes
             )
-            for model, stream, *examples in selected.ask(
-                f"SELECT model, stream, {worst} FROM ({causes}) WHERE slow GROUP BY model, stream"
-            ):
+            (slowest,) = yield [f"SELECT model, stream, {worst} FROM ({causes}) WHERE slow GROUP BY model, stream"]
+            for model, stream, *examples in slowest:
                 by_code = found[model, stream][1].by_code
                 for code, some in zip(codes, examples, strict=True):
                     if some:
                         by_code[code].worst = [(float(each["ns"]), each["id"]) for each in some]
-    return found
 
 
 _IS_SLOW: Final = (
@@ -514,67 +530,79 @@ def _good(goodput: Goodput, parameters: Named) -> str:
     return f"NOT ({' OR '.join([columns.IS_FAILED, *over])})"
 
 
-def _measure(selected: Selected, budgets: Budgets) -> None:
-    if budgets.goodput is not None:
-        ((budgets.good.seen, budgets.good.matched),) = selected.ask(
-            "SELECT count(*), count(*) FILTER (WHERE good) FROM requests"
-        )
-    for place, (budget, tally) in enumerate(zip(budgets.budgets, budgets.tallies, strict=True)):
-        value, where = f"budget_{place}_value", f"budget_{place}"
-        if budget.of_runs:
-            continue
-        if budget.measure == GOODPUT or budget.measure in _TALLIES:
-            ((tally.seen, tally.matched),) = selected.ask(
-                f"SELECT count(*), count(*) FILTER (WHERE {value}) FROM requests WHERE {where}"
-            )
-            continue
-        ((tally.seen, *numbers),) = selected.ask(
-            f"SELECT count(*), count({value}), sum({value}), min({value}), max({value}) FROM requests WHERE {where}"
-        )
-        tally.values = values = _values(numbers)
-        tally.unknown = tally.seen - values.n
-        if values.n and budget.statistic.startswith("p"):
-            quantile = float(budget.statistic[1:]) / 100
-            _rank(selected, (), {_WHOLE: {value: values}}, quantiles=(quantile,), where=where)
+def _measure(selected: Selected, budgets: Budgets) -> Asking:
+    yield from together(
+        *([] if budgets.goodput is None else [_measure_goodput(budgets)]),
+        *(
+            _measure_one(selected, place, budget, tally)
+            for place, (budget, tally) in enumerate(zip(budgets.budgets, budgets.tallies, strict=True))
+            if not budget.of_runs
+        ),
+    )
 
 
-def _group(selected: Selected, grouping: Grouping) -> None:
+def _measure_goodput(budgets: Budgets) -> Asking:
+    (counted,) = yield ["SELECT count(*), count(*) FILTER (WHERE good) FROM requests"]
+    ((budgets.good.seen, budgets.good.matched),) = counted
+
+
+def _measure_one(selected: Selected, place: int, budget: Budget, tally: Tally) -> Asking:
+    value, where = f"budget_{place}_value", f"budget_{place}"
+    if budget.measure == GOODPUT or budget.measure in _TALLIES:
+        (counted,) = yield [f"SELECT count(*), count(*) FILTER (WHERE {value}) FROM requests WHERE {where}"]
+        ((tally.seen, tally.matched),) = counted
+        return
+    (counted,) = yield [
+        f"SELECT count(*), count({value}), sum({value}), min({value}), max({value}) FROM requests WHERE {where}"
+    ]
+    ((tally.seen, *numbers),) = counted
+    tally.values = values = _values(numbers)
+    tally.unknown = tally.seen - values.n
+    if values.n and budget.statistic.startswith("p"):
+        quantile = float(budget.statistic[1:]) / 100
+        yield from _rank(selected, (), {_WHOLE: {value: values}}, quantiles=(quantile,), where=where)
+
+
+def _group(grouping: Grouping) -> Asking:
     first = f"(SELECT grouped FROM requests GROUP BY grouped ORDER BY min(start_unix_ns) LIMIT {MAX_GROUPS})"
     is_first = (
         f"CASE WHEN grouped IS NULL THEN (SELECT count(*) > count(grouped) FROM {first}) ELSE grouped IN {first} END"
     )
-    grouping.groups = dict(_group_tallies(selected, "grouped", is_first))
+    groups, total = yield [_of_groups("grouped", is_first), _of_groups("NULL", "true")]
+    grouping.groups = {value: _group_tally(row) for value, *row in groups}
+    grouping.total = _group_tally(total[0][1:])
     if len(grouping.groups) == MAX_GROUPS:
-        grouping.others = next(
-            (tally for _, tally in _group_tallies(selected, "NULL", f"NOT {is_first}")), GroupTally()
-        )
-    grouping.total = next(tally for _, tally in _group_tallies(selected, "NULL", "true"))
+        (others,) = yield [_of_groups("NULL", f"NOT {is_first}")]
+        grouping.others = _group_tally(others[0][1:]) if others else GroupTally()
 
 
-def _group_tallies(selected: Selected, by: str, where: str) -> Iterable[tuple[str | None, GroupTally]]:
+def _of_groups(by: str, where: str) -> str:
     sums = ", ".join(f"sum({sql})" for sql in _GROUP_SUMS.values())
     dollars = ", ".join(map(_pico, DOLLARS))
     ranks = ", ".join(
         f"CAST(floor((n - 1) * {number(q)}) AS BIGINT) + 1, least(CAST(floor((n - 1) * {number(q)}) AS BIGINT) + 2, n)"
         for q in QUANTILES
     )
-    for value, *row in selected.ask(
+    return (
         f"SELECT * EXCLUDE (ordered), list_select(ordered, [{ranks}]) FROM (SELECT {by} AS value, {sums}, "
         f"{dollars}, count(*) AS n, "
         "sum(duration), min(duration), max(duration), "
         f"list_sort(list(duration)) AS ordered FROM requests WHERE {where} GROUP BY value)"
-    ):
-        tally = GroupTally()
-        counts, rest = row[: len(_GROUP_SUMS)], row[len(_GROUP_SUMS) :]
-        usd, (*numbers, found) = rest[: len(DOLLARS)], rest[len(DOLLARS) :]
-        tally.counts.update({name: int(count or 0) for name, count in zip(_GROUP_SUMS, counts, strict=True)})
-        tally.pico_usd = _known(**dict(zip(DOLLARS, usd, strict=True)))
-        tally.duration = values = _values(numbers)
-        for place, quantile in enumerate(QUANTILES):
-            values.by_rank |= dict(
-                zip(ranks_of(values.n, quantile), map(float, found[2 * place : 2 * place + 2]), strict=True)
-            )
-        yield value, tally
+    )
+
+
+def _group_tally(row: Sequence[Any]) -> GroupTally:
+    tally = GroupTally()
+    counts, rest = row[: len(_GROUP_SUMS)], row[len(_GROUP_SUMS) :]
+    usd, (*numbers, found) = rest[: len(DOLLARS)], rest[len(DOLLARS) :]
+    tally.counts.update({name: int(count or 0) for name, count in zip(_GROUP_SUMS, counts, strict=True)})
+    tally.pico_usd = _known(**dict(zip(DOLLARS, usd, strict=True)))
+    tally.duration = values = _values(numbers)
+    for place, quantile in enumerate(QUANTILES):
+        values.by_rank |= dict(
+            zip(ranks_of(values.n, quantile), map(float, found[2 * place : 2 * place + 2]), strict=True)
+        )
+    return tally
 
 
 def _pico(usd: str) -> str:
@@ -586,14 +614,28 @@ def _known(**pico_usd: int | None) -> Counter[str]:
     return Counter({name: int(pico) for name, pico in pico_usd.items() if pico is not None})
 
 
-def _tell_cache(selected: Selected, cache: PromptCacheTally) -> None:
+def _tell_cache(cache: PromptCacheTally) -> Asking:
     known = "cacheable_tokens IS NOT NULL"
     cached = "coalesce(cached_tokens, 0)"
-    for model, requests, hits, misses, tokens, from_cache, missed, saved, lost in selected.ask(
-        f"SELECT model, count(*), count(*) FILTER (WHERE {cached} > 0), count(miss_reason), sum(cacheable_tokens), "
-        f"sum({cached}), sum(coalesce(missed_tokens, 0)), {_pico('cache_saved')}, {_pico('cache_lost')} "
-        f"FROM requests WHERE {known} GROUP BY model"
-    ):
+    mostly = f"{cached} >= {number(MOSTLY)} * cacheable_tokens"
+    sums, prefills, misses_by_reason = yield [
+        (
+            f"SELECT model, count(*), count(*) FILTER (WHERE {cached} > 0), count(miss_reason), sum(cacheable_tokens), "
+            f"sum({cached}), sum(coalesce(missed_tokens, 0)), {_pico('cache_saved')}, {_pico('cache_lost')} "
+            f"FROM requests WHERE {known} GROUP BY model"
+        ),
+        (
+            f"SELECT model, length(ltrim(bin(cacheable_tokens), '0')) AS size, {mostly} AS mostly, count(*), "
+            f"sum(prompt_ns) FROM requests WHERE cacheable_tokens <> 0 AND prompt_ns IS NOT NULL "
+            f"AND ({mostly} OR {cached} = 0) GROUP BY ALL"
+        ),
+        (
+            f"SELECT miss_reason, count(*), sum(coalesce(missed_tokens, 0)), {_pico('cache_lost')}, sum(cache_miss), "
+            f"max({{'tokens': coalesce(missed_tokens, 0), 'id': id}}, {MISSES_SHOWN}) "
+            f"FROM requests WHERE {known} AND miss_reason IS NOT NULL GROUP BY miss_reason"
+        ),
+    ]
+    for model, requests, hits, misses, tokens, from_cache, missed, saved, lost in sums:
         one = cache.models[model] = CacheSum(pico_usd=_known(cache_saved=saved, cache_lost=lost))
         one.counts.update(
             requests=requests,
@@ -603,17 +645,8 @@ def _tell_cache(selected: Selected, cache: PromptCacheTally) -> None:
             cached_tokens=int(from_cache),
             missed_tokens=int(missed),
         )
-    mostly = f"{cached} >= {number(MOSTLY)} * cacheable_tokens"
-    for model, size, is_cached, count, ns in selected.ask(
-        f"SELECT model, length(ltrim(bin(cacheable_tokens), '0')) AS size, {mostly} AS mostly, count(*), "
-        f"sum(prompt_ns) FROM requests WHERE cacheable_tokens <> 0 AND prompt_ns IS NOT NULL "
-        f"AND ({mostly} OR {cached} = 0) GROUP BY ALL"
-    ):
+    for model, size, is_cached, count, ns in prefills:
         cache.models[model].prefill[size, is_cached] = count, int(ns)
-    for reason, requests, tokens, lost, ns, worst in selected.ask(
-        f"SELECT miss_reason, count(*), sum(coalesce(missed_tokens, 0)), {_pico('cache_lost')}, sum(cache_miss), "
-        f"max({{'tokens': coalesce(missed_tokens, 0), 'id': id}}, {MISSES_SHOWN}) "
-        f"FROM requests WHERE {known} AND miss_reason IS NOT NULL GROUP BY miss_reason"
-    ):
+    for reason, requests, tokens, lost, ns, worst in misses_by_reason:
         examples = [(each["tokens"], each["id"]) for each in worst]
         cache.misses[reason] = MissSum(requests, int(tokens), _known(cache_lost=lost), int(ns), examples)

@@ -1,6 +1,7 @@
 """The requests that a query selects, as columns that SQL can ask."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -61,6 +62,9 @@ _COLUMNS: Final[Mapping[str, str]] = {
 }
 Key = tuple[int, str | None, str | None]
 """Start, trace ID and span ID of a request."""
+Row = tuple[Any, ...]
+Asking = Generator[Sequence[str], Sequence[list[Row]], None]
+"""A part of an analysis: it yields questions on `requests` that do not need each other's answers, and gets the rows."""
 
 
 class Selected:
@@ -104,6 +108,17 @@ class Selected:
             query = f"WITH requests AS ({self._rows}) {query}"
         return self._dataset.ask(query, {**self._bound, **(values or {})})
 
+    def answer(self, *parts: Asking) -> None:
+        """Answer what some parts of an analysis ask; what they want to know at the same time is asked together."""
+        asking = together(*parts)
+        try:
+            questions = next(asking)
+            while True:
+                prefix = "" if self.in_memory else f"WITH requests AS ({self._rows}) "
+                questions = asking.send(self._dataset.ask_together([prefix + one for one in questions], self._bound))
+        except StopIteration:
+            return
+
     def narrow(self, condition: str, values: Mapping[str, Any]) -> None:
         """Leave only the requests that fit a condition, and keep their columns if they are few."""
         if self._dataset.keeps_tables:
@@ -123,10 +138,10 @@ class Selected:
         """Make rows known as a table."""
         self._dataset.define(table, types, rows)
 
-    def read(self) -> int:
-        """Return how many requests there are in the time asked for, selected or not."""
-        ((count,),) = self._dataset.ask(f"SELECT count(*) FROM ({self._relation()}) WHERE {self._in_time}")
-        return count
+    @property
+    def read(self) -> str:
+        """The question how many requests there are in the time asked for, selected or not."""
+        return f"SELECT count(*) FROM ({self._relation()}) WHERE {self._in_time}"
 
     def records(self, chosen: Sequence[Key], *, timelines: bool) -> Iterator[RequestRecord]:
         """Yield the records of some of the requests."""
@@ -149,6 +164,20 @@ class Selected:
 
     def _fit(self, requests: str) -> str:
         return f"SELECT * FROM ({requests}) WHERE {self._in_time} AND {self._condition}"
+
+
+def together(*parts: Asking) -> Asking:
+    """Return parts of an analysis as one, which asks what each of them wants to know next."""
+    waiting: list[tuple[Asking, Sequence[str]]] = []
+    for part in parts:
+        with suppress(StopIteration):
+            waiting.append((part, next(part)))
+    while waiting:
+        answers = iter((yield [one for _, questions in waiting for one in questions]))
+        asked, waiting = waiting, []
+        for part, questions in asked:
+            with suppress(StopIteration):
+                waiting.append((part, part.send([next(answers) for _ in questions])))
 
 
 def _in_time(query: Query) -> str:

@@ -102,6 +102,10 @@ class Requests(Protocol):
         """Return all rows of a query."""
         ...
 
+    def ask_together(self, queries: Sequence[str], parameters: dict[str, Any]) -> list[list[tuple[Any, ...]]]:
+        """Return all rows of each of several queries."""
+        ...
+
     def define(self, table: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
         """Make rows known as a table, in place of an earlier one with its name."""
         ...

@@ -198,6 +198,10 @@ class Dataset:
         with closing(self.connection.cursor()) as cursor:
             return cursor.execute(query, parameters or {}).fetchall()
 
+    def ask_together(self, queries: Sequence[str], parameters: Parameters) -> list[list[tuple[Any, ...]]]:
+        """Return all rows of each of several queries, which are asked one after the other."""
+        return [self.ask(query, parameters) for query in queries]
+
     def define(self, table: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
         """Make a table of rows, in place of an earlier one with its name."""
         members = ", ".join(f'"{name}": "{kind}"' for name, kind in types.items())
