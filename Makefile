@@ -52,11 +52,12 @@ compat: $(DEV)  ## a part of the tests with the oldest and the newest versions, 
 fuzz: $(DEV)  ## ten million mutated inputs for every reader (FUZZ_ARGS="--runs N --seconds N", or --atheris)
 	$(BIN)/python fuzz $(FUZZ_ARGS)
 
-check: $(DEV)  ## lint, format, types, and the arrows between rooms
+check: $(DEV)  ## lint, format, types, the arrows between rooms, and where tests stand
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/python tests/layout.py
 
 check-tests: $(DEV)  ## the types of the tests and of the benchmarks
 	$(BIN)/pyright --project tests/pyrightconfig.json --pythonpath $(BIN)/python
