@@ -11,7 +11,9 @@ failures: dict[str, int] = {}
 _logged: set[tuple[str, str]] = set()
 
 
-def log_once(logger: logging.Logger, level: int, message: str, *args: object, name: str | None = None) -> None:
+def log_once(
+    logger: logging.Logger, message: str, *args: object, level: int = logging.WARNING, name: str | None = None
+) -> None:
     """Log a message the first time only; one with other arguments is another one, unless it has the same `name`."""
     key = logger.name, name or (message % args if args else message)
     if key not in _logged:

@@ -8,7 +8,7 @@ from itertools import chain, compress, filterfalse
 from typing import Final
 
 from groqscope.audit.distribution import EXACT_LIMIT, quantile_of_sorted
-from groqscope.audit.rules import INDEX, NOT_ALWAYS_KNOWN, USUAL_NEEDS, WIDTH, Row
+from groqscope.audit.rules import INDEX, NOT_ALWAYS_KNOWN, USUAL_NEEDS, WIDTH, Measured
 from groqscope.audit.table import RecordTable, Table, ids, split
 from groqscope.timeline import RequestRecord
 
@@ -29,7 +29,7 @@ class Rows:
         self._random = random.Random(0)  # noqa: S311 - a sample that is the same each time
         self._known: dict[str, float] | None = None
 
-    def add(self, row: Row, request: str) -> None:
+    def add(self, row: Measured, request: str) -> None:
         """Add one row, and the ID of its request."""
         self.seen += 1
         self._known = None
@@ -42,7 +42,7 @@ class Rows:
             self.data[place * WIDTH : (place + 1) * WIDTH] = array("d", row)
             self.ids[place] = request
 
-    def extend(self, rows: Sequence[Row], requests: Sequence[str]) -> None:
+    def extend(self, rows: Sequence[Measured], requests: Sequence[str]) -> None:
         """Add several rows, one after the other."""
         room = self._limit - len(self.ids)
         self.seen += min(room, len(rows))

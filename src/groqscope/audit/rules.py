@@ -101,10 +101,10 @@ COLUMNS: Final = (
 NOT_ALWAYS_KNOWN: Final = frozenset({"tokens"})
 INDEX: Final = {name: index for index, name in enumerate(COLUMNS)}
 WIDTH: Final = len(COLUMNS)
-Row = tuple[float, ...]
+Measured = tuple[float, ...]
 
 
-def measure(record: RequestRecord) -> Row:
+def measure(record: RequestRecord) -> Measured:
     """Return the measurements of a record, in the order of `COLUMNS`."""
     p = record.phases
     usage = record.usage

@@ -82,7 +82,7 @@ Lost = tuple[tuple[FindingKind, int], ...]
 """What each finding of a run took, nanoseconds."""
 
 
-class Causes:
+class RunCauses:
     """What each kind of finding took of several runs."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class Causes:
             if len(self.worst[kind]) > _EXAMPLES:
                 heapq.heappop(self.worst[kind])
 
-    def merge(self, other: "Causes") -> None:
+    def merge(self, other: "RunCauses") -> None:
         """Add what was counted of other runs."""
         for kind, lost in other.lost.items():
             self.lost[kind] += lost
@@ -167,7 +167,7 @@ class SlowRuns:
 
     def result(self) -> RunsWhy:
         """Return the causes over the slow runs."""
-        causes, slow, unexplained, unjudged = Causes(), list[_Row](), 0, self.interrupted
+        causes, slow, unexplained, unjudged = RunCauses(), list[_Row](), 0, self.interrupted
         for name, rows in self.rows.items():
             usual = sorted(float(row.duration_ns) for row in rows if row.completed)
             if len(usual) < USUAL_NEEDS:

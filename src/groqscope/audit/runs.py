@@ -17,7 +17,7 @@ from groqscope.audit.formatting import count, duration, money, percent
 from groqscope.audit.groups import PICO, Grouping, pico
 from groqscope.audit.ids import ambiguous, checked_id
 from groqscope.audit.model import BudgetResult, Distribution, Groups, Provenance
-from groqscope.audit.run_causes import ADVICE, Causes, Lost, RunCause, RunsWhy, SlowRuns
+from groqscope.audit.run_causes import ADVICE, Lost, RunCause, RunCauses, RunsWhy, SlowRuns
 from groqscope.audit.run_selection import having
 from groqscope.audit.scan import Coverage
 from groqscope.audit.selection import Query
@@ -309,7 +309,7 @@ class _Sums:
         self.heap: list[tuple[float, str, str, Run]] = []
         self.duration, self.first, self.audio = Values(), Values(), Values()
         self.kinds: Counter[str] = Counter()
-        self.causes, self.slow = Causes(), SlowRuns()
+        self.causes, self.slow = RunCauses(), SlowRuns()
 
     def add(self, run: Run) -> None:
         interrupted = run.interrupted

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from groqscope.audit.fields import Field
-from groqscope.audit.rules import Row, measure
+from groqscope.audit.rules import Measured, measure
 from groqscope.timeline import RequestRecord
 
 ID_PATHS: Final = ("request_id", "span_id", "response_id")
@@ -24,7 +24,7 @@ class Table(Protocol):
         """Return a value of each request."""
         ...
 
-    def measured(self) -> Sequence[Row]:
+    def measured(self) -> Sequence[Measured]:
         """Return what the rules measure in each."""
         ...
 
@@ -47,7 +47,7 @@ class RecordTable:
         """Return a value of each request."""
         return self._each(path, attrgetter(path))
 
-    def measured(self) -> Sequence[Row]:
+    def measured(self) -> Sequence[Measured]:
         """Return what the rules measure in each."""
         return self._each("", measure)
 
@@ -77,7 +77,7 @@ class Some:
         """Return a value of each request."""
         return self._of(self.table.column(path))
 
-    def measured(self) -> Sequence[Row]:
+    def measured(self) -> Sequence[Measured]:
         """Return what the rules measure in each."""
         return self._of(self.table.measured())
 

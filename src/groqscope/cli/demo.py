@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from groqscope.cli.demo_progress import Progress
+    from groqscope.cli.demo_progress import SceneProgress
     from groqscope.cli.demo_scenes import Scene, Stage
 
 _EXAMPLES = """\b
@@ -137,7 +137,7 @@ def _perform(stage: "Stage") -> list[str]:
         return progress.failed
 
 
-def _play(stage: "Stage", scene: "Scene", progress: "Progress") -> None:
+def _play(stage: "Stage", scene: "Scene", progress: "SceneProgress") -> None:
     from groqscope.cli.demo_scenes import Skipped
 
     progress.begin(scene)

@@ -9,7 +9,7 @@ from typing import Any
 from groqscope.cli.demo_scenes import Scene
 
 
-class Progress:
+class SceneProgress:
     """Shows the progress of scenes: a line for each when it has ended. May be called from any thread."""
 
     def __init__(self, width: int) -> None:
@@ -27,7 +27,7 @@ class Progress:
             print(f"  {scene.title:<{self._width}}  {_time(seconds):>7}  {note}", flush=True)
 
 
-class _Spinners(Progress):
+class _Spinners(SceneProgress):
     """A spinner for each scene that is running."""
 
     def __init__(self, bars: Any, scenes: Sequence[Scene]) -> None:
@@ -47,15 +47,14 @@ class _Spinners(Progress):
 
 
 @contextmanager
-def make_progress(scenes: Sequence[Scene]) -> Generator[Progress]:
+def make_progress(scenes: Sequence[Scene]) -> Generator[SceneProgress]:
     """Yield spinners if standard output is a terminal, else lines."""
     width = max(len(scene.title) for scene in scenes)
     if not sys.stdout.isatty():
-        yield Progress(width)
+        yield SceneProgress(width)
         return
     from rich.console import Console
-    from rich.progress import Progress as Bars
-    from rich.progress import SpinnerColumn, TextColumn
+    from rich.progress import Progress, SpinnerColumn, TextColumn
 
     columns = (
         TextColumn(" "),
@@ -64,7 +63,7 @@ def make_progress(scenes: Sequence[Scene]) -> Generator[Progress]:
         TextColumn("{task.fields[seconds]:>8}", markup=False),
         TextColumn("{task.fields[note]}", markup=False, style="dim"),
     )
-    with Bars(*columns, console=Console(highlight=False)) as bars:
+    with Progress(*columns, console=Console(highlight=False)) as bars:
         yield _Spinners(bars, scenes)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from logfire import ScrubbingOptions
 
     from groqscope.configuration.settings import Settings
-    from groqscope.delivery import OtlpSender
+    from groqscope.delivery import OtlpSender, Signal
 
 __all__ = ["Configuration", "ConfigurationError", "Environment", "configure", "flush", "otlp_sender", "shutdown"]
 
@@ -93,9 +93,7 @@ def configure(
         if _current is not None:
             if any(a is not None for a in arguments):
                 log_once(
-                    _logger,
-                    logging.WARNING,
-                    "groqscope is configured already; these settings have no effect: call shutdown() first.",
+                    _logger, "groqscope is configured already; these settings have no effect: call shutdown() first."
                 )
             return _current
         from groqscope.configuration import settings
@@ -112,17 +110,16 @@ def configure(
             if not _has_providers(environment) and (told := _by_file(environment)) is not None:
                 if any(a is not None for a in arguments):
                     sentence = "OTEL_CONFIG_FILE is set: the file is used, and these settings have no effect."
-                    log_once(_logger, logging.WARNING, sentence)
+                    log_once(_logger, sentence)
                 _current = told if told.status == "configured" else None
                 return told
         chosen = read(environment=environment)
         if _has_providers(environment):
-            level = logging.WARNING if any(a is not None for a in arguments) else logging.INFO
             log_once(
                 _logger,
-                level,
                 "OpenTelemetry providers are set already: groqscope uses them unchanged. For metrics of runs, add "
                 "groqscope.run_metrics() to the span processors of yours.",
+                level=logging.WARNING if any(a is not None for a in arguments) else logging.INFO,
             )
             return Configuration("existing")
         _check_directory(chosen)
@@ -132,7 +129,7 @@ def configure(
 
 
 def otlp_sender(
-    signal: Literal["traces", "metrics", "logs"],
+    signal: "Signal",
     *,
     endpoint: str | None = None,
     protocol: str | None = None,

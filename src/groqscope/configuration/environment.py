@@ -60,7 +60,7 @@ class Environment:
         problem = f"{name}={without_password(value)}: {sentence}"
         if problem not in self.problems:
             self.problems.append(problem)
-        log_once(_logger, logging.WARNING, "%s", problem)
+        log_once(_logger, "%s", problem)
 
     def replace(self, name: str, value: str | None) -> None:
         """Present another value to the SDK, or none."""

@@ -24,8 +24,8 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor, SpanExporter
 
 from groqscope.configuration.environment import ConfigurationError, Environment
-from groqscope.configuration.settings import GRPC, Destination, Settings, Signal, SignalSettings
-from groqscope.delivery import OtlpSender
+from groqscope.configuration.settings import GRPC, Destination, Settings, SignalSettings
+from groqscope.delivery import OtlpSender, Signal
 from groqscope.store import OTHERS, LocalMetricExporter, LocalSpanExporter
 
 if TYPE_CHECKING:

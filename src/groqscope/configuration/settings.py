@@ -5,16 +5,18 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
 from groqscope._diagnostics import log_once
 from groqscope.configuration.environment import ConfigurationError, Environment, check_headers, check_url
 from groqscope.store import HOME_VARIABLE, store_directory
 
+if TYPE_CHECKING:
+    from groqscope.delivery import Signal
+
 _logger = logging.getLogger("groqscope")
 
-Signal = Literal["traces", "metrics", "logs"]
 Protocol = Literal["http/protobuf", "http/json", "grpc"]
 
 GRPC: Final = "opentelemetry.exporter.otlp.proto.grpc"
@@ -153,7 +155,7 @@ def read(
 
 
 def destination(
-    signal: Signal, *, endpoint: str | None, protocol: str | None = None, headers: Mapping[str, str] | None = None
+    signal: "Signal", *, endpoint: str | None, protocol: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Destination:
     """Return the OTLP endpoint of one signal by arguments and variables, even if another exporter is selected.
 
@@ -169,7 +171,7 @@ def destination(
 
 def _signal(
     environment: Environment,
-    signal: Signal,
+    signal: "Signal",
     endpoint: str | None,
     protocol: str | None,
     headers: Mapping[str, str] | None,
@@ -195,7 +197,7 @@ def _signal(
 
 def _destination(
     environment: Environment,
-    signal: Signal,
+    signal: "Signal",
     endpoint: str | None,
     protocol: str | None,
     headers: Mapping[str, str] | None,
@@ -221,7 +223,7 @@ def _destination(
     )
 
 
-def _protocol(environment: Environment, signal: Signal, given: str | None) -> Protocol:
+def _protocol(environment: Environment, signal: "Signal", given: str | None) -> Protocol:
     if given is not None and given not in PROTOCOLS:
         raise ConfigurationError(f"protocol={given!r}: expected one of {', '.join(PROTOCOLS)}")
     names = _name(signal, "PROTOCOL"), _name(None, "PROTOCOL")
@@ -243,7 +245,7 @@ def _has_grpc() -> bool:
     return True
 
 
-def _endpoint(environment: Environment, signal: Signal, given: str | None, protocol: Protocol) -> str:
+def _endpoint(environment: Environment, signal: "Signal", given: str | None, protocol: Protocol) -> str:
     bare = protocol == "grpc"
     if given is not None:
         check_url("endpoint", given, bare=bare)
@@ -261,11 +263,11 @@ def _endpoint(environment: Environment, signal: Signal, given: str | None, proto
     return parts._replace(path=f"{parts.path.rstrip('/')}/v1/{signal}", fragment="").geturl()
 
 
-def _has_endpoint(environment: Environment, signal: Signal) -> bool:
+def _has_endpoint(environment: Environment, signal: "Signal") -> bool:
     return environment.text(_name(signal, "ENDPOINT"), _name(None, "ENDPOINT")) is not None
 
 
-def _name(signal: Signal | None, what: str) -> str:
+def _name(signal: "Signal | None", what: str) -> str:
     return f"OTEL_EXPORTER_OTLP_{signal.upper()}_{what}" if signal else f"OTEL_EXPORTER_OTLP_{what}"
 
 
@@ -276,13 +278,7 @@ def _directory(given: Path | str | None) -> Path | None:
     except (OSError, RuntimeError) as error:
         if given is not None:
             raise ConfigurationError(f"directory={str(given)!r}: {error}") from error
-        log_once(
-            _logger,
-            logging.WARNING,
-            "groqscope cannot store telemetry: %s. Set %s to a writable directory.",
-            error,
-            HOME_VARIABLE,
-        )
+        log_once(_logger, "groqscope cannot store telemetry: %s. Set %s to a writable directory.", error, HOME_VARIABLE)
         return None
 
 

@@ -5,7 +5,7 @@ strings.
 """
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -14,12 +14,11 @@ from google.protobuf import json_format
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
+from groqscope.codec import Warn
 from groqscope.delivery.transcode import Signal, hex_of_base64, signal_of, with_ids
 from groqscope.store import lenient, otlp
 from groqscope.store.documents import split
 from groqscope.store.messages import Span as SpanRead
-
-Warn = Callable[[str], object]
 
 _IDS: Final = {"traceId": 32, "spanId": 16, "parentSpanId": 16}
 _OLD_NAME: Final = b'"instrumentationLibrarySpans"'

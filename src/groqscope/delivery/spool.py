@@ -70,7 +70,6 @@ class Spool:
                 self.dropped += items
                 log_once(
                     _logger,
-                    logging.WARNING,
                     "groqscope cannot keep telemetry in %s until its endpoint is available: %s. It is lost.",
                     self.directory,
                     error.strerror or error,

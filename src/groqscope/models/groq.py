@@ -95,7 +95,6 @@ class GroqModel(_PydanticAIModel):
 def _say_unobserved(client: object) -> None:
     log_once(
         logger,
-        logging.WARNING,
         "GroqModel uses a client of class %s.%s; its requests are not observed. groqscope observes instances of "
         "groq.AsyncGroq and its subclasses: if this object wraps such a client, call groqscope.instrument() on that. "
         "This is logged once.",

@@ -58,7 +58,6 @@ def say_not_written(directory: Path, error: OSError) -> None:
     """Log once per process, for all signals together, that the directory cannot be written."""
     log_once(
         _logger,
-        logging.WARNING,
         "groqscope cannot write to %s: %s. Set GROQSCOPE_HOME to another directory;"
         " until that is possible, telemetry is lost, and nothing else is affected.",
         directory,

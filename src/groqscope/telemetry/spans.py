@@ -53,7 +53,7 @@ def guarded(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None
     try:
         return call(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 - the application's code may raise anything
-        log_once(logger, logging.WARNING, _PROVIDER_RAISED, type(error).__name__)
+        log_once(logger, _PROVIDER_RAISED, type(error).__name__)
         return None
 
 

@@ -23,7 +23,7 @@ from typing import Any, Final, get_type_hints
 import msgspec
 
 from groqscope.audit.fields import Field
-from groqscope.audit.rules import Row as Measured
+from groqscope.audit.rules import Measured
 from groqscope.audit.table import RecordTable, Table
 from groqscope.timeline import Phases, RateLimits, RequestRecord, Usage
 

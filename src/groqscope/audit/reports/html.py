@@ -37,7 +37,6 @@ from groqscope.runs import Run, Segment
 
 _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
 _MODULES: Final = re.compile(r"^import .*;\n|^export (?=\w)", re.MULTILINE)
-_FOLD: Final = 0.01
 _MAX_TOOLS: Final = 20
 _MAX_GROUPS: Final = 500
 _ALWAYS: Final = 3
@@ -285,16 +284,11 @@ def _boxes(shares: Iterable[tuple[str, str, float]]) -> list[Markup]:
 
 
 def _stack(model: ModelSummary) -> Markup:
-    shown = [phase for phase in model.phases if phase.share >= _FOLD]
-    folded = [phase for phase in model.phases if phase.share < _FOLD]
+    shown, small = tables.shown_and_small(model.phases)
     shares = [(f"phase-{phase.name}", phase_share(phase.name, phase.share), phase.share) for phase in shown]
     unnamed = [text for _, text, part in shares if part < _NAMED]
-    words = [f"also {', '.join(unnamed)}"] if unnamed else []
-    every = [", ".join(phase_share(phase.name, phase.share) for phase in shown)] if shown else []
-    if folded:
-        small = f"under 1% each: {count(len(folded), 'phase')}, {share(sum(phase.share for phase in folded), 1)}"
-        words.append(small)
-        every.append(small)
+    words = filter(None, (f"also {', '.join(unnamed)}" if unnamed else "", small))
+    every = filter(None, (", ".join(text for _, text, _ in shares), small))
     label = ", ".join(phase_share(phase.name, phase.share) for phase in model.phases)
     name = model.model or tables.MODEL_UNKNOWN
     return tag(

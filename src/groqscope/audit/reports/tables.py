@@ -34,6 +34,7 @@ from groqscope.audit.model import (
     GroupCause,
     Groups,
     ModelSummary,
+    PhaseTotal,
     PromptCache,
     Provenance,
     ToolSummary,
@@ -52,6 +53,8 @@ _P95_NEEDS: Final = 20
 """Values from which there is a p95 at all, in overviews and comparisons alike."""
 _MIN_SHARE: Final = 0.05
 """Of a model's time, from which the overview names a phase."""
+_FOLD: Final = 0.01
+"""Of a model's time: phases with less are counted together."""
 
 
 class Cell(NamedTuple):
@@ -156,6 +159,13 @@ def _biggest_phases(model: ModelSummary) -> str:
 def phase_share(name: str, part: float) -> str:
     """Return a phase with its share of the time."""
     return f"{phase_label(name)} {share(part, 1)}"
+
+
+def shown_and_small(phases: Sequence[PhaseTotal]) -> tuple[list[PhaseTotal], str]:
+    """Return the phases that have a segment of the bar each, and in words what the others come to."""
+    small = [phase.share for phase in phases if phase.share < _FOLD]
+    words = f"under 1% each: {count(len(small), 'phase')}, {share(sum(small), 1)}" if small else ""
+    return [phase for phase in phases if phase.share >= _FOLD], words
 
 
 def model_name(model: ModelSummary) -> str:

@@ -25,14 +25,12 @@ from groqscope.audit.reports.details import record_id
 from groqscope.audit.reports.page import BAD, FAINT, STRONG, Page, Piece, draw_noted, draw_table, pad, weight
 from groqscope.audit.reports.palette import PARTS, PHASES, Colour, colour_of
 from groqscope.audit.reports.rendering import Look, Report, Section, unit_of
-from groqscope.audit.reports.tables import Cell, Row, Table, model_name, phase_share
+from groqscope.audit.reports.tables import Cell, Row, Table, model_name, phase_share, shown_and_small
 from groqscope.audit.reports.terminal_request import draw_request
 from groqscope.audit.reports.waterfall import phase_label
 from groqscope.audit.run_causes import RunCause, RunsWhy
 from groqscope.audit.runs import RunAudit, RunsAudit
 
-FOLD: Final = 0.01
-"""Phases below this share are folded into one, which says how much it holds."""
 MAX_MODELS: Final = 12
 _MAX_TOOLS: Final = 12
 _MAX_MISSES: Final = 3
@@ -268,8 +266,7 @@ def _scale(width: int, skip: int) -> str:
 
 
 def _stack(page: Page, phases: Sequence[PhaseTotal], width: int) -> tuple[list[Piece], str]:
-    shown = [phase for phase in phases if phase.share >= FOLD]
-    folded = [phase for phase in phases if phase.share < FOLD]
+    shown, small = shown_and_small(phases)
     cells = split([phase.share for phase in shown], width)
     pieces: list[Piece] = []
     unnamed: list[str] = []
@@ -279,10 +276,8 @@ def _stack(page: Page, phases: Sequence[PhaseTotal], width: int) -> tuple[list[P
             unnamed.append(phase_share(phase.name, phase.share))
         pieces.append(_filled(page, text, room, PHASES[phase.name]))
     pieces.append(" " * (width - sum(cells)))
-    words = [f"also {', '.join(unnamed)}"] if unnamed else []
-    if folded:
-        words.append(f"under 1% each: {count(len(folded), 'phase')}, {share(sum(phase.share for phase in folded), 1)}")
-    return pieces, "; ".join(words)
+    words = [f"also {', '.join(unnamed)}" if unnamed else "", small]
+    return pieces, "; ".join(filter(None, words))
 
 
 def _segment(phase: PhaseTotal, room: int) -> str:
