@@ -1,5 +1,6 @@
 """Quantiles, exact and sketched."""
 
+import math
 import random
 import statistics
 
@@ -7,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groqscope.audit.distribution import EXACT_LIMIT, RELATIVE_ERROR, Values, needed
+from groqscope.audit.distribution import (
+    EXACT_LIMIT,
+    QUANTILES,
+    RELATIVE_ERROR,
+    Values,
+    needed,
+    range_of,
+    ranks_of,
+    shares_of,
+)
 
 _NUMBERS = st.lists(st.floats(min_value=0, max_value=1e12, allow_nan=False), min_size=1, max_size=300)
 
@@ -116,3 +126,27 @@ def test_a_distribution_says_what_n_supports():
     assert given_.p95 is not None
     assert given_.p99 is None
     assert given_.exact
+
+
+@given(st.lists(st.integers(1, 10**8), min_size=1, max_size=40))
+def test_few_shares_find_the_ranks_of_every_group(sizes):
+    """One of them is in the range of each rank, and a group among others needs hardly more than one alone."""
+    ranks = [(rank, n) for n in sizes for quantile in QUANTILES for rank in ranks_of(n, quantile)]
+
+    shares = shares_of(ranks)
+
+    for rank, n in ranks:
+        low, high = range_of(rank, n)
+        found = [share for share in shares if low <= share <= high]
+        assert found
+        assert all(math.floor(share * n) == rank for share in found)
+    assert shares == sorted(set(shares))
+    assert len(shares) <= len(set(ranks))
+
+
+def test_groups_of_about_the_same_size_share_their_shares():
+    """Twenty models ask for no more than one of them would, but for what their sizes differ in."""
+    sizes = [*range(100_000, 100_020), 50]
+    ranks = [(rank, n) for n in sizes for quantile in QUANTILES for rank in ranks_of(n, quantile)]
+
+    assert len(shares_of(ranks)) <= 3 * 2 * len(QUANTILES)

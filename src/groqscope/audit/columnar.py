@@ -8,7 +8,6 @@ not over a sample.
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from typing import Any, Final, Self
 
 from groqscope.audit import columns
@@ -17,7 +16,7 @@ from groqscope.audit.baseline import Rows
 from groqscope.audit.budgets import GOODPUT, Budget, Budgets, Goodput, Tally
 from groqscope.audit.columns import Named, condition_sql, sql_of
 from groqscope.audit.conditions import Predicate
-from groqscope.audit.distribution import QUANTILES, Ranked, Values, needed, ranks_of
+from groqscope.audit.distribution import QUANTILES, Ranked, Values, needed, range_of, ranks_of, shares_of
 from groqscope.audit.fields import numeric
 from groqscope.audit.groups import COUNTS, DOLLARS, MAX_GROUPS, PICO, Grouping, GroupTally
 from groqscope.audit.model import ModelSummary
@@ -65,6 +64,8 @@ _TALLIES: Final = {
     "retried": "measured_retries > 0",
     "requests": "true",
 }
+_REACHES_NS: Final = (*(600 * 10**9 * 8**n for n in range(7)), 2**64)
+"""How far before and after a request others are looked for: ten minutes to five years, and everything."""
 _ORDER: Final = "start_unix_ns DESC, coalesce(span_id, '') DESC"
 _PRICED: Final = ("cost", "cost_estimate")
 _WHOLE: Final = ()
@@ -138,7 +139,7 @@ class ColumnScan(Scan):
         self.coverage.requests = min(selected.count, self.query.last or selected.count)
         if number == 1:
             if self.coverage.requests > NEAREST:
-                _only_near(selected, found[0].start_unix_ns, self.coverage.requests)
+                _only_near(selected, found[0].start_unix_ns)
             selected.answer(self.cover(selected))
             selected.narrow("model IS NOT DISTINCT FROM $narrowed", {"narrowed": found[0].model})
             selected.answer(self.summarise(selected), _tell_cache(self.cache))
@@ -288,13 +289,24 @@ class ColumnSample(Sample):
         self._selected.answer(_fetch(self._selected, ("model",), ranked, "completed"))
 
 
-def _only_near(selected: Selected, start: int, count: int) -> None:
-    """Keep only the requests that are nearest to a moment."""
-    rank = NEAREST - 1
-    ((distance,),) = selected.ask(
-        f"SELECT quantile_disc(abs(start_unix_ns - {start:d}), {(rank + 0.5) / count!r}) FROM requests"
-    )
-    selected.narrow(f"start_unix_ns BETWEEN {start - distance:d} AND {start + distance:d}", {})
+def _only_near(selected: Selected, start: int) -> None:
+    """Keep only the requests that are nearest to a moment, of which there are more than enough.
+
+    Of a long history only the files and rows around that moment are read, for as long a time as it takes.
+    """
+    for reach in _REACHES_NS:
+        distance = f"abs(start_unix_ns - {start:d})"
+        farthest = selected.ask(
+            f"SELECT {distance} AS distance FROM requests WHERE {_within(start, reach)} "
+            f"ORDER BY distance LIMIT 1 OFFSET {NEAREST - 1:d}"
+        )
+        if farthest:
+            selected.narrow(_within(start, farthest[0][0]), {}, few=True)
+            return
+
+
+def _within(start: int, reach: int) -> str:
+    return f"start_unix_ns BETWEEN {start - reach:d} AND {start + reach:d}"
 
 
 def _column(measure: str) -> str:
@@ -376,10 +388,10 @@ def _fetch(selected: Selected, keys: Sequence[str], ranked: _Ranked, where: str,
             elif one.wanted:
                 by_name.setdefault(name, {})[key] = one
     names = sorted(by_name)
-    asked = {name: _shares(by_name[name].values()) for name in names}
+    asked = {name: shares_of((rank, one.n) for one in by_name[name].values() for rank in one.wanted) for name in names}
     group = f" GROUP BY {', '.join(keys)}" if keys else ""
-    step = max(1, RANKED_AT_ONCE // max(1, selected.count))
-    for place in range(0, len(names), step):
+    step = len(names) if selected.in_memory else max(1, RANKED_AT_ONCE // max(1, selected.count))
+    for place in range(0, len(names), step or 1):
         some = names[place : place + step]
         values = (f"quantile_disc({name}, {asked[name]})" for name in some)
         (rows,) = yield [f"SELECT {', '.join([*keys, *values])} FROM {source} WHERE {where}{group}"]
@@ -388,24 +400,8 @@ def _fetch(selected: Selected, keys: Sequence[str], ranked: _Ranked, where: str,
             for name, found in zip(some, row[len(keys) :], strict=True):
                 one = by_name[name].get(key)
                 if one is not None:
-                    one.by_rank |= {
-                        rank: float(found[bisect_left(asked[name], _range(rank, one.n)[0])]) for rank in one.wanted
-                    }
-
-
-def _shares(groups: Iterable[Ranked]) -> list[float]:
-    """Return as few shares as have one in the range of each rank that is wanted, whatever the sizes of the groups."""
-    shares: list[float] = []
-    ranges = {_range(rank, one.n) for one in groups for rank in one.wanted}
-    for low, high in sorted(ranges, key=itemgetter(1)):
-        if not shares or shares[-1] < low:
-            shares.append(high)
-    return shares
-
-
-def _range(rank: int, n: int) -> tuple[float, float]:
-    """Return from which to which share of `n` values the one of this rank is asked for: no rounding leads out of it."""
-    return (rank + 0.25) / n, (rank + 0.75) / n
+                    places = {rank: bisect_left(asked[name], range_of(rank, one.n)[0]) for rank in one.wanted}
+                    one.by_rank |= {rank: float(found[place]) for rank, place in places.items()}
 
 
 def _rows(seen: int, medians: dict[str, float]) -> Rows:

@@ -7,9 +7,9 @@ sum, minimum and maximum stay exact.
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
-from operator import add
+from operator import add, itemgetter
 from typing import Final, Protocol
 
 from groqscope.audit.model import Distribution, Unit
@@ -40,6 +40,23 @@ def ranks_of(n: int, quantile: float) -> tuple[int, int]:
     """Return the two nearest ranks of a quantile of `n` values."""
     below = math.floor((n - 1) * quantile)
     return below, min(below + 1, n - 1)
+
+
+def range_of(rank: int, n: int) -> tuple[float, float]:
+    """Return from which to which share of `n` values an engine finds the one of a rank: no rounding leads out of it."""
+    return (rank + 0.25) / n, (rank + 0.75) / n
+
+
+def shares_of(ranks: Iterable[tuple[int, int]]) -> list[float]:
+    """Return few shares, in order, of which one is in the range of each rank among so many values.
+
+    Groups of any size ask for the same quantiles, so that about as many shares do for all of them as for one.
+    """
+    shares: list[float] = []
+    for low, high in sorted({range_of(rank, n) for rank, n in ranks}, key=itemgetter(1)):
+        if not shares or shares[-1] < low:
+            shares.append(high)
+    return shares
 
 
 def quantile_of_sorted(values: Sorted, quantile: float) -> float:

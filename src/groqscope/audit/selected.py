@@ -32,7 +32,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
             "phases_clamped",
         )
     },
-    **{name: name for name in ("trace_id", "span_id", "request_id", "response_id")},
+    **{name: name for name in ("trace_id", "span_id")},
     "id": "coalesce(nullif(request_id, ''), nullif(span_id, ''), nullif(response_id, ''), '')",
     "kind_of_error": "coalesce(nullif(error_type, ''), nullif(stream_error, ''), outcome)",
     "failed": columns.IS_FAILED,
@@ -119,11 +119,11 @@ class Selected:
         except StopIteration:
             return
 
-    def narrow(self, condition: str, values: Mapping[str, Any]) -> None:
-        """Leave only the requests that fit a condition, and keep their columns if they are few."""
+    def narrow(self, condition: str, values: Mapping[str, Any], *, few: bool = False) -> None:
+        """Leave only the requests that fit a condition, and keep their columns if they are few, as may be known."""
         if self._dataset.keeps_tables:
             counted = f"SELECT count(*) FROM requests WHERE {condition}"
-            if self.in_memory or self.ask(counted, values)[0][0] <= IN_MEMORY:
+            if few or self.in_memory or self.ask(counted, values)[0][0] <= IN_MEMORY:
                 self._keep(condition, values)
                 return
         self._bound = {**self._bound, **values}

@@ -26,6 +26,8 @@ VERSION_KEY: Final = "groqscope_record"
 COLUMNS_KEY: Final = "groqscope_columns"
 """In a file's metadata: which columns it has (`digest`)."""
 COMPRESSED: Final = "FORMAT parquet, COMPRESSION zstd"
+ROWS_AT_ONCE: Final = 30_720
+"""Requests that are read together, by one thread, and passed over together where none has the time asked for."""
 ID_COLUMNS: Final = ("request_id", "span_id", "trace_id", "response_id")
 """By each of these a request can be found."""
 _TIMELINE: Final = frozenset({"timeline_us", "timeline_stride"})
@@ -61,6 +63,7 @@ class Dataset:
         self._included = False
         self._broken: set[str] = set()
         self._current: set[str] = set()
+        self._with_beginning: dict[str, list[str]] = {}
         self.parts: list[str] = self._readable([address for address, _ in found]) if found else []
         report.files += len(found)
         size = sum(size for _, size in found)
@@ -86,12 +89,14 @@ class Dataset:
 
     def may_have(self, beginning: str, select: Select = every_column) -> str:
         """Return a query for requests, among them each that has an ID with this beginning: of few parts."""
-        ids = {ids_of_part(part): part for part in self.parts}
-        there = {address for place in self.places for address, _ in self._parts(place, IDS)}
-        indexed = [address for address in ids if address in there]
-        found = self._with_id(indexed, beginning[:ID_LENGTH])
-        some = [part for address, part in ids.items() if address not in there or address in found]
-        return self._together(some, select)
+        if beginning not in self._with_beginning:
+            ids = {ids_of_part(part): part for part in self.parts}
+            there = {address for place in self.places for address, _ in self._parts(place, IDS)}
+            indexed = [address for address in ids if address in there]
+            found = self._with_id(indexed, beginning[:ID_LENGTH])
+            some = [part for address, part in ids.items() if address not in there or address in found]
+            self._with_beginning[beginning] = some
+        return self._together([part for part in self._with_beginning[beginning] if part in self.parts], select)
 
     def _with_id(self, indexes: Sequence[str], beginning: str) -> set[str]:
         """Return those files of IDs in which one begins so, and those that cannot be read."""
@@ -285,7 +290,8 @@ def form_of_file(*, complete: bool) -> str:
     """Return the form of a file, as `COPY` has it; one with every column, the measures too, says so."""
     columns = f", {COLUMNS_KEY}: '{digest()}'" if complete else ""
     # The second version of the format holds whole numbers in as many bits as they need: half the time to read them.
-    return f"{COMPRESSED}, PARQUET_VERSION V2, KV_METADATA {{{VERSION_KEY}: '{semconv.RECORD_VERSION}'{columns}}}"
+    form = f"{COMPRESSED}, PARQUET_VERSION V2, ROW_GROUP_SIZE {ROWS_AT_ONCE}"
+    return f"{form}, KV_METADATA {{{VERSION_KEY}: '{semconv.RECORD_VERSION}'{columns}}}"
 
 
 @cache
