@@ -3,8 +3,10 @@
 import http.server
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from support.report_samples import broken, many, retried, streamed, stretched
 from support.run_samples import slow_answer
 from support.runs import TRACE, write_traces
 from support.spans import span_of
-from support.ui import numbered
+from support.ui import MINUTE, numbered
 from support.waiting import wait_for
 
 from groqscope.ui import Server
@@ -294,6 +296,50 @@ def test_compare(visit: Visit, served: Server) -> None:
 
     assert "a.service=calm&b.service=slow" in page.url
     assert "slower" in page.locator("h1:visible >> nth=1").inner_text() or page.locator("h1:has-text('slower')").count()
+
+
+def test_compare_times(visit: Visit, empty: Server) -> None:
+    """Two times are compared by one click, or from moment to moment; the address, its export and "back" keep them."""
+    calm = [replace(record, model="one") for record in many(60)]
+    slow = [replace(stretched(record, 1.5), model="one") for record in many(60)]
+    write_store(
+        empty.collection.path, [*numbered(calm, ago_ns=85 * MINUTE), *numbered(slow, start=100, ago_ns=25 * MINUTE)]
+    )
+    wait_for(lambda: empty.collection.total == 120)
+    page = visit(empty, "/compare", wait=".empty:has-text('What changed from A to B?')")
+    page.click("text=this hour with the one before")
+    page.locator("h1:has-text('one is slower')").wait_for()
+    said, shown = page.locator("h1:visible").last.inner_text(), page.url
+
+    assert shown.endswith("/compare?a.since=2h&a.until=1h&b.since=1h")
+
+    links = page.locator(".exports a").evaluate_all("all => all.map(one => one.href)")
+    exported = [page.request.get(link) for link in links]
+
+    assert [answer.status for answer in exported] == [200, 200, 200]
+    assert said in exported[0].text()
+    assert exported[1].json()["sentence"] == said
+    assert [exported[1].json()[side]["requests"] for side in "ab"] == [60, 60]
+    assert "slower" in exported[2].text()
+
+    page.go_back()
+    page.locator(".empty").wait_for()
+    page.go_forward()
+    page.locator(f"h1:has-text('{said}')").wait_for()
+
+    assert visit(empty, shown.removeprefix(empty.url), wait=".exports").locator(f"h1:has-text('{said}')").count() == 1
+
+    for side, (start, end) in (("A", (115, 65)), ("B", (55, 5))):
+        row = page.get_by_role("group", name=side, exact=True)
+        row.get_by_label("Time").select_option("custom")
+        for label, minutes in (("from", start), ("to", end)):
+            moment = datetime.fromtimestamp(time.time() - 60 * minutes, UTC)
+            row.get_by_label(label, exact=True).fill(moment.strftime("%Y-%m-%dT%H:%M:%S"))
+        row.get_by_role("button", name="apply").click()
+        page.wait_for_url(re.compile(f"{side.lower()}.until=20"))
+    page.locator(f"h1:has-text('{said}')").wait_for()
+
+    assert page.url.count("%3A") == 8
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 from support.files import write_store
 from support.report_samples import SAMPLES, broken, many, queued, retried, streamed, stretched
+from support.run_samples import slow_answer
+from support.runs import write_traces
 from support.ui import numbered
 from support.waiting import wait_for
 
-from groqscope.audit import AuditError, NotFound, Query, Records, one_request, overview, source_of
+from groqscope.audit import AuditError, NotFound, Query, Records, compare, one_request, overview, source_of
+from groqscope.audit.reports import HtmlRenderer
 from groqscope.audit.reports.json import to_data
 from groqscope.cli.app import run
 from groqscope.ui.collection import CollectedSource
@@ -64,6 +67,52 @@ def test_numbers_are_those_of_the_command_line(
     assert to_data(ours) == to_data(theirs)
     assert views.requests(selection, Page())["total"] == theirs.total.requests
     assert sum(views.density(selection, Page())["all"]) == theirs.total.requests
+    assert views.groups(selection)["html"] == ("" if theirs.groups is None else HtmlRenderer().fragment(theirs.groups))
+
+
+def printed(capsys: Any, *arguments: str) -> Any:
+    """Return what the command prints as JSON, or the exit status and what it says."""
+    status = run(["audit", *arguments, "--json"])
+    out, said = capsys.readouterr()
+    return json.loads(out) if not status else said.strip()
+
+
+@pytest.mark.slow
+@given(records=requests, where=st.sampled_from(WHERE[:4]), chosen=st.integers(0, 24), runs=st.integers(0, 3))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_page_has_the_numbers_of_the_command_line(
+    records: list[Any], where: str, chosen: int, runs: int, collect: Collect, tmp_path_factory: Any, capsys: Any
+) -> None:
+    """Of any store: causes, comparison, runs, a run and a request are what the command prints, or it says the same."""
+    directory = tmp_path_factory.mktemp("store")
+    write_traces(
+        directory, [slow_answer(f"{number:032x}", after=number * 10_000) for number in range(1000, 1000 + runs)]
+    )
+    views = Views(collect(directory, records))
+    selection, options = Asked(where=where), ["--where", where] if where else []
+    one = records[chosen % len(records)]
+
+    def shown(kind: str, **given: Any) -> Any:
+        try:
+            return json.loads(views.export(kind, "json", given))
+        except AuditError as error:
+            return f"groqscope: {error}"
+
+    assert shown("why", asked=selection) == printed(capsys, str(directory), "--why", *options)
+    assert shown("runs", asked=Asked(), order="slowest") == printed(
+        capsys, str(directory), "--runs", "--order", "slowest"
+    )
+    for kind, wanted, more in (("request", one.request_id, ()), ("run", one.trace_id, ("--runs",))):
+        assert shown(kind, id=wanted) == printed(capsys, str(directory), wanted, *more)
+
+    sides = [Asked(services=(name,), where=where) for name in ("service 0", "service 1")]
+    a, b = (Records(source_of([directory]), side.query()) for side in sides)
+    try:
+        expected = to_data(compare(a, b))
+    except AuditError as error:
+        expected = f"groqscope: {error}"
+
+    assert shown("compare", a=sides[0], b=sides[1]) == expected
 
 
 def test_a_request_is_that_of_the_command_line(collect: Collect, tmp_path: Path) -> None:

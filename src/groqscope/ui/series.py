@@ -58,15 +58,17 @@ class Bucket:
     def row(self, at: int, around: "Iterable[Bucket]") -> list[Any]:
         """Return its numbers: time, counts, durations in milliseconds, phases in milliseconds per request.
 
-        Its quantiles include the buckets around it, so that there are enough durations for a p95.
+        Its quantiles and phases include the buckets around it, so that there are enough durations for a p95.
         """
         every = Bucket()
         for bucket in around:
             every.ttfc.merge(bucket.ttfc)
             every.duration.merge(bucket.duration)
+            every.phased += bucket.phased
+            every.phases = [a + b for a, b in zip(every.phases, bucket.phases, strict=True)]
         ttfc, duration = every.ttfc.distribution("ns"), every.duration.distribution("ns")
         times = [_ms(value) for value in (ttfc.p50, ttfc.p95, duration.p50, duration.p95)]
-        phases = [round(length / self.phased / 1e6, 3) if self.phased else None for length in self.phases]
+        phases = [round(length / every.phased / 1e6, 3) if every.phased else None for length in every.phases]
         return [at, self.requests, self.failed, *times, self.input_tokens, self.output_tokens, self.cost, phases]
 
 

@@ -36,7 +36,19 @@ const short = (value) => {
   return size >= 100 ? Math.round(value).toLocaleString("en") : size >= 10 ? value.toFixed(1) : size === 0 ? "0" : value.toFixed(2);
 };
 
-// `series`: [{ label, colour, dash, fill, values(row) }]; stacked ones lie on each other.
+const BARS = uPlot.paths.bars({ size: [0.86, 24], align: 1, gap: 0 });
+const HELD = 12; // points for which a moving mean stays what it was, where nothing happened
+
+function held(rows) {
+  let last = null, age = 0;
+  return rows.map((row) => {
+    age = row ? 0 : age + 1;
+    last = row ?? (age < HELD ? last : null);
+    return last;
+  });
+}
+
+// `series`: [{ label, colour, dash, bars, values(row) }]; stacked ones lie on each other.
 export function chart(parent, { title, unit, series, stacked = false, height = 190 }) {
   const figure = make(parent, "figure", { class: "chart" });
   const caption = make(figure, "figcaption");
@@ -72,7 +84,7 @@ export function chart(parent, { title, unit, series, stacked = false, height = 1
       axes: [{ ...axis, space: 70, size: 30, values: (u, ticks, index, space, step) => ticks.map((at) => clock(at, step)) }, { ...axis, size: 46, values: (u, ticks) => ticks.map(short) }],
       series: [{}, ...order.map((index) => {
         const one = series[index];
-        return { stroke: one.colour(), width: stacked ? 0 : 1.75, dash: one.dash, fill: stacked || one.fill ? one.colour() + (stacked ? "" : "30") : undefined, points: { show: false }, spanGaps: !stacked && !one.dash };
+        return { stroke: one.colour(), width: stacked || one.bars ? 0 : 1.75, dash: one.dash, fill: stacked || one.bars ? one.colour() : undefined, paths: one.bars ? BARS : undefined, points: { show: false }, spanGaps: !stacked && !one.dash };
       })],
       hooks: { setCursor: [(u) => say(entries, u.cursor.idx)] },
     };
@@ -87,7 +99,8 @@ export function chart(parent, { title, unit, series, stacked = false, height = 1
   function shown() {
     if (!stacked) return raw;
     const sums = raw[0].map(() => 0);
-    const layers = raw.slice(1).map((values) => values.map((value, index) => (sums[index] += value ?? 0)));
+    const silent = raw[0].map((_, index) => raw.slice(1).every((values) => values[index] === null));
+    const layers = raw.slice(1).map((values) => values.map((value, index) => (silent[index] ? null : (sums[index] += value ?? 0))));
     return [raw[0], ...layers.reverse()];
   }
   const rebuild = () => { if (plot) build(shown()); };
@@ -98,7 +111,8 @@ export function chart(parent, { title, unit, series, stacked = false, height = 1
   seen.observe(holder);
   return {
     set(times, rows) {
-      raw = [times, ...series.map((one) => rows.map((row) => (row ? one.values(row) : one.empty ?? null)))];
+      const known = stacked ? held(rows) : rows;
+      raw = [times, ...series.map((one) => known.map((row) => (row ? one.values(row) : one.empty ?? null)))];
       if (plot && appeared === series.map((_, index) => happened(index)).join()) plot.setData(shown());
       else build(shown());
       const last = series.map((one, index) => `${one.label} ${short([...raw[index + 1]].reverse().find((value) => value !== null))}`).join(", ");

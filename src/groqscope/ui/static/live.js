@@ -28,12 +28,12 @@ export function live(main, shell, parameters) {
     chart(grid, {
       title: "Requests", unit: "per second",
       series: [
-        { label: "all", colour: variable("ink-line"), fill: true, values: perSecond(1), empty: 0 },
-        { label: "failed", colour: variable("bad"), fill: true, values: perSecond(2), empty: 0 },
+        { label: "all", colour: variable("bar"), bars: true, values: perSecond(1), empty: 0 },
+        { label: "failed", colour: variable("bad"), bars: true, values: perSecond(2), empty: 0 },
       ],
     }),
     chart(grid, {
-      title: "Where a request's time goes", unit: "ms per request", stacked: true,
+      title: "Where a request's time goes", unit: "ms per request, moving over 12 points", stacked: true,
       series: PHASES.map((name, place) => ({ label: NAMES[name] ?? name, colour: () => colourOf("phase-" + name), values: (row) => row[10][place] })),
     }),
     chart(grid, {
@@ -48,8 +48,8 @@ export function live(main, shell, parameters) {
     chart(grid, {
       title: "Tokens", unit: "per second",
       series: [
-        { label: "in", colour: () => colourOf("phase-prefill"), values: perSecond(7), empty: 0 },
-        { label: "out", colour: () => colourOf("phase-generate"), fill: true, values: perSecond(8), empty: 0 },
+        { label: "in", colour: () => colourOf("phase-prefill"), bars: true, values: perSecond(7), empty: 0 },
+        { label: "out", colour: () => colourOf("phase-generate"), bars: true, values: perSecond(8), empty: 0 },
       ],
     }),
   ];

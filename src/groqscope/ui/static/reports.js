@@ -123,9 +123,10 @@ export function compare(main, shell, parameters) {
     ["the last 15 minutes with the hour before", { "a.since": "75m", "a.until": "15m", "b.since": "15m" }],
   ];
   for (const [title, pair] of pairs) make(quick, "a", { class: "button", href: address("/compare", new URLSearchParams(pair)) }, title);
-  const holder = make(main, "div", { class: "report" });
+  const asks = [...sides].length > 0;
+  const holder = make(main, "div", { class: "report", "aria-busy": String(asks) });
   const foot = make(main, "footer", { class: "foot" });
-  if (![...sides].length) {
+  if (!asks) {
     const box = make(holder, "section", { class: "empty" });
     make(box, "h2", {}, "What changed from A to B?");
     make(box, "p", {}, "Choose two times, models or services above, or one of the pairs.");
@@ -133,6 +134,7 @@ export function compare(main, shell, parameters) {
   }
   asked.ask("compare", sides).then((data) => {
     if (!data) return;
+    holder.setAttribute("aria-busy", "false");
     if (data.problem) { nothing(holder, data); return; }
     insert(holder, data.html);
     data.sides.forEach((texts, index) => {
