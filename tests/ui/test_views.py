@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from groqscope.audit import AuditError, NotFound, Query, Records, compare, one_r
 from groqscope.audit.reports import HtmlRenderer
 from groqscope.audit.reports.json import to_data
 from groqscope.cli.app import run
+from groqscope.history import compact
 from groqscope.ui.collection import CollectedSource
 from groqscope.ui.parameters import Asked, Page, asked, command, page
 from groqscope.ui.views import Views
@@ -320,3 +322,52 @@ def test_addresses() -> None:
         page(QueryParams("offset=x"))
     with pytest.raises(AuditError, match="where is too long"):
         asked(QueryParams({"where": "x" * 3000}))
+
+
+def summed(data: Any) -> Any:
+    """Return data whose numbers do not tell in which order they were summed: by an engine, in any."""
+    if isinstance(data, dict):
+        return {name: summed(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [summed(value) for value in data]
+    return float(f"{data:.12g}") if isinstance(data, float) else data
+
+
+@pytest.mark.parametrize("kept", [1_000, 40])
+def test_a_compacted_store(collect: Collect, tmp_path: Path, capsys: Any, kept: int) -> None:
+    """Of a store of Parquet and of lines, every view has what the command prints, however much is at hand."""
+    records = numbered(many(90))
+    write_store(tmp_path, records[:60])
+    compact(tmp_path, now_ns=time.time_ns() + 10**15)
+    views = Views(collect(tmp_path, records[60:], kept=kept))
+
+    assert views.collection.path.joinpath("history").is_dir()
+    assert 0.9 * min(kept, 90) <= views.requests(Asked(), Page())["total"] <= min(kept, 90)
+    for selection, options in (
+        (Asked(), []),
+        (Asked(where="not failed", by="model"), ["--where", "not failed", "--by", "model"]),
+    ):
+        expected = printed(capsys, str(tmp_path), *options)
+
+        assert summed(json.loads(views.export("overview", "json", {"asked": selection}))) == summed(expected)
+        assert expected["sentence"] in unescape(views.overview(selection)["html"])
+
+    wanted = records[3].request_id or ""
+    shown, expected = (
+        json.loads(views.export("request", "json", {"id": wanted})),
+        printed(capsys, str(tmp_path), wanted),
+    )
+
+    assert shown["record"] == expected["record"]
+    assert shown["verdict"] == expected["verdict"]
+
+
+def test_a_store_that_is_compacted_meanwhile(collect: Collect, tmp_path: Path) -> None:
+    """What becomes Parquet while the page is open is there once, in lists and in what reaches back further."""
+    records = numbered(many(60))
+    views = Views(collect(tmp_path, records, kept=20))
+    compact(tmp_path, now_ns=time.time_ns() + 10**15)
+    write_store(tmp_path, numbered(many(2), start=100, ago_ns=0))
+    wait_for(lambda: views.collection.total == 62)
+
+    assert views.groups(Asked(by="model", where="duration >= 0"))["html"].count("62")

@@ -17,6 +17,7 @@ from groqscope.history import (
     HistoryError,
     Select,
     Wanted,
+    engine_error,
     every_column,
     has_columns,
     is_address,
@@ -243,6 +244,22 @@ class FileSource:
         if first is not None:
             dataset.include(chain([first], plain))
         return dataset
+
+    def newest_begin(self, number: int) -> int | None:
+        """Return from when on so many of the newest requests are among those stored as Parquet; `None`: all are fewer.
+
+        Raises:
+            SourceError: the engine cannot read what lies there.
+        """
+        dataset = self._dataset(ReadReport(), None, None) if self.column_addresses else None
+        if dataset is None:
+            return None
+        starts = dataset.relation(lambda requests: f"SELECT start_unix_ns AS start FROM ({requests})")  # noqa: S608 - ours
+        try:
+            found = dataset.ask(f"FROM ({starts}) ORDER BY start DESC LIMIT 1 OFFSET {number}")
+        except engine_error() as error:
+            raise SourceError(f"{', '.join(self.names)}: {str(error).strip()}") from error
+        return int(found[0][0]) + 1 if found else None
 
     def requests_about(self) -> int:
         """Return about how many requests there are; 0 if standard input is among them, or object storage."""

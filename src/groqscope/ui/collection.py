@@ -16,10 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from groqscope.audit import FileSource, Query, ReadReport, Scan, StoreSource
+from groqscope.audit import FileSource, Query, ReadReport, Scan, SourceError, StoreSource
 from groqscope.audit.table import RecordTable, Some, Table
 from groqscope.runs import TraceSpan
-from groqscope.store import Follower, SeenIds, read_records
+from groqscope.store import Follower, SeenIds
 from groqscope.timeline import RequestRecord
 from groqscope.ui.active import ActiveRequests
 from groqscope.ui.columns import Columns
@@ -51,7 +51,7 @@ class Collection:
         Raises:
             SourceError: there is no place for the local store.
         """
-        self.stored = StoreSource() if path is None else FileSource([path])
+        self._given = path
         self.path = Path(self.stored.names[0]) if path is None else path
         self.version = 0
         """Changes whenever something was added."""
@@ -64,7 +64,9 @@ class Collection:
         self.report = ReadReport()
         self.newest: deque[RequestRecord] = deque(maxlen=NEWEST)
         """The requests that arrived last, the latest at the end."""
-        self._records = Kept(kept)
+        self._limit, self._records = kept, Kept(kept)
+        self._begins = 0
+        """From when on requests were read; earlier ones lie as Parquet, of which an engine is asked. 0: all were."""
         self._scan = Scan(Query(), listed=0, report=self.report, exact=EXACT)
         self._interval = interval
         self._seen = SeenIds(max(1, kept // 5))
@@ -87,6 +89,11 @@ class Collection:
         """Call a function, in the reading thread, whenever something was added; return what ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    @property
+    def stored(self) -> FileSource:
+        """What lies there now, as a source: files are compacted while the page follows them."""
+        return StoreSource() if self._given is None else FileSource([self._given])
 
     def parts(self, since: int | None = None, until: int | None = None) -> list[Part]:
         """Return what is in memory, without the parts that lie outside a time range."""
@@ -112,13 +119,18 @@ class Collection:
         """All requests that were read, roughly counted; while it is used, none is added."""
         with self._lock:
             report = self._scan.coverage.report
-            report.files, report.records = len(self.stored.files()), self.total
+            report.files, report.records = self.files, self.total
             yield self._scan
 
     @property
     def counts_all(self) -> bool:
-        """Whether all requests that were read are counted, and none was left out because of too many models."""
-        return self._scan.coverage.requests == self.total
+        """Whether all requests are counted: none was too old to be read, or left out because of too many models."""
+        return self._scan.coverage.requests == self.total and not self._begins
+
+    @property
+    def files(self) -> int:
+        """How many files there are; of Parquet, how many there were at the start."""
+        return len(self.stored.files()) or self.report.files
 
     def reaches(self, since: int | None) -> bool:
         """Whether all requests since a moment are in memory, of those that were read."""
@@ -148,7 +160,12 @@ class Collection:
 
     def _load(self) -> None:
         part: list[RequestRecord] = []
-        for record in read_records([self.path], report=self.report, timelines=False):
+        stored = self.stored
+        try:
+            self._begins = self._records.horizon = stored.newest_begin(self._limit) or 0
+        except SourceError as error:
+            self.report.warn(str(self.path), None, str(error))
+        for record in stored.read(self.report, since=self._begins or None, until=None, timelines=False):
             part.append(record)
             if len(part) == _PART:
                 self._add(part)
@@ -187,7 +204,10 @@ class CollectedSource:
         """Read a collection; without `files` only what is in memory, though it may be less than was asked for."""
         self._collection = collection
         self._files = files
-        self._stored = collection.stored
+
+    @property
+    def _stored(self) -> FileSource:
+        return self._collection.stored
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -226,7 +246,7 @@ class CollectedSource:
 
     def _note(self, report: ReadReport) -> None:
         known = self._collection.report
-        report.files = len(self._stored.files())
+        report.files = self._collection.files
         report.lines, report.repeats = known.lines, known.repeats
         report.warnings, report.warnings_dropped = list(known.warnings), known.warnings_dropped
 

@@ -314,6 +314,12 @@ class Kept:
     """The requests that arrived last, at most so many."""
 
     def __init__(self, limit: int, *, room: int = ROOM) -> None:
+        """Begin with none.
+
+        Args:
+            limit: Number of requests at most.
+            room: Bytes of packed requests at most.
+        """
         self.first = 0
         """Number of the first request in memory."""
         self.horizon = 0

@@ -25,6 +25,7 @@ from groqscope.audit import (
     Verdict,
     compare,
     list_runs,
+    one_request,
     one_run,
     overview,
 )
@@ -42,6 +43,7 @@ from groqscope.audit.reports.html_data import LEGEND, detail_data, list_data
 from groqscope.audit.reports.tables import provenance_words
 from groqscope.audit.reports.waterfall import GROUPS
 from groqscope.audit.scan import NEAREST
+from groqscope.audit.sources import column_source
 from groqscope.audit.table import Some
 from groqscope.audit.verdict import found_in, is_slow, judge
 from groqscope.runs import NotARun
@@ -307,13 +309,20 @@ class Views:
         }
 
     def _request(self, wanted: str) -> tuple[RequestAudit, dict[str, Any]]:
-        record = self._find(checked_id(wanted))
+        wanted = checked_id(wanted)
+        if not self.collection.reaches(None) and not self.collection.columns().with_id(wanted):
+            audit = one_request(Records(self.collection.stored, Query()), wanted)
+            found = read_span(self._source.names, audit.record.trace_id, audit.record.span_id or "")
+            return audit, {} if found is None else found[1]
+        record = self._find(wanted)
         found = None
         if record.span_id is not None:
             found = read_span(self._source.names, record.trace_id, record.span_id)
         attributes: dict[str, Any] = {}
         if found is not None:
             record, attributes = found
+        elif column_source(self.collection.stored) is not None:  # compacted: its chunks are there, its attributes not
+            record = one_request(Records(self.collection.stored, Query()), record_id(record)).record
         return self._among(record), attributes
 
     def _among(self, record: RequestRecord) -> RequestAudit:
@@ -376,9 +385,9 @@ class Views:
 
     def _groups(self, asked: Asked) -> Groups | None:
         def make() -> Groups | None:
-            query = asked.query()
-            coverage = Records(self._source, query).coverage()
-            tables = tables_of(self._source, query, coverage.report)
+            records = self._records(asked)
+            query, coverage = records.query, records.coverage()
+            tables = tables_of(records.source, query, coverage.report)
             if tables is None or query.grouping is None:
                 return self._audit(asked).groups
             grouping = Grouping(query.grouping)
@@ -410,7 +419,7 @@ class Views:
             if asked == Asked() and not self.collection.reaches(None) and self.collection.counts_all:
                 with self.collection.counted() as scan:  # sooner than all files are read
                     return scan.result(self._source, why=True)
-            return overview(Records(self._source, asked.query()), listed=0, why=True, timelines=False)
+            return overview(self._records(asked), listed=0, why=True, timelines=False)
 
         return self._once(("audit", asked, self._moved(asked)), self.collection.version, make)
 
@@ -424,9 +433,14 @@ class Views:
         sides = [provenance_words(side) for side in (comparison.a, comparison.b)]
         return {"html": HtmlRenderer().fragment(comparison), "sides": sides, **self._state()}
 
+    def _records(self, asked: Asked) -> Records:
+        """Return what is selected: of what is at hand, or of all that lies there, of which an engine may be asked."""
+        query = asked.query()
+        return Records(self._source if self.collection.reaches(query.since) else self.collection.stored, query)
+
     def _comparison(self, a: Asked, b: Asked) -> Comparison:
         def make() -> Comparison:
-            return compare(Records(self._source, a.query()), Records(self._source, b.query()))
+            return compare(self._records(a), self._records(b))
 
         return self._once(("compare", a, b, self._moved(a, b)), self.collection.version, make)
 
@@ -480,7 +494,7 @@ class Views:
             case "requests":
                 return self._list_report(given["asked"], given["page"], _LISTED[written], timelines=written != "csv")
             case "overview" | "why":
-                records = Records(self._source, given["asked"].query())
+                records = self._records(given["asked"])
                 return overview(records, listed=_LISTED[written], why=True, timelines=written != "csv")
             case "request":
                 return self._request(given["id"])[0]
@@ -518,7 +532,7 @@ class Views:
             selection = replace(selection, listed="sorted", by=f"{page.sort.replace('-', ' ')}, {way}")
         return replace(
             audit,
-            provenance=replace(provenance, files=len(self.collection.stored.files()), selection=selection),
+            provenance=replace(provenance, files=self.collection.files, selection=selection),
             entries=tuple(Entry(record=record, verdict=scan.verdict(record)) for record in listed),
             omitted=audit.total.requests - len(listed),
         )
