@@ -10,9 +10,11 @@ from support.both import Both, Mode, both, each_mode
 from support.hooks import ASKS_GROQ, HOOKS
 from support.scope import ASK, STREAM, Exported
 from support.sdks import ERRORS, GROQ, OPENAI, SDK
+from support.timed import SimulatedLine
 
 from groqscope.instrument import faults, lifecycle
 from groqscope.simulator import Answer, ErrorEvent, Failure, Playable, Simulator
+from groqscope.testing import ManualClock
 from groqscope.timeline import Timeline
 
 pytestmark = pytest.mark.injects_failure
@@ -105,12 +107,22 @@ def outcome_of(scene: Both, mode: Mode, client: Any) -> Any:
         return type(error), error.message
 
 
+ADDRESS = "http://groq.test"
+
+
+def answered(script: Playable) -> dict[str, Any]:
+    """Return the options of an HTTP client that is answered as a simulator would, without a connection."""
+    replies = script if isinstance(script, list) else [script]
+    return {"transport": SimulatedLine(ManualClock(), *replies)}
+
+
 @cache
-def bare_outcome(sdk: SDK, mode: Mode, place: int, sim: Simulator) -> Any:
-    """What a caller sees of a scene without us: the same each time, so asked for once."""
+def bare_outcome(sdk: SDK, mode: Mode, place: int) -> Any:
+    """Return what a caller sees of a scene without groqscope: the same each time, so asked for once."""
     scene, script = SCENES[place]
-    sim.play(script)
-    return outcome_of(scene, mode, sdk.client(mode, sim.base_url))
+    outcome = outcome_of(scene, mode, sdk.client(mode, ADDRESS, http=answered(script)))
+    assert isinstance(outcome, list) or script not in (TEXT, RETRIED)
+    return outcome
 
 
 each_sdk = pytest.mark.parametrize("sdk", [GROQ, OPENAI], ids=str)
@@ -121,9 +133,7 @@ each_sdk = pytest.mark.parametrize("sdk", [GROQ, OPENAI], ids=str)
 @pytest.mark.parametrize(
     ("sdk", "hook"), [*((GROQ, hook) for hook in HOOKS), *((OPENAI, hook) for hook in (*HOOKS, ASKS_GROQ))]
 )
-def test_a_failing_hook(
-    sdk: SDK, hook: str, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any, caplog: Any
-) -> None:
+def test_a_failing_hook(sdk: SDK, hook: str, mode: Mode, exported: Exported, monkeypatch: Any, caplog: Any) -> None:
     """Values, exceptions and ends are as without us; counted each time, logged once; each span that began has ended."""
     hits = 0
 
@@ -141,10 +151,9 @@ def test_a_failing_hook(
         monkeypatch.setattr(Timeline, "end", lambda *_: 1 / 0)
     caplog.set_level(logging.WARNING, "groqscope")
     for place, (scene, script) in enumerate(SCENES):
-        expected = bare_outcome(sdk, mode, place, sim)
-        sim.play(script)
+        expected = bare_outcome(sdk, mode, place)
         monkeypatch.setattr(faults, "injected", fail)
-        got = outcome_of(scene, mode, sdk.observed(exported, mode, sim.base_url))
+        got = outcome_of(scene, mode, sdk.observed(exported, mode, ADDRESS, http=answered(script)))
         monkeypatch.setattr(faults, "injected", None)
 
         assert got == expected, scene.name
@@ -169,15 +178,15 @@ def test_a_failing_hook(
     "method", ["prepared", "answered", "asked", "returned", "received", "chunk", "used", "last_byte", "closing", "end"]
 )
 def test_a_failing_timeline(
-    sdk: SDK, method: str, mode: Mode, sim: Simulator, exported: Exported, monkeypatch: Any, caplog: Any
+    sdk: SDK, method: str, mode: Mode, exported: Exported, monkeypatch: Any, caplog: Any
 ) -> None:
     """The same when the accounting itself is broken, at any of its entrances."""
     for place, (scene, script) in enumerate(SCENES):
-        expected = bare_outcome(sdk, mode, place, sim)
-        sim.play(script)
+        expected = bare_outcome(sdk, mode, place)
         with monkeypatch.context() as patch:
             patch.setattr(Timeline, method, lambda *_, **__: 1 / 0)
-            assert outcome_of(scene, mode, sdk.observed(exported, mode, sim.base_url)) == expected, scene.name
+            client = sdk.observed(exported, mode, ADDRESS, http=answered(script))
+            assert outcome_of(scene, mode, client) == expected, scene.name
             assert not lifecycle._open, scene.name
 
     assert len([s for s in exported.spans if s.name.startswith("chat")]) == len(SCENES)

@@ -5,8 +5,10 @@ SimulatedLine  the same, answering as the simulator would, with the delays of it
 """
 
 import json
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import httpx
@@ -40,7 +42,7 @@ class Attempt:
     traced: bool = True
     response_headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def steps(self, clock: ManualClock) -> Iterator[str]:
+    def steps(self, clock: ManualClock, library: Any = httpx) -> Iterator[str]:
         """Yield the transport's events while the clock runs; raise where it breaks."""
         names = (
             ("pool", "", ""),
@@ -57,12 +59,12 @@ class Attempt:
                 yield first
             clock.advance(taken)
             if self.fails == name:
-                raise httpx.ConnectError("broken")
+                raise library.ConnectError("broken")
             if last:
                 yield last
 
 
-class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+class Body:
     """A body that comes while the clock runs."""
 
     def __init__(self, attempt: Attempt, clock: ManualClock, trace: Any) -> None:
@@ -78,13 +80,13 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._pieces()
-        if self._attempt.traced:
+        if self._trace is not None:
             self._trace("http11.receive_response_body.complete", {})
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self._pieces():
             yield piece
-        if self._attempt.traced:
+        if self._trace is not None:
             await self._trace("http11.receive_response_body.complete", {})
 
     def close(self) -> None:
@@ -96,17 +98,33 @@ class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._clock.advance(1)
 
 
+@cache
+def _body(library: Any) -> type[Body]:
+    """Return `Body` as the bodies of an HTTP library."""
+    return type("Body", (Body, library.SyncByteStream, library.AsyncByteStream), {})
+
+
+def _trace(attempt: Attempt, request: Any) -> Any:
+    """Return what is told of the steps of an attempt; `None` where nothing is."""
+    return request.extensions.get("trace") if attempt.traced else None
+
+
+def _library(request: Any) -> Any:
+    """Return the HTTP library that a request is of."""
+    return sys.modules[type(request).__module__.partition(".")[0]]
+
+
 class Line(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """A transport that takes its time by the clock and tells its steps as httpcore does."""
+    """A transport, for each HTTP library, that takes its time by the clock and tells its steps as httpcore does."""
 
     def __init__(self, clock: ManualClock, attempts: Sequence[Attempt] = ()) -> None:
         self._clock, self._attempts = clock, list(attempts)
 
     def _response(self, attempt: Attempt, request: httpx.Request) -> httpx.Response:
-        streamed = bool(json.loads(request.content).get("stream"))
+        streamed, library = bool(json.loads(request.content).get("stream")), _library(request)
         headers = {"content-type": "text/event-stream" if streamed else "application/json", **attempt.response_headers}
-        body = Body(attempt, self._clock, request.extensions.get("trace"))
-        return httpx.Response(attempt.status, headers=headers, stream=body)
+        body = _body(library)(attempt, self._clock, _trace(attempt, request))
+        return library.Response(attempt.status, headers=headers, stream=body)
 
     def attempt(self, request: httpx.Request) -> Attempt:
         """Return how this request is answered."""
@@ -114,17 +132,19 @@ class Line(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         attempt = self.attempt(request)
-        for event in attempt.steps(self._clock):
-            if attempt.traced:
-                request.extensions["trace"](event, {})
+        trace = _trace(attempt, request)
+        for event in attempt.steps(self._clock, _library(request)):
+            if trace is not None:
+                trace(event, {})
         return self._response(attempt, request)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await request.aread()
         attempt = self.attempt(request)
-        for event in attempt.steps(self._clock):
-            if attempt.traced:
-                await request.extensions["trace"](event, {})
+        trace = _trace(attempt, request)
+        for event in attempt.steps(self._clock, _library(request)):
+            if trace is not None:
+                await trace(event, {})
         return self._response(attempt, request)
 
 
