@@ -74,8 +74,8 @@ _MAKE_USAGE: Final = _MAKERS[0]
 MAKE_RECORD: Final = Maker(RequestRecord, outcome=None)
 _PLACES: Final = MAKE_RECORD.places
 _NESTED_PLACES: Final = tuple(_PLACES[name] for name in _NESTED)
-GIVEN: Final = tuple(_PLACES[n] for n in ("start_unix_ns", "duration_ns", "trace_id", "span_id", "service", "nested"))
-"""The places of the fields that the span itself tells, not its attributes."""
+GIVEN: Final = ("start_unix_ns", "duration_ns", "trace_id", "span_id", "service", "nested")
+"""The fields that the span itself tells, not its attributes."""
 _TAGS: Final = len(_NESTED) + 1
 """The bucket that tags are read into, behind those of the record and its groups."""
 _TIMELINE: Final = _PLACES["timeline_us"]
@@ -216,8 +216,8 @@ def decode(
         _read_breakdown(attributes, values, warn)
     _read_events(events, start_unix_ns, values, warn, limited)
     _count_lost_attempts(attributes, values)
-    for place, value in zip(GIVEN, (start_unix_ns, duration_ns, trace_id, span_id, service, nested), strict=True):
-        values[place] = value
+    for name, value in zip(GIVEN, (start_unix_ns, duration_ns, trace_id, span_id, service, nested), strict=True):
+        values[_PLACES[name]] = value
     return MAKE_RECORD.make(values)
 
 

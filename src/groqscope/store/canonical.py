@@ -112,8 +112,8 @@ class _Form:
             _expression(name, default, found) for name, default in zip(maker.places, maker.defaults, strict=True)
         )
         scope = {f"make_{name}": group.make for name, group in codec.GROUPS.items()}
-        self.values: Callable[[Any], list[Any]] = eval(f"lambda found: [{expressions}]", scope)  # noqa: S307 - of fields
-        """Returns the values of the fields in order, of what is decoded."""
+        self.values: Callable[[Any, Sequence[Any]], list[Any]] = eval(f"lambda found, given: [{expressions}]", scope)  # noqa: S307 - of fields
+        """Returns the values of the fields in order, of what is decoded and of those in `codec.GIVEN`."""
         self.make = maker.make
 
     def read(self, raw: bytes) -> Any:
@@ -139,7 +139,7 @@ class _Form:
 
     def __call__(self, raw: bytes) -> Any:
         """Return the object whose attributes these are."""
-        return self.make(self.values(self.read(raw)))
+        return self.make(self.values(self.read(raw), ()))
 
 
 def _inside(raw: bytes) -> bytes:
@@ -169,7 +169,9 @@ def _expression(name: str, default: object, found: Mapping[str, str]) -> str:
     group = codec.GROUPS.get(name)
     if group is not None:
         return f"make_{name}([{', '.join(found[f'{name}.{field}'] for field in group.places)}])"
-    return found.get(name, repr(None if default is MISSING else default))
+    if name not in found and name in codec.GIVEN:
+        return f"given[{codec.GIVEN.index(name)}]"
+    return found.get(name, repr(default))
 
 
 def _type(attribute: Attribute) -> Any:
@@ -216,13 +218,13 @@ class CanonicalReader:
         Args:
             attributes: Those of the span, undecoded.
             events: Those of the span, undecoded.
-            given: The values of the places `codec.GIVEN`, in that order.
+            given: The values of the fields in `codec.GIVEN`, in that order.
             timelines: Whether to read the arrival times of chunks.
         """
         try:
             found, tags = self._attributes(attributes)
             version, tried = self._derived(found)
-            values = self._record.values(found)
+            values = self._record.values(found, given)
             if version is None or values[_OUTCOME] is None:
                 return None
             values[_TAGS] = tags
@@ -233,8 +235,6 @@ class CanonicalReader:
             return None
         lost = (tried or 0) - len(values[_FOUND_ATTEMPTS])
         values[_ATTEMPTS_DROPPED] = max(values[_ATTEMPTS_DROPPED], lost)
-        for place, value in zip(codec.GIVEN, given, strict=True):
-            values[place] = value
         return codec.MAKE_RECORD.make(values)
 
     def _attributes(self, raw: bytes) -> tuple[Any, tuple[tuple[str, str], ...]]:

@@ -35,6 +35,9 @@ _OWN: Final = re.compile(f'"(?:{"|".join(map(re.escape, _OWN_NAMES))})"'.encode(
 """Attribute names that only record spans have; they identify one whose `groqscope.record` was dropped or removed."""
 NEWER: Final = "update groqscope"
 """In the reason of a warning: a later version reads more."""
+_TRACE_ID: Final = re.compile("(?!0{32})[0-9a-f]{32}").fullmatch
+_SPAN_ID: Final = re.compile("(?!0{16})[0-9a-f]{16}").fullmatch
+"""IDs as most write them, which are taken as they are."""
 _LATEST_VERSION: Final = 1000
 """A greater version number is taken as damaged, not as a newer version."""
 _LONGEST_NS: Final = 366 * 86_400 * 10**9
@@ -147,8 +150,8 @@ class RecordDecoder:
         identity = _Identity(
             start_unix_ns=begin,
             duration_ns=end - begin if known and end is not None else 0,
-            trace_id=_id(span.trace_id, 32, "trace id", warn),
-            span_id=_id(span.span_id, 16, "span id", warn),
+            trace_id=span.trace_id if _TRACE_ID(span.trace_id or "") else _id(span.trace_id, 32, "trace id", warn),
+            span_id=span.span_id if _SPAN_ID(span.span_id or "") else _id(span.span_id, 16, "span id", warn),
             service=service,
         )
         if ours:

@@ -82,6 +82,9 @@ def read_span(
 
 
 def _merge(waiting: list[Source], decoder: RecordDecoder, window: int) -> Iterator[RequestRecord]:
+    if len(waiting) == 1:
+        yield from in_order(_records(waiting[0], decoder), window)
+        return
     waiting.sort(key=lambda s: (s.began, s.rank), reverse=True)
     heads: list[tuple[int, int, RequestRecord, Iterator[RequestRecord]]] = []
     while heads or waiting:
