@@ -107,12 +107,12 @@ def configure(
         read = partial(settings.read, endpoint=endpoint, protocol=protocol, headers=headers, directory=directory)
         if with_file:
             read(environment=Environment({}))  # invalid arguments are errors in this case too
-            if not _has_providers(environment) and (told := _by_file(environment)) is not None:
+            if not _has_providers(environment) and (by_file := _by_file(environment)) is not None:
                 if any(a is not None for a in arguments):
                     sentence = "OTEL_CONFIG_FILE is set: the file is used, and these settings have no effect."
                     log_once(_logger, sentence)
-                _current = told if told.status == "configured" else None
-                return told
+                _current = by_file if by_file.status == "configured" else None
+                return by_file
         chosen = read(environment=environment)
         if _has_providers(environment):
             log_once(
@@ -211,10 +211,10 @@ def _by_file(environment: "Environment") -> Configuration | None:
     with environment.presented():
         from groqscope.configuration import declarative
 
-        told = declarative.configure(environment)
-        if told is None:
+        enabled = declarative.configure(environment)
+        if enabled is None:
             return None
-        if not told:
+        if not enabled:
             return Configuration("disabled", problems=tuple(environment.problems))
         on_sigterm(_leave)
         _, path = environment.text(declarative.VARIABLE) or ("", "")

@@ -27,17 +27,17 @@ def configure(environment: Environment) -> bool | None:
     else:
         try:
             with _quiet():
-                told: Any = load_config_file(path)
-            if "${env:" in repr(told):  # it would be used literally
+                config: Any = load_config_file(path)
+            if "${env:" in repr(config):  # it would be used literally
                 raise ValueError("the installed opentelemetry-configuration does not know ${env:NAME}: write ${NAME}")
-            configure_sdk(told)
+            configure_sdk(config)
         except Exception as error:  # noqa: BLE001 - the file may ask for anything that this version lacks
             why = " ".join(str(error).split()) or type(error).__name__
         else:
             provider: Any = trace.get_tracer_provider()
-            if not told.disabled and hasattr(provider, "add_span_processor"):
+            if not config.disabled and hasattr(provider, "add_span_processor"):
                 provider.add_span_processor(run_metrics())
-            return not told.disabled
+            return not config.disabled
     environment.note(VARIABLE, path, f"{why}; the other OTEL_* variables are used instead")
     return None
 

@@ -70,8 +70,8 @@ def _advanced(settings: Settings, logs: list[LogRecordProcessor]) -> AdvancedOpt
 
 def _send_to_logfire() -> Literal[False, "if-token-present"]:
     """Send to logfire only with a token, and never if the user set `LOGFIRE_SEND_TO_LOGFIRE` to no."""
-    said = os.environ.get("LOGFIRE_SEND_TO_LOGFIRE", "").strip().lower()
-    return False if said in {"false", "0", "f", "no", "n", "off"} else "if-token-present"
+    value = os.environ.get("LOGFIRE_SEND_TO_LOGFIRE", "").strip().lower()
+    return False if value in {"false", "0", "f", "no", "n", "off"} else "if-token-present"
 
 
 def _sampling(settings: Settings) -> SamplingOptions | None:

@@ -46,10 +46,10 @@ def canonical_form(document: bytes, warn: Warn) -> Iterator[tuple[Signal, bytes]
         document.decode()
         found = [document]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found, said = split(document)
+        found, reasons = split(document)
         if not found:
             raise
-        for reason in said:
+        for reason in reasons:
             warn(reason)
     for one in found:
         yield from _lines(one, warn)

@@ -180,9 +180,9 @@ class OtlpSender:
         if not answer.strip():
             return Delivered()
         if self.protocol == "http/json":
-            said: dict[str, Any] = msgspec.json.decode(answer).get("partialSuccess") or {}
-            rejected = next((int(v) for k, v in said.items() if k.startswith("rejected")), 0)
-            return Delivered(rejected, visible(str(said.get("errorMessage", "")), limit=_MAX_MESSAGE))
+            success: dict[str, Any] = msgspec.json.decode(answer).get("partialSuccess") or {}
+            rejected = next((int(v) for k, v in success.items() if k.startswith("rejected")), 0)
+            return Delivered(rejected, visible(str(success.get("errorMessage", "")), limit=_MAX_MESSAGE))
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
         # The responses of all signals have the same field numbers.

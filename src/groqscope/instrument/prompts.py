@@ -6,7 +6,8 @@ that caches, salted hashes are kept here, chained from the beginning: of what a 
 than earlier requests should have left, the first difference from them is the reason. Hashes stay in the process, and
 texts are not kept; only labels, numbers of tokens and times leave it.
 
-How many tokens a part has is estimated: its share of the prompt's bytes, of the tokens that Groq counted.
+The tokens of a part are estimated: Groq counted those of the whole prompt, and a part's share of its bytes is its
+share of them.
 
 Nothing here takes a lock: a stream may be ended by the garbage collector in the middle of any of these lines. Each step
 on shared data is one operation of a dictionary or a deque.
@@ -30,13 +31,13 @@ LIFETIME_NS: Final = 7200 * 10**9
 BLOCK: Final = 128
 """Tokens that are cached together: every number of cached tokens that Groq shows is a multiple of it."""
 _MINIMUM: Final = 1024
-"""Groq caches from 128 to 1,024 tokens on, depending on the model; it does not say which. A model's own least is known
-once it has cached fewer."""
+"""Groq caches from 128 to 1,024 tokens on, depending on the model; it does not say which. For a model that has cached
+fewer, that is the minimum."""
 _SEEN_CACHED: Final = {"openai/gpt-oss-120b": 256}
 """Fewest cached tokens in recorded answers."""
 _SETTINGS: Final = ("tool_choice", "response_format", "reasoning_effort")
-"""What a prompt begins with: Groq says that a change of `tool_choice` or of an output's schema is one of the prefix,
-and the models it caches prompts of are told the effort in their system message."""
+"""What a prompt begins with. Groq says that a changed `tool_choice` or output schema changes the prefix; and the models
+whose prompts it caches find the reasoning effort in their system message."""
 _ORDER: Final = (*_SETTINGS, "tools")
 _SYSTEM: Final = ("system", "developer")
 
@@ -51,7 +52,7 @@ _MAX_MODELS: Final = 32
 _MAX_ACCOUNTS: Final = 16
 _MAX_MESSAGES: Final = 1000
 _NOTABLE: Final = 0.25
-"""Share of what could have been cached from which its absence has a reason worth naming."""
+"""A miss is worth naming if at least this share of what could have been cached was not."""
 
 _NEVER: Final = 2**63
 _salt = os.urandom(16)
@@ -327,4 +328,4 @@ def _bound(known: dict[Any, Any], limit: int) -> None:
 
 
 memory = Memory()
-"""Of the process."""
+"""What this process remembers."""

@@ -162,10 +162,10 @@ class Recorder(OpenRequest):
         elif event.endswith(".failed"):
             self.timeline.broke(self.now(), _transport_error_type(info.get("exception")))
 
-    def _headers_came(self, told: Any) -> None:
+    def _headers_came(self, result: Any) -> None:
         """Note a transport's `(status, headers)`; in HTTP/1.1 version and reason phrase are part of it."""
         t = self.now()
-        fields: Any = told if isinstance(told, tuple) else ()
+        fields: Any = result if isinstance(result, tuple) else ()
         status = next((field for field in fields if type(field) is int), None)
         asked = None
         if status is not None and status >= _FIRST_ERROR_STATUS:
@@ -323,7 +323,7 @@ class Recorder(OpenRequest):
     def record(self) -> RequestRecord:
         """The record: while the request runs, as of now; afterwards made on first access."""
         if self._record is None:
-            headers = self._told_by_headers()
+            headers = self._header_facts()
             if self._outcome is None:
                 return self.timeline.record(self.now(), headers=headers)
             self._record = self.timeline.record(
@@ -383,7 +383,7 @@ class Recorder(OpenRequest):
         began, ended = self.timeline.start_unix_ns, time.time_ns()
         return prompts.memory.add(self._prompt, usage, account=account, model=model, began=began, ended=ended)
 
-    def _told_by_headers(self) -> ResponseFacts:
+    def _header_facts(self) -> ResponseFacts:
         """Return the facts in the answer's headers; parsed only when the record is made."""
         found = self._headers  # read once: another thread may be making the record too
         if found is None:

@@ -110,13 +110,13 @@ class ChunkReader(Reader):
             self.timeline.received(len(data))
         except Exception as error:  # noqa: BLE001 - observing must not fail the stream
             self.give_up(error)
-        return self._told(self.decoder.feed(data))
+        return self._observed(self.decoder.feed(data))
 
     def take(self) -> Any:
         """Return the next chunk that was read, or `None` when more bytes are needed. Raises as `ChunkDecoder.feed`."""
-        return self._told(self.decoder.take())
+        return self._observed(self.decoder.take())
 
-    def _told(self, chunk: Any) -> Any:
+    def _observed(self, chunk: Any) -> Any:
         decoder = self.decoder
         try:
             if chunk is None:
@@ -133,7 +133,7 @@ class ChunkReader(Reader):
 
     def rest(self) -> Any:
         """Take the end of the bytes and return the next chunk that it completes; without one the request ends."""
-        chunk = self._told(self.decoder.rest())
+        chunk = self._observed(self.decoder.rest())
         if chunk is None:
             self.finished()
         return chunk
@@ -155,7 +155,7 @@ class SDKReader(Reader):
         except Exception as error:  # noqa: BLE001 - observing must not fail the stream
             self.give_up(error)
 
-    def told(self, chunk: Any) -> Any:
+    def observed(self, chunk: Any) -> Any:
         """Observe a chunk of the SDK's stream, and return it."""
         events = self._events
         try:
@@ -332,7 +332,7 @@ class SDKIterator(Generic[T]):
         except BaseException as error:
             reader.fail(error)
             raise
-        return reader.told(chunk)
+        return reader.observed(chunk)
 
 
 class AsyncSDKIterator(Generic[T]):
@@ -360,7 +360,7 @@ class AsyncSDKIterator(Generic[T]):
         except BaseException as error:
             reader.fail(error)
             raise
-        return reader.told(chunk)
+        return reader.observed(chunk)
 
     async def aclose(self) -> None:
         """Do nothing: as with the SDK's iterator, the stream stays open until it is closed itself."""

@@ -198,19 +198,19 @@ class SpanTree:
         if not requests or not around:
             return
         starts, ids = [span.start_unix_ns for span in around], {span.span_id for span in around}
-        told: set[str] = set()
+        done: set[str] = set()
         for request in requests:
             outer = [span_id for span_id in self._above(request) if span_id in ids]
             if not outer:
                 before = bisect_right(starts, request.start_unix_ns)
                 near = around[max(0, before - _NEAR) : before]
-                chosen = _around(request, [s for s in near if s.span_id not in told and self._from_there(s, request)])
+                chosen = _around(request, [s for s in near if s.span_id not in done and self._from_there(s, request)])
                 if chosen is None:
                     continue
                 self.by_id[request.span_id] = replace(request, parent_id=chosen.span_id)
                 outer = [chosen.span_id]
             for span_id in outer:
-                told.add(span_id)
+                done.add(span_id)
                 self.by_id[span_id] = replace(self.by_id[span_id], record=None)
 
     def _from_there(self, inference: TraceSpan, request: TraceSpan) -> bool:

@@ -40,8 +40,7 @@ _LABELS: Final[dict[str, Callable[[Any], str | None]]] = {
     semconv.CONVERSATION_ID: attrgetter("conversation"),
     semconv.USER_ID: attrgetter("user"),
 }
-
-"""How to read each of them in a record; a run has its own name, and the others as a record has."""
+"""How to read each of them from a record or a run, which have the same fields, except that a run has its own name."""
 
 MetricAttributes = dict[str, str | int]
 _Key = tuple[tuple[str, str | int], ...]

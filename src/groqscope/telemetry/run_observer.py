@@ -40,16 +40,16 @@ OnRun = Callable[[Run, Context], object]
 class _Trace:
     """The spans of one trace that ended here, and how many are open."""
 
-    __slots__ = ("asked", "full", "marked", "open", "spans", "told")
+    __slots__ = ("full", "has_request", "marked", "open", "reported", "spans")
 
     def __init__(self) -> None:
         self.open = 0
         self.marked: set[int] = set()
         """Open spans that say they are runs."""
         self.spans: list[ReadableSpan] = []
-        self.asked = False
+        self.has_request = False
         """Whether a Groq request is among them."""
-        self.told = False
+        self.reported = False
         """Whether a part of it was reported as a run already; the rest alone is not one."""
         self.full = False
 
@@ -122,11 +122,11 @@ class RunObserver(SpanProcessor):
             last = known.open <= 0
             if not (outermost or last):
                 return
-            done = known.spans if known.asked and not known.full and (outermost or not known.told) else []
+            done = known.spans if known.has_request and not known.full and (outermost or not known.reported) else []
             self._kept -= len(known.spans)
             known.spans = []
-            known.told = known.told or outermost
-            known.asked = False
+            known.reported = known.reported or outermost
+            known.has_request = False
             if last:
                 del self._traces[context.trace_id]
         if done:
@@ -142,7 +142,7 @@ class RunObserver(SpanProcessor):
             known.full = True
             return
         known.spans.append(span)
-        known.asked = known.asked or semconv.RECORD in attributes
+        known.has_request = known.has_request or semconv.RECORD in attributes
         self._kept += 1
 
     def _tell(self, spans: list[ReadableSpan]) -> None:

@@ -342,9 +342,9 @@ class Timeline:
         """The span that carries the record has begun."""
         self._request.update(span)
 
-    def identified(self, **told: Unpack[ResponseFacts]) -> None:
+    def identified(self, **facts: Unpack[ResponseFacts]) -> None:
         """The answer contains facts about itself; `None` is ignored."""
-        self._response.update(_told(told))
+        self._response.update(_known(facts))
 
     # -- attempts
 
@@ -699,7 +699,7 @@ class Timeline:
         times_us, stride = fit(tuple(self._times.values), self._times.stride)
         gaps = self._gaps.values
         streamed = self.streaming and (self._chunks > 0 or self._bytes > 0)
-        response: Any = {**_told(headers or {}), **self._response}
+        response: Any = {**_known(headers or {}), **self._response}
         last = self._attempts[-1] if self._attempts else None
         return RequestRecord(
             start_unix_ns=self.start_unix_ns,
@@ -922,7 +922,7 @@ class Timeline:
         return Phases(**{name: lengths[name] for name in PHASE_NAMES if name in lengths}), clamped
 
 
-def _told(facts: ResponseFacts) -> dict[str, Any]:
+def _known(facts: ResponseFacts) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
@@ -935,8 +935,8 @@ _USAGE_FIELDS: Final = tuple(f.name for f in fields(Usage))
 
 def _merged(before: Usage, after: Usage) -> Usage:
     """Return the newer usage, with fields that it omits taken from the older one."""
-    told = {n: v for n in _USAGE_FIELDS if (v := getattr(after, n)) is not None}
-    return after if len(told) == len(_USAGE_FIELDS) else replace(before, **told)
+    known = {n: v for n in _USAGE_FIELDS if (v := getattr(after, n)) is not None}
+    return after if len(known) == len(_USAGE_FIELDS) else replace(before, **known)
 
 
 def _difference(before: Usage, after: Usage) -> Usage:

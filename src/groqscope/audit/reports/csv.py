@@ -92,8 +92,8 @@ _SECTIONS: Final[dict[str, tuple[Callable[[Audit], Iterable[object]], tuple[str,
 def _requests(pairs: Iterable[tuple[RequestRecord, Verdict | None]]) -> Iterable[Iterable[Any]]:
     yield [*COLUMNS, "slow", "verdict"]
     for record, verdict in pairs:
-        said = (verdict.slow, verdict.sentence) if verdict is not None else (None, None)
-        yield [*(get(record) for get in COLUMNS.values()), *said]
+        judged = (verdict.slow, verdict.sentence) if verdict is not None else (None, None)
+        yield [*(get(record) for get in COLUMNS.values()), *judged]
 
 
 def _columns() -> dict[str, Callable[[RequestRecord], Any]]:

@@ -50,8 +50,8 @@ def ending(record: RequestRecord) -> str:
     if record.outcome == "error" or record.stream_error:
         known = record.status is not None and str(record.status) != record.error_type
         status = f" (HTTP {record.status})" if known else ""
-        said = f": {record.stream_error}" if record.stream_error else ""
-        return f"Failed: {record.error_type or 'reason not known'}{status}{said}"
+        message = f": {record.stream_error}" if record.stream_error else ""
+        return f"Failed: {record.error_type or 'reason not known'}{status}{message}"
     return _ENDINGS.get(record.outcome, "")
 
 

@@ -35,8 +35,8 @@ def draw_request(page: Page, record: RequestRecord, verdict: Verdict | None = No
     """Draw one request, below its verdict or, without one, below how it ended."""
     if verdict is not None:
         _verdict(page, verdict, record)
-    elif said := ending(record):
-        page.prose(said, style=STRONG)
+    elif sentence := ending(record):
+        page.prose(sentence, style=STRONG)
     _Drawing(page, record, verdict).draw()
 
 
