@@ -10,6 +10,8 @@ DEV := $(VENV)/.dev-stamp
 UV = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 GRAFANA_SDK := $(VENV)/grafana-sdk
 CHDB := $(VENV)/chdb
+SPARK := $(VENV)/spark
+KAFKA := $(VENV)/kafka
 # A file's tests stay together, and so do what they share: a server, a browser, what is built or read once.
 # They start many programs: what is compiled once is kept, also where the environment says not to.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadfile --randomly-seed=$(SEED) --ignore=tests/stack --ignore=tests/beside --ignore=tests/frameworks
@@ -23,7 +25,7 @@ BENCH_ARGS ?=
 COMPOSE ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-slow check check-tests docs bench stack stack-demo test-stack format lock clean phases fuzz compat
+.PHONY: help demo test coverage test-slow check check-tests docs bench stack stack-demo test-stack engines format lock clean phases fuzz compat
 
 help:  ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '%-16s %s\n' "$$t" "$$d"; done
@@ -72,7 +74,11 @@ stack-demo:  ## the same with a simulated Groq and an application that talks to 
 	@echo "Grafana: http://127.0.0.1:3000   First figures in half a minute. To end it: $(COMPOSE) --profile demo down"
 
 test-stack: $(DEV) $(GRAFANA_SDK)/.stamp $(CHDB)/.stamp  ## tests of the bundled services, with the programs that are given
-	GRAFANA_SDK=$(GRAFANA_SDK) CHDB=$(CHDB) $(BIN)/python -m pytest -q --randomly-seed=$(SEED) tests/stack $(PYTEST_ARGS)
+	GRAFANA_SDK=$(GRAFANA_SDK) CHDB=$(CHDB) SPARK=$(patsubst %/.stamp,%,$(wildcard $(SPARK)/.stamp)) \
+		KAFKA=$(patsubst %/.stamp,%,$(wildcard $(KAFKA)/.stamp)) \
+		$(BIN)/python -m pytest -q --randomly-seed=$(SEED) tests/stack $(PYTEST_ARGS)
+
+engines: $(SPARK)/.stamp $(KAFKA)/.stamp  ## Spark and a Kafka broker, for test-stack (needs Java and Maven; half a gigabyte)
 
 format: $(DEV)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix-only --quiet .
@@ -124,6 +130,17 @@ $(GRAFANA_SDK)/.stamp: tests/stack/grafana-sdk.txt | $(DEV)
 $(CHDB)/.stamp: tests/stack/chdb.txt | $(DEV)
 	@rm -rf $(CHDB)
 	@$(PIP) install --no-deps --require-hashes --target $(CHDB) -r tests/stack/chdb.txt
+	@touch $@
+
+$(SPARK)/.stamp: tests/stack/spark.txt | $(DEV)
+	@java -version 2>/dev/null || { echo "Spark needs Java 17 or newer" >&2; exit 2; }
+	@rm -rf $(SPARK)
+	@$(PIP) install --no-deps --require-hashes --target $(SPARK) -r tests/stack/spark.txt
+	@touch $@
+
+$(KAFKA)/.stamp: tests/stack/kafka/pom.xml | $(DEV)
+	@rm -rf $(KAFKA)
+	@mvn --quiet --batch-mode --file $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(KAFKA))
 	@touch $@
 
 $(OTHERS)/.stamp: bench/others.txt

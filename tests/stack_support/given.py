@@ -10,7 +10,8 @@ Addresses of a stack that runs already, from `docker compose up`, all four or no
     STACK_COLLECTOR, STACK_TEMPO, STACK_PROMETHEUS, STACK_GRAFANA
     STACK_GRAFANA_PASSWORD                                  of its admin, if it was started with one
 
-and GRAFANA_SDK, a folder with the newest grafana-foundation-sdk, and CHDB, one with ClickHouse's engine (chdb-core).
+and GRAFANA_SDK, a folder with the newest grafana-foundation-sdk, CHDB, one with ClickHouse's engine (chdb-core),
+SPARK, one with PySpark, and KAFKA, one with a broker's jars; the last two need Java.
 """
 
 import os
