@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from groqscope.audit.formatting import ago, count, duration, money, several
-from groqscope.history import SAME_GAP, STALL_NS, STALL_TIMES_MEDIAN
-from groqscope.timeline import RequestRecord, Usage
+from groqscope.timeline import SAME_GAP, STALL_NS, STALL_TIMES_MEDIAN, RequestRecord, Usage
 
 MIN_NS: Final = 20_000_000
 NOTICEABLE_NS: Final = 100_000_000

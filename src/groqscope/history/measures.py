@@ -8,13 +8,7 @@ attempts and tool calls.
 from collections.abc import Mapping
 from typing import Final
 
-from groqscope.timeline import PHASE_NAMES
-
-STALL_NS: Final = 100_000_000
-"""A pause in a stream that a reader notices."""
-STALL_TIMES_MEDIAN: Final = 10
-SAME_GAP: Final = 0.8
-"""A tool call that took this share of the longest pause was that pause."""
+from groqscope.timeline import PHASE_NAMES, SAME_GAP, STALL_NS, STALL_TIMES_MEDIAN
 
 
 def number(value: float) -> str:

@@ -71,6 +71,12 @@ CACHING_MODELS = frozenset(
 )
 """The models that Groq says it caches prompts of: <https://console.groq.com/docs/prompt-caching>."""
 
+STALL_NS: Final = 100_000_000
+"""A pause in a stream that a reader notices."""
+STALL_TIMES_MEDIAN: Final = 10
+SAME_GAP: Final = 0.8
+"""A tool call that took this share of the longest pause was that pause."""
+
 PHASE_NAMES: tuple[str, ...] = tuple(f.name for f in fields(Phases))
 
 
