@@ -23,7 +23,9 @@ from groqscope.audit.rules import (
 from groqscope.timeline import FAILED, LEFT, RequestRecord
 
 _SHOWN: Final = 3
-_DIRECT: Final = tuple((rule, INDEX[rule.code]) for rule in RULES if rule.code in INDEX)
+_DIRECT: Final = tuple((rule.code, INDEX[rule.code], rule.absolute) for rule in RULES if rule.code in INDEX)
+_ABSOLUTE: Final = tuple(one for one in _DIRECT if one[2] is not None)
+"""Those that stand out in requests that are not slow."""
 _CACHE: Final = "cache_miss"
 _GENERATION: Final = INDEX["generation"]
 _TOKENS: Final = INDEX["tokens"]
@@ -43,16 +45,15 @@ def named(row: Sequence[float], usual: dict[str, float]) -> list[tuple[str, floa
         return []
     slow = is_slow(total, usual)
     found: list[tuple[str, float]] = []
-    for rule, index in _DIRECT:
+    for code, index, absolute in _DIRECT if slow else _ABSOLUTE:
         ns = row[index]
         if ns < MIN_NS:
             continue
         # Unaccounted time means something only if Groq reports the rest.
-        absolute = rule.absolute if rule.code != "network" or row[_REPORTED] else None
-        alone = absolute is not None and ns >= absolute * total
+        alone = absolute is not None and ns >= absolute * total and bool(code != "network" or row[_REPORTED])
         least = 0 if alone else MIN_EXCESS * total
-        if (alone and ns >= NOTICEABLE_NS) or ((alone or slow) and _exceeds(ns, usual.get(rule.code), least)):
-            found.append((rule.code, ns))
+        if (alone and ns >= NOTICEABLE_NS) or ((alone or slow) and _exceeds(ns, usual.get(code), least)):
+            found.append((code, ns))
     if slow and _exceeds(row[_GENERATION], usual.get("generation"), MIN_EXCESS * total):
         found.append((_generation(row, usual), row[_GENERATION]))
     return sorted(found, key=lambda item: -item[1]) if len(found) > 1 else found
