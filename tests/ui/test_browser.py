@@ -463,9 +463,18 @@ def test_accessible(visit: Visit, served: Server, of_runs: Server, view: str, sc
     assert [(one["id"], [node["html"][:150] for node in one["nodes"][:3]]) for one in found["violations"]] == []
 
 
-def test_hostile_names_do_nothing(visit: Visit, empty: Server) -> None:
-    """Tags in names of models, tools, services and errors are shown as text in every view."""
-    name = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<img src=x onerror=alert(1)><script>alert(2)</script>",
+        "left\u202e\u2066 \x1b[31mred\x07 \u200b=HYPERLINK(1) مرحبا",
+        "word " * 2_000,
+        "x" * 10_000,
+    ],
+    ids=["tags", "controls", "many words", "one long word"],
+)
+def test_hostile_names_do_nothing(visit: Visit, empty: Server, name: str) -> None:
+    """Names of models, tools, services and errors are text in every view and export, and break none, however long."""
     bad = [replace(r, model=name, service=name, error_type=name, agent=name) for r in (*many(30), broken())]
     send(empty, *numbered(bad))
     for path, wait in (
@@ -473,15 +482,25 @@ def test_hostile_names_do_nothing(visit: Visit, empty: Server) -> None:
         ("/requests?by=model", "tr[data-place]"),
         ("/overview?by=service", ".stack"),
         ("/why", "h1"),
+        ("/compare?a.where=not+failed&b.where=failed", ".report h1"),
     ):
         page = visit(empty, path, wait=wait)
 
         assert page.locator("main img, main script").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    for kind, more in (("overview", "?by=model"), ("requests", ""), ("request", f"?id=req_{31:026d}")):
+        for form in ("html", "json", "csv"):
+            answer = page.request.get(f"{empty.url}/export/{kind}.{form}{more}")
+
+            assert answer.status == 200
+            assert "<script>alert" not in answer.text() or form != "html"
 
     page.goto(f"{empty.url}/requests/req_{31:026d}")
     page.locator(".fall").wait_for()
 
-    assert "<script>alert(2)" in page.locator("main").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert name[:4] in page.locator("main").inner_text()
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

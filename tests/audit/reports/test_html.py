@@ -133,3 +133,13 @@ def test_same_figures_as_the_terminal() -> None:
 
     assert texts["wait"] == "143.5"
     assert texts["stream"] == "614.4"
+
+
+def test_thousands_of_models():
+    """A page shows the models that took the most time, and says how many more there are."""
+    records = [replace(record, model=f"model-{number:04}") for number, record in enumerate(many(1500))]
+    page = HtmlRenderer().fragment(overview(records, listed=0))
+
+    assert "1,400 more models, which took less time; JSON has all" in page
+    assert len(page) < 1_000_000
+    assert "more model" not in HtmlRenderer().fragment(overview(many(50), listed=0))

@@ -6,6 +6,7 @@ What stands above the list is readable without a script; the list and the waterf
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -39,6 +40,8 @@ _PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
 _MODULES: Final = re.compile(r"^import .*;\n|^export (?=\w)", re.MULTILINE)
 _MAX_TOOLS: Final = 20
 _MAX_GROUPS: Final = 500
+_MAX_MODELS: Final = 100
+"""Models that an overview shows, those that took the most time: a service may name thousands."""
 _ALWAYS: Final = 3
 """Columns of the totals that stand there even without a value."""
 _NAMED: Final = 0.13
@@ -228,7 +231,12 @@ def _template(name: str) -> str:
 def _overview_sections(audit: Audit, unit: DurationUnit) -> Markup:
     parts = [tag("h1", audit.sentence), _budgets(audit, unit), _groups(audit, unit)]
     if audit.total.requests:
-        parts.append(section("Where the time went", *(_stack(model) for model in audit.models)))
+        more, left = len(audit.models) - _MAX_MODELS, list[Markup]()
+        if more > 0:
+            left.append(tag("p", f"{count(more, 'more model')}, which took less time; JSON has all", class_="faint"))
+            cache = None if audit.cache is None else replace(audit.cache, models=audit.cache.models[:_MAX_MODELS])
+            audit = replace(audit, models=audit.models[:_MAX_MODELS], cache=cache)
+        parts.append(section("Where the time went", *map(_stack, audit.models), *left))
         totals = tables.totals(audit)
         said = totals.only(lambda index, _: index < _ALWAYS or not _empty(totals, index))
         parts.append(section("Requests, tokens, cost", table_markup(said)))
