@@ -1,5 +1,6 @@
 """The requests that a query selects, as columns that SQL can ask."""
 
+import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -14,8 +15,11 @@ from groqscope.audit.sources import Requests
 from groqscope.history import whole
 from groqscope.timeline import PHASE_NAMES, RequestRecord
 
-IN_MEMORY: Final = 400_000
+IN_MEMORY: Final = 50_000
 """Requests up to which the columns are kept in memory; of more, each question reads its own again."""
+_ALWAYS: Final = ("start_unix_ns", "trace_id", "span_id")
+"""Columns by which requests are told apart and ordered, whether a question names them or not."""
+_WORD: Final = re.compile(r"\w+")
 PHASED: Final = {f"phase_{phase}": f"phases.{phase}" for phase in PHASE_NAMES}
 """The columns of phases, apart from those of the rules, where a phase that did not happen is 0."""
 _COLUMNS: Final[Mapping[str, str]] = {
@@ -94,19 +98,20 @@ class Selected:
         self._values = Named("q")
         where = None if query.where is None else compile_where(query.where).condition
         self._condition = " AND ".join(conditions_of(query, where, self._values)) or "true"
-        self._rows = _newest(self._relation(lambda requests: _prepared(self._fit(requests), more)), query.last)
+        self._last = query.last
+        self._columns = {**_COLUMNS, **more}
+        self._narrowed: list[str] = []
         self._bound = self._values.values | parameters.values
         ((self.count,),) = dataset.ask(f"SELECT count(*) FROM ({self._everything()})", self._values.values)
         """How many there are, `last` aside."""
-        self.in_memory = beginning is None and dataset.keeps_tables and self.count <= IN_MEMORY
-        if self.in_memory:
+        self.in_memory = False
+        if beginning is None and dataset.keeps_tables and self.count <= IN_MEMORY:
             self._keep("true", {})
 
     def ask(self, query: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return the rows of a query on `requests`."""
-        if not self.in_memory:
-            query = f"WITH requests AS ({self._rows}) {query}"
-        return self._dataset.ask(query, {**self._bound, **(values or {})})
+        bound = {**self._bound, **(values or {})}
+        return self._dataset.ask(self._question(query), bound)
 
     def answer(self, *parts: Asking) -> None:
         """Answer what some parts of an analysis ask; what they want to know at the same time is asked together."""
@@ -114,8 +119,8 @@ class Selected:
         try:
             questions = next(asking)
             while True:
-                prefix = "" if self.in_memory else f"WITH requests AS ({self._rows}) "
-                questions = asking.send(self._dataset.ask_together([prefix + one for one in questions], self._bound))
+                asked = [*map(self._question, questions)]
+                questions = asking.send(self._dataset.ask_together(asked, self._bound))
         except StopIteration:
             return
 
@@ -127,12 +132,28 @@ class Selected:
                 self._keep(condition, values)
                 return
         self._bound = {**self._bound, **values}
-        self._rows = f"SELECT * FROM ({self._rows}) WHERE {condition}"
+        self._narrowed.append(condition)
 
     def _keep(self, condition: str, values: Mapping[str, Any]) -> None:
-        which = f"SELECT * FROM ({self._rows}) WHERE {condition}"
-        self._dataset.ask(f"CREATE OR REPLACE TABLE requests AS {which}", {**self._bound, **values})
-        self._rows, self._bound, self.in_memory = "FROM requests", {}, True
+        rows = "FROM requests" if self.in_memory else self._rows(self._columns)
+        which = f"CREATE OR REPLACE TABLE requests AS SELECT * FROM ({rows}) WHERE {condition}"
+        self._dataset.ask(which, {**self._bound, **values})
+        self._narrowed, self._bound, self.in_memory = [], {}, True
+
+    def _question(self, query: str) -> str:
+        """Return a query with what `requests` is in it: the columns that it names, since others take time to plan."""
+        if self.in_memory:
+            return query
+        named = {*_WORD.findall(" ".join([query, *self._narrowed])), *_ALWAYS}
+        return f"WITH requests AS ({self._rows({n: sql for n, sql in self._columns.items() if n in named})}) {query}"
+
+    def _rows(self, chosen: Mapping[str, str]) -> str:
+        names = ", ".join(f"{sql} AS {name}" for name, sql in chosen.items())
+        rows = self._relation(lambda requests: f"SELECT {names} FROM ({self._fit(requests)})")
+        if self._last is not None:
+            newest = "ORDER BY start_unix_ns DESC, coalesce(span_id, '') DESC"
+            rows = f"SELECT * FROM ({rows}) {newest} LIMIT {self._last:d}"
+        return f"SELECT * FROM ({rows}) WHERE {' AND '.join(self._narrowed)}" if self._narrowed else rows
 
     def define(self, table: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
         """Make rows known as a table."""
@@ -198,15 +219,3 @@ def conditions_of(query: Query, where: Condition | None, values: Named) -> Itera
         yield f"({' OR '.join(f'outcome = {values.add(outcome)}' for outcome in query.outcomes)})"
     if where is not None:
         yield f"({condition_sql(where, values)})"
-
-
-def _prepared(requests: str, more: Mapping[str, str]) -> str:
-    """Return the columns that questions name, computed from those of the record."""
-    chosen = ", ".join(f"{sql} AS {name}" for name, sql in {**_COLUMNS, **more}.items())
-    return f"SELECT {chosen} FROM ({requests})"
-
-
-def _newest(requests: str, last: int | None) -> str:
-    if last is None:
-        return requests
-    return f"SELECT * FROM ({requests}) ORDER BY start_unix_ns DESC, coalesce(span_id, '') DESC LIMIT {last:d}"

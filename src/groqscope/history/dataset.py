@@ -1,6 +1,7 @@
 """Stored requests as a relation that SQL can ask, and as records."""
 
 import hashlib
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from groqscope.history import rows
 from groqscope.history.engine import connect, engine_error, literal
 from groqscope.history.errors import HistoryError
 from groqscope.history.layout import ID_LENGTH, IDS, REQUESTS, SPANS, Wanted, ids_of_part, partition_day
-from groqscope.history.measures import MEASURES, measured
+from groqscope.history.measures import measured
 from groqscope.history.places import Place, is_address, parts, place_of
 from groqscope.store.report import ReadReport
 from groqscope.timeline import RequestRecord
@@ -34,6 +35,7 @@ _TIMELINE: Final = frozenset({"timeline_us", "timeline_stride"})
 _FETCHED: Final = 500
 _INCLUDED: Final = "included"
 _LONGEST_LINE: Final = 64 * 1024 * 1024
+_PARAMETER: Final = re.compile(r"\$(\w+)")
 Parameters = dict[str, Any]
 Select = Callable[[str], str]
 """Makes a query of a query whose rows are requests."""
@@ -135,8 +137,7 @@ class Dataset:
         """Yield the requests of some parts as queries: of those that have every column, and of older ones."""
         current = [part for part in parts if part in self._current]
         if current:
-            columns = f"{_expected()}, {', '.join(MEASURES)}"
-            yield f"SELECT {columns} FROM read_parquet({_list(current)}, hive_partitioning = false)"
+            yield f"SELECT * FROM read_parquet({_list(current)}, hive_partitioning = false)"
         if len(current) < len(parts):
             yield measured(relation_of([part for part in parts if part not in self._current]))
 
@@ -201,7 +202,7 @@ class Dataset:
     def ask(self, query: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
         with closing(self.connection.cursor()) as cursor:
-            return cursor.execute(query, parameters or {}).fetchall()
+            return cursor.execute(query, _used(query, parameters or {})).fetchall()
 
     def ask_together(self, queries: Sequence[str], parameters: Parameters) -> list[list[tuple[Any, ...]]]:
         """Return all rows of each of several queries, which are asked one after the other."""
@@ -267,6 +268,12 @@ class Dataset:
                 return {found[0]: error}
         middle = len(found) // 2  # one that is broken is found by halves
         return self._noted(found[:middle]) | self._noted(found[middle:])
+
+
+def _used(query: str, parameters: Parameters) -> Parameters:
+    """Return the parameters that a query names, which are all that it may be given."""
+    named = set(_PARAMETER.findall(query))
+    return {name: value for name, value in parameters.items() if name in named}
 
 
 def _unreadable(noted: "Mapping[str, str] | Exception") -> str | None:
