@@ -39,7 +39,7 @@ FIRST, CHUNKS, PER_CHUNK = 0.2, 12, 0.02
 
 
 def install(variant: str) -> tuple[Any, Any]:
-    """Switch one on, with its defaults, and give what its spans and metrics go to."""
+    """Switch one on, with its defaults, and return what its spans and metrics go to."""
     from opentelemetry import metrics, trace
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader

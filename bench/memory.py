@@ -59,7 +59,7 @@ def _run(code: str, *arguments: str) -> float:
 
 
 def facts(*, smoke: bool) -> dict[str, str]:
-    """Measure and give lines for the table."""
+    """Measure and return lines for the table."""
     rounds = 1 if smoke else 7
     instrument = "groqscope.instrument(client, tracer_provider=TracerProvider())"
     code = _STREAM.replace("{instrument}", instrument)

@@ -71,7 +71,7 @@ def _context(trace: str, number: int, place: int) -> SpanContext:
 
 
 def write(directory: Path, count: int) -> int:
-    """Write a store; give its size in bytes."""
+    """Write a store; return its size in bytes."""
     exporter = LocalSpanExporter(directory, total_bytes=1 << 40)
     source = runs(count)
     while batch := list(islice(source, 128)):
@@ -81,7 +81,7 @@ def write(directory: Path, count: int) -> int:
 
 
 def measure(home: Path) -> tuple[float, float]:
-    """Run the list; give wall-clock and CPU seconds."""
+    """Run the list; return wall-clock and CPU seconds."""
     command = [sys.executable, "-c", "from groqscope.cli import main; main()", "audit", "--runs"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()

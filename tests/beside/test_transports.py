@@ -27,13 +27,13 @@ PAUSE = 0.05
 
 
 def httpx_retries(mode: Mode) -> Any:
-    """Give the transport of httpx-retries, which decides itself what is behind it."""
+    """Return the transport of httpx-retries, which decides itself what is behind it."""
     del mode
     return RetryTransport(retry=Retry(total=4, allowed_methods=["POST"], backoff_factor=PAUSE, backoff_jitter=0.0))
 
 
 def tenacity(mode: Mode, attempts: int = 4, wait: Any = None) -> Any:
-    """Give pydantic-ai's transports, set up as its documentation shows."""
+    """Return pydantic-ai's transports, set up as its documentation shows."""
     transport: Any = TenacityTransport if mode == "sync" else AsyncTenacityTransport
     wrapped: Any = httpx.HTTPTransport if mode == "sync" else httpx.AsyncHTTPTransport
     config = RetryConfig(

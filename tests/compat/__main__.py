@@ -114,7 +114,7 @@ def run(name: str, uv: str, *, fresh: bool) -> tuple[bool, str]:
 
 
 def resolve(chosen: Set, uv: str, pins: Path) -> list[str]:
-    """Write the versions of today into `pins`; give what there is to say about it.
+    """Write the versions of today into `pins`; return what there is to say about it.
 
     Raises:
         NotRunError: there are no versions that fit together, or the registry is away and no earlier ones are known.
@@ -135,7 +135,7 @@ def resolve(chosen: Set, uv: str, pins: Path) -> list[str]:
 
 
 def prepare(place: Path, uv: str, pins: Path, *, fresh: bool) -> Path:
-    """Make the environment, unless it is there and holds just that; give its Python.
+    """Make the environment, unless it is there and holds just that; return its Python.
 
     Raises:
         NotRunError: something cannot be installed.

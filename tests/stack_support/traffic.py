@@ -105,7 +105,7 @@ class Story:
 
 
 def tell(story: Story, start_unix_ns: int, rng: random.Random, facts: RequestFacts) -> tuple[RequestRecord, list[int]]:
-    """Tell a timeline the story, and give its record and the gaps between its chunks."""
+    """Tell a timeline the story, and return its record and the gaps between its chunks."""
     teller = _Teller(story, start_unix_ns, rng, facts)
     return teller.record(), teller.timeline.gaps
 
@@ -399,7 +399,7 @@ class Process:
         self.telemetry = Telemetry(tracers, self._meters)
 
     def end(self, record: RequestRecord, more: dict[str, str] | None = None) -> RequestRecord:
-        """Make spans and metrics of a record, with `more` attributes, and give it with its ids."""
+        """Make spans and metrics of a record, with `more` attributes, and return it with its ids."""
         facts = RequestFacts(operation=record.operation, model=record.model)
         begun = self.telemetry.begin(facts, record.start_unix_ns)
         begun.span.set_attributes(more or {})
@@ -575,7 +575,7 @@ def send(post: Post, *, end_unix_s: float | None = None, minutes: float = 60, se
 
 
 def send_record(post: Post, record: RequestRecord, service: str, more: dict[str, str] | None = None) -> RequestRecord:
-    """Send the span of one record, with `more` attributes, and give the record as it was sent."""
+    """Send the span of one record, with `more` attributes, and return the record as it was sent."""
     process = Process(Service(service, "test", 0, 0, 0, 0), random.Random())
     as_sent = process.end(record, more)
     process.metrics(record.start_unix_ns)

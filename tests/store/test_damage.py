@@ -66,6 +66,17 @@ def _without(record: RequestRecord, path: str) -> RequestRecord:
     return replace(record, **{group: replace(getattr(record, group), **{name: missing})})
 
 
+def test_a_version_that_is_not_known() -> None:
+    """A record of a later version is read by the names of the conventions alone, with a warning."""
+    document = _document()
+    (version,) = (a for a in _span(document)["attributes"] if a["key"] == semconv.RECORD)
+    version["value"] = {"intValue": "99"}
+    (record,), warnings = _read(document)
+
+    assert record.phases != _RECORD.phases
+    assert (record.span_id, record.model, len(warnings)) == (_RECORD.span_id, _RECORD.model, 1)
+
+
 @pytest.mark.parametrize("bare", [False, True])
 @given(data=st.data())
 def test_any_attribute_may_be_damaged(data: st.DataObject, *, bare: bool) -> None:

@@ -90,7 +90,7 @@ class Both:
         self.synchronous = unasync(function)
 
     def __call__(self, mode: Mode, *args: Any, **kwargs: Any) -> Any:
-        """Run it to its end and give what it returns; async in a loop of its own."""
+        """Run it to its end, async in a loop of its own, and return what it returns."""
         if mode == "sync":
             return self.synchronous(*args, **kwargs)
         return asyncio.run(self.asynchronous(*args, **kwargs))

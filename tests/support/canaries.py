@@ -237,7 +237,7 @@ def _own_failures() -> None:
 
 
 def talk() -> int:
-    """Do all of it; give the number of conversations."""
+    """Do all of it; return the number of conversations."""
     count = 0
     for count, scenario in enumerate(scenarios(), 1):  # noqa: B007 - counted
         with contextlib.suppress(Exception):

@@ -9,7 +9,7 @@ from support.spans import span_of
 
 
 def write_store(directory: Path, records: Iterable[RequestRecord], batch: int = 100) -> Path:
-    """Write records into a store directory; give the file, when it is one."""
+    """Write records into a store directory; return the largest file."""
     exporter = LocalSpanExporter(directory)
     spans = [span_of(record) for record in records]
     for start in range(0, len(spans), batch):

@@ -24,7 +24,7 @@ _LOGGERS = ("", "groqscope", "groq", "httpx", "logfire", "opentelemetry")
 
 @contextmanager
 def as_in_a_new_process() -> Iterator[None]:
-    """Give a test what a process begins with, and take it back; what OpenTelemetry lets be set once is set per test.
+    """Begin as a new process does, and restore what was there; what OpenTelemetry lets be set once is set per test.
 
     A provider that the test set is shut down, so that none of its threads works on into another test.
     """

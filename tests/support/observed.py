@@ -41,7 +41,7 @@ class Observed:
         return self
 
     def end(self, ms: float, outcome: Outcome = "completed", error_type: str | None = None) -> RequestRecord:
-        """End the request and give its record."""
+        """End the request and return its record."""
         _, settled = self.timeline.end(at(ms), outcome)
         return self.timeline.record(None, settled, error_type)
 

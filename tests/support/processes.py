@@ -67,7 +67,7 @@ def start(directory: Path, code: str, **variables: str) -> subprocess.Popen[str]
 
 
 def run(directory: Path, code: str, *, status: int = 0, **variables: str) -> str:
-    """Run a program to its end; give what it wrote to standard error."""
+    """Run a program to its end; return what it wrote to standard error."""
     with start(directory, code, **variables) as process:
         _, errors = process.communicate(timeout=90)
 
