@@ -1,7 +1,6 @@
 """Server-sent events: the SDK's, for any bytes and any cutting of them."""
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from groq._streaming import ServerSentEvent
 from groq._streaming import SSEDecoder as SDKDecoder
 from hypothesis import given
 from hypothesis import strategies as st
-from support.recordings import Recording, streams
+from support.recordings import Recording, cut_at, streams
 
 from groqscope.fastpath import SSEDecoder
 
@@ -48,11 +47,6 @@ def _all(events: Iterator[tuple[str | None, str]]) -> Seen:
     return seen
 
 
-def _cut(data: bytes, cuts: Iterable[int]) -> list[bytes]:
-    bounds = [0, *sorted(min(c, len(data)) for c in cuts), len(data)]
-    return [data[a:b] for a, b in pairwise(bounds)]
-
-
 @pytest.mark.parametrize("recording", streams(), ids=lambda r: r.name)
 def test_recorded_streams(recording: Recording) -> None:
     """A recorded stream gives its payloads: whole, byte by byte, and in the pieces a network would make."""
@@ -77,7 +71,7 @@ def test_every_cut_of_one_stream() -> None:
 @given(cuts=st.lists(st.integers(0, 100_000), max_size=40), recording=st.sampled_from(streams()))
 def test_any_cutting_of_a_recording(cuts: list[int], recording: Recording) -> None:
     """However a recorded stream is cut, its events are the same."""
-    assert _fed(_cut(recording.body, cuts)) == _by_the_sdk([recording.body])
+    assert _fed(cut_at(recording.body, cuts)) == _by_the_sdk([recording.body])
 
 
 _data = st.sampled_from(
@@ -120,7 +114,7 @@ def test_any_cutting_of_any_stream(events: list[list[bytes]], end: bytes, rest: 
     expected = _by_the_sdk([data])
 
     assert _fed([data]) == expected
-    assert _fed(_cut(data, cuts)) == expected
+    assert _fed(cut_at(data, cuts)) == expected
 
 
 @given(
@@ -129,7 +123,7 @@ def test_any_cutting_of_any_stream(events: list[list[bytes]], end: bytes, rest: 
 )
 def test_mixed_line_ends(lines: list[tuple[bytes, bytes]], cuts: list[int]) -> None:
     """Line ends of every kind in one stream: whatever the SDK makes of the same pieces."""
-    pieces = _cut(b"".join(line + end for line, end in lines), cuts)
+    pieces = cut_at(b"".join(line + end for line, end in lines), cuts)
 
     assert _fed(pieces) == _by_the_sdk(pieces)
 
@@ -137,7 +131,7 @@ def test_mixed_line_ends(lines: list[tuple[bytes, bytes]], cuts: list[int]) -> N
 @given(data=st.binary(max_size=200) | st.text("data: \n\r[]{}", max_size=60).map(str.encode), cuts=_cuts)
 def test_any_bytes(data: bytes, cuts: list[int]) -> None:
     """Noise gives what it gives with the SDK, and nothing else is raised."""
-    pieces = _cut(data, cuts)
+    pieces = cut_at(data, cuts)
 
     assert _fed(pieces) == _by_the_sdk(pieces)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -15,7 +14,7 @@ from support.both import Mode, both, each_mode
 from support.endings import read_to_the_end
 from support.objects import told_apart
 from support.openai_clients import openai_client, run, wire
-from support.recordings import Recording, streams
+from support.recordings import Recording, cut_at, streams
 from support.scope import STREAM, Exported, Pieces
 
 import groqscope
@@ -45,11 +44,6 @@ def _answered(pieces: Iterable[bytes | Exception]) -> dict[str, Any]:
         return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Pieces(list(pieces)))
 
     return wire(httpx, answer)
-
-
-def _cut(data: bytes, cuts: Iterable[int]) -> list[bytes]:
-    bounds = [0, *sorted(min(c, len(data)) for c in cuts), len(data)]
-    return [data[a:b] for a, b in pairwise(bounds)]
 
 
 def _bare(mode: Mode, pieces: Iterable[bytes | Exception]) -> Any:
@@ -88,7 +82,7 @@ def test_recorded_streams(recording: Recording, mode: Mode, exported: Exported) 
 @given(cuts=st.lists(st.integers(0, 100_000), max_size=40), recording=st.sampled_from(streams()))
 def test_any_cutting_of_a_recording(mode: Mode, cuts: list[int], recording: Recording, anywhere: Exported) -> None:
     """However a recorded stream is cut, its chunks are the same."""
-    assert _observed(mode, _cut(recording.body, cuts), anywhere) == _bare_recording(mode, recording)
+    assert _observed(mode, cut_at(recording.body, cuts), anywhere) == _bare_recording(mode, recording)
 
 
 _text = st.sampled_from([b"a", b"\\n", b"\xc3\xb8", b"\\ud83d", b"\xff", b"", b'","x":"'])
@@ -127,7 +121,7 @@ _event = st.builds(
 @given(events=st.lists(_event, max_size=8), rest=st.sampled_from([b"", b"data: {"]), cuts=st.lists(st.integers(0, 900)))
 def test_any_stream(mode: Mode, events: list[bytes], rest: bytes, cuts: list[int], anywhere: Exported) -> None:
     """Names, errors, what is no chunk, text after `[DONE]`, invalid UTF-8, line ends of every kind, cut anywhere."""
-    pieces = _cut(b"".join(events) + rest, cuts)
+    pieces = cut_at(b"".join(events) + rest, cuts)
 
     assert _observed(mode, pieces, anywhere) == _bare(mode, pieces)
 

@@ -12,7 +12,7 @@ import openai
 import pytest
 from support.both import Mode, both, each_mode
 from support.objects import told_apart
-from support.recordings import Recording, recordings
+from support.recordings import Recording, cut_at, recordings
 from support.scope import Exported
 from support.sdks import ERRORS, GROQ, OPENAI_ON_HTTPX, SDK
 from support.timed import Attempt, Line, timed_client
@@ -113,8 +113,7 @@ def answer(recording: Recording, cut: str, *, traced: bool) -> Attempt:
 def pieces(body: bytes, seed: str) -> list[bytes]:
     """Cut a body at places that the seed decides; often, so inside multi-byte characters too."""
     chance = random.Random(seed)
-    places = sorted(chance.sample(range(1, len(body)), min(len(body) - 1, chance.choice((3, 50, 400)))))
-    return [body[a:b] for a, b in zip([0, *places], [*places, len(body)], strict=True)]
+    return cut_at(body, chance.sample(range(1, len(body)), min(len(body) - 1, chance.choice((3, 50, 400)))))
 
 
 @both

@@ -1,8 +1,10 @@
 """The recorded exchanges of `tests/recordings`, as bytes on the wire."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +66,9 @@ def streams() -> tuple[Recording, ...]:
 def wholes() -> tuple[Recording, ...]:
     """Return those answered in one piece, errors left out."""
     return tuple(r for r in recordings() if not r.streamed and r.status == 200)
+
+
+def cut_at(data: bytes, places: Iterable[int]) -> list[bytes]:
+    """Return the data in pieces, cut at these places, in any order; those beyond its end cut nothing off."""
+    bounds = [0, *sorted(min(place, len(data)) for place in places), len(data)]
+    return [data[a:b] for a, b in pairwise(bounds)]
