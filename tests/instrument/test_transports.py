@@ -361,6 +361,7 @@ def test_a_proxy(mode: Mode, proxy: Any, sim: Simulator, exported: Exported) -> 
     assert record.phases.total() == record.duration_ns
 
 
+@pytest.mark.wall_clock
 @each_mode
 def test_a_tunnel(mode: Mode, proxy: Any, secure: Simulator, exported: Exported) -> None:
     """A proxy's CONNECT is part of connecting; the handshake behind it is TLS; the request is sent once."""
