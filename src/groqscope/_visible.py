@@ -41,3 +41,12 @@ def _escaped(code: int) -> str:
     if code < 0x100:  # two digits suffice
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8: half of a surrogate pair cannot, and nothing stored has one."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -71,7 +71,12 @@ def test_an_error_says_what_to_do(code, expected):
         (httpx.Response(404, text="<html>\x1b[31mnothing"), "answered 404: <html>"),
         (httpx.ConnectError("[Errno 111] Connection refused"), "cannot be reached (connection refused): is it running"),
         (httpx.ReadTimeout("slow"), "took longer than 120 s: ask for less with --since"),
-        (httpx.RemoteProtocolError("Server disconnected"), "cannot be reached (server disconnected)"),
+        (httpx.RemoteProtocolError("Server disconnected"), "ended the connection (server disconnected): ask again"),
+        (httpx.ReadError("[Errno 104] Connection reset by peer"), "ended the connection (connection reset by peer)"),
+        (
+            httpx.Response(200, text='{"meta": [], "data": [[1]Code: 241. DB::Exception: Memory limit exceeded'),
+            "it has too little memory for that: ask for less with --since (Memory limit exceeded)",
+        ),
     ],
     ids=str,
 )
@@ -126,6 +131,60 @@ def test_a_selection_that_no_url_can_hold():
     source = answering(httpx.Response(200, json={"meta": [{"type": "UInt64"}] * 3, "data": [[1, 1, 0]]}))
     with pytest.raises(audit.SourceError, match="the selection is too long: 60,000 characters can be sent"):
         audit.Records(source, audit.Query(models=("m" * 70_000,))).overview()
+
+
+COUNTED = httpx.Response(200, json={"meta": [{"type": "UInt64"}] * 3, "data": [[5, 5, 0]]})
+
+
+def asked_of(answers):
+    """Return a source whose server gives some answers, and then the last of them forever."""
+    left = list(answers)
+    client = httpx.Client(transport=httpx.MockTransport(lambda _: left.pop(0) if len(left) > 1 else left[0]))
+    return ClickHouseSource("http://127.0.0.1:8123/otel", client=client)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        [],
+        [[]],
+        [[None]],
+        [[1, 2]],
+        [["x"] * 3],
+        [[{"a": 1}] * 14],
+        [["a" * 32, "b"] * 7] * 1_000,
+        [[1, "a", "b"]] * 500,
+        [["0" * 32]] * 20_000,
+    ],
+    ids=["none", "empty", "null", "two", "texts", "objects", "endless spans", "endless requests", "endless traces"],
+)
+def test_what_is_no_answer_to_the_question(later):
+    """A server that answers the first question right and then something else, whatever is asked; and it ends."""
+    garbage = httpx.Response(200, json={"meta": [{"type": "String"}] * len(later[0] if later else []), "data": later})
+    counted = httpx.Response(200, json={"meta": [{"type": "UInt64"}], "data": [[5]]})
+    asks = (
+        lambda source: list(audit.Records(source, audit.Query())),
+        lambda source: audit.Records(source, audit.Query(by="user")).overview(),
+        lambda source: audit.Records(source, audit.Query()).request("abcdef"),
+        lambda source: audit.compare(*[audit.Records(source, audit.Query())] * 2),
+        lambda source: audit.list_runs(audit.trace_source(source), audit.Query()),
+        lambda source: audit.one_run(audit.trace_source(source), audit.Query(), "a" * 32),
+    )
+    for ask in asks[not later :]:  # a list of nothing is an answer
+        for before in ([COUNTED], [COUNTED, counted]):
+            with pytest.raises(audit.AuditError) as caught:
+                ask(asked_of([*before, garbage]))
+            assert "Traceback" not in str(caught.value)
+            assert "127.0.0.1:8123/otel.otel_traces" in str(caught.value)
+
+
+def test_a_text_that_is_none():
+    """Half of a surrogate pair, as a byte that is not UTF-8 becomes on the command line."""
+    for fields in ({"models": ("\ud800",)}, {"services": ("\udcff",)}, {"where": "user = '\ud800'"}):
+        with pytest.raises(audit.AuditError, match="is not valid text: it is not UTF-8"):
+            audit.Query(**fields)
+    with pytest.raises(audit.NotFound, match="is no ID: it is not UTF-8"):
+        audit.Records(answering(COUNTED), audit.Query()).request("abcdef\ud800")
 
 
 def test_the_command_ends_with_status_2(capsys):

@@ -1,12 +1,14 @@
 """The audit of a ClickHouse: its engine with the exporter's table, behind its HTTP interface."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from stack_support.clickhouse import DISTRIBUTED, REQUESTS, TRACES, Server, clickhouse
@@ -397,20 +399,58 @@ def test_the_collector_writes_what_the_audit_asks(server: Server, tmp_path: Path
     compare(overview(oracle(written, {})), overview(_source(server, "sent")))
 
 
-@pytest.mark.parametrize(
-    "text", ["x'; DROP TABLE otel.otel_traces; --", "{p0:String}$q0", "\\'\t\n\\", "\\N", "' OR true OR '"]
+ODD = (
+    "x'; DROP TABLE otel.otel_traces; --",
+    "{p0:String}$q0",
+    "\\'\t\n\\",
+    "\\N",
+    "' OR true OR '",
+    "\0",
+    '"',
+    "/*",
+    "`",
+    "ß%_𝄞",
 )
+
+
+@settings(
+    phases=(Phase.explicit, Phase.generate),
+    deadline=None,
+    max_examples=3,  # of some seconds each
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(st.lists(st.sampled_from(ODD) | st.text(min_size=1, max_size=8), min_size=2, max_size=4).map("".join))
+@example("".join(ODD))
+@example("".join(ODD).replace('"', ""))
 def test_nothing_is_injected(server: Server, text: str):
-    """A text of an option or a field is a value, whatever is in it."""
-    address = f"{server.address}otel"
-    for selected in (audit.load(clickhouse=address, model=text), audit.load(clickhouse=address, service=text)):
-        with pytest.raises(audit.NoRequests):
-            selected.overview(why=False)
-    with pytest.raises(audit.NotFound):
-        audit.load(clickhouse=address).request(f"none{text}none")
-    prepare(server, "strange", [replace(r, model=text, user=text, service=text) for r in traffic(10)])
-    found = audit.load(clickhouse=f"{server.address}strange", model=text, service=text).overview(why=False)
-    assert (found.total.requests, found.models[0].model) == (10, text)
+    """A text of an option, a condition, a budget, an ID or a field is a value, whatever is in it."""
+    assume(text.isascii() or text.isprintable())
+    mark = "'" if '"' in text else '"'
+    quoted = f"{mark}{text}{mark}"
+    made = [replace(r, model=text, user=text, service=text, tags=((text, text),)) for r in traffic(10)]
+    written = [*made, *traffic(5, 1)]
+    for number, record in enumerate(written):
+        written[number] = replace(record, trace_id=f"{number + 1:032x}", span_id=f"{number + 1:016x}")
+    prepare(server, "strange", written)
+    source = _source(server, "strange")
+    queries: list[dict[str, Any]] = [{"models": (text,), "services": (text,), "by": f"tag.{text}"}]
+    with suppress(audit.AuditError):  # a text that cannot be written in an expression
+        where = f"user = {quoted} or model ~ {quoted} or tags ~ {quoted}"
+        audit.Query(where=where).predicate()
+        queries.append({"where": where})
+    for query in queries:
+        with suppress(audit.AuditError):  # a name that no tag can have
+            audit.Query(**query)
+            compare(overview(oracle(written, query), **query), overview(source, **query))
+    for wanted in (f"none{text}", text * 4):
+        for ask in (
+            audit.Records(source, audit.Query()).request,
+            partial(audit.one_run, audit.trace_source(source), audit.Query()),
+        ):
+            with pytest.raises(audit.NotFound):
+                ask(wanted)
+    assert server.do("SELECT count() FROM strange.otel_traces").strip() == str(len(written))
 
 
 def test_a_newer_form_and_a_missing_table(server: Server):

@@ -51,10 +51,11 @@ class ClickHouseSource:
         Raises:
             SourceError: ClickHouse does not answer, or not as ClickHouse.
         """
-        stored = self.requests(report, since, until, timelines=timelines)
-        for record in stored.fetch(f"SELECT * FROM {STORED}", timelines=timelines):
-            report.records += 1
-            yield record
+        with self.server.understood():
+            stored = self.requests(report, since, until, timelines=timelines)
+            for record in stored.fetch(f"SELECT * FROM {STORED}", timelines=timelines):
+                report.records += 1
+                yield record
 
     @property
     def column_addresses(self) -> tuple[str, ...]:
@@ -86,14 +87,17 @@ class ClickHouseSource:
         Raises:
             SourceError: ClickHouse does not answer, or not as ClickHouse.
         """
-        stored = ClickHouseRequests(self.server, report, *a_day_around(since, until), self._share)
-        report.records += stored.count(begun(since, until))
-        yield from traces(stored, in_time=begun(since, until), trace_id=trace_id, having=having or Having())
+        with self.server.understood():
+            stored = ClickHouseRequests(self.server, report, *a_day_around(since, until), self._share)
+            report.records += stored.count(begun(since, until))
+            yield from traces(stored, in_time=begun(since, until), trace_id=trace_id, having=having or Having())
 
     def requests_about(self) -> int:
         """Return how many requests there are, at any time."""
-        ((count,),) = self.server.ask(f"SELECT countIf({column_name('record')} >= 1) FROM {self.server.everywhere}", {})
-        return count
+        with self.server.understood():
+            counted = f"SELECT countIf({column_name('record')} >= 1) FROM {self.server.everywhere}"
+            ((count,),) = self.server.ask(counted, {})
+            return count + 0
 
     def shares(self, number: int) -> list[Self]:
         """Return so many sources that have its traces between them, each with connections of its own."""

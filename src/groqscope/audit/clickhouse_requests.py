@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, cast
 
 from groqscope import codec, semconv
@@ -123,6 +124,10 @@ class ClickHouseRequests:
                 raise self.server.garbled()
             values |= {"after_trace": trace or "", "after_span": span or ""}
             after = f"WHERE ({_ORDER}) > ({start:d}, $after_trace, $after_span)"
+
+    def understood(self) -> AbstractContextManager[None]:
+        """Say so when an answer is none to what was asked."""
+        return self.server.understood()
 
     def leave_out_broken(self) -> bool:
         """Return that there is nothing to leave out: the server answers, or it does not."""

@@ -8,14 +8,15 @@ import json
 import os
 import re
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote_plus, unquote, urlsplit
 
 from groqscope._exchange import AnswerTooLongError, exchange, is_http
 from groqscope._visible import visible
-from groqscope.audit.errors import SourceError
+from groqscope.audit.errors import AuditError, SourceError
 
 if TYPE_CHECKING:
     import httpx
@@ -28,6 +29,7 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 """Of one answer."""
 MAX_URL: Final = 60_000
 """Of the parameters, which are part of the URL."""
+_ERROR: Final = re.compile(r"Code: (\d{1,9})\. DB::Exception: (.*)", re.DOTALL)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SETTINGS: Final[Mapping[str, str]] = {
     "readonly": "2",  # nothing can be written, whatever is asked
@@ -114,6 +116,20 @@ class Server:
         """Return the error that what answers is no ClickHouse."""
         return SourceError(f"{self.name} did not answer as ClickHouse does: is the address right?")
 
+    @contextmanager
+    def understood(self) -> Generator[None]:
+        """Say so when an answer is none to what was asked: another number of rows, or other values in them.
+
+        Raises:
+            SourceError: it is not.
+        """
+        try:
+            yield
+        except AuditError:
+            raise
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise self.garbled() from error
+
     def ask(self, query: str, values: Mapping[str, Any]) -> list[list[Any]]:
         """Return the rows of a query in ClickHouse's SQL.
 
@@ -127,7 +143,7 @@ class Server:
             "max_execution_time": f"{self._timeout:g}"
         }
         parameters |= {f"param_{one}": _parameter(value) for one, value in values.items()}
-        if sum(map(len, parameters.values())) > MAX_URL:
+        if sum(len(quote_plus(value)) for value in parameters.values()) > MAX_URL:
             raise SourceError(f"{name}: the selection is too long: {MAX_URL:,} characters can be sent")
         try:
             client = self._connected()
@@ -139,9 +155,14 @@ class Server:
             raise SourceError(f"{name} did not answer in {self._timeout:g} s: ask for less with --since") from None
         except AnswerTooLongError as error:
             raise SourceError(f"{name}: {error}: ask for less with --since; is it a ClickHouse?") from None
+        except (httpx.ReadError, httpx.RemoteProtocolError) as error:
+            raise SourceError(
+                f"{name} ended the connection ({_reason(error)}): ask again; is it the HTTP port, 8123 by default?"
+            ) from error
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            reason = visible(re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower(), limit=200)
-            raise SourceError(f"{name} cannot be reached ({reason}): is it running, and the address right?") from error
+            raise SourceError(
+                f"{name} cannot be reached ({_reason(error)}): is it running, and the address right?"
+            ) from error
         if not answer.is_success:
             raise SourceError(f"{name}: {_said(answer)}")
         try:
@@ -149,6 +170,8 @@ class Server:
             kinds = [column["type"] for column in document["meta"]]
             return [_typed(row, kinds) for row in document["data"]]
         except (ValueError, KeyError, TypeError, RecursionError):
+            if (failed := _ERROR.search(answer.text)) is not None:  # in the middle of an answer
+                raise SourceError(f"{name}: {_meant(failed)}") from None
             raise self.garbled() from None
 
     def ask_together(self, queries: Sequence[str], values: Mapping[str, Any]) -> list[list[tuple[Any, ...]]]:
@@ -215,11 +238,18 @@ def _parameter(value: object) -> str:
     )
 
 
+def _reason(error: Exception) -> str:
+    return visible(re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower(), limit=200)
+
+
 def _said(answer: "httpx.Response") -> str:
     """Return what an error of ClickHouse means, and what to do."""
-    found = re.match(r"\s*Code: (\d+)\. DB::Exception: (.*)", answer.text, re.DOTALL)
-    if found is None:
-        said = visible(answer.text.strip().replace("\n", " "), limit=200)
-        return f"answered {answer.status_code}{f': {said}' if said else ''}: is it the HTTP port of a ClickHouse?"
+    if (found := _ERROR.match(answer.text.lstrip())) is not None:
+        return _meant(found)
+    said = visible(answer.text.strip().replace("\n", " "), limit=200)
+    return f"answered {answer.status_code}{f': {said}' if said else ''}: is it the HTTP port of a ClickHouse?"
+
+
+def _meant(found: "re.Match[str]") -> str:
     code, said = int(found[1]), visible(" ".join(found[2].split()), limit=200)
     return f"{_SAYS[code]} ({said})" if code in _SAYS else f"it answers: {said}"

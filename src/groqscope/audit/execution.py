@@ -101,7 +101,8 @@ def asked(
         return None
     while True:
         try:
-            return question(scan, requests)
+            with requests.understood():
+                return question(scan, requests)
         except engine_error() as error:
             if not requests.leave_out_broken():
                 raise SourceError(f"{', '.join(source.names)}: {str(error).strip()}") from error

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from groqscope._visible import is_text, visible
 from groqscope.audit.errors import NotFound
 from groqscope.timeline import RequestRecord
 
@@ -25,9 +26,11 @@ def checked_id(wanted: str) -> str:
     """Return an ID without the spaces around it.
 
     Raises:
-        NotFound: it is too short.
+        NotFound: it is too short, or no text.
     """
     wanted = wanted.strip()
+    if not is_text(wanted):
+        raise NotFound(f"'{visible(wanted)}' is no ID: it is not UTF-8")
     if len(wanted) < MIN_ID:
         raise NotFound(f"{wanted!r} is too short for an ID: write at least its first {MIN_ID} characters")
     return wanted

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Final, get_args
 
+from groqscope._visible import is_text, visible
 from groqscope.audit.conditions import without_case
 from groqscope.audit.errors import AuditError
 from groqscope.audit.expression import compile_where
@@ -47,8 +48,11 @@ class Query:
         """Reject contradictions and unknown names.
 
         Raises:
-            AuditError: an unknown outcome or field, a count below 1, or an empty time range.
+            AuditError: a text that is none, an unknown outcome or field, a count below 1, or an empty time range.
         """
+        for text in (*self.models, *self.services, self.where or "", self.by):
+            if not is_text(text):
+                raise AuditError(f"'{visible(text)}' is not valid text: it is not UTF-8")
         for outcome in self.outcomes:
             if outcome not in OUTCOMES:
                 raise AuditError(f"unknown outcome {outcome!r}: use one of {', '.join(OUTCOMES)}")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from copy import copy
 from heapq import merge
 from itertools import chain
@@ -115,6 +116,10 @@ class Requests(Protocol):
         self, query: str, parameters: dict[str, Any] | None = None, *, timelines: bool = True
     ) -> Iterator[RequestRecord]:
         """Yield the records of a query whose rows are requests."""
+        ...
+
+    def understood(self) -> AbstractContextManager[None]:
+        """Raise a SourceError, meanwhile, when an answer is none to what was asked."""
         ...
 
     def leave_out_broken(self) -> bool:
