@@ -104,6 +104,37 @@ def test_attributes_of_others(record: RequestRecord) -> None:
     assert _compare(_as_written(document))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (semconv.RECORD, None),
+        (semconv.RECORD, {"intValue": "2"}),
+        (semconv.OUTCOME, None),
+        (semconv.OUTCOME, {"stringValue": "lost"}),
+        (semconv.REQUEST_MODEL, {"intValue": "1"}),
+        ("gen_ai.usage.input_tokens", {"intValue": "-1"}),
+        ("gen_ai.usage.input_tokens", {"intValue": str(2**63)}),
+        ("gen_ai.usage.input_tokens", {"doubleValue": 1.5}),
+        (semconv.TTFT, {"doubleValue": -1}),
+        (semconv.TTFT, {"doubleValue": "NaN"}),
+        (semconv.TTFT, {"doubleValue": 1e300}),
+        (semconv.TTFT, {"intValue": "1"}),
+        (semconv.TIMELINE, {"stringValue": "4; 1"}),
+        (semconv.TIMELINE, {"stringValue": "0;1"}),
+        (semconv.TIMELINE, {"stringValue": "1;1"}),
+        (semconv.TAG_PREFIX + "team", {"intValue": "1"}),
+        (semconv.USAGE_BREAKDOWN[0].name, {"arrayValue": {"values": []}}),
+        ("deployment.id", {"intValue": "x"}),
+    ],
+)
+def test_what_the_tolerant_way_reads(name: str, value: object) -> None:
+    """Each reason for which a span is not read in C."""
+    document = _written(replace(full_record(), usage_models=()))
+    attributes = [one for one in _span(document)["attributes"] if one["key"] != name]
+    _span(document)["attributes"] = attributes if value is None else [{"key": name, "value": value}, *attributes]
+    assert not _compare(_as_written(document))
+
+
 @given(data=st.data(), timelines=st.booleans())
 def test_whatever_is_damaged(data: st.DataObject, *, timelines: bool) -> None:
     """Attributes with other values, of other kinds, twice, missing or of nobody: the same record, without a warning."""
