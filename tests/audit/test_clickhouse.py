@@ -180,9 +180,13 @@ def test_what_is_no_answer_to_the_question(later):
 
 def test_a_text_that_is_none():
     """Half of a surrogate pair, as a byte that is not UTF-8 becomes on the command line."""
-    for fields in ({"models": ("\ud800",)}, {"services": ("\udcff",)}, {"where": "user = '\ud800'"}):
+    for make in (
+        lambda: audit.Query(models=("\ud800",)),
+        lambda: audit.Query(services=("\udcff",)),
+        lambda: audit.Query(where="user = '\ud800'"),
+    ):
         with pytest.raises(audit.AuditError, match="is not valid text: it is not UTF-8"):
-            audit.Query(**fields)
+            make()
     with pytest.raises(audit.NotFound, match="is no ID: it is not UTF-8"):
         audit.Records(answering(COUNTED), audit.Query()).request("abcdef\ud800")
 

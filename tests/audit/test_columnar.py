@@ -1,6 +1,7 @@
 """However requests are stored, and whichever of the two executions runs, the answers are the same."""
 
 import dataclasses
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -361,15 +362,10 @@ def test_parts_of_an_analysis_ask_together():
             got.append((name, [row for ((row,),) in rows]))
 
     asking = selected.together(part("a", (1, 2)), part("b", (2,)), part("c", ()), part("d", (0, 1)))
-    asked = []
-    answers = None
-    while True:
-        try:
-            questions = asking.send(answers)
-        except StopIteration:
-            break
-        asked.append(list(questions))
-        answers = [[(question,)] for question in questions]
+    asked = [list(next(asking))]
+    with suppress(StopIteration):
+        while True:
+            asked.append(list(asking.send([[(question,)] for question in asked[-1]])))
 
     assert asked == [["a1.0", "b2.0", "b2.1"], ["a2.0", "a2.1", "d1.0"]]
     assert got == [
