@@ -112,7 +112,7 @@ ADDRESS = "http://groq.test"
 
 def answered(script: Playable) -> dict[str, Any]:
     """Return the options of an HTTP client that is answered as a simulator would, without a connection."""
-    replies = script if isinstance(script, list) else [script]
+    replies: list[Any] = script if isinstance(script, list) else [script]
     return {"transport": SimulatedLine(ManualClock(), *replies)}
 
 
