@@ -17,6 +17,7 @@ import duckdb
 from bench.audit import LINES, Measured, measure, requests, where
 from groqscope import history
 from groqscope.history.dataset import COMPRESSED, form_of_file, ids_query
+from groqscope.history.engine import connect
 from groqscope.history.layout import DAY_NS, day_of, ids_of_part, partition_day
 
 _FIRST = datetime(2026, 9, 22, tzinfo=UTC)
@@ -45,7 +46,7 @@ def make(place: Path, days: int) -> None:
         began = time.process_time()
         done = history.write(requests(LINES), place)
         print(f"written: {done.requests / (time.process_time() - began):,.0f} requests a second of CPU", flush=True)
-    connection = duckdb.connect(config={"memory_limit": "1GB"})
+    connection = connect(memory="1GB")
     first = sorted(place.glob(f"requests/day={_FIRST:%Y-%m-%d}/*/*.parquet"))
     for day in range(1, days):
         for part in first:

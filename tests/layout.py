@@ -19,7 +19,7 @@ ELSEWHERE: Final = {
     "audit/reports/test_waterfall.py": "audit/reports/terminal_request",
     "audit/test_clickhouse.py": "audit/clickhouse_requests audit/clickhouse_schema audit/clickhouse_server "
     "audit/clickhouse_sql audit/clickhouse_traces",
-    "audit/test_columnar.py": "audit/records audit/selected history/dataset history/engine history/measures",
+    "audit/test_columnar.py": "audit/records audit/selected history/dataset history/measures",
     "audit/test_execution.py": "audit/scan audit/table audit/sample",
     "audit/test_expression.py": "audit/lexer audit/conditions",
     "audit/test_load.py": "audit/sources audit/dataframes store/sources",

@@ -164,6 +164,21 @@ def test_several_requests_or_none(wanted, stores):
     assert said[0] == said[1]
 
 
+def test_tool_calls_whose_assembly_was_not_seen(tmp_path):
+    """There is nothing to rank."""
+    made = full_record()
+    calls = tuple(replace(call, assembly_ns=None) for call in made.tool_calls)
+    written = [replace(made, tool_calls=calls)]
+    history.write(written, tmp_path)
+    expected, found = (
+        audit.Records(source, audit.Query()).overview()
+        for source in (audit.MemorySource(written), audit.source_of([tmp_path]))
+    )
+    assert expected.tools
+    assert [tool.calls for tool in found.tools] == [tool.calls for tool in expected.tools]
+    same(expected.tools, found.tools)
+
+
 def test_numbers_that_no_request_has(tmp_path):
     """One damaged request does not overflow what is calculated for all."""
     written = [*traffic(40), _greatest(full_record()), replace(_greatest(busy_record()), span_id="f" * 16)]

@@ -383,9 +383,11 @@ def _fetch(selected: Selected, keys: Sequence[str], ranked: _Ranked, where: str,
     by_name: dict[str, dict[tuple[Any, ...], Ranked]] = {}
     for key, by_column in ranked.items():
         for name, one in by_column.items():
+            if not one.wanted:
+                continue
             if one.min == one.max:  # then nobody needs to be asked
                 one.by_rank |= dict.fromkeys(one.wanted, float(one.min))
-            elif one.wanted:
+            else:
                 by_name.setdefault(name, {})[key] = one
     names = sorted(by_name)
     asked = {name: shares_of((rank, one.n) for one in by_name[name].values() for rank in one.wanted) for name in names}

@@ -51,7 +51,10 @@ def connect(*, threads: int | None = None, memory: str | None = None) -> Any:
     }
     if memory is not None:
         settings["memory_limit"] = memory
-    return duckdb.connect(":memory:", config=settings)
+    connection = duckdb.connect(":memory:", config=settings)
+    # `python -c` and notebooks get one otherwise, in the middle of what the program prints.
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def engine_error() -> type[Exception]:
