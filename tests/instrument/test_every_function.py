@@ -51,7 +51,7 @@ IN_THE_SDKS_PLACE = {
     "Reader.finished",
     "_decoded",
     "ChunkReader.__init__",
-    "ChunkReader._told",
+    "ChunkReader._observed",
     "Reader.close",
     "Reader.closed",
     "Reader.fail",
