@@ -107,7 +107,8 @@ def _main() -> str | None:
 
 if __name__ == "__main__":
     for module in IMPORTED:
-        with suppress(ImportError):  # `make compat` installs less
+        # `make compat` installs less, and versions of which another has deprecated what they use.
+        with suppress(ImportError, DeprecationWarning):
             import_module(module)
 
     # What is imported stays: no program's garbage collection, above all that at its end, walks through it.
