@@ -292,6 +292,20 @@ def _source(server: Server, rest: str = "otel") -> audit.Source:
     return audit.source_of([], None, server.address + rest)
 
 
+def storable(record: RequestRecord) -> RequestRecord:
+    """Return a record as it can come from ClickHouse: it has no empty service, and calculates in 64 bits."""
+    return replace(
+        record,
+        service=record.service or None,
+        usage=replace(record.usage, output_tokens=_of_32_bits(record.usage.output_tokens)),
+        generation_chunks=_of_32_bits(record.generation_chunks),
+    )
+
+
+def _of_32_bits(number: int | None) -> int | None:
+    return None if number is None else number % 2**31
+
+
 @settings(
     phases=(Phase.explicit, Phase.generate),
     deadline=None,
@@ -300,7 +314,7 @@ def _source(server: Server, rest: str = "otel") -> audit.Source:
     derandomize=True,
 )
 @given(
-    st.lists(records, max_size=5),
+    st.lists(records.map(storable), max_size=5),
     st.integers(1, 200),
     st.integers(0, 2**32),
     st.sampled_from(QUERIES),
