@@ -201,11 +201,11 @@ def main(wanted: list[str]) -> None:
 
 
 def shrink(path: Path) -> None:
-    """Reduce a picture to the colours it has, smoothed edges included."""
+    """Reduce a picture to 256 colours, those of small marks included: by frequency alone these would turn grey."""
     from PIL import Image  # pyright: ignore[reportMissingImports] - only for whoever draws the pictures anew
 
     with Image.open(path) as image:
-        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
 
 
