@@ -19,7 +19,7 @@ groqscope itself is under the MIT licence. This is what `requirements.txt` insta
 of the extras `pydantic-ai` and `ui`, and what builds the package.
 
 In the package itself is uPlot 1.6.32 (MIT, Leon Sorokin), which draws the charts of the [live page](ui.md): the files
-`dist/uPlot.esm.js` and `dist/uPlot.min.css` of its npm package, unchanged, with its licence beside them.
+`dist/uPlot.iife.min.js` and `dist/uPlot.min.css` of its npm package, unchanged, with its licence beside them.
 
 | package | version | licence |
 | --- | --- | --- |

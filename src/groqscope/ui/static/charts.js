@@ -1,6 +1,8 @@
 // Charts over time by uPlot, in the colours of the style sheet.
-import uPlot from "./uplot.js";
 import { make } from "./drawing.js";
+
+// The release is a script that sets a global, and runs before the modules.
+const { uPlot } = window;
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 export function colourOf(className) {
