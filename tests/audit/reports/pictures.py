@@ -205,7 +205,7 @@ def shrink(path: Path) -> None:
     from PIL import Image  # pyright: ignore[reportMissingImports] - only for whoever draws the pictures anew
 
     with Image.open(path) as image:
-        small = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
 
 
